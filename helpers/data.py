@@ -1,0 +1,93 @@
+"""From lines of text to batches of ids: pad, bucket, pack.
+
+Every way starts a row with [CLS] and ends a line with [SEP], in training as in
+prediction. Left out: worker processes and a DataLoader; the corpus is one tensor.
+
+Shapes: B rows, T positions.
+"""
+
+import torch
+from torch import Tensor
+
+from helpers.tokenizer import CLS, PAD, SEP
+
+
+def encode_lines(tokenizer, lines: list[str]) -> list[list[int]]:
+    """Ids of each line, without special tokens."""
+    return [tokenizer.encode(line.split()) for line in lines]
+
+
+def rows(lines: list[list[int]], length: int) -> list[list[int]]:
+    """[CLS] words [SEP], one row a line; a longer line goes on in the next row."""
+    size = length - 2
+    return [
+        [CLS, *line[start : start + size], SEP]
+        for line in lines
+        for start in range(0, len(line), size)
+    ]
+
+
+def pad(lines: list[list[int]], length: int) -> Tensor:
+    """One row a line, filled with [PAD] up to `length`. Shape (B, T)."""
+    filled = [row + [PAD] * (length - len(row)) for row in rows(lines, length)]
+    ids_BT = torch.tensor(filled)
+    return ids_BT
+
+
+def bucket(
+    lines: list[list[int]], length: int, batch_size: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Batches of rows of similar length, each filled up to its longest row only."""
+    by_length = sorted(rows(lines, length), key=len)
+    batches = []
+    for start in range(0, len(by_length), batch_size):
+        batch = by_length[start : start + batch_size]
+        longest = max(map(len, batch))
+        filled = [row + [PAD] * (longest - len(row)) for row in batch]
+        batches.append(torch.tensor(filled))
+    order = torch.randperm(len(batches), generator=generator)
+    return [batches[i] for i in order]
+
+
+def join(lines: list[list[int]]) -> Tensor:
+    """All lines in one stream of ids, each ended by [SEP]. Shape (length of text,)."""
+    return torch.tensor([token for line in lines for token in (*line, SEP)])
+
+
+def cut(stream: Tensor, length: int, offset: int = 0) -> Tensor:
+    """Blocks of [CLS] and the next `length` - 1 tokens of the stream. Shape (B, T).
+
+    Only the last block can hold [PAD]. Another `offset` cuts elsewhere.
+    """
+    size = length - 1
+    text = stream[offset:]
+    missing = -len(text) % size
+    text = torch.cat([text, text.new_full((missing,), PAD)])
+    text_BT = text.view(-1, size)
+    return torch.cat([text_BT.new_full((len(text_BT), 1), CLS), text_BT], dim=1)
+
+
+def pack(lines: list[list[int]], length: int, offset: int = 0) -> Tensor:
+    """The whole text without gaps, in blocks of `length`. Shape (B, T)."""
+    return cut(join(lines), length, offset)
+
+
+def wasted_share(batches: Tensor | list[Tensor]) -> float:
+    """Share of [PAD] among all positions: work that teaches the model nothing."""
+    tensors = [batches] if isinstance(batches, Tensor) else batches
+    padding = sum(int((ids_BT == PAD).sum()) for ids_BT in tensors)
+    return padding / sum(ids_BT.numel() for ids_BT in tensors)
+
+
+def lone_sentences(lines: list[str], shortest: int = 5, longest: int = 40) -> list[str]:
+    """Sentences of running text, cut at . ! ?, of `shortest` to `longest` words."""
+    found = []
+    for line in lines:
+        words = []
+        for word in () if line.startswith("=") else line.split():
+            words.append(word)
+            if word in (".", "!", "?"):
+                if shortest <= len(words) <= longest:
+                    found.append(" ".join(words))
+                words = []
+    return found

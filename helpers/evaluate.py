@@ -1,0 +1,134 @@
+"""How models are scored: fixed masks, the same words for every model.
+
+The validation text is divided once into seven disjoint sets of positions. During
+training the first set is scored; final figures take all seven, so that every word is
+predicted exactly once. Left out: perplexity, which a masked loss does not give.
+
+Shapes: B blocks, T positions, M scored positions in a row, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from helpers.data import cut, encode_lines, join, pack
+from helpers.masking import evaluation_subsets
+from helpers.tokenizer import MASK
+
+
+@torch.no_grad()
+def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
+    """Scores a model on fixed masks: all [MASK], dropout off, float32.
+
+    Each subset is masked and predicted in turn. Returns loss (nats a word), accuracy,
+    the id predicted most often with its share, and the number of words scored.
+    """
+    device, training = next(model.parameters()).device, model.training
+    model.eval()
+    total, true, predicted = 0.0, [], []
+    for subset in subsets:
+        parts = zip(ids_BT.split(batch_size), subset_BT.split(batch_size), strict=True)
+        for part_BT, number_BT in parts:
+            selected_BT = number_BT == subset
+            inputs_BT = part_BT.masked_fill(selected_BT, MASK)
+            logits_MV = model(inputs_BT.to(device), selected_BT.to(device))
+            labels_M = part_BT[selected_BT].to(device)
+            total += F.cross_entropy(logits_MV, labels_M, reduction="sum").item()
+            true.append(labels_M)
+            predicted.append(logits_MV.argmax(-1))
+    model.train(training)
+    true_M, predicted_M = torch.cat(true), torch.cat(predicted)
+    counts_V = predicted_M.bincount()
+    return {
+        "loss": total / len(true_M),
+        "accuracy": (predicted_M == true_M).double().mean().item(),
+        "most_predicted": counts_V.argmax().item(),
+        "most_predicted_share": counts_V.max().item() / len(true_M),
+        "words": len(true_M),
+    }
+
+
+def unigram(stream: Tensor, ids_BT: Tensor, subset_BT: Tensor, vocab_size: int) -> dict:
+    """Loss and accuracy of the best guess that ignores the context, on subset 0.
+
+    Word frequencies come from the training stream, each count raised by one. A model
+    that has only learned these frequencies stands on this plateau.
+    """
+    labels_M = ids_BT[subset_BT == 0]
+    counts_V = stream.bincount(minlength=vocab_size).double()
+    counts_V[: int(labels_M.min())] = 0  # nothing before the first word is scored
+    chance_V = (counts_V + 1) / (counts_V + 1).sum()
+    loss = -chance_V[labels_M].log().mean().item()
+    accuracy = (labels_M == chance_V.argmax()).double().mean().item()
+    return {"loss": loss, "accuracy": accuracy}
+
+
+@dataclass
+class TrainingData:
+    """The tensors of one corpus: a stream to train on and blocks to be scored on.
+
+    `sample_BT` are blocks of the training text, scored in the same way as the
+    validation blocks: a training loss without dropout or moving weights.
+    """
+
+    stream: Tensor
+    validation_BT: Tensor
+    subset_BT: Tensor
+    sample_BT: Tensor
+    sample_subset_BT: Tensor
+
+    @classmethod
+    def prepare(cls, tokenizer, corpus, length: int = 64, sample: int = 512):
+        """Encodes the training and validation splits, in blocks of `length`."""
+        stream = join(encode_lines(tokenizer, corpus.train))
+        validation_BT = pack(encode_lines(tokenizer, corpus.validation), length)
+        blocks_BT = cut(stream, length)
+        sample_BT = blocks_BT[:: max(1, len(blocks_BT) // sample)][:sample]
+        masks = [evaluation_subsets(ids) for ids in (validation_BT, sample_BT)]
+        return cls(stream, validation_BT, masks[0], sample_BT, masks[1])
+
+
+@torch.no_grad()
+def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
+    """Predictions at a few validation words that stay the same throughout a run.
+
+    Takes `count` blocks at equal distances and, of the masked words of each, the middle
+    one. Returns for each the block, the position, and the top id with its probability.
+    """
+    device, training = next(model.parameters()).device, model.training
+    model.eval()
+    picks = torch.linspace(0, len(data.validation_BT) - 2, count).long()
+    found = []
+    for row in picks.unique().tolist():
+        selected_T = data.subset_BT[row] == 0
+        position = selected_T.nonzero().squeeze(1)
+        if len(position) == 0:
+            continue
+        middle = len(position) // 2
+        inputs_BT = data.validation_BT[row].masked_fill(selected_T, MASK)[None]
+        logits_MV = model(inputs_BT.to(device), selected_T[None].to(device))
+        p, best = logits_MV[middle].softmax(-1).max(-1)
+        found.append(
+            {"block": row, "position": position[middle].item()}
+            | {"predicted": best.item(), "p": p.item()}
+        )
+    model.train(training)
+    return found
+
+
+def take_stock(model, data: TrainingData, step: int, epoch: float) -> dict:
+    """One entry of a training history: both losses in eval mode, and the probes."""
+    train = evaluate(model, data.sample_BT, data.sample_subset_BT)
+    validation = evaluate(model, data.validation_BT, data.subset_BT)
+    return {
+        "step": step,
+        "epoch": epoch,
+        "train_loss": train["loss"],
+        "validation_loss": validation["loss"],
+        "validation_accuracy": validation["accuracy"],
+        "most_predicted": validation["most_predicted"],
+        "most_predicted_share": validation["most_predicted_share"],
+        "probes": probe(model, data),
+    }

@@ -1,0 +1,168 @@
+"""The layers of a transformer encoder, written out.
+
+Multi-head self-attention and the feed-forward layer (Vaswani et al. 2017, sections
+3.2 and 3.3), three ways to tell positions apart (sinusoidal: the same, section 3.5;
+learned: Devlin et al. 2019, section 3; rotary: Su et al. 2021, section 3.4) and the
+encoder block. Left out, because an encoder needs none of them: cross-attention,
+causal masks and key-value caches.
+
+Tensor names carry their dimensions: B batch, T position that looks, S position looked
+at, D d_model, H heads, K head dimension, F feed-forward.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def attend(
+    q_BHTK: Tensor,
+    k_BHSK: Tensor,
+    v_BHSK: Tensor,
+    real_BS: Tensor | None = None,
+    dropout: nn.Module | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Scaled dot-product attention, softmax(q kᵀ / √K) v (Vaswani 2017, eq. 1).
+
+    `real_BS` is True where a token may be looked at, False at [PAD]; every row needs
+    one True. Returns the mixed values (B, H, T, K) and the weights (B, H, T, S), whose
+    rows sum to 1: they are returned as they were before dropout.
+    """
+    scores_BHTS = (q_BHTK / q_BHTK.shape[-1] ** 0.5) @ k_BHSK.mT
+    if real_BS is not None:
+        hidden_BHTS = ~real_BS[:, None, None, :].expand_as(scores_BHTS)
+        scores_BHTS = scores_BHTS.masked_fill(hidden_BHTS, float("-inf"))
+    weights_BHTS = scores_BHTS.softmax(dim=-1)
+    used_BHTS = weights_BHTS if dropout is None else dropout(weights_BHTS)
+    return used_BHTS @ v_BHSK, weights_BHTS
+
+
+def sinusoidal_positions(length: int, d_model: int) -> Tensor:
+    """Fixed waves, one row a position, shape (T, D) (Vaswani 2017, section 3.5).
+
+    Dimension 2i holds sin(t / 10000^(2i/D)) and dimension 2i+1 the cosine.
+    """
+    if d_model % 2:
+        raise ValueError(f"d_model is {d_model}; sine and cosine need an even number.")
+    frequency = 10_000 ** (-torch.arange(0, d_model, 2) / d_model)
+    angle = torch.arange(length)[:, None] * frequency
+    positions_TD = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+    return positions_TD
+
+
+def rotate(x_BHTK: Tensor) -> Tensor:
+    """Rotary positions: turn each query and key by its position (Su 2021, eq. 34).
+
+    Coordinates i and i + K/2 form a pair, turned by the angle t / 10000^(2i/K). The
+    product of a turned query and a turned key depends on their distance t - s alone.
+    """
+    length, d_head = x_BHTK.shape[-2:]
+    pair = torch.arange(0, d_head, 2, device=x_BHTK.device)
+    angle = torch.arange(length, device=x_BHTK.device)[:, None] * 10_000 ** (
+        -pair / d_head
+    )
+    cos, sin = angle.cos().to(x_BHTK.dtype), angle.sin().to(x_BHTK.dtype)
+    first, second = x_BHTK.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention (Vaswani 2017, section 3.2.2).
+
+    Maps (B, T, D) to (B, T, D). `rotary` turns queries and keys by their position.
+    `fused` takes PyTorch's fused kernel: the same function, faster on GPUs and on long
+    sequences; None takes it on GPUs. Weights can only be had from the written-out form.
+    """
+
+    def __init__(self, d_model, n_heads, dropout=0.0, rotary=False, fused=None):
+        super().__init__()
+        if d_model % n_heads or (rotary and d_model // n_heads % 2):
+            raise ValueError(
+                f"d_model {d_model} does not divide into {n_heads} heads of equal"
+                f"{', even' if rotary else ''} size; choose another number of heads."
+            )
+        self.n_heads, self.rotary, self.fused = n_heads, rotary, fused
+        self.query = nn.Linear(d_model, d_model)
+        self.key = nn.Linear(d_model, d_model)
+        self.value = nn.Linear(d_model, d_model)
+        self.output = nn.Linear(d_model, d_model)
+        self.dropout = nn.Dropout(dropout)
+
+    def split_heads(self, x_BTD: Tensor) -> Tensor:
+        """(B, T, D) to (B, H, T, K): cut D into heads, then bring heads forward."""
+        return x_BTD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+    def forward(self, x_BTD, real_BS=None, need_weights=False):
+        """Returns (B, T, D) and, if asked for, the weights (B, H, T, S), else None."""
+        q_BHTK = self.split_heads(self.query(x_BTD))
+        k_BHSK = self.split_heads(self.key(x_BTD))
+        v_BHSK = self.split_heads(self.value(x_BTD))
+        if self.rotary:
+            q_BHTK, k_BHSK = rotate(q_BHTK), rotate(k_BHSK)
+        fused = x_BTD.is_cuda if self.fused is None else self.fused
+        if fused and not need_weights:
+            mixed_BHTK = F.scaled_dot_product_attention(
+                q_BHTK,
+                k_BHSK,
+                v_BHSK,
+                None if real_BS is None else real_BS[:, None, None, :],
+                self.dropout.p if self.training else 0.0,
+            )
+        else:
+            mixed_BHTK, weights_BHTS = attend(
+                q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout
+            )
+        mixed_BTD = mixed_BHTK.transpose(1, 2).flatten(2)
+        return self.output(mixed_BTD), weights_BHTS if need_weights else None
+
+
+class FeedForward(nn.Module):
+    """W₂ GELU(W₁ x + b₁) + b₂ at each position alone (Vaswani 2017, section 3.3).
+
+    Maps (B, T, D) to (B, T, D) through F dimensions. GELU as in BERT (Hendrycks 2016).
+    """
+
+    def __init__(self, d_model, d_ff):
+        super().__init__()
+        self.expand = nn.Linear(d_model, d_ff)
+        self.contract = nn.Linear(d_ff, d_model)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        hidden_BTF = F.gelu(self.expand(x_BTD))
+        return self.contract(hidden_BTF)
+
+
+class EncoderBlock(nn.Module):
+    """Attention, then feed-forward, each with a residual connection and LayerNorm.
+
+    "pre":  x + f(LayerNorm(x)), which trains without care (Xiong et al. 2020);
+    "post": LayerNorm(x + f(x)), the original order (Vaswani 2017; Devlin 2019).
+    Maps (B, T, D) to (B, T, D). Dropout acts on each f(x) before it is added.
+    """
+
+    def __init__(self, attention, feed_forward, norm="pre", dropout=0.0, eps=1e-5):
+        super().__init__()
+        if norm not in ("pre", "post"):
+            raise ValueError(f"norm is {norm!r}; choose 'pre' or 'post'.")
+        d_model = attention.output.out_features
+        self.pre = norm == "pre"
+        self.attention, self.feed_forward = attention, feed_forward
+        self.attention_norm = nn.LayerNorm(d_model, eps=eps)
+        self.feed_forward_norm = nn.LayerNorm(d_model, eps=eps)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD, real_BS=None, need_weights=False):
+        """Returns (B, T, D) and, if asked for, the weights (B, H, T, S), else None."""
+        looked_BTD = self.attention_norm(x_BTD) if self.pre else x_BTD
+        mixed_BTD, weights_BHTS = self.attention(looked_BTD, real_BS, need_weights)
+        x_BTD = x_BTD + self.dropout(mixed_BTD)
+        if self.pre:
+            x_BTD = x_BTD + self.dropout(
+                self.feed_forward(self.feed_forward_norm(x_BTD))
+            )
+        else:
+            x_BTD = self.attention_norm(x_BTD)
+            x_BTD = self.feed_forward_norm(
+                x_BTD + self.dropout(self.feed_forward(x_BTD))
+            )
+        return x_BTD, weights_BHTS

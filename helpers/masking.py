@@ -1,0 +1,99 @@
+"""BERT's masked-word task: which positions are hidden, by what, and the loss.
+
+Dynamic masking with the 80/10/10 replacement (Devlin et al. 2019, section 3.1; dynamic:
+Liu et al. 2019, section 4.1), drawn independently or as a fixed number per block, and
+the fixed masks by which all models are compared. Left out: whole words, spans, and
+next-sentence prediction.
+
+Shapes: B batch, T position, V vocabulary. Rates are shares of the eligible tokens.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from helpers.tokenizer import MASK, SPECIALS
+
+IGNORE = -100  # the label of a position that is not predicted, PyTorch's own default
+
+
+def eligible(ids_BT: Tensor) -> Tensor:
+    """True where a token can be predicted: neither special nor [UNK]. Shape (B, T)."""
+    return ids_BT >= len(SPECIALS)
+
+
+def select(ids_BT: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """Draws each eligible position with probability `rate`: BERT's way. (B, T) bool."""
+    return eligible(ids_BT) & (torch.rand(ids_BT.shape, generator=generator) < rate)
+
+
+def select_fixed(ids_BT: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Draws `count` eligible positions of each block without replacement. (B, T) bool.
+
+    A block with fewer eligible positions gives them all.
+    """
+    draw_BT = torch.rand(ids_BT.shape, generator=generator)
+    draw_BT = draw_BT.masked_fill(~eligible(ids_BT), -1.0)
+    lowest_B1 = draw_BT.topk(count, dim=1).values[:, -1:]
+    return (draw_BT >= lowest_B1) & eligible(ids_BT)
+
+
+def replace(
+    ids_BT: Tensor, selected_BT: Tensor, vocab_size: int, generator: torch.Generator
+) -> Tensor:
+    """What the model sees at the selected positions (Devlin 2019, section 3.1).
+
+    80 % become [MASK], 10 % another word drawn uniformly (never a special token), 10 %
+    stay. One draw decides all three: two draws in a row would give 80/10/10 of what is
+    left. Returns a new tensor (B, T); `ids_BT` is not changed.
+    """
+    draw_BT = torch.rand(ids_BT.shape, generator=generator)
+    word_BT = torch.randint(
+        len(SPECIALS), vocab_size, ids_BT.shape, generator=generator
+    )
+    inputs_BT = ids_BT.masked_fill(selected_BT & (draw_BT < 0.8), MASK)
+    swapped_BT = selected_BT & (draw_BT >= 0.8) & (draw_BT < 0.9)
+    return torch.where(swapped_BT, word_BT, inputs_BT)
+
+
+def mask_tokens(
+    ids_BT: Tensor, vocab_size: int, rate: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Inputs and labels of one training batch, both (B, T).
+
+    Labels hold the true id where a position was selected and IGNORE elsewhere.
+    """
+    selected_BT = select(ids_BT, rate, generator)
+    inputs_BT = replace(ids_BT, selected_BT, vocab_size, generator)
+    return inputs_BT, ids_BT.masked_fill(~selected_BT, IGNORE)
+
+
+def evaluation_subsets(ids_BT: Tensor, n_subsets: int = 7, seed: int = 0) -> Tensor:
+    """Divides all eligible positions at random into disjoint subsets of equal size.
+
+    Returns (B, T): the number of the subset, -1 where a position is not eligible. To
+    mask and score each subset in turn is to predict every word once, at a mask rate of
+    1/7 = 14.3 %, with the same masks for every model.
+    """
+    position = eligible(ids_BT).flatten().nonzero().squeeze(1)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(position), generator=generator)
+    subset = torch.full((ids_BT.numel(),), -1)
+    subset[position[order]] = torch.arange(len(position)) % n_subsets
+    subset_BT = subset.view(ids_BT.shape)
+    return subset_BT
+
+
+def mlm_loss(logits_MV: Tensor, labels_M: Tensor) -> Tensor:
+    """Mean cross-entropy over the selected positions, in nats (Devlin 2019, 3.1).
+
+    L = -1/|M| Σ log softmax(logits)[label]. Takes logits (..., V) and labels (...): of
+    all positions, with IGNORE where none is predicted, or of the selected ones alone.
+    A model that knows nothing has ln V = 7.60 for V = 2,000. Raises ValueError if no
+    position is selected.
+    """
+    if not (labels_M != IGNORE).any():
+        raise ValueError("No position is selected; raise the rate or take more text.")
+    return F.cross_entropy(
+        logits_MV.flatten(0, -2).float(), labels_M.flatten(), ignore_index=IGNORE
+    )

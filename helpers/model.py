@@ -1,0 +1,166 @@
+"""The masked language model: embedding, encoder blocks, BERT's head.
+
+One configuration covers the series' default (pre-norm, rotary positions) and BERT
+itself (`ModelConfig.bert`; Devlin et al. 2019). Left out: segment embeddings and the
+next-sentence head, which a single sentence does not need.
+
+Shapes: B batch, T position, D d_model, H heads, V vocabulary, N layers, M selected
+positions of the batch in a row.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers.layers import (
+    EncoderBlock,
+    FeedForward,
+    SelfAttention,
+    sinusoidal_positions,
+)
+from helpers.tokenizer import PAD
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and choices. `attention_dropout` None means the same as `dropout`."""
+
+    vocab_size: int = 2_000
+    max_length: int = 64
+    n_layers: int = 4
+    d_model: int = 256
+    n_heads: int = 8
+    d_ff: int = 512
+    dropout: float = 0.0  # of the embedding and of each sublayer's output
+    attention_dropout: float | None = None  # of the attention weights
+    positions: str = "rotary"  # or "learned", "sinusoidal", "none"
+    norm: str = "pre"  # or "post"
+    norm_eps: float = 1e-5
+    tied: bool = True  # the output layer shares the token embedding's weights
+
+    def __post_init__(self):
+        if self.positions not in ("rotary", "learned", "sinusoidal", "none"):
+            raise ValueError(
+                f"positions is {self.positions!r}; choose 'rotary', 'learned', "
+                "'sinusoidal' or 'none'."
+            )
+
+    @classmethod
+    def bert(cls, **sizes) -> "ModelConfig":
+        """BERT's choices (Devlin 2019) at the series' sizes, or at those given."""
+        choices = dict(positions="learned", norm="post", norm_eps=1e-12, dropout=0.1)
+        return cls(**(choices | sizes))
+
+
+class Embedding(nn.Module):
+    """Token vectors, plus position vectors unless attention itself sees positions.
+
+    Maps ids (B, T) to (B, T, D). Sinusoidal positions have amplitude 1, so tokens are
+    scaled by √D beside them (Vaswani 2017, section 3.4). With post-norm a LayerNorm
+    follows, as in BERT.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.kind = config.positions
+        self.token = nn.Embedding(config.vocab_size, config.d_model)
+        if self.kind == "learned":
+            self.position = nn.Embedding(config.max_length, config.d_model)
+        if self.kind == "sinusoidal":
+            waves_TD = sinusoidal_positions(config.max_length, config.d_model)
+            self.register_buffer("waves_TD", waves_TD, persistent=False)
+        post = config.norm == "post"
+        norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+        self.norm = norm if post else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        x_BTD = self.token(ids_BT)
+        length, d_model = x_BTD.shape[1:]
+        if self.kind == "learned":
+            x_BTD = x_BTD + self.position.weight[:length]
+        if self.kind == "sinusoidal":
+            x_BTD = x_BTD * d_model**0.5 + self.waves_TD[:length]
+        return self.dropout(self.norm(x_BTD))
+
+
+class MaskedWordHead(nn.Module):
+    """From the last hidden state to a score for each word, BERT's way.
+
+    Linear, GELU, LayerNorm, then one dot product with each word's vector and a bias.
+    Maps (..., D) to logits (..., V).
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.transform = nn.Linear(config.d_model, config.d_model)
+        self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+        self.decoder = nn.Linear(config.d_model, config.vocab_size)
+
+    def forward(self, hidden_MD: Tensor) -> Tensor:
+        return self.decoder(self.norm(F.gelu(self.transform(hidden_MD))))
+
+
+def build_block(config: ModelConfig) -> EncoderBlock:
+    """One encoder block as the configuration says."""
+    dropout = config.attention_dropout
+    attention = SelfAttention(
+        config.d_model,
+        config.n_heads,
+        dropout=config.dropout if dropout is None else dropout,
+        rotary=config.positions == "rotary",
+    )
+    feed_forward = FeedForward(config.d_model, config.d_ff)
+    return EncoderBlock(
+        attention, feed_forward, config.norm, config.dropout, config.norm_eps
+    )
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02²), biases 0 (BERT's `initializer_range`)."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.bias)
+
+
+class MaskedLanguageModel(nn.Module):
+    """Predicts hidden words from both sides (Devlin 2019)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(config)
+        self.blocks = nn.ModuleList(build_block(config) for _ in range(config.n_layers))
+        # Pre-norm leaves the sum of all residuals unnormalised; post-norm does not.
+        pre = config.norm == "pre"
+        norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+        self.norm = norm if pre else nn.Identity()
+        self.head = MaskedWordHead(config)
+        if config.tied:
+            self.head.decoder.weight = self.embedding.token.weight
+        self.apply(initialise)
+
+    def forward(self, ids_BT, selected_BT=None, need_weights=False):
+        """Logits (B, T, V), or (M, V): those of the positions in `selected_BT` only.
+
+        With `need_weights` also all attention weights (B, N, H, T, S). [PAD] is never
+        looked at. Raises ValueError for more than `max_length` tokens.
+        """
+        if ids_BT.shape[1] > self.config.max_length:
+            raise ValueError(
+                f"{ids_BT.shape[1]} tokens are more than max_length "
+                f"{self.config.max_length}; shorten the text."
+            )
+        real_BT = ids_BT != PAD
+        x_BTD, weights = self.embedding(ids_BT), []
+        for block in self.blocks:
+            # Without padding there is nothing to hide, and no mask is faster.
+            mask_BS = None if real_BT.all() else real_BT
+            x_BTD, weights_BHTS = block(x_BTD, mask_BS, need_weights)
+            weights.append(weights_BHTS)
+        hidden = self.norm(x_BTD)
+        logits = self.head(hidden if selected_BT is None else hidden[selected_BT])
+        return (logits, torch.stack(weights, dim=1)) if need_weights else logits

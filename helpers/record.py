@@ -1,0 +1,81 @@
+"""Run records: what was trained, on what, and what came out, as JSON.
+
+Every figure about a training run is drawn from such a record, on any machine.
+"""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+CONTEXT = 6  # words shown on each side of a probed word
+
+
+def hardware() -> dict:
+    """The machine as a reader would name it, with the versions that matter."""
+    cpu = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.split(":")[1].strip() for line in lines if "model name" in line]
+        cpu = names[0] if names else cpu
+    cuda = torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if cuda else cpu,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+    }
+
+
+def phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:
+    """The evaluations that stand for the phases of a training run.
+
+    start: the first; plateau: the one nearest to the unigram loss; after: the first at
+    least 1 nat below it; end: the one of lowest validation loss. A phase that was never
+    reached is missing.
+    """
+    found = {"start": history[0]}
+    later = history[1:] or history
+    found["plateau"] = min(
+        later, key=lambda entry: abs(entry["validation_loss"] - unigram_loss)
+    )
+    below = [e for e in later if e["validation_loss"] < unigram_loss - 1]
+    if below:
+        found["after"] = below[0]
+    found["end"] = min(history, key=lambda entry: entry["validation_loss"])
+    return found
+
+
+def samples(history, unigram_loss, validation_BT, words: list[str]) -> list[dict]:
+    """True word against prediction at the same places, one entry a phase."""
+    table = []
+    for phase, entry in phases(history, unigram_loss).items():
+        predictions = []
+        for found in entry["probes"]:
+            ids, at = validation_BT[found["block"]].tolist(), found["position"]
+            left = [words[i] for i in ids[max(0, at - CONTEXT) : at]]
+            right = [words[i] for i in ids[at + 1 : at + 1 + CONTEXT]]
+            predictions.append(
+                {"left": left, "right": right, "true": words[ids[at]]}
+                | {"pred": words[found["predicted"]], "p": found["p"]}
+            )
+        table.append(
+            {"phase": phase, "step": entry["step"]}
+            | {"most_predicted": words[entry["most_predicted"]]}
+            | {"most_predicted_share": entry["most_predicted_share"]}
+            | {"predictions": predictions}
+        )
+    return table
+
+
+def write(path: Path, record: dict) -> None:
+    """Writes a record as JSON, one line a value, so that changes can be reviewed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def read(path: Path) -> dict:
+    """Reads a record."""
+    return json.loads(path.read_text())
