@@ -15,7 +15,7 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
 UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 
-TYPOGRAPHY = str.maketrans("“”„‘’", "\"\"\"''")
+TYPOGRAPHY = str.maketrans("“”„‘’", '"""\'\'')
 TITLES = "No|St|Dr|Mr|Mrs|Ms|Op|vs|Vol|Co|Lt|Col|Gen|Rev|Nos"
 INNER = re.compile(r"(?<=[\d>])[.,](?=[\d<])|(?<=[\w>])-(?=[\w<])")
 WORD = re.compile(
@@ -82,7 +82,9 @@ class WordTokenizer:
     def __init__(self, words: list[str]):
         n = len(SPECIALS)
         if tuple(words[:n]) != SPECIALS or len(set(words)) != len(words):
-            raise ValueError(f"A vocabulary begins with {SPECIALS} and repeats nothing.")
+            raise ValueError(
+                f"A vocabulary begins with {SPECIALS} and repeats nothing."
+            )
         self.words = list(words)
         # Special tokens have no entry: nobody can type a [MASK] into a text.
         self.ids = {word: i for i, word in enumerate(self.words) if i >= n}
