@@ -15,40 +15,70 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
 UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 
-TYPOGRAPHY = str.maketrans("“”„‘’", '"""\'\'')
-TITLES = "No|St|Dr|Mr|Mrs|Ms|Op|vs|Vol|Co|Lt|Col|Gen|Rev|Nos"
-INNER = re.compile(r"(?<=[\d>])[.,](?=[\d<])|(?<=[\w>])-(?=[\w<])")
+# A point belongs to these words, also at the end of a text, as in WikiText.
+TITLES = "Bros|Capt|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
+# To these only before a number, or before a word that begins no sentence.
+COUNTED, LOWER = "No|Nos|pp", "Co|Inc|Jr|Ltd|var"
 WORD = re.compile(
-    r"@[-,.]@|<unk>"  # marks of a text that is split already
-    r"|(?:[^\W\d_]\.){2,}"  # U.S.
-    rf"|(?:{TITLES}|[A-Z])\.(?=\s\S)"  # Dr. and J., but not at the end of a text
-    r"|\.{2,}"  # ...
-    r"|'\w+"  # 's
-    r"|\w+|[^\w\s]"
+    rf"""
+    <unk> | @[-.,]@ | \.{{2,}}         # whole: WikiText's own marks, and ...
+  | (?:[^\W\d_]\.)+[^\W\d_]\.(?!\w)    # U.S., e.g.
+  | (?:{TITLES}|[A-Z])\.(?!\w)         # Dr., and the J. of a name
+  | (?:{COUNTED})\.(?=\s*(?:\d|<unk>))
+  | (?:{LOWER})\.(?=\s+[a-z<])
+  | [^\W_]+(?:\.[^\W_]+)*(?:-(?!\S))?  # word, About.com, the first- of first- and
+  | '[^\W\d_][^\W_]*                   # 's, and the 'Brien of O'Brien
+  | \S                                 # any other mark stands alone
+    """,
+    re.VERBOSE,
 )
-SPLIT_ALREADY = re.compile(r"(?<!\S)(?:@[-,.]@|[.,])(?!\S)")
+# A hyphen inside a word, a point or comma inside a number; <unk> may be either.
+INNER = re.compile(
+    r"(?:(?<=[^\W_])|(?<=<unk>))-(?=[^\W_]|<unk>)"
+    r"|(?:(?<=\d)|(?<=<unk>))[.,](?=\d|<unk>)"
+)
+# An apostrophe that opens a quotation: another, glued to the end of a word, closes it.
+OPENING = re.compile(r"(?<![\w>])'(?=[^\W_](?:[^']|\b'\b)*(?<=[^\s'])'(?!\w))")
 
 
 def split_words(text: str) -> list[str]:
     """Words of a text, split as in WikiText; any string is allowed.
 
-    A text in which a point, a comma or `@-@` stands alone counts as split already, and
-    only its spaces are cut.
+    Words that are split already, with a space between any two, stay as they are.
     """
-    if SPLIT_ALREADY.search(text):
-        return text.split()
-    text = text.translate(TYPOGRAPHY)
-    return WORD.findall(INNER.sub(lambda mark: f" @{mark[0]}@ ", text))
+    # Typographic marks become plain ones, unless they stand alone, as in WikiText.
+    text = re.sub(r"[“”„](?=\S)|(?<=\S)[“”„]", '"', text)
+    text = re.sub(r"[‘’](?=\S)|(?<=\S)[‘’]", "'", text)
+    text = INNER.sub(r" @\g<0>@ ", text)
+    return WORD.findall(OPENING.sub("' ", text))
+
+
+def glued(before: str, word: str, after: str) -> tuple[bool, bool]:
+    """Whether a person writes `word` without a space on its left, and on its right."""
+    numbers = before[-1:].isdigit() and after[:1].isdigit()
+    inside = word[:1] + word[-1:] == "@@" or word == "/" or word in "–:" and numbers
+    left = word in {*",.;:!?)]%°"} or (word[:1] == "'" and word != "'")
+    right = word in {*"([$£€#"} or (word == "'" and after[:1].isdigit())
+    return inside or left, inside or right
 
 
 def join_words(words: list[str]) -> str:
     """Words as a person would write them: the reverse of `split_words`."""
-    text = " ".join(words)
-    text = re.sub(r" @([-,.])@ ", r"\1", text)
-    text = re.sub(r'(^| )" (.*?) "(?= |$)', r'\1"\2"', text)  # quotes go in pairs
-    text = re.sub(r" (?=[.,;:!?%)\]°](?: |$|\"))", "", text)
-    text = re.sub(r" (?='\w)| (?=' )", "", text)
-    return re.sub(r"(?<=[(\[$£€]) ", "", text)
+    text, stuck = "", True  # stuck: no space before the next word
+    opened = {'"': False, "'": False}
+    apostrophes = words.count("'")
+    for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
+        left, right = glued(before, word, after)
+        if word in opened:
+            # After an s, or with none to follow, it is no opening: the Knights' coach.
+            apostrophes -= word == "'"
+            possessive = word == "'" and (before[-1:] == "s" or apostrophes == 0)
+            opened[word] = not (opened[word] or possessive or right)
+            left, right = not opened[word] and not right, opened[word] or right
+        text += "" if stuck or left else " "
+        text += word[1] if word in ("@-@", "@,@", "@.@") else word
+        stuck = right
+    return text
 
 
 def most_frequent(lines: Iterable[str], size: int) -> list[str]:
