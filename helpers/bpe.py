@@ -32,6 +32,13 @@ def chunks(text: str) -> list[str]:
     return found
 
 
+def count_chunks(lines: Iterable[str]) -> Counter[str]:
+    """How often each chunk occurs, `<unk>` left out."""
+    counts = Counter(chunk for line in lines for chunk in chunks(line))
+    counts.pop(UNKNOWN_WORD, None)
+    return counts
+
+
 def byte_ids(chunk: str) -> list[int]:
     """One id a byte of UTF-8; half a surrogate pair counts as three bytes."""
     return [FIRST_BYTE + b for b in chunk.encode("utf-8", "surrogatepass")]
@@ -50,12 +57,30 @@ def merge(ids: list[int], pair: Pair, new: int) -> list[int]:
     return merged
 
 
+def rewrite(words, weights, total, where, pair: Pair, new: int) -> set[Pair]:
+    """Merges `pair` in the words that hold it and keeps the counts of pairs right.
+
+    `total` counts each pair, `where` names the words that hold it. Returns the pairs
+    that the merge has brought into being.
+    """
+    born = set()
+    for i in where.pop(pair):
+        for old in zip(words[i], words[i][1:], strict=False):
+            total[old] -= weights[i]
+        words[i] = merge(words[i], pair, new)
+        for fresh in zip(words[i], words[i][1:], strict=False):
+            total[fresh] += weights[i]
+            if new in fresh:
+                where[fresh].add(i)
+                born.add(fresh)
+    return born
+
+
 def learn_merges(counts: dict[str, int], n_merges: int) -> list[Pair]:
     """Merges the most frequent pair again and again; ties go to the smaller pair.
 
-    `counts` says how often each chunk occurs. An index from pairs to chunks limits the
-    work of a merge to the chunks that hold the pair. The heap may hold counts that are
-    out of date; they are corrected when they come up.
+    `counts` says how often each chunk occurs. The heap may hold counts that are out of
+    date; they are corrected when they come up.
     """
     words = [byte_ids(chunk) for chunk in counts]
     weights = list(counts.values())
@@ -69,39 +94,60 @@ def learn_merges(counts: dict[str, int], n_merges: int) -> list[Pair]:
     merges = []
     while heap and len(merges) < n_merges:
         count, pair = heapq.heappop(heap)
-        if -count != total[pair]:
-            if total[pair] > 0:
-                heapq.heappush(heap, (-total[pair], pair))
-            continue
-        new = FIRST_MERGE + len(merges)
-        merges.append(pair)
-        born = set()
-        for i in where.pop(pair):
-            for old in zip(words[i], words[i][1:], strict=False):
-                total[old] -= weights[i]
-            words[i] = merge(words[i], pair, new)
-            for fresh in zip(words[i], words[i][1:], strict=False):
-                total[fresh] += weights[i]
-                if new in fresh:
-                    where[fresh].add(i)
-                    born.add(fresh)
-        for fresh in born:
-            heapq.heappush(heap, (-total[fresh], fresh))
+        if -count == total[pair]:
+            new = FIRST_MERGE + len(merges)
+            merges.append(pair)
+            for fresh in rewrite(words, weights, total, where, pair, new):
+                heapq.heappush(heap, (-total[fresh], fresh))
+        elif total[pair] > 0:
+            heapq.heappush(heap, (-total[pair], pair))
     return merges
+
+
+def encode_chunk(chunk: str, ranks: dict[Pair, int]) -> list[int]:
+    """Applies the merge that was learned first, of those that fit, until none does."""
+    ids = byte_ids(chunk)
+    while pairs := set(zip(ids, ids[1:], strict=False)) & ranks.keys():
+        first = min(pairs, key=ranks.get)
+        ids = merge(ids, first, FIRST_MERGE + ranks[first])
+    return ids
+
+
+def to_text(data: bytes) -> str:
+    """Bytes as text, surrogates too; what is no UTF-8 appears as �."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")
+
+
+def read_merges(path: Path) -> list[Pair]:
+    """The merges in a file written by `save`; ValueError if it is anything else."""
+    try:
+        merges = json.loads(Path(path).read_text(encoding="utf-8"))["merges"]
+        for i, (left, right) in enumerate(merges):
+            if not FIRST_BYTE <= min(left, right) <= max(left, right) < FIRST_MERGE + i:
+                raise ValueError(f"merge {i} is of ids that do not exist yet")
+        return [tuple(pair) for pair in merges]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} holds no merges of this project ({error}); save it again with "
+            "BPETokenizer.save, or fetch it again."
+        ) from error
 
 
 class BPETokenizer:
     """Turns any text into ids of byte sequences, and back without loss."""
 
     def __init__(self, merges: list[Pair]):
-        self.merges = [tuple(pair) for pair in merges]
-        self.ranks = {pair: rank for rank, pair in enumerate(self.merges)}
+        self.merges = merges
+        self.ranks = {pair: rank for rank, pair in enumerate(merges)}
         self.pieces = [name.encode() for name in SPECIALS]
         self.pieces[UNK] = UNKNOWN_WORD.encode()
         self.pieces += [bytes([b]) for b in range(256)]
-        for left, right in self.merges:
+        for left, right in merges:
             self.pieces.append(self.pieces[left] + self.pieces[right])
-        self.known = {UNKNOWN_WORD: [UNK]}  # chunks that were encoded before
+        self.known = {UNKNOWN_WORD: [UNK]}  # chunks encoded before
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -109,38 +155,18 @@ class BPETokenizer:
     @classmethod
     def train(cls, lines: Iterable[str], n_merges: int = 8_000) -> "BPETokenizer":
         """Learns merges from lines of text."""
-        counts = Counter(chunk for line in lines for chunk in chunks(line))
-        counts.pop(UNKNOWN_WORD, None)
-        return cls(learn_merges(counts, n_merges))
-
-    def encode_chunk(self, chunk: str) -> list[int]:
-        """Applies the earliest-learned merge that fits until none does."""
-        ids = byte_ids(chunk)
-        while len(ids) > 1:
-            pairs = set(zip(ids, ids[1:], strict=False)) & self.ranks.keys()
-            if not pairs:
-                break
-            first = min(pairs, key=self.ranks.get)
-            ids = merge(ids, first, FIRST_MERGE + self.ranks[first])
-        return ids
+        return cls(learn_merges(count_chunks(lines), n_merges))
 
     def encode(self, text: str | list[str]) -> list[int]:
         """Ids of a text, or of a list of words joined by spaces."""
-        text = text if isinstance(text, str) else " ".join(text)
-        ids = []
-        for chunk in chunks(text):
-            if chunk not in self.known:
-                self.known[chunk] = self.encode_chunk(chunk)
-            ids += self.known[chunk]
-        return ids
+        found = chunks(text if isinstance(text, str) else " ".join(text))
+        for chunk in set(found) - self.known.keys():
+            self.known[chunk] = encode_chunk(chunk, self.ranks)
+        return [token for chunk in found for token in self.known[chunk]]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids; bytes that are no text appear as �."""
-        data = b"".join(self.pieces[i] for i in ids)
-        try:
-            return data.decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:
-            return data.decode("utf-8", "replace")
+        """The text of some ids."""
+        return to_text(b"".join(self.pieces[i] for i in ids))
 
     def save(self, path: Path) -> None:
         """Writes the merges as JSON."""
@@ -149,10 +175,4 @@ class BPETokenizer:
     @classmethod
     def load(cls, path: Path) -> "BPETokenizer":
         """Reads what `save` wrote; ValueError if the file is damaged."""
-        try:
-            return cls(json.loads(Path(path).read_text())["merges"])
-        except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise ValueError(
-                f"{path} holds no merges of this project ({error!r}); save it again "
-                "with BPETokenizer.save, or fetch it again."
-            ) from error
+        return cls(read_merges(path))

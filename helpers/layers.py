@@ -30,11 +30,27 @@ def attend(
     """
     scores_BHTS = (q_BHTK / q_BHTK.shape[-1] ** 0.5) @ k_BHSK.mT
     if real_BS is not None:
-        hidden_BHTS = ~real_BS[:, None, None, :].expand_as(scores_BHTS)
-        scores_BHTS = scores_BHTS.masked_fill(hidden_BHTS, float("-inf"))
+        hidden = ~real_BS[:, None, None, :]  # the same for every head and query
+        scores_BHTS = scores_BHTS.masked_fill(hidden, float("-inf"))
     weights_BHTS = scores_BHTS.softmax(dim=-1)
     used_BHTS = weights_BHTS if dropout is None else dropout(weights_BHTS)
     return used_BHTS @ v_BHSK, weights_BHTS
+
+
+def attend_fused(
+    q_BHTK: Tensor,
+    k_BHSK: Tensor,
+    v_BHSK: Tensor,
+    real_BS: Tensor | None = None,
+    dropout: nn.Module | None = None,
+) -> tuple[Tensor, None]:
+    """The same function in one fused kernel, which never forms the weights."""
+    mask = None if real_BS is None else real_BS[:, None, None, :]
+    p = dropout.p if dropout is not None and dropout.training else 0.0
+    mixed_BHTK = F.scaled_dot_product_attention(
+        q_BHTK, k_BHSK, v_BHSK, attn_mask=mask, dropout_p=p
+    )
+    return mixed_BHTK, None
 
 
 def sinusoidal_positions(length: int, d_model: int) -> Tensor:
@@ -70,8 +86,7 @@ class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani 2017, section 3.2.2).
 
     Maps (B, T, D) to (B, T, D). `rotary` turns queries and keys by their position.
-    `fused` takes PyTorch's fused kernel: the same function, faster on GPUs and on long
-    sequences; None takes it on GPUs. Weights can only be had from the written-out form.
+    `fused` chooses the fused kernel, faster on GPUs; None takes it there only.
     """
 
     def __init__(self, d_model, n_heads, dropout=0.0, rotary=False, fused=None):
@@ -100,18 +115,10 @@ class SelfAttention(nn.Module):
         if self.rotary:
             q_BHTK, k_BHSK = rotate(q_BHTK), rotate(k_BHSK)
         fused = x_BTD.is_cuda if self.fused is None else self.fused
-        if fused and not need_weights:
-            mixed_BHTK = F.scaled_dot_product_attention(
-                q_BHTK,
-                k_BHSK,
-                v_BHSK,
-                None if real_BS is None else real_BS[:, None, None, :],
-                self.dropout.p if self.training else 0.0,
-            )
-        else:
-            mixed_BHTK, weights_BHTS = attend(
-                q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout
-            )
+        function = attend_fused if fused and not need_weights else attend
+        mixed_BHTK, weights_BHTS = function(
+            q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout
+        )
         mixed_BTD = mixed_BHTK.transpose(1, 2).flatten(2)
         return self.output(mixed_BTD), weights_BHTS if need_weights else None
 

@@ -8,7 +8,7 @@ Left out: lower-casing, stemming, and the normalisation of Unicode.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -81,6 +81,26 @@ def join_words(words: list[str]) -> str:
     return text
 
 
+def within(ids: Iterable[int], size: int) -> list[int]:
+    """The ids as a list. Raises ValueError if one is not from 0 to `size` - 1."""
+    ids = [int(i) for i in ids]
+    for i in ids:
+        if not 0 <= i < size:
+            raise ValueError(f"There is no id {i}; ids go from 0 to {size - 1}.")
+    return ids
+
+
+def read_json(path: Path, key: str, build: Callable):
+    """What `build` makes of the entry `key` of a JSON file, or one clear ValueError."""
+    try:
+        return build(json.loads(Path(path).read_text(encoding="utf-8"))[key])
+    except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is missing, damaged or of another kind ({error!r}): it should hold "
+            f"the {key} that `save` wrote. Save it again, or fetch it again."
+        ) from error
+
+
 def most_frequent(lines: Iterable[str], size: int) -> list[str]:
     """The `size` most frequent words; among equals, the first in code-point order."""
     counts = Counter(word for line in lines for word in line.split())
@@ -89,35 +109,20 @@ def most_frequent(lines: Iterable[str], size: int) -> list[str]:
     return sorted(counts, key=lambda word: (-counts[word], word))[:size]
 
 
-def read_vocabulary(path: Path) -> list[str]:
-    """The words in a file written by `save`; ValueError if it is anything else."""
-    try:
-        words = json.loads(Path(path).read_text(encoding="utf-8"))["words"]
-        if isinstance(words, list) and all(isinstance(word, str) for word in words):
-            return words
-        raise TypeError("no list of words")
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no vocabulary of this project ({error}); save it again with "
-            "WordTokenizer.save, or fetch it again."
-        ) from error
-
-
 class WordTokenizer:
-    """Gives each word of a fixed vocabulary an id; every other word becomes [UNK].
-
-    Ids follow the order of `words`, which begins with the special tokens.
-    """
+    """Words of a fixed vocabulary to ids and back; every other word becomes [UNK]."""
 
     def __init__(self, words: list[str]):
-        n = len(SPECIALS)
-        if tuple(words[:n]) != SPECIALS or len(set(words)) != len(words):
-            raise ValueError(
-                f"A vocabulary begins with {SPECIALS} and repeats nothing."
-            )
         self.words = list(words)
         # Special tokens have no entry: nobody can type a [MASK] into a text.
-        self.ids = {word: i for i, word in enumerate(self.words) if i >= n}
+        self.ids = {word: i for i, word in enumerate(words) if word not in SPECIALS}
+        specials = tuple(self.words[: len(SPECIALS)])
+        if (
+            specials != SPECIALS
+            or len({*words}) < len(words)
+            or {*map(type, words)} != {str}
+        ):
+            raise ValueError(f"A vocabulary is {SPECIALS} and then words, each once.")
 
     def __len__(self) -> int:
         return len(self.words)
@@ -125,7 +130,8 @@ class WordTokenizer:
     @classmethod
     def train(cls, lines: Iterable[str], vocab_size: int = 2_000) -> "WordTokenizer":
         """Takes the most frequent words of lines whose words are parted by spaces."""
-        return cls([*SPECIALS, *most_frequent(lines, vocab_size - len(SPECIALS))])
+        size = max(0, vocab_size - len(SPECIALS))
+        return cls([*SPECIALS, *most_frequent(lines, size)])
 
     def encode(self, text: str | list[str]) -> list[int]:
         """Ids of a text, or of a list of words; no special tokens are added."""
@@ -134,13 +140,13 @@ class WordTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids, as a person would write it."""
-        return join_words([self.words[i] for i in ids])
+        return join_words([self.words[i] for i in within(ids, len(self))])
 
     def save(self, path: Path) -> None:
-        """Writes the vocabulary as JSON."""
+        """Writes the vocabulary as JSON, one word a line."""
         Path(path).write_text(json.dumps({"words": self.words}, indent=0) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "WordTokenizer":
-        """Reads what `save` wrote; ValueError if the file is damaged."""
-        return cls(read_vocabulary(path))
+        """Reads what `save` wrote. Raises ValueError if the file is anything else."""
+        return read_json(path, "words", cls)
