@@ -1,8 +1,10 @@
-"""The heatmap over a sentence: where a model looked from a hidden word.
+"""The heatmap over a sentence: where a model looked from a masked word.
 
 Blue blur behind each token by its share of attention, a red ring with a white halo at
-the hidden one. The shares of all tokens, special ones included, add up to 100 %.
+the masked one. The shares of all tokens, special ones included, add up to 100 %.
 """
+
+from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image, ImageFilter
 
+from helpers.figure import BLUES, DPI, drawable, save
 from helpers.predict import Prediction
-from helpers.viz import BLUES, DPI, QUIET, drawable
 
-WIDTH, LINE, MARGIN = 880, 46, 24  # pixels
+WIDTH, LINE, MARGIN, GAP = 880, 46, 24, 20  # pixels
 RING = "#c8102e"
 
 
@@ -49,10 +51,42 @@ def flow(widths: list[float], limit: float, gap: float) -> list[tuple[float, int
     return places
 
 
+def text_widths(texts: list[str], style: dict) -> list[float]:
+    """Widths in pixels of texts as matplotlib will draw them."""
+    probe = Figure(dpi=DPI)
+    renderer = FigureCanvasAgg(probe).get_renderer()
+    drawn = (probe.text(0, 0, text, **style) for text in texts)
+    return [text.get_window_extent(renderer).width for text in drawn]
+
+
+def blur(boxes: list[tuple[float, float, float]], shares, height: int):
+    """A soft picture (height, WIDTH), 0 to 255: each box (left, right, y) by its share."""
+    blue = np.zeros((height, WIDTH))
+    for (left, right, y), share in zip(boxes, shares, strict=True):
+        blue[int(y) - 15 : int(y) + 15, int(left - 8) : int(right + 8)] = share
+    soft = Image.fromarray((255 * blue).astype(np.uint8))
+    return soft.filter(ImageFilter.GaussianBlur(4))
+
+
+def draw_ring(axes, left: float, right: float, y: float) -> None:
+    """A red ring on a white halo, which shows on blue also without colour vision."""
+    for color, line_width in (("white", 6.5), (RING, 2.6)):
+        box = FancyBboxPatch(
+            (left - 1, y - 12),
+            right - left + 2,
+            24,
+            boxstyle="round,pad=4",
+            fill=False,
+            edgecolor=color,
+            linewidth=line_width,
+        )
+        axes.add_patch(box)
+
+
 def sentence_heatmap(
     prediction: Prediction, layer: int | None = -1, head: int | None = None, vmax=None
 ) -> Figure:
-    """Attention of the hidden position over its sentence.
+    """Attention of the masked position over its sentence.
 
     Layer None is the mean of all layers, head None the mean of all heads. The strongest
     blue stands for `vmax`, by default the largest share; give it to compare figures.
@@ -61,66 +95,48 @@ def sentence_heatmap(
     share_S = prediction.attention(layer, head).numpy()
     vmax = float(share_S.max()) if vmax is None else vmax
     style = {"fontsize": 12, "parse_math": False, "va": "center"}
-    probe = Figure(dpi=DPI)
-    renderer = FigureCanvasAgg(probe).get_renderer()
-    widths = [
-        probe.text(0, 0, token, **style).get_window_extent(renderer).width
-        for token in tokens
+    widths = text_widths(tokens, style)
+    places = flow(widths, WIDTH - 2 * MARGIN, GAP)
+    top = 56
+    height = top + LINE * (places[-1][1] + 1) + 92
+    boxes = [
+        (MARGIN + x, MARGIN + x + width, top + LINE * (line + 0.5))
+        for (x, line), width in zip(places, widths, strict=True)
     ]
-    places = flow(widths, WIDTH - 2 * MARGIN, gap=16)
-    top = 58
-    height = top + LINE * (places[-1][1] + 1) + 96
     figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
-    blue = np.zeros((height, WIDTH))
-    for (x, line), width, share in zip(places, widths, share_S, strict=True):
-        y = top + LINE * line + LINE // 2
-        left, right = int(MARGIN + x - 5), int(MARGIN + x + width + 5)
-        blue[y - 14 : y + 14, left:right] = min(1.0, share / vmax)
-    soft = Image.fromarray((255 * blue).astype(np.uint8)).filter(
-        ImageFilter.GaussianBlur(4)
-    )
+    soft = blur(boxes, (share_S / vmax).clip(0, 1), height)
     axes.imshow(soft, cmap=BLUES, vmin=0, vmax=255, extent=(0, WIDTH, height, 0))
-    axes.set(xlim=(0, WIDTH), ylim=(height, 0))
-    for i, (token, (x, line), width) in enumerate(
-        zip(tokens, places, widths, strict=True)
-    ):
-        y, hidden = top + LINE * line + LINE / 2, i == prediction.position + 1
+    draw_ring(axes, *boxes[prediction.position + 1])
+    for i, (token, (left, _, y)) in enumerate(zip(tokens, boxes, strict=True)):
         special = i in (0, len(tokens) - 1)
-        axes.text(MARGIN + x, y, token, color=QUIET if special else "black", **style)
-        for color, line_width in (("white", 6.5), (RING, 2.6)) if hidden else ():
-            box = FancyBboxPatch(
-                (MARGIN + x - 1, y - 12),
-                width + 2,
-                24,
-                boxstyle="round,pad=4",
-                fill=False,
-                edgecolor=color,
-                linewidth=line_width,
-            )
-            axes.add_patch(box)
+        axes.text(left, y, token, **style, style="italic" if special else "normal")
     name = view_name(layer, head, len(prediction.weights_NHTS))
-    title = f"Where the hidden position (red ring) looks: {name}"
-    axes.text(MARGIN, 28, title, fontsize=12, weight="bold", va="center")
-    draw_scale(axes, height, vmax, 1 / len(tokens))
-    for i, line in enumerate(caption(prediction).splitlines()):
-        axes.text(MARGIN, height - 62 + 24 * i, drawable(line), **style)
+    title = f"Where the masked word (red ring) looks: {name}"
+    axes.text(MARGIN, 26, title, fontsize=12, weight="bold", va="center")
+    lines = [drawable(line, 200) for line in caption(prediction).splitlines()]
+    for i, (line, width) in enumerate(
+        zip(lines, text_widths(lines, style), strict=True)
+    ):
+        fitting = style | {"fontsize": 12 * min(1, (WIDTH - 2 * MARGIN) / width)}
+        axes.text(MARGIN, height - 68 + 23 * i, line, **fitting)
+    draw_scale(axes, height, vmax, 1 / len(tokens), bool(share_S.max() > vmax))
     return figure
 
 
-def draw_scale(axes, height: int, vmax: float, uniform: float) -> None:
+def draw_scale(axes, height: int, vmax: float, uniform: float, more: bool) -> None:
     """The scale of blue with its ends, and the share that each token would get if all
-    were looked at alike."""
-    left, right, y = WIDTH - 250, WIDTH - 90, height - 12
+    were looked at alike. `more` tells that some shares lie beyond the scale."""
+    left, right, y = WIDTH - 290, WIDTH - 140, height - 16
     ramp = np.linspace(0, 1, 64)[None]
-    axes.imshow(ramp, cmap=BLUES, vmin=0, vmax=1, extent=(left, right, y + 4, y - 6))
+    axes.imshow(ramp, cmap=BLUES, vmin=0, vmax=1, extent=(left, right, y + 5, y - 5))
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     small = {"fontsize": 9, "va": "center"}
     axes.text(left - 6, y, "0 %", ha="right", **small)
-    axes.text(right + 6, y, percent(vmax), **small)
+    axes.text(right + 6, y, percent(vmax) + " or more" * more, **small)
     at = left + (right - left) * min(1.0, uniform / vmax)
-    axes.plot([at, at], [y + 4, y - 6], color="black", linewidth=1)
+    axes.plot([at, at], [y + 5, y - 5], color="black", linewidth=1.2)
     text = f"uniform would be {percent(uniform)}"
     axes.text(MARGIN, y, f"Shares add up to 100 %; {text} (line in the scale)", **small)
 
@@ -136,3 +152,13 @@ def slug(token: str) -> str:
     token = token.strip("<>[]") or token
     safe = (c if c.isascii() and c.isalnum() else f"u{ord(c):04x}" for c in token)
     return "".join(safe)[:24]
+
+
+def save_heatmap(figure: Figure, batch: int, item: int, prediction: Prediction) -> Path:
+    """Saves a heatmap under its name, in place of what another model predicted there."""
+    path = save(figure, heatmap_name(batch, item, prediction))
+    prefix = path.name.split("_true-")[0]
+    for old in path.parent.glob(f"{prefix}_true-*.png"):
+        if old != path:
+            old.unlink()
+    return path

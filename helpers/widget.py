@@ -1,93 +1,121 @@
-"""The explorer: type a sentence, click a word to hide it, see the guess and the gaze.
+"""The explorer: type a sentence, click a word to mask it, see the guess and the gaze.
 
 Stock ipywidgets, the same on 7.7.1 (Colab) and 8.x. A click only rewrites HTML beside
 the buttons: to rewrite the buttons themselves would lose the keyboard's focus. All
 positions of a sentence are predicted in one batch when it is entered.
 """
 
-import base64
 import html
-import io
 import uuid
 
 import ipywidgets as widgets
 from IPython.display import display
+from torch import Tensor
 
+from helpers.figure import show
 from helpers.predict import Prediction, mask_each
-from helpers.sentence import caption, percent, sentence_heatmap
+from helpers.sentence import caption, percent, sentence_heatmap, view_name
 from helpers.tokenizer import UNK
-from helpers.viz import DPI
 
 BLUE, RING = "76, 146, 195", "#c8102e"
+CARD = "background:#fff;color:#111;padding:10px;border:1px solid #bbb;line-height:1.5"
 REPEAT = "\u200b"  # told apart by it, two equal words are two different labels
 
 
-def button_labels(words: list[str]) -> list[str]:
-    """A distinct label for each word: ipywidgets finds the active button by its text.
+def shown(word: str) -> str:
+    """A word as a page can show it: odd characters become ▯, a long word is cut."""
+    word = "".join(c if c.isprintable() else "▯" for c in word)
+    return word if len(word) <= 24 else word[:23] + "…"
 
-    What cannot be shown or sent becomes ▯, and very long words are cut.
-    """
+
+def safe(word: str) -> str:
+    """A word as HTML, never read as a tag."""
+    return html.escape(shown(word), quote=True)
+
+
+def button_labels(words: list[str]) -> list[str]:
+    """A distinct label for each word: ipywidgets finds the active button by its text."""
     labels, seen = [], {}
-    for word in words:
-        shown = "".join(c if c.isprintable() else "▯" for c in word)
-        shown = shown if len(shown) <= 24 else shown[:23] + "…"
-        labels.append(shown + REPEAT * seen.get(shown, 0))
-        seen[shown] = seen.get(shown, 0) + 1
+    for word in map(shown, words):
+        labels.append(word + REPEAT * seen.get(word, 0))
+        seen[word] = seen.get(word, 0) + 1
     return labels
 
 
-def sentence_css(scope: str, prediction: Prediction, unknown: list[bool], share_S):
-    """Paints the word buttons: blue by attention, ring at the hidden word, dots under
+def sentence_css(scope: str, position: int, unknown: list[bool], share_S) -> str:
+    """Paints the word buttons: blue by attention, ring at the masked word, dots under
     words outside the vocabulary. `share_S` includes the special tokens at both ends."""
     button = f".{scope} .widget-toggle-button"
+    plain = (
+        "width: auto; height: auto; margin: 4px; padding: 0 6px; line-height: 28px; "
+        "font-size: 14px; border: 1px solid #bbb; box-shadow: none; "
+        "color: #111 !important; background: #fff !important;"
+    )
+    focus = "outline: 3px solid #111 !important; outline-offset: 3px;"
     rules = [
-        f"{button} {{ width: auto; height: auto; color: #111 !important; "
-        "background: #fff !important; border: 1px solid #bbb; box-shadow: none; }",
-        f"{button}:focus-visible {{ outline: 3px solid #111; outline-offset: 3px; }}",
+        f".{scope} {{ overflow: visible; }}",
+        f"{button} {{ {plain} }}",
+        f"{button}:focus-visible {{ {focus} }}",
     ]
     largest = float(share_S.max())
-    for i in range(len(prediction.words)):
+    for i, outside in enumerate(unknown):
+        # 0.8 at most leaves the text a contrast of more than 4.5:1.
         blue = 0.8 * float(share_S[i + 1]) / largest
-        style = f"background: rgba({BLUE}, {blue:.3f}) !important;"
-        if i == prediction.position:
+        color = f"rgba({BLUE}, {blue:.3f})"
+        style = f"background: linear-gradient({color}, {color}), #fff !important; "
+        if i == position:
             style += f"box-shadow: 0 0 0 2px #fff, 0 0 0 5px {RING}; font-weight: bold;"
-        if unknown[i]:
+        if outside:
             style += "text-decoration: underline dotted;"
         rules.append(f"{button}:nth-child({i + 1}) {{ {style} }}")
     return f"<style>{' '.join(rules)}</style>"
 
 
-def card_html(prediction: Prediction, share_S, view: str) -> str:
-    """The guess and the gaze as a table and a sentence; every word is escaped."""
-    true = prediction.true
-    hidden = html.escape(prediction.words[prediction.position])
-    if true is None:
-        verdict = f"“{hidden}” is outside the vocabulary, so no guess can be right."
-    else:
-        verdict = (
-            f"TRUE: <b>{hidden}</b>, {percent(prediction.p_true)}, "
-            f"rank {prediction.rank_true}."
-        )
+def guesses_html(prediction: Prediction) -> str:
+    """The most probable words as a table with bars."""
     rows = "".join(
-        f"<tr><td>{html.escape(word)}</td><td style='text-align:right'>{percent(p)}"
-        f"</td><td><div style='height:.8em;width:{max(1, 160 * p):.0f}px;"
+        f"<tr><td>{safe(word)}</td>"
+        f"<td style='text-align:right;padding:0 8px'>{percent(p)}</td>"
+        f"<td><div style='height:.8em;width:{max(1, 240 * p):.0f}px;"
         f"background:rgb({BLUE})'></div></td></tr>"
         for word, p in prediction.top
     )
-    order = share_S.argsort(descending=True)[:3].tolist()
-    tokens = prediction.tokens
-    looked = ", ".join(
-        f"{html.escape(tokens[i])} {percent(float(share_S[i]))}" for i in order
-    )
+    return f"<table style='color:#111;background:#fff;margin:6px 0'>{rows}</table>"
+
+
+def scale_html(largest: float, uniform: float) -> str:
+    """The scale of blue: its ends, and what even attention would be."""
+    ramp = f"linear-gradient(to right, #fff, rgba({BLUE}, 0.8))"
     return (
-        "<div role='status' style='background:#fff;color:#111;padding:10px;"
-        "border:1px solid #bbb;line-height:1.5'>"
-        f"PRED: <b>{html.escape(prediction.pred)}</b>, {percent(prediction.p_pred)}. "
-        f"{verdict}<table style='color:#111;margin:6px 0'>{rows}</table>"
-        f"Looked most at ({view}): {looked}; uniform would be "
-        f"{percent(1 / len(tokens))}. Red ring: the hidden word. Blue: attention, "
-        f"darkest {percent(float(share_S.max()))}. Dotted line: a word outside the "
-        "vocabulary, which the model sees as [UNK].</div>"
+        f"0 % <span style='display:inline-block;width:120px;height:.8em;"
+        f"border:1px solid #bbb;background:{ramp}'></span> {percent(largest)}; "
+        f"uniform would be {percent(uniform)}"
+    )
+
+
+def card_html(prediction: Prediction, share_S: Tensor, view: str) -> str:
+    """The guess and the gaze as a table and in sentences; every word is escaped."""
+    masked, tokens = safe(prediction.words[prediction.position]), prediction.tokens
+    if prediction.true is None:
+        verdict = f"TRUE: “{masked}” is outside the vocabulary; no guess can be right."
+    else:
+        verdict = (
+            f"TRUE: <b>{masked}</b>, {percent(prediction.p_true)}, "
+            f"rank {prediction.rank_true}."
+        )
+    order = share_S[1:-1].argsort(descending=True)[:3] + 1
+    looked = ", ".join(f"{safe(tokens[i])} {percent(share_S[i])}" for i in order)
+    words = percent(share_S[1:-1].sum())
+    return (
+        f"<div role='status' style='{CARD}'>"
+        f"PRED: <b>{safe(prediction.pred)}</b>, {percent(prediction.p_pred)}. "
+        f"{verdict}{guesses_html(prediction)}"
+        f"Attention of the masked word, {view}: {words} on the words "
+        f"(most on {looked}), {percent(share_S[0])} on [CLS], "
+        f"{percent(share_S[-1])} on [SEP].<br>"
+        f"Blue: {scale_html(float(share_S.max()), 1 / len(tokens))}. Red ring and bold: "
+        "the masked word. Dotted line: outside the vocabulary, [UNK] to the model."
+        "</div>"
     )
 
 
@@ -101,7 +129,19 @@ class Explorer:
     def __init__(self, models: dict, tokenizer, text: str):
         self.models, self.tokenizer = models, tokenizer
         self.cache, self.predictions = {}, []
-        config = next(iter(models.values())).config
+        self.scope = f"mini-transformer-{uuid.uuid4().hex[:8]}"
+        # Half a character (a lone surrogate) could not be sent to the page.
+        text = text.encode(errors="replace").decode()
+        self.build(next(iter(models.values())).config, text)
+        self.text.observe(self.guarded(self.read), names="value")
+        self.model.observe(self.guarded(self.read), names="value")
+        self.words.observe(self.guarded(self.draw), names="index")
+        self.layer.observe(self.guarded(self.draw), names="value")
+        self.head.observe(self.guarded(self.draw), names="value")
+        self.guarded(self.read)()
+
+    def build(self, config, text: str) -> None:
+        """Makes the controls and puts them in their places."""
         layers = [("mean of all", None)]
         layers += [(f"layer {n + 1}", n) for n in range(config.n_layers)]
         heads = [("mean of all", None)]
@@ -111,29 +151,17 @@ class Explorer:
             value=text, description="Sentence", continuous_update=False, layout=wide
         )
         self.words = widgets.ToggleButtons(options=[], layout=wide)
-        self.layer = widgets.Dropdown(
-            options=layers, value=config.n_layers - 1, description="Layer"
-        )
+        self.words.add_class(self.scope)
+        last = config.n_layers - 1
+        self.layer = widgets.Dropdown(options=layers, value=last, description="Layer")
         self.head = widgets.Dropdown(options=heads, value=None, description="Head")
-        self.model = widgets.Dropdown(options=list(models), description="Model")
+        self.model = widgets.Dropdown(options=list(self.models), description="Model")
         self.style, self.card = widgets.HTML(), widgets.HTML()
-        scope = f"mini-transformer-{uuid.uuid4().hex[:8]}"
-        self.scope = scope
-        self.words.add_class(scope)
-        row = [self.layer, self.head] + [self.model] * (len(models) > 1)
+        row = [self.layer, self.head] + [self.model] * (len(self.models) > 1)
         choices = widgets.HBox(row, layout=widgets.Layout(flex_flow="row wrap"))
-        hint = widgets.HTML(
-            "Click a word to hide it; change the sentence, press Enter."
-        )
-        self.box = widgets.VBox(
-            [self.text, hint, self.style, self.words, choices, self.card]
-        )
-        self.text.observe(self.guarded(self.read), names="value")
-        self.model.observe(self.guarded(self.read), names="value")
-        for control, trait in ((self.words, "index"), (self.layer, "value")):
-            control.observe(self.guarded(self.draw), names=trait)
-        self.head.observe(self.guarded(self.draw), names="value")
-        self.guarded(self.read)()
+        hint = widgets.HTML("Click a word to mask it. Or type a sentence, press Enter.")
+        parts = [self.text, hint, self.style, self.words, choices, self.card]
+        self.box = widgets.VBox(parts)
 
     def guarded(self, action):
         """The action with its errors shown as one sentence: front ends hide them."""
@@ -142,10 +170,8 @@ class Explorer:
             try:
                 action()
             except Exception as error:  # a reader must never face a silent widget
-                self.card.value = (
-                    "<div role='alert' style='background:#fff;color:#8a1c1c;"
-                    f"padding:10px'>{html.escape(str(error))}</div>"
-                )
+                told = html.escape(str(error) or type(error).__name__)
+                self.card.value = f"<div role='alert' style='{CARD}'>⚠ {told}</div>"
 
         return run
 
@@ -156,32 +182,32 @@ class Explorer:
             model = self.models[self.model.value]
             self.cache[key] = mask_each(model, self.tokenizer, self.text.value)
         self.predictions = self.cache[key]
-        labels = button_labels(self.predictions[0].words)
-        if list(self.words.options) != labels:
-            self.words.options = labels  # sets the index, which draws
+        labels = tuple(button_labels(self.predictions[0].words))
+        if self.words.options != labels:
+            self.words.options = labels
         self.draw()
 
     def draw(self) -> None:
         """Shows the chosen word, layer and head."""
         if self.words.index is None or self.words.index >= len(self.predictions):
-            return
+            return  # between two sentences, for a moment
         prediction = self.predictions[self.words.index]
         share_S = prediction.attention(self.layer.value, self.head.value)
         unknown = [i == UNK for i in self.tokenizer.encode(prediction.words)]
-        view = f"layer: {self.layer.label}, head: {self.head.label}"
-        self.style.value = sentence_css(self.scope, prediction, unknown, share_S)
+        n_layers = len(prediction.weights_NHTS)
+        view = view_name(self.layer.value, self.head.value, n_layers)
+        self.style.value = sentence_css(
+            self.scope, prediction.position, unknown, share_S
+        )
         self.card.value = card_html(prediction, share_S, view)
 
     def _ipython_display_(self) -> None:
-        prediction = self.predictions[self.words.index]
-        buffer = io.BytesIO()
-        figure = sentence_heatmap(prediction, self.layer.value, self.head.value)
-        figure.savefig(buffer, format="png", dpi=DPI)
-        alt = f"The explorer: {' '.join(prediction.tokens)}. {caption(prediction)}"
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        bundle = {
-            "application/vnd.jupyter.widget-view+json": view,
-            "image/png": base64.b64encode(buffer.getvalue()).decode(),
-            "text/plain": alt,
-        }
-        display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
+        live = {"application/vnd.jupyter.widget-view+json": view}
+        if not self.predictions:  # the first sentence was refused; the card says why
+            display({**live, "text/plain": "The explorer"}, raw=True)
+            return
+        prediction = self.predictions[self.words.index]
+        figure = sentence_heatmap(prediction, self.layer.value, self.head.value)
+        sentence = " ".join(map(shown, prediction.tokens))
+        show(figure, f"The explorer: {sentence}. {caption(prediction)}", live)

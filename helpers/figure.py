@@ -1,0 +1,68 @@
+"""A figure in a notebook: one look for all, shown with a text, saved in its place.
+
+Figures are made without pyplot, so none is shown twice or kept in memory.
+"""
+
+import base64
+import io
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+from IPython.display import display
+from matplotlib import font_manager, ft2font
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from helpers.notebook import plots_dir
+
+DPI = 100  # with a width of at most 9 inches, a figure fits a notebook's page
+QUIET = "#595959"
+# Light enough that black text on it has a contrast of 5:1 everywhere.
+BLUES = LinearSegmentedColormap.from_list("attention", ["white", "#4c92c3"])
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG, without the version of the program that drew it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def show(figure: Figure, alt: str, live: dict | None = None) -> None:
+    """Displays a figure as PNG; `alt` describes it in words.
+
+    `live` is a form of the same output, by MIME type, for pages that can show it.
+    """
+    picture = base64.b64encode(png(figure)).decode()
+    forms = {**(live or {}), "image/png": picture, "text/plain": alt}
+    display(forms, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def save(figure: Figure, name: str) -> Path:
+    """Saves a figure among the plots of the current budget."""
+    path = plots_dir() / name
+    path.write_bytes(png(figure))
+    return path
+
+
+@cache
+def glyphs() -> frozenset[int]:
+    """The characters that matplotlib's own font can draw, in bold too."""
+    font = ft2font.FT2Font(font_manager.findfont("DejaVu Sans:bold"))
+    return frozenset(font.get_charmap())
+
+
+def drawable(text: str, limit: int = 24) -> str:
+    """A text with ▯ for each character that cannot be drawn, cut at `limit`."""
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    # Only matplotlib 3.11 and later draws right-to-left script in its own direction.
+    leftward = () if hasattr(ft2font, "__libraqm_version__") else ("R", "AL")
+    return "".join(
+        c
+        if ord(c) in glyphs()
+        and c.isprintable()
+        and unicodedata.bidirectional(c) not in leftward
+        else "▯"
+        for c in text
+    )
