@@ -10,9 +10,10 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
-from helpers.tokenizer import SPECIALS, UNK, UNKNOWN_WORD
+from helpers.tokenizer import SPECIALS, UNK, UNKNOWN_WORD, read_json, within
 
 FIRST_BYTE = len(SPECIALS)
 FIRST_MERGE = FIRST_BYTE + 256
@@ -65,10 +66,10 @@ def rewrite(words, weights, total, where, pair: Pair, new: int) -> set[Pair]:
     """
     born = set()
     for i in where.pop(pair):
-        for old in zip(words[i], words[i][1:], strict=False):
+        for old in pairwise(words[i]):
             total[old] -= weights[i]
         words[i] = merge(words[i], pair, new)
-        for fresh in zip(words[i], words[i][1:], strict=False):
+        for fresh in pairwise(words[i]):
             total[fresh] += weights[i]
             if new in fresh:
                 where[fresh].add(i)
@@ -86,7 +87,7 @@ def learn_merges(counts: dict[str, int], n_merges: int) -> list[Pair]:
     weights = list(counts.values())
     total, where = Counter(), defaultdict(set)
     for i, ids in enumerate(words):
-        for pair in zip(ids, ids[1:], strict=False):
+        for pair in pairwise(ids):
             total[pair] += weights[i]
             where[pair].add(i)
     heap = [(-count, pair) for pair, count in total.items()]
@@ -107,7 +108,7 @@ def learn_merges(counts: dict[str, int], n_merges: int) -> list[Pair]:
 def encode_chunk(chunk: str, ranks: dict[Pair, int]) -> list[int]:
     """Applies the merge that was learned first, of those that fit, until none does."""
     ids = byte_ids(chunk)
-    while pairs := set(zip(ids, ids[1:], strict=False)) & ranks.keys():
+    while pairs := set(pairwise(ids)) & ranks.keys():
         first = min(pairs, key=ranks.get)
         ids = merge(ids, first, FIRST_MERGE + ranks[first])
     return ids
@@ -121,32 +122,31 @@ def to_text(data: bytes) -> str:
         return data.decode("utf-8", "replace")
 
 
-def read_merges(path: Path) -> list[Pair]:
-    """The merges in a file written by `save`; ValueError if it is anything else."""
-    try:
-        merges = json.loads(Path(path).read_text(encoding="utf-8"))["merges"]
-        for i, (left, right) in enumerate(merges):
-            if not FIRST_BYTE <= min(left, right) <= max(left, right) < FIRST_MERGE + i:
-                raise ValueError(f"merge {i} is of ids that do not exist yet")
-        return [tuple(pair) for pair in merges]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} holds no merges of this project ({error}); save it again with "
-            "BPETokenizer.save, or fetch it again."
-        ) from error
+def as_merges(entries: list[list[int]]) -> list[Pair]:
+    """Merges read from a file. Raises ValueError if one uses ids that come later."""
+    for i, (left, right) in enumerate(entries):
+        if not FIRST_BYTE <= min(left, right) <= max(left, right) < FIRST_MERGE + i:
+            raise ValueError(f"merge {i} is of ids that do not exist yet")
+    return [(left, right) for left, right in entries]
+
+
+def spell(merges: list[Pair]) -> list[bytes]:
+    """The bytes that each id stands for, in the order of the ids."""
+    pieces = [name.encode() for name in SPECIALS]
+    pieces[UNK] = UNKNOWN_WORD.encode()
+    pieces += [bytes([b]) for b in range(256)]
+    for left, right in merges:
+        pieces.append(pieces[left] + pieces[right])
+    return pieces
 
 
 class BPETokenizer:
-    """Turns any text into ids of byte sequences, and back without loss."""
+    """Any text to ids of byte sequences, and back without loss."""
 
     def __init__(self, merges: list[Pair]):
         self.merges = merges
         self.ranks = {pair: rank for rank, pair in enumerate(merges)}
-        self.pieces = [name.encode() for name in SPECIALS]
-        self.pieces[UNK] = UNKNOWN_WORD.encode()
-        self.pieces += [bytes([b]) for b in range(256)]
-        for left, right in merges:
-            self.pieces.append(self.pieces[left] + self.pieces[right])
+        self.pieces = spell(merges)
         self.known = {UNKNOWN_WORD: [UNK]}  # chunks encoded before
 
     def __len__(self) -> int:
@@ -159,14 +159,16 @@ class BPETokenizer:
 
     def encode(self, text: str | list[str]) -> list[int]:
         """Ids of a text, or of a list of words joined by spaces."""
-        found = chunks(text if isinstance(text, str) else " ".join(text))
-        for chunk in set(found) - self.known.keys():
-            self.known[chunk] = encode_chunk(chunk, self.ranks)
-        return [token for chunk in found for token in self.known[chunk]]
+        ids = []
+        for chunk in chunks(text if isinstance(text, str) else " ".join(text)):
+            if chunk not in self.known:
+                self.known[chunk] = encode_chunk(chunk, self.ranks)
+            ids += self.known[chunk]
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids."""
-        return to_text(b"".join(self.pieces[i] for i in ids))
+        return to_text(b"".join(self.pieces[i] for i in within(ids, len(self))))
 
     def save(self, path: Path) -> None:
         """Writes the merges as JSON."""
@@ -174,5 +176,5 @@ class BPETokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "BPETokenizer":
-        """Reads what `save` wrote; ValueError if the file is damaged."""
-        return cls(read_merges(path))
+        """Reads what `save` wrote. Raises ValueError if the file is anything else."""
+        return read_json(path, "merges", lambda entries: cls(as_merges(entries)))

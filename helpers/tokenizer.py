@@ -56,7 +56,7 @@ def split_words(text: str) -> list[str]:
 def glued(before: str, word: str, after: str) -> tuple[bool, bool]:
     """Whether a person writes `word` without a space on its left, and on its right."""
     numbers = before[-1:].isdigit() and after[:1].isdigit()
-    inside = word[:1] + word[-1:] == "@@" or word == "/" or word in "–:" and numbers
+    inside = word[:1] + word[-1:] == "@@" or word == "/" or (word in "–:" and numbers)
     left = word in {*",.;:!?)]%°"} or (word[:1] == "'" and word != "'")
     right = word in {*"([$£€#"} or (word == "'" and after[:1].isdigit())
     return inside or left, inside or right
@@ -96,8 +96,8 @@ def read_json(path: Path, key: str, build: Callable):
         return build(json.loads(Path(path).read_text(encoding="utf-8"))[key])
     except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path} is missing, damaged or of another kind ({error!r}): it should hold "
-            f"the {key} that `save` wrote. Save it again, or fetch it again."
+            f"{path} is missing, damaged or of another kind ({error!r}); it should "
+            f"hold the {key} that `save` wrote. Save it again, or fetch it again."
         ) from error
 
 
@@ -113,16 +113,12 @@ class WordTokenizer:
     """Words of a fixed vocabulary to ids and back; every other word becomes [UNK]."""
 
     def __init__(self, words: list[str]):
+        distinct = {word for word in words if isinstance(word, str)}
+        if tuple(words[: len(SPECIALS)]) != SPECIALS or len(distinct) < len(words):
+            raise ValueError(f"A vocabulary is {SPECIALS}, then words, each once.")
         self.words = list(words)
         # Special tokens have no entry: nobody can type a [MASK] into a text.
         self.ids = {word: i for i, word in enumerate(words) if word not in SPECIALS}
-        specials = tuple(self.words[: len(SPECIALS)])
-        if (
-            specials != SPECIALS
-            or len({*words}) < len(words)
-            or {*map(type, words)} != {str}
-        ):
-            raise ValueError(f"A vocabulary is {SPECIALS} and then words, each once.")
 
     def __len__(self) -> int:
         return len(self.words)

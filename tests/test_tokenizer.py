@@ -1,0 +1,169 @@
+"""The word-level tokenizer against WikiText-2 itself, and against unkind input."""
+
+import json
+import time
+from collections import Counter
+
+import pytest
+
+from helpers.tokenizer import (
+    CLS,
+    MASK,
+    PAD,
+    SEP,
+    SPECIALS,
+    UNK,
+    WordTokenizer,
+    join_words,
+    most_frequent,
+    split_words,
+)
+
+# What a person types, how WikiText writes it, and how it is shown again if that
+# differs from what was typed.
+TYPED = [
+    ("I don't think it's John's.", "I don 't think it 's John 's .", None),
+    ("a state-of-the-art car", "a state @-@ of @-@ the @-@ art car", None),
+    ("1,000,000 men ran 3.5 km", "1 @,@ 000 @,@ 000 men ran 3 @.@ 5 km", None),
+    ("(see [1]); yes!", "( see [ 1 ] ) ; yes !", None),
+    ('"Come in," he said.', '" Come in , " he said .', None),
+    ("'Hello,' she said. 'I don't!'", "' Hello , ' she said . ' I don 't ! '", None),
+    ("the Knights' coach", "the Knights ' coach", None),
+    ("rock 'n' roll in the '80s", "rock ' n ' roll in the ' 80s", None),
+    ("O'Brien and d'Andrade", "O 'Brien and d 'Andrade", None),
+    ("Dr. J. Smith left the U.S.", "Dr. J. Smith left the U.S.", None),
+    ("He is No. 5, not No. He", "He is No. 5 , not No . He", None),
+    ("Jones Jr. was here. Jones Jr. Then", None, None),
+    ("at 10:30 a.m. in 1950–51", "at 10 : 30 a.m. in 1950 – 51", None),
+    ("it cost $5 (£4) or 80%", "it cost $ 5 ( £ 4 ) or 80 %", None),
+    ("wait... what", "wait ... what", "wait ... what"),
+    ("first- and second-hand", "first- and second @-@ hand", None),
+    ("About.com. Then", "About.com . Then", None),
+    ("and/or", "and / or", None),
+    (
+        "I’m ‘Bob’, a “star” now",
+        "I 'm ' Bob ' , a \" star \" now",
+        "I'm 'Bob', a \"star\" now",
+    ),
+    ("<unk>-based, 25,<unk>", "<unk> @-@ based , 25 @,@ <unk>", None),
+    ("  much \t space \n", "much space", "much space"),
+]
+UNKIND = [
+    "",
+    " \n\t",
+    "xyzzy plugh",
+    "😀👨‍👩‍👧 🏳️‍🌈",
+    "שלום עולם. مرحبا",
+    "你好,世界。",
+    "\0",
+    "\ud800 \udfff",
+    "<b>bold</b> &amp; <script>alert(1)</script>",
+    "\u202eabc\u2066",
+    "word " * 10_000,
+    "x" * 100_000,
+    "'x" * 10_000,
+    "' " * 10_000,
+    "'a " * 10_000,
+    "No. " * 10_000,
+    "A." * 10_000 + "!",
+    "-" * 20_000,
+]
+
+
+@pytest.fixture(scope="module")
+def small() -> WordTokenizer:
+    return WordTokenizer.train(["the cat saw the dog .", "the dog , <unk> [MASK]"], 11)
+
+
+@pytest.mark.parametrize("typed, words, shown", TYPED)
+def test_typed_text_is_split_as_wikitext_is(typed, words, shown):
+    if words is not None:
+        assert " ".join(split_words(typed)) == words
+    assert join_words(split_words(typed)) == (shown or typed)
+
+
+def test_words_that_are_split_already_stay(wikitext):
+    for line in wikitext.validation:
+        assert split_words(line) == line.split(" ")
+
+
+def test_joined_words_can_be_split_again(wikitext):
+    lines = [line.split(" ") for line in wikitext.validation]
+    share = sum(split_words(join_words(words)) == words for words in lines) / len(lines)
+    assert share > 0.99, f"only {share:.1%} of the validation lines come back"
+
+
+@pytest.mark.parametrize("text", UNKIND, ids=lambda text: ascii(text[:12]))
+def test_unkind_text_gives_a_result_soon(small, text):
+    start = time.process_time()
+    words = split_words(text)
+    ids = small.encode(text)
+    assert "".join(words) == "".join(text.split())
+    assert len(ids) == len(words) and isinstance(join_words(words), str)
+    assert isinstance(small.decode(ids), str)
+    assert time.process_time() - start < 2
+
+
+def test_ids_follow_frequency_then_the_word(small):
+    assert small.words == [*SPECIALS, "the", "dog", ",", ".", "cat", "saw"]
+    assert (PAD, UNK, CLS, SEP, MASK) == (0, 1, 2, 3, 4)
+    assert len(small) == 11
+    assert small.encode(["the", "dog", "cow"]) == [5, 6, UNK]
+    assert most_frequent(["b a", "c a"], 2) == ["a", "b"]
+
+
+def test_text_never_becomes_a_special_token(small):
+    assert set(small.encode("[MASK] [PAD] [CLS]")) == {UNK}
+    assert small.encode(list(SPECIALS)) == [UNK] * 5
+    assert small.encode("<unk>") == [UNK]
+    assert small.decode([CLS, 5, MASK, SEP]) == "[CLS] the [MASK] [SEP]"
+
+
+@pytest.mark.parametrize("i", [-1, 11])
+def test_an_id_that_does_not_exist_is_refused(small, i):
+    with pytest.raises(ValueError, match=f"no id {i}; ids go from 0 to 10"):
+        small.decode([i])
+
+
+def test_a_saved_vocabulary_comes_back(tmp_path):
+    odd = [*SPECIALS, "–", "naïve", "東京", "\ud800", "\u2028", '"', "\\"]
+    for name in ("a.json", "b.json"):
+        WordTokenizer(odd).save(tmp_path / name)
+    assert WordTokenizer.load(tmp_path / "a.json").words == odd
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"words": ["[PAD]",',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"[1, 2]",
+        b'{"merges": [[5, 6]]}',
+        b'{"words": 7}',
+        b'{"words": "[PAD]"}',
+        b'{"words": ["the", "of"]}',
+        json.dumps({"words": [*SPECIALS, "a", "a"]}).encode(),
+        json.dumps({"words": [*SPECIALS, ["a"]]}).encode(),
+        json.dumps({"words": [*SPECIALS, 5]}).encode(),
+        None,
+    ],
+)
+def test_a_damaged_or_foreign_file_is_refused(tmp_path, content):
+    path = tmp_path / "vocabulary.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"vocabulary\.json.*Save it again"):
+        WordTokenizer.load(path)
+
+
+def test_a_quarter_of_wikitext_is_unknown_to_2000_words(wikitext):
+    tokenizer = WordTokenizer.train(wikitext.train, 2_000)
+    assert len(tokenizer) == 2_000
+    counts = Counter(word for line in wikitext.train for word in line.split())
+    missing = sum(n for word, n in counts.items() if word not in tokenizer.ids)
+    assert 0.255 < missing / counts.total() < 0.265
+    ids = [i for line in wikitext.validation[:200] for i in tokenizer.encode(line)]
+    assert 0.2 < ids.count(UNK) / len(ids) < 0.35
