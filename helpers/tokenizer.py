@@ -21,14 +21,19 @@ TITLES = "Bros|Capt|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
 COUNTED, LOWER = "No|Nos|pp", "Co|Inc|Jr|Ltd|var"
 WORD = re.compile(
     rf"""
-    <unk> | @[-.,]@ | \.{{2,}}         # whole: WikiText's own marks, and ...
-  | (?:[^\W\d_]\.)+[^\W\d_]\.(?!\w)    # U.S., e.g.
-  | (?:{TITLES}|[A-Z])\.(?!\w)         # Dr., and the J. of a name
+    # WikiText's own marks, and ...
+    <unk> | @[-.,]@ | \.{{2,}}
+    # With their points: U.S., then Dr. and the J. of a name, No. 5, Jr. in mid-sentence.
+  | (?:[^\W\d_]\.)+[^\W\d_]\.(?!\w)
+  | (?:{TITLES}|[A-Z])\.(?!\w)
   | (?:{COUNTED})\.(?=\s*(?:\d|<unk>))
   | (?:{LOWER})\.(?=\s+[a-z<])
-  | [^\W_]+(?:\.[^\W_]+)*(?:-(?!\S))?  # word, About.com, the first- of first- and
-  | '[^\W\d_][^\W_]*                   # 's, and the 'Brien of O'Brien
-  | \S                                 # any other mark stands alone
+    # A word; also About.com, and the first- of "first- and second-hand".
+  | [^\W_]+(?:\.[^\W_]+)*(?:-(?!\S))?
+    # 's, and the 'Brien of O'Brien
+  | '[^\W\d_][^\W_]*
+    # Any other mark stands alone.
+  | \S
     """,
     re.VERBOSE,
 )
