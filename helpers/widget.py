@@ -53,7 +53,7 @@ def sentence_css(scope: str, position: int, unknown: list[bool], share_S) -> str
     )
     focus = "outline: 3px solid #111 !important; outline-offset: 3px;"
     rules = [
-        f".{scope} {{ overflow: visible; }}",
+        f".{scope} {{ overflow: visible; padding-left: 6px; }}",
         f"{button} {{ {plain} }}",
         f"{button}:focus-visible {{ {focus} }}",
     ]
@@ -104,7 +104,7 @@ def card_html(prediction: Prediction, share_S: Tensor, view: str) -> str:
             f"rank {prediction.rank_true}."
         )
     order = share_S[1:-1].argsort(descending=True)[:3] + 1
-    looked = ", ".join(f"{safe(tokens[i])} {percent(share_S[i])}" for i in order)
+    looked = ", ".join(f"“{safe(tokens[i])}” {percent(share_S[i])}" for i in order)
     words = percent(share_S[1:-1].sum())
     return (
         f"<div role='status' style='{CARD}'>"
@@ -122,11 +122,12 @@ def card_html(prediction: Prediction, share_S: Tensor, view: str) -> str:
 class Explorer:
     """An interactive view of one or more models of the same vocabulary.
 
-    `models` maps a name to a model. Display the object; in a saved notebook, and
-    wherever no kernel runs, a picture of its first state is shown instead.
+    `models` maps a name to a model; the word at `position` is masked first. Display the
+    object; in a saved notebook, and wherever no kernel runs, a picture of the state in
+    which it was displayed is shown instead.
     """
 
-    def __init__(self, models: dict, tokenizer, text: str):
+    def __init__(self, models: dict, tokenizer, text: str, position: int = 0):
         self.models, self.tokenizer = models, tokenizer
         self.cache, self.predictions = {}, []
         self.scope = f"mini-transformer-{uuid.uuid4().hex[:8]}"
@@ -136,25 +137,26 @@ class Explorer:
         self.text.observe(self.guarded(self.read), names="value")
         self.model.observe(self.guarded(self.read), names="value")
         self.words.observe(self.guarded(self.draw), names="index")
-        self.layer.observe(self.guarded(self.draw), names="value")
-        self.head.observe(self.guarded(self.draw), names="value")
+        self.layer.observe(self.guarded(self.draw), names="index")
+        self.head.observe(self.guarded(self.draw), names="index")
         self.guarded(self.read)()
+        if self.predictions:
+            self.words.index = position
 
     def build(self, config, text: str) -> None:
         """Makes the controls and puts them in their places."""
-        layers = [("mean of all", None)]
-        layers += [(f"layer {n + 1}", n) for n in range(config.n_layers)]
-        heads = [("mean of all", None)]
-        heads += [(f"head {h + 1}", h) for h in range(config.n_heads)]
+        layers = ["mean of all", *(f"layer {n + 1}" for n in range(config.n_layers))]
+        heads = ["mean of all", *(f"head {h + 1}" for h in range(config.n_heads))]
         wide = widgets.Layout(width="98%")
         self.text = widgets.Text(
             value=text, description="Sentence", continuous_update=False, layout=wide
         )
         self.words = widgets.ToggleButtons(options=[], layout=wide)
         self.words.add_class(self.scope)
-        last = config.n_layers - 1
-        self.layer = widgets.Dropdown(options=layers, value=last, description="Layer")
-        self.head = widgets.Dropdown(options=heads, value=None, description="Head")
+        self.layer = widgets.Dropdown(
+            options=layers, value=layers[-1], description="Layer"
+        )
+        self.head = widgets.Dropdown(options=heads, description="Head")
         self.model = widgets.Dropdown(options=list(self.models), description="Model")
         self.style, self.card = widgets.HTML(), widgets.HTML()
         row = [self.layer, self.head] + [self.model] * (len(self.models) > 1)
@@ -185,17 +187,23 @@ class Explorer:
         labels = tuple(button_labels(self.predictions[0].words))
         if self.words.options != labels:
             self.words.options = labels
+        if self.words.index is None:
+            self.words.index = 0
         self.draw()
+
+    def view(self) -> tuple[int | None, int | None]:
+        """The chosen layer and head; None, the mean of all, is first in both lists."""
+        layer, head = self.layer.index, self.head.index
+        return layer - 1 if layer else None, head - 1 if head else None
 
     def draw(self) -> None:
         """Shows the chosen word, layer and head."""
         if self.words.index is None or self.words.index >= len(self.predictions):
             return  # between two sentences, for a moment
         prediction = self.predictions[self.words.index]
-        share_S = prediction.attention(self.layer.value, self.head.value)
+        share_S = prediction.attention(*self.view())
         unknown = [i == UNK for i in self.tokenizer.encode(prediction.words)]
-        n_layers = len(prediction.weights_NHTS)
-        view = view_name(self.layer.value, self.head.value, n_layers)
+        view = view_name(*self.view(), len(prediction.weights_NHTS))
         self.style.value = sentence_css(
             self.scope, prediction.position, unknown, share_S
         )
@@ -208,6 +216,6 @@ class Explorer:
             display({**live, "text/plain": "The explorer"}, raw=True)
             return
         prediction = self.predictions[self.words.index]
-        figure = sentence_heatmap(prediction, self.layer.value, self.head.value)
+        figure = sentence_heatmap(prediction, *self.view())
         sentence = " ".join(map(shown, prediction.tokens))
         show(figure, f"The explorer: {sentence}. {caption(prediction)}", live)
