@@ -16,14 +16,14 @@ PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
 UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 
 # A point belongs to these words, also at the end of a text, as in WikiText.
-TITLES = "Bros|Capt|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
+TITLES = "Bros|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
 # To these only before a number, or before a word that begins no sentence.
 COUNTED, LOWER = "No|Nos|pp", "Co|Inc|Jr|Ltd|var"
 WORD = re.compile(
     rf"""
     # WikiText's own marks, and ...
     <unk> | @[-.,]@ | \.{{2,}}
-    # With their points: U.S., then Dr. and the J. of a name, No. 5, Jr. in mid-sentence.
+    # With their points: U.S., then Dr. and the J. of a name, No. 5, Jr.
   | (?:[^\W\d_]\.)+[^\W\d_]\.(?!\w)
   | (?:{TITLES}|[A-Z])\.(?!\w)
   | (?:{COUNTED})\.(?=\s*(?:\d|<unk>))
