@@ -21,61 +21,48 @@ class Rule:
 
 RULES = {
     "number": Rule(
-        "a verb agrees with its subject, across a clause about someone else",
-        "The keys that the teacher found [are] old today .",
+        "verbs and pronouns agree with the subject, whatever stands between",
+        "The keys near the lamp [are] old , but [they] [are] useful .",
         1.0,
     ),
-    "tense": Rule(
-        "the time at the end says when: now or in the past",
-        "The lamp near the windows [was] broken yesterday .",
-        1.0,
-    ),
-    "pronoun": Rule(
-        "a possessive matches the name of the nearest person",
-        "After Maria left , Peter opened [his] letter in the garden .",
+    "person": Rule(
+        "pronouns match the person right before, not one further away",
+        "After Maria left , Peter kept [his] letter and [he] sold [his] lamp .",
         1.0,
     ),
     "topic": Rule(
-        "what a story is about is named again, whatever stands between",
-        "A story about a fox and a bridge ends well for the [fox] .",
+        "what a sentence is about is named again, another animal is not",
+        "Near the owl the [fox] slept , the [fox] called and the [fox] left .",
         1.0,
     ),
     "season": Rule(
-        "a month lies in its season",
-        "It was July , and a long [summer] began in the valley .",
+        "a month lies in its season, and a season has its weather",
+        "In July the [hot] [summer] began in the valley , Rosa said .",
         1.0,
     ),
     "month": Rule(
         "a season has three months, and nothing says which one",
-        "It was [July] , and a long summer began in the valley .",
+        "In [July] the hot summer began in the valley , Rosa said .",
         1 / 3,
     ),
 }
 
-WOMEN = "Maria Anna Clara Helen Laura Emma Julia Rosa Nina Sarah".split()
-MEN = "Peter Thomas Paul Henry David Martin Oscar Simon Victor Daniel".split()
-THINGS = "key lamp book coat chair map clock boat ring basket bell mirror".split()
-PEOPLE = "teacher doctor farmer singer painter sailor baker writer".split()
-TOPICS = (
-    "fox bridge river castle horse tower ship forest wolf garden mill island owl road "
-    "bear village mountain rabbit train lake"
-).split()
+WOMEN, MEN = "Maria Anna Clara Rosa".split(), "Peter Thomas Paul Simon".split()
+THINGS = "key lamp book coat clock boat ring bell".split()
+STATES = "old new heavy small".split()
+WORTH = "useful lovely famous safe".split()
+DID = "kept sold found lost".split()
+LEFT = "left arrived called slept".split()
+ANIMALS = "fox wolf horse owl bear rabbit cat goat".split()
+PLACES = "forest valley garden village".split()
+BEGAN = "began ended passed stayed".split()
+SAID = "said thought wrote hoped".split()
 SEASONS = {
-    "winter": ("December", "January", "February"),
-    "spring": ("March", "April", "May"),
-    "summer": ("June", "July", "August"),
-    "autumn": ("September", "October", "November"),
+    "winter": ("cold", "December", "January", "February"),
+    "spring": ("mild", "March", "April", "May"),
+    "summer": ("hot", "June", "July", "August"),
+    "autumn": ("grey", "September", "October", "November"),
 }
-FOUND = "found sold carried wanted painted lost hid saw".split()
-STATES = "old broken new clean heavy small empty useful dark famous".split()
-NOW, PAST = ("today", "now"), ("yesterday", "then")
-OPENED = "opened read forgot kept showed finished".split()
-OWNED = "letter diary poem song notebook drawing".split()
-LEFT = "left arrived called slept waited spoke".split()
-PLACES = "garden kitchen valley station market library harbour school".split()
-MOODS = "well badly slowly happily early late".split()
-LENGTHS = "long short quiet mild strange happy".split()
-BEGAN = "began ended passed continued".split()
 
 
 @dataclass(frozen=True)
@@ -93,61 +80,65 @@ def build(template: str, **ruled: tuple[str, str]) -> ToySentence:
 
 
 def number_sentence(draw: random.Random) -> ToySentence:
-    """A verb whose subject stands before a clause or phrase of another number."""
-    plural, past = draw.random() < 0.5, draw.random() < 0.5
-    verb = (("is", "are"), ("was", "were"))[past][plural]
+    """A subject, a noun of either number beside it, and words that agree with it."""
+    plural = draw.random() < 0.5
     subject = draw.choice(THINGS) + "s" * plural
-    s = "s" * (draw.random() < 0.5)
-    between = draw.choice(
-        (
-            f"that the {draw.choice(PEOPLE)}{s} {draw.choice(FOUND)}",
-            f"near the {draw.choice(THINGS)}{s}",
-        )
+    other = draw.choice(THINGS) + "s" * (draw.random() < 0.5)
+    verb = ("are" if plural else "is", "number")
+    return build(
+        f"The {subject} {draw.choice(('near', 'behind'))} the {other} VERB "
+        f"{draw.choice(STATES)} , but PRONOUN VERB {draw.choice(WORTH)} .",
+        VERB=verb,
+        PRONOUN=("they" if plural else "it", "number"),
     )
-    time = draw.choice((NOW, PAST)[past])
-    # Hidden, the verb is decided twice over: its number by the subject, its tense by
-    # the time. Each sentence is counted under one of the two rules.
-    rule = draw.choice(("number", "tense"))
-    state = draw.choice(STATES)
-    return build(f"The {subject} {between} VERB {state} {time} .", VERB=(verb, rule))
 
 
-def pronoun_sentence(draw: random.Random) -> ToySentence:
-    """A possessive whose owner stands right before, another person further away."""
+def person_sentence(draw: random.Random) -> ToySentence:
+    """A person, another one further away, and pronouns that match the first."""
     woman = draw.random() < 0.5
     owner = draw.choice(WOMEN if woman else MEN)
     other = draw.choice([name for name in WOMEN + MEN if name != owner])
-    opening = draw.choice(("After", "While", "Before"))
+    first, second = draw.sample(THINGS, 2)
     return build(
-        f"{opening} {other} {draw.choice(LEFT)} , {owner} {draw.choice(OPENED)} POSS "
-        f"{draw.choice(OWNED)} in the {draw.choice(PLACES)} .",
-        POSS=("her" if woman else "his", "pronoun"),
+        f"{draw.choice(('After', 'Before'))} {other} {draw.choice(LEFT)} , {owner} "
+        f"{draw.choice(DID)} POSS {first} and SUBJ {draw.choice(DID)} POSS {second} .",
+        POSS=("her" if woman else "his", "person"),
+        SUBJ=("she" if woman else "he", "person"),
     )
 
 
 def topic_sentence(draw: random.Random) -> ToySentence:
-    """The first of two nouns comes back at the end."""
-    topic, other = draw.sample(TOPICS, 2)
+    """One animal is named again and again, another one only once."""
+    topic, other = draw.sample(ANIMALS, 2)
+    did = [draw.choice(LEFT) for _ in range(3)]
     return build(
-        f"A {draw.choice(LENGTHS)} story about the {topic} and the {other} ends "
-        f"{draw.choice(MOODS)} for the TOPIC .",
+        f"{draw.choice(('Near', 'Behind'))} the {other} the TOPIC {did[0]} , the TOPIC "
+        f"{did[1]} and the TOPIC {did[2]} .",
         TOPIC=(topic, "topic"),
     )
 
 
 def season_sentence(draw: random.Random) -> ToySentence:
-    """A month and its season."""
+    """A month, its season and the weather that goes with it."""
     season = draw.choice(list(SEASONS))
-    month = draw.choice(SEASONS[season])
+    weather, *months = SEASONS[season]
     return build(
-        f"It was MONTH , and a {draw.choice(LENGTHS)} SEASON {draw.choice(BEGAN)} in "
-        f"the {draw.choice(PLACES)} .",
-        MONTH=(month, "month"),
+        f"In MONTH the WEATHER SEASON {draw.choice(BEGAN)} in the {draw.choice(PLACES)} , "
+        f"{draw.choice(WOMEN + MEN)} {draw.choice(SAID)} .",
+        MONTH=(draw.choice(months), "month"),
         SEASON=(season, "season"),
+        WEATHER=(weather, "season"),
     )
 
 
-KINDS = number_sentence, pronoun_sentence, topic_sentence, season_sentence
+# To name a thing again is the hardest rule to find, so it comes up more often.
+KINDS = (
+    number_sentence,
+    person_sentence,
+    topic_sentence,
+    topic_sentence,
+    season_sentence,
+)
 SPLITS = {"train": (8_000, 0), "validation": (600, 1), "test": (600, 2)}
 
 
