@@ -22,7 +22,9 @@ from helpers.tokenizer import WordTokenizer
 
 def vocabulary_digest(tokenizer: WordTokenizer) -> str:
     """SHA-256 of the words in the order of their ids."""
-    return hashlib.sha256("\n".join(tokenizer.words).encode()).hexdigest()
+    return hashlib.sha256(
+        "\n".join(tokenizer.words).encode("utf-8", "surrogatepass")
+    ).hexdigest()
 
 
 def save_model(path: Path, model: MaskedLanguageModel, tokenizer, info: dict) -> None:
@@ -57,7 +59,7 @@ def load_model(
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name).float() for name in file.keys()}
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         config = ModelConfig(**json.loads(metadata["config"]))
         digest, info = metadata["vocabulary"], json.loads(metadata["info"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

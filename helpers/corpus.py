@@ -92,8 +92,8 @@ def load_wikitext() -> Corpus | None:
             return read_splits(datasets, str(Path(folder).expanduser()))
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
-                f"{FOLDER_VARIABLE} names {folder}, which does not hold {CONFIG} in the "
-                "hub's layout; correct the variable or remove it."
+                f"{FOLDER_VARIABLE} names {folder}, which does not hold {CONFIG} in "
+                "the hub's layout; correct the variable or remove it."
             ) from error
     corpus = read_cached(datasets)
     if corpus is None and not datasets.config.HF_HUB_OFFLINE and hub_answers():

@@ -46,7 +46,10 @@ verified: dict[str, str] = {}
 
 
 def budget() -> str:
-    """ "full" on a machine with a GPU, else "quick"; MINI_TRANSFORMER_BUDGET overrides."""
+    """What fits the machine: "full" with a GPU, else "quick".
+
+    MINI_TRANSFORMER_BUDGET overrides; ValueError if it is neither.
+    """
     chosen = os.environ.get("MINI_TRANSFORMER_BUDGET")
     if chosen is None:
         import torch
@@ -60,14 +63,14 @@ def budget() -> str:
 
 
 def plots_dir() -> Path:
-    """Where figures are saved: plots/ under `full`, plots/quick/ (ignored) otherwise."""
+    """Where figures go: plots/ under `full`, else plots/quick/, which git ignores."""
     folder = ROOT / "plots" if budget() == "full" else ROOT / "plots" / "quick"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def check(claim: str, condition, numbers: str = "") -> None:
-    """Verifies a claim of the text: one line if it holds, AssertionError if it fails."""
+    """Verifies a claim of the text: prints one line, or raises AssertionError."""
     if getattr(condition, "shape", ()) not in ((), (1,)) or callable(condition):
         raise TypeError(f"The condition of {claim!r} is not one truth value.")
     if isinstance(condition, list | tuple | dict | str) or condition is None:

@@ -15,9 +15,9 @@ from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, split_words
 class Prediction:
     """What a model says of one hidden word.
 
-    `true` is None where the word is outside the vocabulary; then so are its probability
-    and rank (1 = most probable). `weights_NHTS` holds the attention weights of the whole
-    sequence, [CLS] first and [SEP] last.
+    `true` is None where the word is outside the vocabulary; then so are its
+    probability and rank (1 = most probable). `weights_NHTS` holds the attention weights
+    of the whole sequence, [CLS] first and [SEP] last.
     """
 
     words: list[str]
@@ -99,7 +99,10 @@ def predict_positions(
         positions, chances_BV, weights_BNHTS.float().cpu(), strict=True
     ):
         best = chance_V.topk(top_k)
-        top = [(tokenizer.words[i], p) for p, i in zip(*map(Tensor.tolist, best))]
+        top = [
+            (tokenizer.words[i], p)
+            for p, i in zip(*map(Tensor.tolist, best), strict=True)
+        ]
         true = ids[position]
         known = true != UNK
         p_true = chance_V[true].item() if known else None

@@ -1,4 +1,4 @@
-"""The toy corpus: sentences of a small grammar whose rules a masked model must discover.
+"""The toy corpus: sentences of a small grammar whose rules a model must discover.
 
 Words of an open class are drawn evenly and at random, so they cannot be guessed; a few
 words of each sentence follow from the rest by a rule, and are marked with its name. The
@@ -123,8 +123,8 @@ def season_sentence(draw: random.Random) -> ToySentence:
     season = draw.choice(list(SEASONS))
     weather, *months = SEASONS[season]
     return build(
-        f"In MONTH the WEATHER SEASON {draw.choice(BEGAN)} in the {draw.choice(PLACES)} , "
-        f"{draw.choice(WOMEN + MEN)} {draw.choice(SAID)} .",
+        f"In MONTH the WEATHER SEASON {draw.choice(BEGAN)} in the "
+        f"{draw.choice(PLACES)} , {draw.choice(WOMEN + MEN)} {draw.choice(SAID)} .",
         MONTH=(draw.choice(months), "month"),
         SEASON=(season, "season"),
         WEATHER=(weather, "season"),
