@@ -5,6 +5,7 @@ and leaves weights, vocabulary and record in `runs/NAME`.
 """
 
 import argparse
+import shutil
 import time
 from dataclasses import asdict
 
@@ -13,7 +14,7 @@ import torch
 from helpers import ROOT, record
 from helpers.checkpoint import save_model
 from helpers.corpus import load_corpus
-from helpers.data import encode_lines, lone_sentences, pack, pad
+from helpers.data import bucket, encode_lines, lone_sentences, pack, pad, wasted_share
 from helpers.evaluate import TrainingData, evaluate, unigram
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
@@ -36,6 +37,16 @@ def final_scores(model, tokenizer, lines: list[str]) -> dict:
         score = evaluate(model, ids_BT, evaluation_subsets(ids_BT), subsets=range(7))
         scores[name] = {key: score[key] for key in ("loss", "accuracy", "words")}
     return scores
+
+
+def wasted_shares(lines: list[list[int]], length: int, batch_size: int) -> dict:
+    """Share of [PAD] for each way to make batches of encoded lines."""
+    draw = torch.Generator().manual_seed(0)
+    return {
+        "pad": wasted_share(pad(lines, length)),
+        "bucket": wasted_share(bucket(lines, length, batch_size, draw)),
+        "pack": wasted_share(pack(lines, length)),
+    }
 
 
 def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) -> dict:
@@ -64,6 +75,11 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
         "masks": "independent draws, 80/10/10, share of the eligible tokens",
         "seconds_since_last_start": round(seconds),
         "vocab_size": len(tokenizer),
+        "wasted": wasted_shares(
+            encode_lines(tokenizer, corpus.train),
+            model_config.max_length,
+            config.batch_size,
+        ),
         "unigram_loss": chance["loss"],
         "unigram_accuracy": chance["accuracy"],
         "best_step": best["step"],
@@ -81,6 +97,17 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     return result
 
 
+def ship(name: str) -> None:
+    """Copies what a run left to where the notebooks read it."""
+    run = ROOT / "runs" / name
+    for source, target in (
+        (f"{name}.safetensors", "weights"),
+        ("vocabulary.json", "weights"),
+        (f"{name}.json", "plots/records"),
+    ):
+        shutil.copy(run / source, ROOT / target / source)
+
+
 def main() -> None:
     """`python -m helpers.train --name dropout --dropout 0.1`: one run, resumable."""
     parser = argparse.ArgumentParser(
@@ -88,13 +115,18 @@ def main() -> None:
         "same name stopped. Results land in runs/NAME."
     )
     parser.add_argument("--name", required=True, help="folder under runs/")
-    parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--dropout", type=float, default=0.0, help="at BERT's sites")
+    parser.add_argument(
+        "--ship", action="store_true", help="copy the results to weights/ and plots/"
+    )
     for field, default in asdict(TrainConfig()).items():
         option = "--" + field.replace("_", "-")
         parser.add_argument(option, type=type(default), default=default)
     given = vars(parser.parse_args())
-    name, dropout = given.pop("name"), given.pop("dropout")
+    name, dropout, shipped = (given.pop(k) for k in ("name", "dropout", "ship"))
     result = run_experiment(name, ModelConfig(dropout=dropout), TrainConfig(**given))
+    if shipped:
+        ship(name)
     score = result["validation"]["packed"]
     print(
         f"{name}: best at step {result['best_step']}, validation loss "
