@@ -271,15 +271,17 @@ def test_file_names_are_safe_for_any_token():
 
 def test_a_new_heatmap_replaces_the_one_at_the_same_place(tmp_path, monkeypatch):
     monkeypatch.setattr(figure, "plots_dir", lambda: tmp_path)
-    p = prediction(["In", "the"])
+    p = prediction(["In", *"abcdefghij"], 1, true="In")
     drawn = sentence_heatmap(p)
     save_heatmap(drawn, 0, 4, p)
     save_heatmap(drawn, 0, 44, p)
+    save_heatmap(drawn, 0, 4, replace(p, position=10))
     path = save_heatmap(drawn, 0, 4, replace(p, top=[("On", 0.5)]))
     names = sorted(p.name for p in tmp_path.iterdir())
     assert names == [
-        "test_b0_i44_pos0_true-In_pred-In.png",
-        "test_b0_i4_pos0_true-In_pred-On.png",
+        "test_b0_i44_pos1_true-In_pred-In.png",
+        "test_b0_i4_pos10_true-In_pred-In.png",
+        "test_b0_i4_pos1_true-In_pred-On.png",
     ]
     with Image.open(path) as picture:
         assert picture.width == WIDTH

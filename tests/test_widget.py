@@ -214,7 +214,10 @@ def test_odd_input_gets_a_result_that_can_be_sent(models, tokenizer, text):
         assert explorer.style.value.count("<") == 2
     for part in (explorer.text, explorer.words, explorer.style, explorer.card):
         json.dumps(part.get_state(), ensure_ascii=False, default=str).encode()
-    assert all(len(label) < 100 for label in explorer.words.options)
+    for label in explorer.words.options:
+        assert len(label) < 100
+        assert label.strip("\u200b").isprintable()
+    assert said(explorer).isprintable()
 
 
 def test_an_error_is_shown_and_not_swallowed(explorer, monkeypatch):
