@@ -60,7 +60,7 @@ def text_widths(texts: list[str], style: dict) -> list[float]:
 
 
 def blur(boxes: list[tuple[float, float, float]], shares, height: int):
-    """A soft picture (height, WIDTH), 0 to 255: each box (left, right, y) by its share."""
+    """A soft picture, 0 to 255: each box (left, right, y) as strong as its share."""
     blue = np.zeros((height, WIDTH))
     for (left, right, y), share in zip(boxes, shares, strict=True):
         blue[int(y) - 15 : int(y) + 15, int(left - 8) : int(right + 8)] = share
@@ -155,7 +155,7 @@ def slug(token: str) -> str:
 
 
 def save_heatmap(figure: Figure, batch: int, item: int, prediction: Prediction) -> Path:
-    """Saves a heatmap under its name, in place of what another model predicted there."""
+    """Saves a heatmap, in place of the one that another model left at this word."""
     path = save(figure, heatmap_name(batch, item, prediction))
     prefix = path.name.split("_true-")[0]
     for old in path.parent.glob(f"{prefix}_true-*.png"):

@@ -34,7 +34,7 @@ def safe(word: str) -> str:
 
 
 def button_labels(words: list[str]) -> list[str]:
-    """A distinct label for each word: ipywidgets finds the active button by its text."""
+    """A distinct label a word: ipywidgets finds the active button by its text."""
     labels, seen = [], {}
     for word in map(shown, words):
         labels.append(word + REPEAT * seen.get(word, 0))
@@ -113,8 +113,8 @@ def card_html(prediction: Prediction, share_S: Tensor, view: str) -> str:
         f"Attention of the masked word, {view}: {words} on the words "
         f"(most on {looked}), {percent(share_S[0])} on [CLS], "
         f"{percent(share_S[-1])} on [SEP].<br>"
-        f"Blue: {scale_html(float(share_S.max()), 1 / len(tokens))}. Red ring and bold: "
-        "the masked word. Dotted line: outside the vocabulary, [UNK] to the model."
+        f"Blue: {scale_html(float(share_S.max()), 1 / len(tokens))}. Red ring and "
+        "bold: the masked word. Dotted line: outside the vocabulary, [UNK] to the model."
         "</div>"
     )
 
