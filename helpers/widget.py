@@ -114,8 +114,8 @@ def card_html(prediction: Prediction, share_S: Tensor, view: str) -> str:
         f"(most on {looked}), {percent(share_S[0])} on [CLS], "
         f"{percent(share_S[-1])} on [SEP].<br>"
         f"Blue: {scale_html(float(share_S.max()), 1 / len(tokens))}. Red ring and "
-        "bold: the masked word. Dotted line: outside the vocabulary, [UNK] to the model."
-        "</div>"
+        "bold: the masked word. Dotted line: outside the vocabulary, [UNK] to the "
+        "model.</div>"
     )
 
 
