@@ -34,8 +34,10 @@ def select_fixed(ids_BT: Tensor, count: int, generator: torch.Generator) -> Tens
     """
     draw_BT = torch.rand(ids_BT.shape, generator=generator)
     draw_BT = draw_BT.masked_fill(~eligible(ids_BT), -1.0)
-    lowest_B1 = draw_BT.topk(count, dim=1).values[:, -1:]
-    return (draw_BT >= lowest_B1) & eligible(ids_BT)
+    # Positions rather than a threshold: two draws can be equal.
+    highest = draw_BT.topk(min(count, ids_BT.shape[1]), dim=1).indices
+    drawn_BT = torch.zeros_like(ids_BT, dtype=torch.bool).scatter(1, highest, True)
+    return drawn_BT & eligible(ids_BT)
 
 
 def replace(
@@ -43,9 +45,9 @@ def replace(
 ) -> Tensor:
     """What the model sees at the selected positions (Devlin 2019, section 3.1).
 
-    80 % become [MASK], 10 % another word drawn uniformly (never a special token), 10 %
-    stay. One draw decides all three: two draws in a row would give 80/10/10 of what is
-    left. Returns a new tensor (B, T); `ids_BT` is not changed.
+    80 % become [MASK], 10 % a word drawn uniformly (never a special token), 10 % stay.
+    One draw decides all three; two draws in a row would give other shares. Returns a
+    new tensor (B, T); `ids_BT` is not changed.
     """
     draw_BT = torch.rand(ids_BT.shape, generator=generator)
     word_BT = torch.randint(
