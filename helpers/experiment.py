@@ -16,10 +16,14 @@ from helpers.checkpoint import save_model
 from helpers.corpus import load_corpus
 from helpers.data import bucket, encode_lines, lone_sentences, pack, pad, wasted_share
 from helpers.evaluate import TrainingData, evaluate, unigram
+from helpers.figure import DPI
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
+from helpers.viz import training_curves, true_vs_pred
+
+SHIPPED = "no_dropout", "dropout"
 
 
 def final_scores(model, tokenizer, lines: list[str]) -> dict:
@@ -106,6 +110,16 @@ def ship(name: str) -> None:
         (f"{name}.json", "plots/records"),
     ):
         shutil.copy(run / source, ROOT / target / source)
+    draw_records()
+
+
+def draw_records() -> None:
+    """Redraws the figures of plots/ from the two shipped records."""
+    folder = ROOT / "plots"
+    records = [record.read(folder / "records" / f"{name}.json") for name in SHIPPED]
+    curves, table = training_curves(records), true_vs_pred(records[1])
+    curves.savefig(folder / "dropout_comparison_subplots.png", dpi=DPI)
+    table.savefig(folder / "true_vs_pred.png", dpi=DPI)
 
 
 def main() -> None:

@@ -1,0 +1,243 @@
+"""The model against transformers' BERT, and what must not change its output."""
+
+import dataclasses
+
+import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM
+
+from helpers.masking import IGNORE, mask_tokens, mlm_loss
+from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.tokenizer import PAD
+
+# All sizes differ, so that no swap of two of them can hide.
+SIZES = dict(vocab_size=50, max_length=12, n_layers=3, d_model=24, n_heads=4, d_ff=40)
+POSITIONS = "rotary", "learned", "sinusoidal", "none"
+
+
+def build(bert=False, **choices) -> MaskedLanguageModel:
+    """A small model in eval mode whose every parameter is far from its start."""
+    config = (ModelConfig.bert if bert else ModelConfig)(**(SIZES | choices))
+    torch.manual_seed(0)
+    model = MaskedLanguageModel(config).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.2 * torch.randn_like(p))
+    return model
+
+
+def text(rows=4, length=11):
+    """Ids without [PAD]."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(1, SIZES["vocab_size"], (rows, length), generator=generator)
+
+
+def padded():
+    """Ids with [PAD] at the end of some rows."""
+    ids = text()
+    ids[1, 7:] = PAD
+    ids[2, 2:] = PAD
+    return ids
+
+
+def copy_to_transformers(model):
+    """A BertForMaskedLM with the weights of ours."""
+    c = model.config
+    theirs = BertForMaskedLM(
+        BertConfig(
+            vocab_size=c.vocab_size,
+            hidden_size=c.d_model,
+            num_hidden_layers=c.n_layers,
+            num_attention_heads=c.n_heads,
+            intermediate_size=c.d_ff,
+            max_position_embeddings=c.max_length,
+            type_vocab_size=1,
+        )
+    ).eval()
+    names = {
+        "embedding.token": "bert.embeddings.word_embeddings",
+        "embedding.position": "bert.embeddings.position_embeddings",
+        "embedding.norm": "bert.embeddings.LayerNorm",
+        "head.transform": "cls.predictions.transform.dense",
+        "head.norm": "cls.predictions.transform.LayerNorm",
+        "head.decoder": "cls.predictions.decoder",
+    }
+    parts = {
+        "attention.query": "attention.self.query",
+        "attention.key": "attention.self.key",
+        "attention.value": "attention.self.value",
+        "attention.output": "attention.output.dense",
+        "attention_norm": "attention.output.LayerNorm",
+        "feed_forward.expand": "intermediate.dense",
+        "feed_forward.contract": "output.dense",
+        "feed_forward_norm": "output.LayerNorm",
+    }
+    for n in range(c.n_layers):
+        for ours, other in parts.items():
+            names[f"blocks.{n}.{ours}"] = f"bert.encoder.layer.{n}.{other}"
+    state = {}
+    for name, weight in model.state_dict().items():
+        module, kind = name.rsplit(".", 1)
+        state[f"{names[module]}.{kind}"] = weight
+    state["cls.predictions.bias"] = state["cls.predictions.decoder.bias"]
+    # BERT's segment embedding, which we leave out.
+    segments = "bert.embeddings.token_type_embeddings.weight"
+    state[segments] = torch.zeros(1, c.d_model)
+    missing, unknown = theirs.load_state_dict(state, strict=False)
+    assert not unknown
+    assert all("position_ids" in name or "token_type_ids" in name for name in missing)
+    return theirs
+
+
+@torch.no_grad()
+def test_bert_configuration_equals_transformers_bert():
+    model, ids = build(bert=True), padded()
+    real = ids != PAD
+    want = copy_to_transformers(model)(ids, attention_mask=real.long()).logits
+    got = model(ids)
+    assert want.std() > 0.5  # logits that say something
+    torch.testing.assert_close(got[real], want[real], atol=1e-5, rtol=1e-5)
+
+
+def test_bert_has_the_parameters_of_transformers_bert():
+    model = build(bert=True)
+    theirs = copy_to_transformers(model)
+    segments = SIZES["d_model"]
+    count = sum(p.numel() for p in model.parameters())
+    assert count == sum(p.numel() for p in theirs.parameters()) - segments
+
+
+def test_parameter_count_of_the_series():
+    """By the sizes on paper: 4 blocks, d_model 256, d_ff 512, 2,000 words, tied."""
+    count = sum(p.numel() for p in MaskedLanguageModel(ModelConfig()).parameters())
+    block = 4 * (256 * 256 + 256) + 256 * 512 + 512 + 512 * 256 + 256 + 4 * 256
+    head = 256 * 256 + 256 + 2 * 256 + 2_000
+    assert count == 2_000 * 256 + 4 * block + 2 * 256 + head == 2_689_232
+
+
+def test_tied_weights_are_one_parameter_and_untied_are_two():
+    tied, untied = build(), build(tied=False)
+    assert tied.head.decoder.weight is tied.embedding.token.weight
+    sizes = [sum(p.numel() for p in m.parameters()) for m in (tied, untied)]
+    assert sizes[1] - sizes[0] == SIZES["vocab_size"] * SIZES["d_model"]
+    assert not torch.equal(untied.head.decoder.weight, untied.embedding.token.weight)
+    for model in (tied, untied):
+        model(text()).sum().backward()
+        assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("positions", POSITIONS)
+@torch.no_grad()
+def test_padding_cannot_change_the_output_of_a_real_position(positions, norm):
+    model, ids = build(positions=positions, norm=norm, tied=False), padded()
+    real = ids != PAD
+    before = model(ids)[real]
+    model.embedding.token.weight[PAD] += 10 * torch.randn(SIZES["d_model"])
+    torch.testing.assert_close(model(ids)[real], before, atol=1e-5, rtol=1e-5)
+    alone = model(ids[2:3, :2])
+    torch.testing.assert_close(model(ids)[2:3, :2], alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+@torch.no_grad()
+def test_only_position_none_is_permutation_equivariant(positions):
+    model, ids = build(positions=positions), text()
+    order = torch.tensor([3, 0, 1, 2, 10, 4, 9, 5, 8, 6, 7])
+    gap = (model(ids[:, order]) - model(ids)[:, order]).abs().max()
+    assert gap < 1e-4 if positions == "none" else gap > 0.1
+
+
+@pytest.mark.parametrize("bert", [False, True])
+def test_logits_at_selected_positions_are_the_same_and_so_are_gradients(bert):
+    model = build(bert)
+    generator = torch.Generator().manual_seed(0)
+    inputs, labels = mask_tokens(padded(), SIZES["vocab_size"], 0.3, generator)
+    selected, found = labels != IGNORE, []
+    for where in (None, selected):
+        model.zero_grad()
+        logits = model(inputs, where)
+        loss = mlm_loss(logits, labels if where is None else labels[where])
+        loss.backward()
+        logits = logits[selected] if where is None else logits
+        found.append([logits, *(p.grad.clone() for p in model.parameters())])
+    assert found[1][0].shape == (int(selected.sum()), SIZES["vocab_size"])
+    for everywhere, there in zip(*found, strict=True):
+        torch.testing.assert_close(there, everywhere, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_weights_are_of_all_layers_and_heads_and_cost_no_accuracy():
+    model, ids = build(), padded()
+    logits, weights = model(ids, need_weights=True)
+    torch.testing.assert_close(logits, model(ids))
+    assert weights.shape == (4, 3, 4, 11, 11)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(4, 3, 4, 11))
+    assert (weights[2, ..., 2:] == 0).all()
+    # The first layer's weights, from the layer itself.
+    block = model.blocks[0]
+    looked = block.attention_norm(model.embedding(ids))
+    assert torch.equal(weights[:, 0], block.attention(looked, ids != PAD, True)[1])
+
+
+@torch.no_grad()
+def test_words_can_look_both_ways():
+    model, ids = build(), text()
+    for changed in (0, 10):
+        other = ids.clone()
+        other[:, changed] = 1 + ids[:, changed] % (SIZES["vocab_size"] - 1)
+        assert ((model(other) - model(ids)).abs().amax((0, 2)) > 1e-4).all()
+
+
+@torch.no_grad()
+def test_dropout_is_off_in_eval_and_acts_at_every_site():
+    model, ids = build(dropout=0.3), text()
+    plain = build()
+    torch.testing.assert_close(model(ids), plain(ids))
+    sites = [m for m in model.modules() if isinstance(m, torch.nn.Dropout)]
+    assert len(sites) == 1 + 2 * SIZES["n_layers"]  # embedding; attention and block
+    assert {site.p for site in sites} == {0.3}
+    for site in sites:
+        site.train()
+        assert not torch.equal(model(ids), model(ids))
+        site.eval()
+    apart = build(dropout=0.3, attention_dropout=0.0)
+    assert {block.attention.dropout.p for block in apart.blocks} == {0.0}
+
+
+@torch.no_grad()
+def test_fresh_weights_give_chance():
+    torch.manual_seed(0)
+    for config in (ModelConfig(), ModelConfig.bert()):
+        model = MaskedLanguageModel(config).eval()
+        ids = torch.randint(5, 2_000, (16, 32))
+        loss = mlm_loss(model(ids).roll(1, 1), ids)  # roll: asks for other words
+        assert abs(loss.item() - 7.60) < 0.15
+        stds = [p.std().item() for p in model.parameters() if p.ndim == 2]
+        assert all(abs(std - 0.02) < 1e-3 for std in stds)
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"positions": "relative"}, "'relative'; choose 'rotary'"),
+        ({"norm": "none"}, "'none'; choose 'pre' or 'post'"),
+        ({"n_heads": 5}, "does not divide into 5 heads"),
+        ({"n_heads": 8}, "even size"),
+        ({"positions": "sinusoidal", "d_model": 9, "n_heads": 3}, "d_model is 9"),
+    ],
+)
+def test_impossible_choices_are_refused(choices, said):
+    with pytest.raises(ValueError, match=said):
+        MaskedLanguageModel(ModelConfig(**(SIZES | choices)))
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_a_text_that_is_too_long_is_refused(positions):
+    with pytest.raises(ValueError, match="13 tokens are more than max_length 12"):
+        build(positions=positions)(text(length=13))
+
+
+def test_a_configuration_cannot_be_changed_behind_a_model():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ModelConfig().d_model = 3
