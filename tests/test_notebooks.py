@@ -1,0 +1,460 @@
+"""The gate of the notebooks: what a rule forbids, no published notebook may hold.
+
+A rule takes a notebook and its name and returns complaints. Each rule runs over every
+notebook, and each is shown to complain of a small notebook that breaks it.
+"""
+
+import ast
+import copy
+import json
+import re
+import subprocess
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from helpers import ROOT
+from helpers.notebook import LISTING, SETUP, SLUG, definition, notebooks
+
+NAMES = "01_tokenizer 02_layers 03_model 04_training 05_attention".split()
+TAUGHT = "tokenizer bpe layers masking data model optimize train evaluate".split()
+NOT_LISTED = {
+    "main",  # a command line
+    "lone_sentences",  # serves the experiment's held-out sentences, not the model
+    "probe",  # serves a table of the training history; 05 asks the model directly
+}
+BADGE = re.compile(
+    r"https://colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)"
+    r"/blob/main/notebooks/([\w.-]+\.ipynb)"
+)
+LIMIT_WORDS, LIMIT_CODE, LIMIT_LISTING, LIMIT_WIDTH = 120, 25, 40, 79
+LIMIT_BYTES = 1_000_000
+MIN_CHECKS = 60
+
+
+def cells(book, kind="code"):
+    """Numbers and cells of one kind."""
+    return [(i, c) for i, c in enumerate(book.cells) if c.cell_type == kind]
+
+
+def outputs(book):
+    return [(i, output) for i, cell in cells(book) for output in cell.outputs]
+
+
+def prose(text: str) -> str:
+    """Markdown without code fences."""
+    return re.sub(r"^ *(```|~~~).*?^ *\1", "", text, flags=re.M | re.S)
+
+
+def words(text: str) -> int:
+    """Words to be read: not URLs, tables, or hints that are folded away."""
+    text = re.sub(r"<details>.*?</details>", "", text, flags=re.S)
+    text = re.sub(r"\]\([^)]*\)", "]", re.sub(r"^ *\|.*$", "", text, flags=re.M))
+    text = re.sub(r"https?://\S+|<[^>]*>", "", text)
+    return sum(any(map(str.isalnum, word)) for word in text.split())
+
+
+# The rules.
+
+
+def not_run(book, name):
+    """A code cell has no number: it was not run."""
+    return [f"cell {i} was not run" for i, c in cells(book) if not c.execution_count]
+
+
+def out_of_order(book, name):
+    """Numbers are not 1, 2, 3, ...: cells were run in another order."""
+    counts = [c.execution_count for _, c in cells(book)]
+    return [] if counts == [*range(1, len(counts) + 1)] else [f"counts are {counts}"]
+
+
+def errors(book, name):
+    """A cell ended with an error."""
+    found = [(i, o) for i, o in outputs(book) if o.output_type == "error"]
+    return [f"cell {i}: {output.ename}" for i, output in found]
+
+
+def stderr(book, name):
+    """A cell wrote a warning or a progress bar."""
+    return [f"cell {i}" for i, o in outputs(book) if o.get("name") == "stderr"]
+
+
+def widget_state(book, name):
+    """The metadata hold the state of widgets."""
+    return ["metadata.widgets"] if "widgets" in book.metadata else []
+
+
+def timings(book, name):
+    """A cell's metadata hold when it ran."""
+    return [f"cell {i}" for i, c in cells(book) if "execution" in c.metadata]
+
+
+def listing_differs(book, name):
+    """A listing is not what its first line says."""
+    found = []
+    for i, cell in cells(book):
+        if not cell.source.startswith("# %load"):
+            continue
+        if not (mark := LISTING.match(cell.source)):
+            found.append(f"cell {i}: {cell.source.splitlines()[0]!r} names no listing")
+        elif cell.source.removeprefix(mark[0]) != definition(*mark.groups()):
+            found.append(f"cell {i}: {mark[1]} differs from helpers/{mark[2]}.py")
+    return found
+
+
+def setup_differs(book, name):
+    """The first code cell is not the set-up of all notebooks."""
+    tagged = [i for i, c in cells(book) if "setup" in c.metadata.get("tags", [])]
+    if [i for i, _ in cells(book)][:1] != tagged:
+        return [f"tagged `setup` are {tagged}, not the first code cell alone"]
+    same = book.cells[tagged[0]].source == SETUP.strip()
+    return [] if same else [f"cell {tagged[0]} differs from helpers.notebook.SETUP"]
+
+
+def no_alt(book, name):
+    """A picture has no text for those who do not see it."""
+    found = []
+    for i, output in outputs(book):
+        told = output.get("metadata", {}).get("image/png", {}).get("alt", "")
+        if "image/png" in output.get("data", {}) and not told.strip():
+            found.append(f"cell {i}: no metadata['image/png']['alt']")
+    return found
+
+
+def not_one_title(book, name):
+    """There is not exactly one heading of the first level."""
+    text = "\n\n".join(prose(c.source) for _, c in cells(book, "markdown"))
+    titles = re.findall(r"^# .*$", text, flags=re.M)
+    return [] if len(titles) == 1 else [f"titles are {titles}"]
+
+
+def long_text(book, name):
+    """A markdown cell is longer than one reads in one go."""
+    counts = [(i, words(c.source)) for i, c in cells(book, "markdown")]
+    return [f"cell {i} has {count} words" for i, count in counts if count > LIMIT_WORDS]
+
+
+def long_code(book, name):
+    """A code cell has too many lines; the set-up is the same everywhere, so skipped."""
+    found = []
+    for i, cell in cells(book):
+        limit = LIMIT_LISTING if LISTING.match(cell.source) else LIMIT_CODE
+        count = len(cell.source.splitlines())
+        if count > limit and "setup" not in cell.metadata.get("tags", []):
+            found.append(f"cell {i} has {count} lines, limit {limit}")
+    return found
+
+
+def wide_code(book, name):
+    """A line of code is wider than the page."""
+    return [
+        f"cell {i}: {line[:40]}... has {len(line)} characters"
+        for i, cell in cells(book)
+        for line in cell.source.splitlines()
+        if len(line) > LIMIT_WIDTH
+        and not LISTING.match(cell.source)
+        and "setup" not in cell.metadata.get("tags", [])
+    ]
+
+
+def large(book, name):
+    """The file is larger than GitHub shows quickly."""
+    size = len(nbformat.writes(book).encode())
+    return [f"{size:,} bytes"] if size > LIMIT_BYTES else []
+
+
+def no_ledger(book, name):
+    """The last code cell does not print what was verified."""
+    last = cells(book)[-1][1].source.strip()
+    return [] if last == "ledger()" else [f"the last code cell is {last[:40]!r}"]
+
+
+def wrong_badge(book, name):
+    """The badge leads to another repository or another notebook, or there is none."""
+    text = "\n".join(c.source for _, c in cells(book, "markdown"))
+    found = BADGE.findall(text)
+    return [] if found == [(SLUG, name)] else [f"badges lead to {found}"]
+
+
+RULES = [
+    not_run,
+    out_of_order,
+    errors,
+    stderr,
+    widget_state,
+    timings,
+    listing_differs,
+    setup_differs,
+    no_alt,
+    not_one_title,
+    long_text,
+    long_code,
+    wide_code,
+    large,
+    no_ledger,
+    wrong_badge,
+]
+
+
+def called(rule):
+    return rule.__name__
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.name[:2])
+@pytest.mark.parametrize("rule", RULES, ids=called)
+def test_notebook_keeps_the_rule(rule, path):
+    complaints = rule(nbformat.read(path, as_version=4), path.name)
+    assert not complaints, f"{rule.__doc__} {complaints}"
+
+
+# The rules complain when they should, and only then.
+
+NAME = "07_good.ipynb"
+PICTURE = dict(
+    output_type="display_data",
+    data={"image/png": "aGVsbG8="},
+    metadata={"image/png": {"alt": "A line that rises."}},
+)
+
+
+FOLDED = "\n\n<details><summary>Hint</summary>" + "word " * 130 + "</details>"
+
+
+def good():
+    """A small notebook to which no rule objects."""
+    link = f"https://colab.research.google.com/github/{SLUG}/blob/main/notebooks/{NAME}"
+    listing = "# %load -s merge ../helpers/bpe.py\n" + definition("merge", "bpe")
+    book = new_notebook(
+        cells=[
+            new_markdown_cell(f"[![Open]({link[:27]}.svg)]({link})\n\n# A title"),
+            new_code_cell(SETUP.strip(), metadata={"tags": ["setup"]}),
+            new_markdown_cell(
+                "## Text\n\n```python\n# no title\n```\n" + "word " * 110
+            ),
+            new_markdown_cell("| a table |\n" * 130 + FOLDED + "[a](https://b.c/d e)"),
+            new_code_cell(listing),
+            new_code_cell("draw()", outputs=[new_output(**PICTURE)]),
+            new_code_cell("ledger()"),
+        ]
+    )
+    for count, (_, cell) in enumerate(cells(book), start=1):
+        cell.execution_count = count
+    return book
+
+
+def edit(i, old, new):
+    def change(book):
+        assert old in book.cells[i].source
+        book.cells[i].source = book.cells[i].source.replace(old, new)
+
+    return change
+
+
+def number(i, count):
+    return lambda book: book.cells[i].update(execution_count=count)
+
+
+def output(**fields):
+    return lambda book: book.cells[5].outputs.append(new_output(**fields))
+
+
+def marked(alt):
+    return lambda book: book.cells[5].outputs[0].metadata.update({"image/png": alt})
+
+
+def code(text):
+    return lambda book: book.cells[5].update(source=text)
+
+
+def text(text):
+    return lambda book: book.cells[3].update(source=text)
+
+
+def twice(i):
+    return lambda book: book.cells.insert(i, copy.deepcopy(book.cells[i]))
+
+
+BROKEN = [
+    (not_run, number(4, None)),
+    (out_of_order, number(4, 7)),
+    (out_of_order, number(4, 1)),
+    (errors, output(output_type="error", ename="E", evalue="", traceback=[])),
+    (stderr, output(output_type="stream", name="stderr", text="warning")),
+    (widget_state, lambda book: book.metadata.update(widgets={})),
+    (timings, lambda book: book.cells[4].metadata.update(execution={})),
+    (listing_differs, edit(4, "i += 2", "i += 1")),
+    (listing_differs, edit(4, "../helpers/", "helpers/")),
+    (listing_differs, lambda book: book.cells[4].update(source="# %load bpe.py")),
+    (
+        listing_differs,
+        lambda book: book.cells[4].update(source=book.cells[4].source + "\n"),
+    ),
+    (setup_differs, edit(1, "shutil.rmtree", "print")),
+    (setup_differs, lambda book: book.cells[1].metadata.clear()),
+    (setup_differs, lambda book: book.cells.insert(0, book.cells.pop(5))),
+    (setup_differs, twice(1)),
+    (no_alt, output(**PICTURE | {"metadata": {}})),
+    (no_alt, marked({})),
+    (no_alt, marked({"alt": " "})),
+    (not_one_title, text("# Another title")),
+    (not_one_title, edit(0, "# A title", "A title")),
+    (long_text, text("word " * 121)),
+    (long_text, text("<details>a</details>" + "word " * 121 + "<details>a</details>")),
+    (long_code, code("x = 1\n" * 26)),
+    (long_code, edit(4, "def merge", "x = 1\n" * 40 + "def merge")),
+    (wide_code, code("x" * 80)),
+    (large, output(**PICTURE | {"data": {"image/png": "a" * 1_000_000}})),
+    (no_ledger, lambda book: book.cells.append(new_code_cell("1 + 1"))),
+    (wrong_badge, edit(0, SLUG, "somebody/else")),
+    (wrong_badge, edit(0, NAME, "01_tokenizer.ipynb")),
+    (wrong_badge, edit(0, "/blob/main/", "/blob/master/")),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=called)
+def test_rule_lets_a_good_notebook_pass(rule):
+    book = good()
+    nbformat.validate(book)
+    assert rule(book, NAME) == []
+
+
+@pytest.mark.parametrize(
+    "rule, damage", BROKEN, ids=[f"{called(r)}-{i}" for i, (r, _) in enumerate(BROKEN)]
+)
+def test_rule_complains_of_a_broken_notebook(rule, damage):
+    book = good()
+    damage(book)
+    assert rule(book, NAME)
+
+
+def test_every_rule_is_shown_to_complain():
+    assert {rule for rule, _ in BROKEN} == set(RULES)
+
+
+# Across notebooks.
+
+
+def taught():
+    return [nbformat.read(path, as_version=4) for path in notebooks()]
+
+
+def verified(book) -> int:
+    """Calls of check( in code cells, as far as a ✓ was printed for each."""
+    count = 0
+    for _, cell in cells(book):
+        calls = len(re.findall(r"^\s*check\(", cell.source, flags=re.M))
+        printed = "".join(o.get("text", "") for o in cell.outputs)
+        count += min(calls, len(re.findall(r"^✓ ", printed, flags=re.M)))
+    return count
+
+
+def public(module: str) -> set[str]:
+    """Functions and classes that a module defines, without _private ones."""
+    tree = ast.parse((ROOT / "helpers" / f"{module}.py").read_text("utf-8"))
+    kinds = ast.FunctionDef | ast.ClassDef
+    names = {node.name for node in tree.body if isinstance(node, kinds)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_there_are_five_notebooks():
+    assert [path.stem for path in notebooks()] == NAMES
+
+
+def test_checks_are_many_and_have_printed():
+    assert sum(map(verified, taught())) >= MIN_CHECKS
+
+
+def test_only_checks_that_have_printed_count():
+    book = good()
+    book.cells[5].source = 'check("a", True)\ncheck("b", True)'
+    assert verified(book) == 0
+    output(output_type="stream", name="stdout", text="✓ a\n")(book)
+    assert verified(book) == 1
+
+
+@pytest.mark.parametrize("module", TAUGHT)
+def test_everything_public_is_listed(module):
+    marks = [LISTING.match(c.source) for book in taught() for _, c in cells(book)]
+    listed = {mark[1] for mark in marks if mark and mark[2] == module}
+    assert public(module) - NOT_LISTED - listed == set()
+
+
+def test_exemptions_are_needed():
+    assert set().union(*map(public, [*TAUGHT, "notebook"])) >= NOT_LISTED
+
+
+def test_readme_leads_to_all_notebooks():
+    found = BADGE.findall((ROOT / "README.md").read_text("utf-8"))
+    assert set(found) == {(SLUG, f"{name}.ipynb") for name in NAMES}
+
+
+# A listing is live, and one notebook alone finds its project.
+
+
+def printed(book, folder) -> str:
+    """Runs a notebook in a folder and returns what its last cell printed."""
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(
+        book, timeout=120, kernel_name="python3", resources=resources
+    )
+    client.execute()
+    return "".join(o.text for o in book.cells[-1].outputs if o.name == "stdout")
+
+
+def test_an_edited_listing_changes_the_next_result():
+    lesson = nbformat.read(ROOT / "notebooks" / "01_tokenizer.ipynb", as_version=4)
+    found = {c.source.partition("\n")[0]: c for _, c in cells(lesson)}
+    listing = found["# %load -s most_frequent ../helpers/tokenizer.py"].source
+    edited = listing.replace("(-counts[word], word)", "(counts[word], word)")
+    assert edited != listing
+
+    def result(source):
+        needs = "from collections import Counter\n"
+        needs += "from helpers.tokenizer import SPECIALS, UNKNOWN_WORD"
+        ask = 'print(most_frequent(["b a a", "c c a b"], 2))'
+        parts = [SETUP.strip(), needs, source, ask]
+        # The annotations of a listing are evaluated, so its types are imported too.
+        parts.insert(1, "from collections.abc import Iterable")
+        book = new_notebook(cells=[new_code_cell(part) for part in parts])
+        return printed(book, ROOT / "notebooks")
+
+    assert result(listing) == "['a', 'b']\n"
+    assert result(edited) == "['b', 'c']\n"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A local clone of what is committed, in the place of the one on GitHub."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this copy of the project is no git checkout")
+    folder = tmp_path_factory.mktemp("published") / "clone"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
+    return folder
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["empty folder", "half a clone"])
+def test_one_notebook_alone_fetches_its_project(half, published, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINI_TRANSFORMER_REPO", published.as_uri())
+    project = tmp_path / "mini-transformer"
+    if half:
+        (project / "helpers").mkdir(parents=True)
+    source = SETUP + "\nprint(helpers.__file__)"
+    book = new_notebook(cells=[new_code_cell(source)])
+    for _ in range(2):  # the second time the project is there
+        told = printed(copy.deepcopy(book), tmp_path).splitlines()
+        assert told[-1] == str(project / "helpers" / "__init__.py")
+    assert (project / "weights" / "vocabulary.json").exists()
+
+
+def test_a_project_that_cannot_be_fetched_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINI_TRANSFORMER_REPO", (tmp_path / "nowhere").as_uri())
+    book = new_notebook(cells=[new_code_cell(SETUP)])
+    with pytest.raises(Exception, match="Could not fetch .*nowhere"):
+        printed(book, tmp_path)
+
+
+def test_notebooks_are_plain_json():
+    for path in notebooks():
+        json.loads(path.read_text("utf-8"))

@@ -1,0 +1,124 @@
+"""The package: its floors, its size, and nothing of a developer's machine."""
+
+import ast
+import re
+import subprocess
+
+import pytest
+
+from helpers import ROOT
+
+# A module imports from floors below its own; ("a", "b"): and within one, in this order.
+FLOORS = [
+    ["tokenizer"],
+    ["bpe", "layers", "masking", "toy", "notebook"],
+    ["corpus", "data", "model", "checkpoint", "record"],
+    ["evaluate", "predict", "optimize"],
+    ["train", "figure", "viz", "sentence"],
+    ["widget", "experiment"],
+]
+SAME_FLOOR = {("checkpoint", "model"), ("viz", "figure"), ("sentence", "viz")}
+SAME_FLOOR |= {("sentence", "figure")}
+FLOOR = {name: i for i, floor in enumerate(FLOORS) for name in floor}
+MODULES = sorted((ROOT / "helpers").glob("*.py"))
+MACHINE = re.compile(r"/(?:home|root|work|tmp)/|/Users/|[A-Z]:\\\\")
+
+
+def starts_program(node) -> bool:
+    """if __name__ == "__main__": runs only as a program, so it is no import."""
+    return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
+
+
+def imported(source: str) -> set[str]:
+    """The modules of helpers/ that a module needs."""
+    found = set()
+    for top in ast.parse(source).body:
+        for node in () if starts_program(top) else ast.walk(top):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, "imports name their module in full"
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            parts = [name.split(".") for name in names]
+            found |= {p[1] for p in parts if p[0] == "helpers" and len(p) > 1}
+    return found & FLOOR.keys()
+
+
+def climbing(name: str, source: str) -> list[str]:
+    """What a module imports from its own floor or one above, against the rule."""
+    return [
+        other
+        for other in sorted(imported(source))
+        if FLOOR[other] >= FLOOR[name] and (name, other) not in SAME_FLOOR
+    ]
+
+
+def test_every_module_has_a_floor():
+    assert {path.stem for path in MODULES} == {"__init__", *FLOOR}
+
+
+@pytest.mark.parametrize("name", FLOOR)
+def test_modules_import_from_floors_below_only(name):
+    source = (ROOT / "helpers" / f"{name}.py").read_text("utf-8")
+    assert climbing(name, source) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import helpers.train",
+        "from helpers import train",
+        "from helpers.train import train",
+        "from helpers.model import ModelConfig",
+        "def f():\n    from helpers.widget import explore",
+    ],
+)
+def test_an_import_from_above_is_seen(line):
+    assert climbing("data", line)
+
+
+def test_imports_from_below_are_allowed():
+    below = "from helpers import ROOT, masking\nfrom helpers.tokenizer import UNK"
+    assert imported(below) == {"masking", "tokenizer"}
+    assert climbing("data", below) == []
+
+
+def test_the_package_is_small():
+    lines = {p.name: p.read_text("utf-8").splitlines() for p in MODULES}
+    assert {n: len(text) for n, text in lines.items() if len(text) > 250} == {}
+    wide = [
+        f"{name}: {line}"
+        for name, text in lines.items()
+        for line in text
+        if len(line.partition("  # noqa")[0]) > 88
+    ]
+    assert wide == []
+    assert sum(map(len, lines.values())) <= 2_900
+
+
+def machine_paths(text: str) -> list[str]:
+    """Absolute paths of a machine, pictures in base64 left out."""
+    text = re.sub(r'"image/png": "[^"]*"', "", text)
+    return [text[m.start() : m.start() + 60] for m in MACHINE.finditer(text)]
+
+
+def test_no_path_of_a_developers_machine():
+    folders = ["helpers", "notebooks", "README.md"]
+    found = subprocess.run(
+        ["git", "ls-files", *folders], cwd=ROOT, capture_output=True, text=True
+    )
+    names = found.stdout.split()
+    if found.returncode:  # no git checkout
+        names = [str(p.relative_to(ROOT)) for p in (*MODULES, *ROOT.glob("*/*.ipynb"))]
+    assert "helpers/model.py" in names
+    for name in names:
+        assert machine_paths((ROOT / name).read_text("utf-8")) == [], name
+
+
+@pytest.mark.parametrize(
+    "text, bad", [("/home/a/b", 1), ("/tmp/x", 1), ("/proc/cpuinfo /content/x", 0)]
+)
+def test_a_path_of_a_machine_is_seen(text, bad):
+    assert len(machine_paths(text)) == bad
