@@ -140,6 +140,54 @@ FAULTS = {
         "key=lambda word: -counts[word]",
         "test_tokenizer.py::test_ids_follow_frequency_then_the_word",
     ),
+    "dropout on in evaluation": (
+        "evaluate",
+        "    model.eval()\n    total,",
+        "    total,",
+        "test_faults.py::test_dropout_is_off_while_scoring_and_on_again_after",
+    ),
+    "dropout off after the first evaluation": (
+        "evaluate",
+        "    model.train(training)\n    true_M",
+        "    true_M",
+        "test_faults.py::test_dropout_is_off_while_scoring_and_on_again_after",
+    ),
+    "best weights that go on changing": (
+        "train",
+        "{k: v.clone() for k, v in model.state_dict().items()}",
+        "dict(model.state_dict())",
+        "test_faults.py::test_early_stopping_keeps_a_copy_of_the_best_weights",
+    ),
+    "best weights not restored": (
+        "train",
+        "    stopping.restore(model)\n    return history",
+        "    return history",
+        "test_faults.py::test_training_ends_with_the_best_weights",
+    ),
+    "resume forgets the state of the optimizer": (
+        "train",
+        "optimizer.load_state_dict(saved)",
+        "pass",
+        "test_faults.py::test_an_interrupted_run_ends_as_if_it_had_not_been",
+    ),
+    "resume repeats the first batches": (
+        "train",
+        "batches(data.stream, length, config, start), start",
+        "batches(data.stream, length, config), start",
+        "test_faults.py::test_an_interrupted_run_ends_as_if_it_had_not_been",
+    ),
+    "hidden position off by one": (
+        "predict",
+        "[p + 1 for p in positions]",
+        "positions",
+        "test_faults.py::test_the_word_asked_for_is_the_one_hidden",
+    ),
+    "attention of the position beside the hidden one": (
+        "predict",
+        "self.weights_NHTS[:, :, self.position + 1]",
+        "self.weights_NHTS[:, :, self.position]",
+        "test_faults.py::test_the_word_asked_for_is_the_one_hidden",
+    ),
 }
 
 

@@ -1,0 +1,114 @@
+"""Small tests of what a training run must not get wrong, for test_mutations.py."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from helpers.evaluate import TrainingData, evaluate
+from helpers.masking import evaluation_subsets
+from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.predict import fill_mask, mask_each
+from helpers.tokenizer import SPECIALS, WordTokenizer
+from helpers.train import EarlyStopping, TrainConfig, train, train_step
+
+CONFIG = TrainConfig(epochs=4, batch_size=4, evaluations=4, patience=99)
+
+
+def build(dropout=0.0):
+    torch.manual_seed(0)
+    sizes = dict(vocab_size=12, max_length=8, n_layers=1, d_model=8, n_heads=2, d_ff=8)
+    return MaskedLanguageModel(ModelConfig(**sizes, dropout=dropout))
+
+
+def words(count, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(len(SPECIALS), 12, count, generator=generator)
+
+
+@pytest.fixture
+def data(monkeypatch):
+    """A text of random words; the number format is not left to a stopwatch."""
+    monkeypatch.setattr("helpers.train.pick_dtype", lambda *_: torch.float32)
+    ids = words((4, 8), 1)
+    subset = evaluation_subsets(ids)
+    return TrainingData(words((7 * 4 * 6,)), ids, subset, ids, subset)
+
+
+def test_dropout_is_off_while_scoring_and_on_again_after():
+    model, ids = build(dropout=0.5).train(), words((6, 8))
+    subset = evaluation_subsets(ids)
+    first, second = (evaluate(model, ids, subset)["loss"] for _ in range(2))
+    assert first == second == evaluate(copy.deepcopy(model).eval(), ids, subset)["loss"]
+    assert model.training
+
+
+def test_early_stopping_keeps_a_copy_of_the_best_weights():
+    model, stopping = nn.Linear(1, 1), EarlyStopping(patience=2)
+    for value, loss in ((1.0, 3.0), (2.0, 1.0), (3.0, 2.0), (4.0, 2.5)):
+        nn.init.constant_(model.weight, value)
+        assert not stopping.done
+        stopping.update(loss, int(value), model)
+    assert stopping.done and stopping.step == 2
+    stopping.restore(model)
+    assert model.weight.item() == 2.0
+
+
+def test_training_ends_with_the_best_weights(data):
+    model = build()
+    history = train(model, data, dataclasses.replace(CONFIG, learning_rate=0.1))
+    best = min(entry["validation_loss"] for entry in history)
+    assert best < history[-1]["validation_loss"]  # or the last were the best
+    assert evaluate(model, data.validation_BT, data.subset_BT)["loss"] == best
+
+
+def test_an_interrupted_run_ends_as_if_it_had_not_been(data, tmp_path, monkeypatch):
+    whole = build(dropout=0.1)
+    history = train(whole, data, CONFIG)
+
+    class Interruption(Exception):
+        pass
+
+    seen = []
+
+    def interrupted(*arguments):
+        seen.append(arguments[-1])
+        if len(seen) > 14:
+            raise Interruption
+        return train_step(*arguments)
+
+    parts = build(dropout=0.1)
+    with monkeypatch.context() as patch, pytest.raises(Interruption):
+        patch.setattr("helpers.train.train_step", interrupted)
+        train(parts, data, CONFIG, run=tmp_path)
+    again = build(dropout=0.1)
+    assert train(again, data, CONFIG, run=tmp_path) == history
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name]), name
+
+
+class Parrot(nn.Module):
+    """Says of a hidden position the id of the token to its left."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = ModelConfig(vocab_size=12, max_length=8)
+        self.anchor = nn.Parameter(torch.zeros(1))
+
+    def forward(self, ids_BT, selected_BT, need_weights):
+        left = ids_BT.roll(1, 1)[selected_BT]
+        logits = 9.0 * nn.functional.one_hot(left, 12).float()
+        length = ids_BT.shape[1]
+        return logits, torch.eye(length).expand(len(ids_BT), 1, 1, length, length)
+
+
+def test_the_word_asked_for_is_the_one_hidden():
+    tokenizer = WordTokenizer([*SPECIALS, *"abcdefg"])
+    found = fill_mask(Parrot(), tokenizer, "a b c d", 2)
+    assert (found.true, found.pred) == ("c", "b")
+    assert found.attention().tolist() == [0, 0, 0, 1, 0, 0]
+    each = mask_each(Parrot(), tokenizer, "a b c d")
+    assert [p.true for p in each] == list("abcd")
+    assert [p.pred for p in each[1:]] == list("abc")
