@@ -52,7 +52,7 @@ def load_model(
     the file is missing, damaged or belongs to another vocabulary.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise ValueError(f"There are no weights at {path}; train a model first.")
     if tokenizer is None:
         tokenizer = WordTokenizer.load(path.parent / "vocabulary.json")
@@ -62,6 +62,7 @@ def load_model(
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         config = ModelConfig(**json.loads(metadata["config"]))
         digest, info = metadata["vocabulary"], json.loads(metadata["info"])
+        model = MaskedLanguageModel(config).eval()
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or no model of this project ({error}); fetch it again."
@@ -71,7 +72,6 @@ def load_model(
             f"{path} was trained with another vocabulary; load the vocabulary.json "
             "that was saved with it."
         )
-    model = MaskedLanguageModel(config).eval()
     if config.tied and "embedding.token.weight" in weights:
         weights["head.decoder.weight"] = weights["embedding.token.weight"]
     try:
@@ -92,7 +92,12 @@ def save_state(path: Path, state: dict) -> None:
 
 
 def load_state(path: Path) -> dict:
-    """Reads a training state onto the CPU. Raises ValueError if it is damaged."""
+    """Reads a training state onto the CPU; {} if there is none yet.
+
+    Raises ValueError if it is damaged.
+    """
+    if not path.exists():
+        return {}
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file

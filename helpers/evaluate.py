@@ -40,7 +40,7 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
             predicted.append(logits_MV.argmax(-1))
     model.train(training)
     true_M, predicted_M = torch.cat(true), torch.cat(predicted)
-    counts_V = predicted_M.bincount()
+    counts_V = predicted_M.bincount(minlength=logits_MV.shape[-1])
     return {
         "loss": total / len(true_M),
         "accuracy": (predicted_M == true_M).double().mean().item(),
@@ -58,7 +58,7 @@ def unigram(stream: Tensor, ids_BT: Tensor, subset_BT: Tensor, vocab_size: int) 
     """
     labels_M = ids_BT[subset_BT == 0]
     counts_V = stream.bincount(minlength=vocab_size).double()
-    counts_V[: int(labels_M.min())] = 0  # nothing before the first word is scored
+    counts_V[: MASK + 1] = 0  # special tokens and [UNK] are never scored
     chance_V = (counts_V + 1) / (counts_V + 1).sum()
     loss = -chance_V[labels_M].log().mean().item()
     accuracy = (labels_M == chance_V.argmax()).double().mean().item()

@@ -94,6 +94,7 @@ def predict_positions(
     )
     logits_BV[:, : len(SPECIALS)] = float("-inf")
     chances_BV = logits_BV.float().softmax(-1).cpu()
+    top_k = min(top_k, len(tokenizer) - len(SPECIALS))
     found = []
     for position, chance_V, weights_NHTS in zip(
         positions, chances_BV, weights_BNHTS.float().cpu(), strict=True

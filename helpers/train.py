@@ -2,8 +2,8 @@
 
 Every random draw (order, cut, masks, dropout) is a function of the seed and the epoch
 or step, so a run that was interrupted goes on as if it had not been. Left out: several
-GPUs and gradient accumulation. Source for masks drawn
-anew at each step: Liu et al. 2019, section 4.1.
+GPUs and gradient accumulation. Source for masks drawn anew at each step: Liu et al.
+2019, section 4.1.
 
 Shapes: B blocks, T positions, M selected positions in a row, V vocabulary.
 """
@@ -169,20 +169,22 @@ def train(
     per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
     total = max(1, round(config.epochs * per_epoch))
     moments = evaluation_steps(total, config.evaluations)
-    dtype = pick_dtype(model, data.validation_BT[: config.batch_size])
+    state = {} if run is None else load_state(run / "state.pt")
+    few_BT = data.validation_BT[: config.batch_size]
+    # A run keeps its number format, whichever would be the faster one now.
+    dtype = state.get("dtype") or pick_dtype(model, few_BT)
     scaler = torch.amp.GradScaler(enabled=dtype == torch.float16)
     optimizers = make_optimizers(model, config)
-    stopping, history, start = EarlyStopping(config.patience), [], 0
+    stopping, history = EarlyStopping(config.patience), []
     parts = model, optimizers, scaler, stopping, history
-    if run is not None and (run / "state.pt").exists():
-        start = resume(load_state(run / "state.pt"), *parts)
+    start = resume(state, *parts) if state else 0
     bar = tqdm(total=total * config.batch_size * length, unit="token", unit_scale=True)
     for step, ids_BT in enumerate(batches(data.stream, length, config, start), start):
         if step in moments and (not history or step > history[-1]["step"]):
             history.append(take_stock(model, data, step, step / per_epoch))
             stopping.update(history[-1]["validation_loss"], step, model)
             if run is not None:
-                save_state(run / "state.pt", snapshot(*parts))
+                save_state(run / "state.pt", snapshot(*parts) | {"dtype": dtype})
         if stopping.done or step == total:
             break
         set_rates(optimizers, rate_factor(step, total, config.warmup))

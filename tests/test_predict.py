@@ -1,0 +1,197 @@
+"""Predictions against a plain forward pass, and one sentence for what cannot be."""
+
+import pytest
+import torch
+
+from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.predict import fill_mask, mask_each, predict_positions, to_words
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
+
+WORDS = "the cat dog sat on a mat and . ran".split()
+TOKENIZER = WordTokenizer([*SPECIALS, *WORDS])
+SENTENCE = "the cat sat on the zebra"
+STRANGE = [
+    "xyzzy plugh",
+    "😀👨‍👩‍👧 🏳️‍🌈",
+    "שלום עולם. مرحبا",
+    "你好,世界。",
+    "a\0b",
+    "\0",
+    "\ud800 \udfff",
+    "<b>bold</b> &amp; <script>alert(1)</script>",
+    "[MASK] [PAD] [CLS] [SEP] [UNK] <unk>",
+    "e\u0301\u202e\u200b",
+]
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    config = ModelConfig(
+        vocab_size=len(TOKENIZER), max_length=32, n_layers=2, d_model=16, n_heads=2
+    )
+    model = MaskedLanguageModel(config).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    return model
+
+
+@torch.no_grad()
+def by_hand(model, words, position):
+    """The ids written out, one forward pass, special tokens struck out."""
+    ids = [CLS, *(TOKENIZER.ids.get(w, UNK) for w in words), SEP]
+    ids[1 + position] = MASK
+    logits, weights = model(torch.tensor([ids]), need_weights=True)
+    scores = logits[0, 1 + position, len(SPECIALS) :].double().exp()
+    return scores / scores.sum(), weights[0]
+
+
+def test_a_prediction_is_that_of_a_plain_forward_pass(model):
+    words = SENTENCE.split()
+    for position in range(len(words)):
+        found = fill_mask(model, TOKENIZER, SENTENCE, position, top_k=len(WORDS))
+        chances, weights = by_hand(model, words, position)
+        order = chances.argsort(descending=True).tolist()
+        assert [word for word, _ in found.top] == [WORDS[i] for i in order]
+        assert [p for _, p in found.top] == pytest.approx(chances[order].tolist())
+        assert (found.pred, found.p_pred) == found.top[0]
+        torch.testing.assert_close(found.weights_NHTS, weights, atol=1e-6, rtol=1e-5)
+        assert (found.words, found.position) == (words, position)
+        assert sum(p for _, p in found.top) == pytest.approx(1)
+
+
+def test_the_true_word_has_its_probability_and_rank(model):
+    found = fill_mask(model, TOKENIZER, SENTENCE, 1, top_k=len(WORDS))
+    names = [word for word, _ in found.top]
+    assert found.true == "cat"
+    assert found.rank_true == names.index("cat") + 1
+    assert found.p_true == pytest.approx(dict(found.top)["cat"])
+    ranks = [
+        fill_mask(model, TOKENIZER, f"the {word} sat", 1).rank_true for word in WORDS
+    ]
+    assert sorted(ranks) == list(range(1, len(WORDS) + 1))  # hidden, so the same list
+
+
+def test_a_word_outside_the_vocabulary_has_none(model):
+    found = fill_mask(model, TOKENIZER, SENTENCE, 5)
+    assert found.words[5] == "zebra"
+    assert (found.true, found.p_true, found.rank_true) == (None, None, None)
+    assert found.pred in WORDS
+
+
+def test_the_hidden_word_is_not_seen(model):
+    first, second = (
+        fill_mask(model, TOKENIZER, f"the {word} sat on the mat", 1)
+        for word in ("cat", "dog")
+    )
+    assert first.top == second.top
+    assert (first.true, second.true) == ("cat", "dog")
+
+
+def test_special_tokens_are_no_answers(model):
+    with torch.no_grad():
+        before = model.head.decoder.bias.clone()
+        model.head.decoder.bias[: len(SPECIALS)] = 99
+    found = fill_mask(model, TOKENIZER, SENTENCE, 1, top_k=99)
+    with torch.no_grad():
+        model.head.decoder.bias.copy_(before)
+    assert sorted(word for word, _ in found.top) == sorted(WORDS)
+
+
+def test_attention_is_the_row_of_the_hidden_position(model):
+    found = fill_mask(model, TOKENIZER, SENTENCE, 2)
+    weights = found.weights_NHTS
+    assert found.tokens == [
+        "[CLS]",
+        "the",
+        "cat",
+        "[MASK]",
+        "on",
+        "the",
+        "zebra",
+        "[SEP]",
+    ]
+    assert weights.shape == (2, 2, 8, 8)
+    row = found.tokens.index("[MASK]")
+    assert torch.equal(found.attention(0, 1), weights[0, 1, row])
+    last = (weights[1, 0, row] + weights[1, 1, row]) / 2
+    torch.testing.assert_close(found.attention(), last)
+    middle = (weights[0, 1, row] + weights[1, 1, row]) / 2
+    torch.testing.assert_close(found.attention(None, 1), middle)
+    for layer in (None, -1, 0, 1):
+        for head in (None, 0, 1):
+            total = found.attention(layer, head).sum()
+            torch.testing.assert_close(total, torch.tensor(1.0))
+
+
+def test_each_word_in_turn_is_the_same_as_each_alone(model):
+    each = mask_each(model, TOKENIZER, SENTENCE)
+    assert [found.position for found in each] == list(range(6))
+    for position, found in enumerate(each):
+        alone = fill_mask(model, TOKENIZER, SENTENCE, position)
+        assert [w for w, _ in found.top] == [w for w, _ in alone.top]
+        assert found.p_pred == pytest.approx(alone.p_pred, rel=1e-5)
+        assert (found.true, found.rank_true) == (alone.true, alone.rank_true)
+        torch.testing.assert_close(
+            found.weights_NHTS, alone.weights_NHTS, atol=1e-6, rtol=1e-5
+        )
+
+
+def test_free_text_is_split_and_a_list_is_taken_as_it_is(model):
+    assert fill_mask(model, TOKENIZER, "The cat's mat.", 2).words == [
+        "The",
+        "cat",
+        "'s",
+        "mat",
+        ".",
+    ]
+    assert fill_mask(model, TOKENIZER, ["cat's", "mat"], 0).words == ["cat's", "mat"]
+
+
+def test_nobody_can_type_a_special_token(model):
+    words = ["[MASK]", "[PAD]", "cat"]
+    first = fill_mask(model, TOKENIZER, words, 2)
+    second = fill_mask(model, TOKENIZER, ["xyzzy", "plugh", "cat"], 2)
+    assert first.top == second.top
+    assert fill_mask(model, TOKENIZER, words, 0).true is None
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=ascii)
+def test_strange_text_gives_a_result(model, text):
+    each = mask_each(model, TOKENIZER, text)
+    assert each
+    for found in each:
+        assert found.true is None or found.true in WORDS
+        assert all(word in WORDS and 0 <= p <= 1 for word, p in found.top)
+        assert len(found.tokens) == found.weights_NHTS.shape[-1]
+
+
+@pytest.mark.parametrize("text", ["", " \n\t ", []])
+def test_no_text_is_one_sentence(model, text):
+    for ask in (fill_mask, lambda *given: mask_each(*given[:3])):
+        with pytest.raises(ValueError, match="no word in the text; type a sentence"):
+            ask(model, TOKENIZER, text, 0)
+
+
+@pytest.mark.parametrize("count", [31, 10_000])
+def test_too_many_words_are_one_sentence(model, count):
+    said = f"has {count} words; the model takes at most 30"
+    for text in ("cat " * count, ["cat"] * count):
+        with pytest.raises(ValueError, match=said):
+            fill_mask(model, TOKENIZER, text, 0)
+        with pytest.raises(ValueError, match=said):
+            mask_each(model, TOKENIZER, text)
+
+
+def test_the_longest_text_is_taken(model):
+    assert len(mask_each(model, TOKENIZER, "cat " * 30)) == 30
+    assert len(to_words("cat " * 30, 32)) == 30
+
+
+@pytest.mark.parametrize("position", [-1, 6, 99])
+def test_a_position_that_does_not_exist_is_one_sentence(model, position):
+    with pytest.raises(ValueError, match=f"no word {position}; choose 0 to 5"):
+        fill_mask(model, TOKENIZER, SENTENCE, position)
+    with pytest.raises(ValueError, match=f"no word {position}; choose 0 to 5"):
+        predict_positions(model, TOKENIZER, SENTENCE, [0, position])

@@ -1,0 +1,433 @@
+"""Training: resumed or whole, the same; scored without a trace; and it does learn."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from helpers import train as train_module
+from helpers.corpus import load_corpus
+from helpers.evaluate import TrainingData, evaluate, probe, unigram
+from helpers.masking import evaluation_subsets
+from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.optimize import make_optimizers, pick_dtype, rate_factor, set_rates
+from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
+from helpers.train import (
+    EarlyStopping,
+    TrainConfig,
+    batches,
+    evaluation_steps,
+    seeded,
+    steps_per_epoch,
+    train,
+    train_step,
+)
+
+LENGTH = 32
+SHORT = TrainConfig(epochs=1 / 6, batch_size=32, evaluations=3, patience=99)
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """The toy corpus as tensors, with its tokenizer."""
+    corpus = load_corpus("toy")
+    tokenizer = WordTokenizer.train(corpus.train)
+    return TrainingData.prepare(tokenizer, corpus, LENGTH, sample=32), tokenizer
+
+
+@pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    """The number format is not left to a stopwatch."""
+    monkeypatch.setattr(train_module, "pick_dtype", lambda *_: torch.float32)
+
+
+def build(tokenizer, dropout=0.0, **sizes):
+    torch.manual_seed(0)
+    sizes = dict(n_layers=1, d_model=16, n_heads=2, d_ff=32) | sizes
+    config = ModelConfig(
+        vocab_size=len(tokenizer), max_length=LENGTH, dropout=dropout, **sizes
+    )
+    return MaskedLanguageModel(config)
+
+
+class Interruption(Exception):
+    pass
+
+
+def stop_before(step, monkeypatch):
+    """Ends the run just before it takes this step."""
+
+    def interrupted(*arguments):
+        if arguments[-1] == step:
+            raise Interruption
+        return train_step(*arguments)
+
+    monkeypatch.setattr(train_module, "train_step", interrupted)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_resumed_run_equals_an_unbroken_one(toy, optimizer, tmp_path, monkeypatch):
+    data, tokenizer = toy
+    config = dataclasses.replace(SHORT, optimizer=optimizer)
+    whole = build(tokenizer, dropout=0.1)
+    history = train(whole, data, config)
+    assert len(history) >= 5
+    for step in (
+        3,
+        11,
+        17,
+    ):  # each run goes on from the last evaluation of the one before
+        with monkeypatch.context() as patch, pytest.raises(Interruption):
+            stop_before(step, patch)
+            train(build(tokenizer, dropout=0.1), data, config, run=tmp_path)
+        torch.manual_seed(step)  # what ran in between leaves no trace
+    resumed = build(tokenizer, dropout=0.1)
+    assert train(resumed, data, config, run=tmp_path) == history
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+    # A run that has ended gives the same again, without a step.
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "train_step", None)
+        assert train(build(tokenizer), data, config, run=tmp_path) == history
+
+
+def test_a_resumed_run_keeps_its_number_format(toy, tmp_path, monkeypatch):
+    data, tokenizer = toy
+    formats = []
+
+    def noted(*arguments):
+        formats.append(arguments[4])
+        return train_step(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Interruption):
+        patch.setattr(train_module, "pick_dtype", lambda *_: torch.bfloat16)
+        stop_before(11, patch)
+        train(build(tokenizer), data, SHORT, run=tmp_path)
+    monkeypatch.setattr(train_module, "train_step", noted)
+    train(build(tokenizer), data, SHORT, run=tmp_path)
+    assert set(formats) == {torch.bfloat16}
+
+
+def test_evaluating_more_often_changes_nothing(toy):
+    data, tokenizer = toy
+    losses = []
+    for evaluations in (1, 7):
+        config = dataclasses.replace(SHORT, evaluations=evaluations)
+        history = train(build(tokenizer, dropout=0.2), data, config)
+        losses.append(history[-1]["validation_loss"])
+    assert losses[0] == losses[1]
+
+
+def test_another_seed_is_another_run(toy):
+    data, tokenizer = toy
+    runs = [
+        train(build(tokenizer), data, dataclasses.replace(SHORT, seed=seed))
+        for seed in (0, 0, 1)
+    ]
+    assert runs[0] == runs[1]
+    assert runs[0][0] == runs[2][0]  # the weights have a seed of their own
+    assert runs[0][-1]["validation_loss"] != runs[2][-1]["validation_loss"]
+
+
+def test_early_stopping_stops_and_restores_the_best(toy, monkeypatch):
+    """Nine steps that help, then one after which the model is wrecked."""
+    data, tokenizer = toy
+    taken = []
+
+    def wrecking(model, *arguments):
+        loss = train_step(model, *arguments)
+        taken.append(arguments[-1])
+        if arguments[-1] == 9:
+            with torch.no_grad():
+                model.head.norm.weight.mul_(-9)
+        return loss
+
+    monkeypatch.setattr(train_module, "train_step", wrecking)
+    model = build(tokenizer)
+    config = dataclasses.replace(SHORT, evaluations=20, patience=3)
+    history = train(model, data, config)
+    best = min(history, key=lambda entry: entry["validation_loss"])
+    assert best["step"] <= 9
+    after = [e for e in history if e["step"] > best["step"]]
+    assert len(after) == 3
+    assert max(taken) == history[-1]["step"] - 1 < 19
+    found = evaluate(model, data.validation_BT, data.subset_BT)
+    assert found["loss"] == best["validation_loss"]
+
+
+def test_early_stopping_counts_evaluations_in_a_row():
+    model, stopping = torch.nn.Linear(1, 1), EarlyStopping(patience=2)
+    said = []
+    for step, loss in enumerate([3.0, 2.0, 2.0, 1.0, 5.0, float("nan")]):
+        stopping.update(loss, step, model)
+        said.append(stopping.done)
+    assert said == [False] * 5 + [True]
+    assert (stopping.loss, stopping.step) == (1.0, 3)
+
+
+def test_evaluation_happens_at_the_start_the_end_and_evenly():
+    assert evaluation_steps(6_400, 4) == {0, 100, 200, 400, 1600, 3200, 4800, 6400}
+    assert evaluation_steps(1, 12) == {0, 1}
+    assert {0, 7} <= evaluation_steps(7, 3)
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_zero():
+    rates = [rate_factor(step, 100, 0.1) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[10] == 1.0 == max(rates)
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == 0
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    for total in (1, 2, 3):
+        for warmup in (0.0, 0.05, 1.0):
+            steps = [rate_factor(step, total, warmup) for step in range(total)]
+            assert all(0 < factor <= 1 for factor in steps)
+
+
+def test_rates_are_set_from_their_own_peaks(toy):
+    model = build(toy[1])
+    config = TrainConfig(optimizer="muon", learning_rate=3e-3, muon_rate=0.04)
+    optimizers = make_optimizers(model, config)
+    for factor in (0.5, 0.25):
+        set_rates(optimizers, factor)
+        found = [group["lr"] for o in optimizers for group in o.param_groups]
+        assert found == pytest.approx([3e-3 * factor] * 2 + [0.04 * factor])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_every_parameter_has_one_optimizer_and_only_matrices_decay(toy, optimizer):
+    model = build(toy[1])
+    optimizers = make_optimizers(model, TrainConfig(optimizer=optimizer))
+    groups = [group for o in optimizers for group in o.param_groups]
+    held = [id(p) for group in groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in model.parameters())
+    for group in groups:
+        decays = {p.ndim == 2 for p in group["params"]}
+        assert decays == {group["weight_decay"] > 0}
+    inner = {id(p) for p in model.blocks.parameters() if p.ndim == 2}
+    if optimizer == "muon":
+        assert {id(p) for p in groups[-1]["params"]} == inner
+
+
+def test_an_unknown_optimizer_is_refused(toy):
+    with pytest.raises(ValueError, match="'sgd'; choose 'adamw' or 'muon'"):
+        make_optimizers(build(toy[1]), TrainConfig(optimizer="sgd"))
+
+
+def test_batches_hold_one_pass_of_the_text_an_epoch():
+    """Each token once an epoch, but for the few that do not fill a batch."""
+    stream, config = torch.arange(10, 10 + 31 * 8 * 5 + 40), TrainConfig(batch_size=8)
+    per_epoch = steps_per_epoch(stream, LENGTH, 8)
+    assert per_epoch == 5
+    source, passes = batches(stream, LENGTH, config), []
+    for _ in range(3):
+        made = torch.cat([next(source) for _ in range(per_epoch)])
+        assert made.shape == (40, LENGTH)
+        assert (made[:, 0] == CLS).all()
+        text = made[:, 1:][made[:, 1:] != PAD]
+        assert len(text.unique()) == len(text) > len(stream) - 2 * 31 - 40
+        rows = made[(made != PAD).all(1), 1:]
+        assert (rows.diff(dim=1) == 1).all()  # neighbours stay neighbours
+        passes.append(made)
+    starts = [set(made[:, 1].tolist()) for made in passes]
+    assert not starts[0] & starts[1]  # cut elsewhere
+    assert passes[0][:, 1].tolist() != sorted(passes[0][:, 1].tolist())
+
+
+def test_batches_are_a_function_of_seed_and_step():
+    stream = torch.arange(10, 10 + 31 * 8 * 5)
+    config = TrainConfig(batch_size=8)
+
+    def first(count, start=0, seed=0):
+        source = batches(stream, LENGTH, dataclasses.replace(config, seed=seed), start)
+        return [next(source) for _ in range(count)]
+
+    whole = first(12)
+    for start in (1, 3, 5, 7, 11):
+        for made, again in zip(whole[start:], first(12 - start, start), strict=True):
+            assert torch.equal(made, again)
+    assert not torch.equal(whole[0], first(1, seed=1)[0])
+
+
+def test_a_text_shorter_than_a_batch_makes_one_batch():
+    made = next(batches(torch.arange(10, 80), LENGTH, TrainConfig(batch_size=64)))
+    assert made.shape[1] == LENGTH
+    assert 1 <= len(made) <= 3
+
+
+def test_seeded_depends_on_its_key_alone():
+    torch.manual_seed(5)
+    first = torch.rand(3, generator=seeded(0, "mask", 7))
+    torch.manual_seed(6)
+    assert torch.equal(first, torch.rand(3, generator=seeded(0, "mask", 7)))
+    for other in ((1, "mask", 7), (0, "order", 7), (0, "mask", 8)):
+        assert not torch.equal(first, torch.rand(3, generator=seeded(*other)))
+
+
+class Bigram(torch.nn.Module):
+    """Knows only that each id is followed by the next; notes what it was shown."""
+
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.config = ModelConfig(vocab_size=vocab_size, max_length=16)
+        self.anchor = torch.nn.Parameter(torch.zeros(1))
+        self.shown = []
+
+    def forward(self, ids_BT, selected_BT):
+        assert not self.training
+        self.shown.append(ids_BT)
+        guess = (ids_BT.roll(1, 1) + 1)[selected_BT] % self.config.vocab_size
+        return 3.0 * torch.nn.functional.one_hot(guess, self.config.vocab_size).float()
+
+
+def test_evaluation_scores_each_word_once_and_by_the_book():
+    ids = torch.arange(5, 15).repeat(40, 1)
+    ids[:, 0], ids[::3, 4], ids[7, 6:] = CLS, UNK, PAD
+    subset, model = evaluation_subsets(ids), Bigram(20)
+    found = evaluate(model, ids, subset, subsets=range(7), batch_size=16)
+    words = int((ids >= len(SPECIALS)).sum())
+    assert found["words"] == words
+    masked = sum((shown == MASK).sum() for shown in model.shown)
+    assert masked == words
+    # The same from a loop over all words.
+    losses, right = [], []
+    for number in range(7):
+        inputs = ids.masked_fill(subset == number, MASK).tolist()
+        for b, t in (subset == number).nonzero().tolist():
+            guess, true = (inputs[b][t - 1] + 1) % 20, ids[b, t].item()
+            right.append(guess == true)
+            losses.append(math.log(math.e**3 + 19) - 3 * right[-1])
+    assert len(losses) == words
+    assert found["loss"] == pytest.approx(sum(losses) / words, rel=1e-5)
+    assert found["accuracy"] == pytest.approx(sum(right) / words)
+
+
+def test_evaluation_names_the_word_predicted_most_often(toy):
+    data, tokenizer = toy
+    model = build(tokenizer)
+    with torch.no_grad():
+        model.head.decoder.bias[17] = 99
+    found = evaluate(model, data.validation_BT, data.subset_BT)
+    assert (found["most_predicted"], found["most_predicted_share"]) == (17, 1.0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_leaves_no_trace(toy, training):
+    data, tokenizer = toy
+    model = build(tokenizer, dropout=0.5).train(training)
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
+    text, state = data.validation_BT.clone(), torch.get_rng_state()
+    first = evaluate(model, data.validation_BT, data.subset_BT)
+    probes = probe(model, data)
+    assert first == evaluate(model, data.validation_BT, data.subset_BT)
+    assert probes == probe(model, data)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(data.validation_BT, text)
+    assert model.training == training
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, weights[name])
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_probes_are_predictions_of_masked_words(toy):
+    data, tokenizer = toy
+    model = build(tokenizer).eval()
+    for found in probe(model, data):
+        row, at = found["block"], found["position"]
+        assert data.subset_BT[row, at] == 0
+        masked = data.validation_BT[row].masked_fill(data.subset_BT[row] == 0, MASK)
+        with torch.no_grad():
+            chances = model(masked[None])[0, at].softmax(-1)
+        assert found["predicted"] == chances.argmax()
+        assert found["p"] == pytest.approx(chances.max().item(), rel=1e-4)
+
+
+def test_unigram_is_counted_by_hand():
+    stream = torch.tensor([5, 5, 5, 6, 6, 7, SEP, SEP, SEP, SEP, UNK])
+    ids, subset = torch.tensor([[6, 5, 7, 5]]), torch.tensor([[0, 0, 0, 1]])
+    found = unigram(stream, ids, subset, vocab_size=9)
+    # 6 words of 3 kinds, and one more of each of the 9 ids.
+    want = -sum(math.log(n / 15) for n in (3, 4, 2)) / 3
+    assert found["loss"] == pytest.approx(want)
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    rare = unigram(stream, torch.tensor([[7]]), torch.tensor([[0]]), vocab_size=9)
+    assert rare["accuracy"] == 0
+
+
+def test_prepared_data_is_the_corpus(toy):
+    data, tokenizer = toy
+    corpus = load_corpus("toy")
+    for lines, ids in ((corpus.train, data.stream), (corpus.validation, None)):
+        words = [word for line in lines for word in (*line.split(), "[SEP]")]
+        stream = data.validation_BT[:, 1:].flatten() if ids is None else ids
+        stream = stream[stream != PAD]
+        assert [tokenizer.words[i] for i in stream.tolist()] == words
+    assert data.sample_BT.shape == (32, LENGTH)
+
+
+@pytest.mark.parametrize("slow", [torch.float32, torch.bfloat16])
+def test_on_a_cpu_the_faster_format_is_picked(toy, slow, monkeypatch):
+    """With a clock that counts one tick a call, and ten more for the slow format."""
+    data, tokenizer = toy
+    model, ticks = build(tokenizer), [0.0]
+    model.register_forward_hook(
+        lambda module, inputs, logits: ticks.append(
+            ticks[-1] + (10 if logits.dtype == slow else 1)
+        )
+    )
+    monkeypatch.setattr("time.perf_counter", lambda: ticks[-1])
+    picked = pick_dtype(model, data.validation_BT[:4])
+    assert {picked, slow} == {torch.float32, torch.bfloat16}
+    assert len(ticks) == 5
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("capability", "want"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16)]
+)
+def test_on_a_gpu_its_capability_decides(capability, want, monkeypatch):
+    class OnGpu:
+        device = torch.device("cuda")
+
+        def parameters(self):
+            yield self
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert pick_dtype(OnGpu(), None) == want
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_step_clips_and_updates_each_parameter(toy, dtype):
+    data, tokenizer = toy
+    model = build(tokenizer)
+    config = TrainConfig(clip=1e-3, mask_rate=0.5)
+    optimizers, norms = make_optimizers(model, config), []
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    optimizers[0].register_step_pre_hook(
+        lambda *_: norms.append(
+            torch.stack([p.grad.norm() for p in model.parameters()]).norm().item()
+        )
+    )
+    scaler = torch.amp.GradScaler(enabled=False)
+    text = data.validation_BT[:8]
+    loss = train_step(model, text, optimizers, scaler, dtype, config, 0)
+    assert loss.dtype == torch.float32 and loss.item() < 5
+    assert norms == pytest.approx([1e-3], rel=1e-3)
+    assert all((p != before[name]).any() for name, p in model.named_parameters())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_training_learns_more_than_word_frequencies(toy):
+    """The rules of the toy grammar lie between 3.96 nats (frequencies) and about 2."""
+    data, tokenizer = toy
+    model = build(tokenizer, n_layers=2, d_model=48, n_heads=4, d_ff=96)
+    config = TrainConfig(
+        epochs=1, batch_size=32, optimizer="muon", mask_rate=0.3, evaluations=4
+    )
+    history = train(model, data, config)
+    chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(tokenizer))
+    assert history[0]["validation_loss"] == pytest.approx(math.log(107), abs=0.15)
+    assert history[-1]["validation_loss"] < chance["loss"] - 0.8
+    assert history[-1]["validation_accuracy"] > 2 * chance["accuracy"]
