@@ -32,7 +32,8 @@ RULES = {
     ),
     "topic": Rule(
         "what a sentence is about is named again, another animal is not",
-        "Near the owl the [fox] slept , the [fox] called and the [fox] left .",
+        "The [fox] left , the [fox] slept , the [fox] called and the [fox] waited near "
+        "the owl .",
         1.0,
     ),
     "season": Rule(
@@ -52,8 +53,8 @@ THINGS = "key lamp book coat clock boat ring bell".split()
 STATES = "old new heavy small".split()
 WORTH = "useful lovely famous safe".split()
 DID = "kept sold found lost".split()
-LEFT = "left arrived called slept".split()
-ANIMALS = "fox wolf horse owl bear rabbit cat goat".split()
+LEFT = "left arrived called slept waited".split()
+ANIMALS = "fox wolf horse owl bear rabbit".split()
 PLACES = "forest valley garden village".split()
 BEGAN = "began ended passed stayed".split()
 SAID = "said thought wrote hoped".split()
@@ -110,10 +111,10 @@ def person_sentence(draw: random.Random) -> ToySentence:
 def topic_sentence(draw: random.Random) -> ToySentence:
     """One animal is named again and again, another one only once."""
     topic, other = draw.sample(ANIMALS, 2)
-    did = [draw.choice(LEFT) for _ in range(3)]
+    did = [draw.choice(LEFT) for _ in range(4)]
     return build(
-        f"{draw.choice(('Near', 'Behind'))} the {other} the TOPIC {did[0]} , the TOPIC "
-        f"{did[1]} and the TOPIC {did[2]} .",
+        f"The TOPIC {did[0]} , the TOPIC {did[1]} , the TOPIC {did[2]} and the TOPIC "
+        f"{did[3]} {draw.choice(('near', 'behind'))} the {other} .",
         TOPIC=(topic, "topic"),
     )
 
@@ -131,12 +132,13 @@ def season_sentence(draw: random.Random) -> ToySentence:
     )
 
 
-# To name a thing again is the hardest rule to find, so it comes up more often.
+# The rules that are harder to find come up more often.
 KINDS = (
     number_sentence,
     person_sentence,
     topic_sentence,
     topic_sentence,
+    season_sentence,
     season_sentence,
 )
 SPLITS = {"train": (8_000, 0), "validation": (600, 1), "test": (600, 2)}

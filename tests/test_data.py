@@ -88,7 +88,7 @@ def test_buckets_keep_all_rows_and_pad_to_the_longest_only(batch_size):
 
 
 def test_buckets_hold_rows_of_similar_length_in_an_order_drawn_anew():
-    lines = [[9] * (1 + i % 14) for i in range(140)]
+    lines = [[5 + 37 * i % 90] * (1 + i % 14) for i in range(140)]
     batches = bucket(lines, 16, 10, seeded(1))
     assert wasted_share(batches) == 0
     widths = [batch.shape[1] for batch in batches]
