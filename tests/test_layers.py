@@ -158,6 +158,7 @@ def test_dropout_of_attention_keeps_the_expected_value():
     layer, x = SelfAttention(8, 2, dropout=0.3), draws(1, 5, 8)
     want = layer.eval()(x)[0]
     many = layer.train()(x.expand(20_000, -1, -1))[0]
+    assert layer.dropout.p == 0.3
     torch.testing.assert_close(many.mean(0, keepdim=True), want, atol=0.02, rtol=0)
 
 

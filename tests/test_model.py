@@ -215,6 +215,8 @@ def test_fresh_weights_give_chance():
         assert abs(loss.item() - 7.60) < 0.15
         stds = [p.std().item() for p in model.parameters() if p.ndim == 2]
         assert all(abs(std - 0.02) < 1e-3 for std in stds)
+        linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+        assert all((m.bias == 0).all() for m in linear)
 
 
 @pytest.mark.parametrize(

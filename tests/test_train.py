@@ -156,6 +156,20 @@ def test_early_stopping_stops_and_restores_the_best(toy, monkeypatch):
     assert found["loss"] == best["validation_loss"]
 
 
+def test_early_stopping_looks_at_the_validation_loss(toy, monkeypatch):
+    """The training loss falls throughout; the best validation loss is the third."""
+    data, tokenizer = toy
+    losses = iter([3.0, 2.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+
+    def scripted(model, data, step, epoch):
+        return {"step": step, "train_loss": -step, "validation_loss": next(losses)}
+
+    monkeypatch.setattr(train_module, "take_stock", scripted)
+    config = dataclasses.replace(SHORT, evaluations=20, patience=2)
+    history = train(build(tokenizer), data, config)
+    assert [entry["validation_loss"] for entry in history] == [3, 2, 1, 2, 2]
+
+
 def test_early_stopping_counts_evaluations_in_a_row():
     model, stopping = torch.nn.Linear(1, 1), EarlyStopping(patience=2)
     said = []
@@ -184,6 +198,21 @@ def test_the_rate_rises_to_its_peak_and_falls_to_zero():
         for warmup in (0.0, 0.05, 1.0):
             steps = [rate_factor(step, total, warmup) for step in range(total)]
             assert all(0 < factor <= 1 for factor in steps)
+
+
+def test_each_step_has_the_rate_of_the_schedule(toy, monkeypatch):
+    data, tokenizer = toy
+    rates = []
+
+    def noted(model, ids, optimizers, *arguments):
+        rates.append(optimizers[0].param_groups[0]["lr"])
+        return train_step(model, ids, optimizers, *arguments)
+
+    monkeypatch.setattr(train_module, "train_step", noted)
+    train(build(tokenizer), data, SHORT)
+    total, peak = len(rates), SHORT.learning_rate
+    want = [peak * rate_factor(step, total, SHORT.warmup) for step in range(total)]
+    assert rates == pytest.approx(want)
 
 
 def test_rates_are_set_from_their_own_peaks(toy):
@@ -334,6 +363,9 @@ def test_evaluation_leaves_no_trace(toy, training):
 def test_probes_are_predictions_of_masked_words(toy):
     data, tokenizer = toy
     model = build(tokenizer).eval()
+    with torch.no_grad():
+        for p in model.parameters():  # answers that differ from place to place
+            p.add_(0.5 * torch.randn_like(p))
     for found in probe(model, data):
         row, at = found["block"], found["position"]
         assert data.subset_BT[row, at] == 0
