@@ -27,13 +27,14 @@ from pathlib import Path
 SLUG, VERSION = "{SLUG}", "{__version__}"
 url = os.environ.get("MINI_TRANSFORMER_REPO", f"https://github.com/{{SLUG}}.git")
 places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "mini-transformer"]
-last = "weights/vocabulary.json"  # of a clone, git writes this file last
-root = next((p for p in places if (p / last).exists()), places[-1])
-if not (root / last).exists():
-    shutil.rmtree(root, ignore_errors=True)
-    clone = ["git", "clone", "-q", "--depth=1", url, str(root)]
+root = next((p for p in places if (p / "helpers/notebook.py").exists()), None)
+if root is None:
+    root, part = places[-1], Path.cwd() / "mini-transformer.part"
+    shutil.rmtree(part, ignore_errors=True)  # of a clone that was interrupted
+    clone = ["git", "clone", "-q", "--depth=1", url, str(part)]
     if subprocess.run(clone, stderr=subprocess.DEVNULL).returncode:
-        raise RuntimeError(f"Could not fetch {{url}}; is it right, are you online?")
+        raise RuntimeError(f"Could not fetch {{url}}: offline, or a wrong address?")
+    part.rename(root)
 if sys.path[0] != str(root):
     sys.path.insert(0, str(root))
 import helpers
@@ -70,13 +71,16 @@ def plots_dir() -> Path:
 
 
 def check(claim: str, condition, numbers: str = "") -> None:
-    """Verifies a claim of the text: prints one line, or raises AssertionError."""
-    if getattr(condition, "shape", ()) not in ((), (1,)) or callable(condition):
-        raise TypeError(f"The condition of {claim!r} is not one truth value.")
-    if isinstance(condition, list | tuple | dict | str) or condition is None:
+    """Verifies a claim of the text: prints one line, or raises AssertionError.
+
+    The condition is True or False, of Python, NumPy or PyTorch; else TypeError.
+    """
+    kind = str(getattr(condition, "dtype", type(condition).__name__))
+    if kind.removeprefix("torch.") != "bool" or getattr(condition, "shape", ()) != ():
         raise TypeError(f"The condition of {claim!r} is not one truth value.")
     told = f" ({numbers})" if numbers else ""
     if not condition:
+        verified.pop(claim, None)
         raise AssertionError(
             f"✗ {claim}{told}. If you changed a cell above, that may be why; "
             "otherwise restart and run all cells in order."
@@ -126,10 +130,12 @@ def execute(path: Path, target: Path) -> None:
     """Runs a notebook from top to bottom and writes it with its outputs.
 
     Leaves out what differs from run to run: timings, progress bars, the state of
-    widgets, the version of Python. Raises the error of a cell that fails.
+    widgets, the version of Python. A cell that fails ends the program, its source and
+    error shown.
     """
     import nbformat
     from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
     from tqdm.auto import tqdm
 
     book = nbformat.read(path, as_version=4)
@@ -140,11 +146,15 @@ def execute(path: Path, target: Path) -> None:
         kernel_name="python3",
         record_timing=False,
         store_widget_state=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_complete=lambda cell, cell_index: bar.update(),
     )
     try:
         client.execute()
+    except CellExecutionError as error:
+        sys.exit(f"{path.name} failed. {error}")
     finally:
         bar.close()
     book.metadata["language_info"] = {"name": "python"}

@@ -13,9 +13,10 @@ import subprocess
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import ROOT
+from helpers import ROOT, __version__
 from helpers.notebook import LISTING, SETUP, SLUG, definition, notebooks
 
 NAMES = "01_tokenizer 02_layers 03_model 04_training 05_attention".split()
@@ -113,13 +114,20 @@ def setup_differs(book, name):
     return [] if same else [f"cell {tagged[0]} differs from helpers.notebook.SETUP"]
 
 
+def setup_prints(book, name):
+    """The set-up has something to say although notebook and project fit."""
+    tagged = [(i, c) for i, c in cells(book) if "setup" in c.metadata.get("tags", [])]
+    return [f"cell {i} has {len(c.outputs)} outputs" for i, c in tagged if c.outputs]
+
+
 def no_alt(book, name):
     """A picture has no text for those who do not see it."""
     found = []
     for i, output in outputs(book):
-        told = output.get("metadata", {}).get("image/png", {}).get("alt", "")
-        if "image/png" in output.get("data", {}) and not told.strip():
-            found.append(f"cell {i}: no metadata['image/png']['alt']")
+        for kind in output.get("data", {}):
+            told = output.get("metadata", {}).get(kind, {}).get("alt", "")
+            if kind.startswith("image/") and not told.strip():
+                found.append(f"cell {i}: no metadata['{kind}']['alt']")
     return found
 
 
@@ -137,12 +145,12 @@ def long_text(book, name):
 
 
 def long_code(book, name):
-    """A code cell has too many lines; the set-up is the same everywhere, so skipped."""
+    """A code cell has too many lines. The first of a listing is not of its source."""
     found = []
     for i, cell in cells(book):
-        limit = LIMIT_LISTING if LISTING.match(cell.source) else LIMIT_CODE
+        limit = 1 + LIMIT_LISTING if LISTING.match(cell.source) else LIMIT_CODE
         count = len(cell.source.splitlines())
-        if count > limit and "setup" not in cell.metadata.get("tags", []):
+        if count > limit:
             found.append(f"cell {i} has {count} lines, limit {limit}")
     return found
 
@@ -153,9 +161,7 @@ def wide_code(book, name):
         f"cell {i}: {line[:40]}... has {len(line)} characters"
         for i, cell in cells(book)
         for line in cell.source.splitlines()
-        if len(line) > LIMIT_WIDTH
-        and not LISTING.match(cell.source)
-        and "setup" not in cell.metadata.get("tags", [])
+        if len(line) > LIMIT_WIDTH and not LISTING.match(cell.source)
     ]
 
 
@@ -169,6 +175,18 @@ def no_ledger(book, name):
     """The last code cell does not print what was verified."""
     last = cells(book)[-1][1].source.strip()
     return [] if last == "ledger()" else [f"the last code cell is {last[:40]!r}"]
+
+
+def claim_twice(book, name):
+    """Two checks state the same claim, so that the ledger counts them as one."""
+    stated = [
+        line.partition(" (")[0]
+        for i, cell in cells(book)[:-1]
+        for output in cell.outputs
+        for line in output.get("text", "").splitlines()
+        if line.startswith("✓ ")
+    ]
+    return [claim for claim in sorted(set(stated)) if stated.count(claim) > 1]
 
 
 def wrong_badge(book, name):
@@ -187,6 +205,7 @@ RULES = [
     timings,
     listing_differs,
     setup_differs,
+    setup_prints,
     no_alt,
     not_one_title,
     long_text,
@@ -194,6 +213,7 @@ RULES = [
     wide_code,
     large,
     no_ledger,
+    claim_twice,
     wrong_badge,
 ]
 
@@ -256,8 +276,12 @@ def number(i, count):
     return lambda book: book.cells[i].update(execution_count=count)
 
 
-def output(**fields):
-    return lambda book: book.cells[5].outputs.append(new_output(**fields))
+def output(i=5, **fields):
+    return lambda book: book.cells[i].outputs.append(new_output(**fields))
+
+
+def said(text, i=5):
+    return output(i, output_type="stream", name="stdout", text=text)
 
 
 def marked(alt):
@@ -295,18 +319,23 @@ BROKEN = [
     (setup_differs, lambda book: book.cells[1].metadata.clear()),
     (setup_differs, lambda book: book.cells.insert(0, book.cells.pop(5))),
     (setup_differs, twice(1)),
+    (setup_prints, said("Cloning", 1)),
     (no_alt, output(**PICTURE | {"metadata": {}})),
     (no_alt, marked({})),
     (no_alt, marked({"alt": " "})),
+    (no_alt, output(**PICTURE | {"data": {"image/jpeg": "aGVsbG8="}})),
     (not_one_title, text("# Another title")),
     (not_one_title, edit(0, "# A title", "A title")),
     (long_text, text("word " * 121)),
     (long_text, text("<details>a</details>" + "word " * 121 + "<details>a</details>")),
     (long_code, code("x = 1\n" * 26)),
+    (long_code, edit(1, "import os", "import os\n" * 9)),
     (long_code, edit(4, "def merge", "x = 1\n" * 40 + "def merge")),
     (wide_code, code("x" * 80)),
+    (wide_code, edit(1, "import os", "import os  # " + "x" * 70)),
     (large, output(**PICTURE | {"data": {"image/png": "a" * 1_000_000}})),
     (no_ledger, lambda book: book.cells.append(new_code_cell("1 + 1"))),
+    (claim_twice, said("✓ one is one\n✓ one is one (1)\n")),
     (wrong_badge, edit(0, SLUG, "somebody/else")),
     (wrong_badge, edit(0, NAME, "01_tokenizer.ipynb")),
     (wrong_badge, edit(0, "/blob/main/", "/blob/master/")),
@@ -370,7 +399,7 @@ def test_only_checks_that_have_printed_count():
     book = good()
     book.cells[5].source = 'check("a", True)\ncheck("b", True)'
     assert verified(book) == 0
-    output(output_type="stream", name="stdout", text="✓ a\n")(book)
+    said("✓ a\n")(book)
     assert verified(book) == 1
 
 
@@ -403,25 +432,25 @@ def printed(book, folder) -> str:
     return "".join(o.text for o in book.cells[-1].outputs if o.name == "stdout")
 
 
+def up_to(mark: str, book) -> tuple[list, int]:
+    """Code cells up to the first check after a listing, and the listing's place."""
+    code = [cell for _, cell in cells(book)]
+    place = next(i for i, c in enumerate(code) if c.source.startswith(mark))
+    last = next(i for i in range(place, len(code)) if "check(" in code[i].source)
+    return code[: last + 1], place
+
+
 def test_an_edited_listing_changes_the_next_result():
-    lesson = nbformat.read(ROOT / "notebooks" / "01_tokenizer.ipynb", as_version=4)
-    found = {c.source.partition("\n")[0]: c for _, c in cells(lesson)}
-    listing = found["# %load -s most_frequent ../helpers/tokenizer.py"].source
-    edited = listing.replace("(-counts[word], word)", "(counts[word], word)")
-    assert edited != listing
-
-    def result(source):
-        needs = "from collections import Counter\n"
-        needs += "from helpers.tokenizer import SPECIALS, UNKNOWN_WORD"
-        ask = 'print(most_frequent(["b a a", "c c a b"], 2))'
-        parts = [SETUP.strip(), needs, source, ask]
-        # The annotations of a listing are evaluated, so its types are imported too.
-        parts.insert(1, "from collections.abc import Iterable")
-        book = new_notebook(cells=[new_code_cell(part) for part in parts])
-        return printed(book, ROOT / "notebooks")
-
-    assert result(listing) == "['a', 'b']\n"
-    assert result(edited) == "['b', 'c']\n"
+    """In notebook 02, `attend` without its scaling no longer equals the loops."""
+    lesson = nbformat.read(ROOT / "notebooks" / "02_layers.ipynb", as_version=4)
+    code, place = up_to("# %load -s attend ", lesson)
+    told = printed(new_notebook(cells=copy.deepcopy(code)), ROOT / "notebooks")
+    assert "✓ the vectorised form equals the loops" in told
+    edited = code[place].source.replace(" / q_BHTK.shape[-1] ** 0.5", "")
+    assert edited != code[place].source
+    code[place].source = edited
+    with pytest.raises(CellExecutionError, match="✗ the vectorised form equals"):
+        printed(new_notebook(cells=code), ROOT / "notebooks")
 
 
 @pytest.fixture(scope="module")
@@ -434,18 +463,71 @@ def published(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("half", [False, True], ids=["empty folder", "half a clone"])
-def test_one_notebook_alone_fetches_its_project(half, published, tmp_path, monkeypatch):
+@pytest.fixture
+def alone(published, tmp_path, monkeypatch):
+    """An empty folder, and the address from which a notebook there fetches."""
     monkeypatch.setenv("MINI_TRANSFORMER_REPO", published.as_uri())
-    project = tmp_path / "mini-transformer"
-    if half:
-        (project / "helpers").mkdir(parents=True)
-    source = SETUP + "\nprint(helpers.__file__)"
-    book = new_notebook(cells=[new_code_cell(source)])
+    return tmp_path
+
+
+def test_a_notebook_alone_in_an_empty_folder_runs_twice(alone):
+    lesson = nbformat.read(ROOT / "notebooks" / "02_layers.ipynb", as_version=4)
+    claims = re.findall(
+        r"^✓ .*", lesson.cells[cells(lesson)[-1][0]].outputs[0].text, re.M
+    )
+    place = "import helpers.layers\nprint(helpers.layers.__file__)"
+    lesson.cells.append(new_code_cell(place))
     for _ in range(2):  # the second time the project is there
-        told = printed(copy.deepcopy(book), tmp_path).splitlines()
-        assert told[-1] == str(project / "helpers" / "__init__.py")
-    assert (project / "weights" / "vocabulary.json").exists()
+        told = printed(lesson, alone)
+        assert told.strip() == str(alone / "mini-transformer/helpers/layers.py")
+        ledger = lesson.cells[cells(lesson)[-2][0]].outputs[0].text
+        assert re.findall(r"^✓ .*", ledger, re.M) == claims
+
+
+def run_setup(folder) -> list[str]:
+    source = SETUP + "\nprint(helpers.__file__, len(sys.path))"
+    return printed(new_notebook(cells=[new_code_cell(source)]), folder).splitlines()
+
+
+def test_half_a_clone_is_repaired(alone):
+    half = alone / "mini-transformer.part" / "helpers"
+    half.mkdir(parents=True)
+    (half / "notebook.py").write_text("", "utf-8")
+    assert run_setup(alone)[0].startswith(str(alone / "mini-transformer" / "helpers"))
+    assert [path.name for path in alone.iterdir()] == ["mini-transformer"]
+
+
+def test_a_folder_that_is_not_the_project_is_not_deleted(alone):
+    thesis = alone / "mini-transformer" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("precious", "utf-8")
+    with pytest.raises(CellExecutionError, match="not empty|exist"):
+        run_setup(alone)
+    assert thesis.read_text("utf-8") == "precious"
+
+
+def test_setup_run_twice_in_one_kernel_changes_nothing(alone):
+    sources = [SETUP, "print(sys.path)"] * 2
+    book = new_notebook(cells=[new_code_cell(source) for source in sources])
+    printed(book, alone)
+    assert book.cells[1].outputs[0].text == book.cells[3].outputs[0].text
+    assert str(alone / "mini-transformer") in book.cells[1].outputs[0].text[:200]
+
+
+def test_the_project_comes_before_a_package_of_that_name(alone, monkeypatch):
+    """The registry has a package called helpers."""
+    other = alone / "site" / "helpers"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(other.parent))
+    assert run_setup(alone)[0].startswith(str(alone / "mini-transformer" / "helpers"))
+
+
+def test_versions_that_differ_are_told_in_one_sentence(alone):
+    old = SETUP.replace(f'"{__version__}"', '"0.0.9"')
+    assert old != SETUP
+    told = printed(new_notebook(cells=[new_code_cell(old)]), alone)
+    assert told == f"This notebook is 0.0.9, the project {__version__}.\n"
 
 
 def test_a_project_that_cannot_be_fetched_says_so(tmp_path, monkeypatch):

@@ -95,7 +95,7 @@ def test_the_package_is_small():
         if len(line.partition("  # noqa")[0]) > 88
     ]
     assert wide == []
-    assert sum(map(len, lines.values())) <= 2_900
+    assert sum(map(len, lines.values())) <= 3_000
 
 
 def machine_paths(text: str) -> list[str]:
