@@ -33,7 +33,7 @@ if root is None:
     shutil.rmtree(part, ignore_errors=True)  # of a clone that was interrupted
     clone = ["git", "clone", "-q", "--depth=1", url, str(part)]
     if subprocess.run(clone, stderr=subprocess.DEVNULL).returncode:
-        raise RuntimeError(f"Could not fetch {{url}}: offline, or a wrong address?")
+        raise RuntimeError(f"Could not fetch {{url}}: offline or wrong address?")
     part.rename(root)
 if sys.path[0] != str(root):
     sys.path.insert(0, str(root))
@@ -42,7 +42,7 @@ import helpers
 if helpers.__version__ != VERSION:
     print(f"This notebook is {{VERSION}}, the project {{helpers.__version__}}.")
 '''
-LISTING = re.compile(r"# %load -s (\w+) \.\./helpers/(\w+)\.py\n")
+LISTING = re.compile(r"# %load -s (\w+) \.\./helpers/(\w+)\.py(?:\n|\Z)")
 verified: dict[str, str] = {}
 
 
@@ -120,7 +120,7 @@ def relist(paths: list[Path]) -> None:
         book = nbformat.read(path, as_version=4)
         for cell in book.cells:
             if mark := LISTING.match(cell.source):
-                cell.source = mark[0] + definition(*mark.groups())
+                cell.source = f"{mark[0].strip()}\n{definition(*mark.groups())}"
             if "setup" in cell.metadata.get("tags", []):
                 cell.source = SETUP.strip()
         nbformat.write(book, path)
@@ -139,7 +139,8 @@ def execute(path: Path, target: Path) -> None:
     from tqdm.auto import tqdm
 
     book = nbformat.read(path, as_version=4)
-    bar = tqdm(total=len(book.cells), desc=path.stem, unit="cell", file=sys.stdout)
+    count = sum(cell.cell_type == "code" for cell in book.cells)
+    bar = tqdm(total=count, desc=path.stem, unit="cell", file=sys.stdout)
     client = NotebookClient(
         book,
         timeout=3_600,

@@ -200,14 +200,6 @@ def test_relist_rewrites_listings_and_setup_and_nothing_else(project):
     assert path.read_bytes() == once
 
 
-def test_relist_keeps_a_listing_whose_mark_is_wrong(project):
-    """The last line ended the file without a newline: there is nothing to rewrite."""
-    mark = "# %load -s Next ../helpers/steps.py\n"
-    path = project / "notebooks" / "01_one.ipynb"
-    relist([path])
-    assert read(project).cells[4].source in (mark + definition("Next", "steps"), mark)
-
-
 # The commands.
 
 
@@ -253,7 +245,7 @@ def test_run_shows_progress_and_stops_where_a_cell_fails(project):
     before = (project / "notebooks" / "01_one.ipynb").read_bytes()
     told = command(project, "--run")
     assert told.returncode == 1
-    assert re.search(r"01_one: 100%.*7/7", told.stdout)
+    assert re.search(r"01_one: 100%.*6/6", told.stdout)
     assert "01_one.ipynb ran" in told.stdout
     assert "02_two.ipynb failed" in told.stderr
     assert "x - 1" in told.stderr and "NameError" in told.stderr
