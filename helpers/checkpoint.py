@@ -7,6 +7,7 @@ that a crash leaves the old file. Left out: sharding and formats of other librar
 """
 
 import hashlib
+import io
 import json
 import os
 from dataclasses import asdict
@@ -84,21 +85,39 @@ def load_model(
 
 
 def save_state(path: Path, state: dict) -> None:
-    """Writes a training state; the file is the old one or the new one, never half."""
+    """Writes a training state so that a crash at any moment leaves a whole one.
+
+    The file begins with the SHA-256 of the rest. The one before is kept beside it.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".tmp")
-    torch.save(state, fresh)
+    with open(fresh, "wb") as file:
+        file.write(hashlib.sha256(content).digest() + content)
+        file.flush()
+        os.fsync(file.fileno())  # on the disk before it gets its name
+    if path.exists():
+        os.replace(path, path.with_suffix(".old"))
     os.replace(fresh, path)
 
 
 def load_state(path: Path) -> dict:
     """Reads a training state onto the CPU; {} if there is none yet.
 
-    Raises ValueError if it is damaged.
+    Passes over a damaged file with one line, to the one before. Raises ValueError if
+    nothing whole is left.
     """
-    if not path.exists():
-        return {}
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise ValueError(f"{path} is damaged; delete it to start anew.") from error
+    found = [p for p in (path, path.with_suffix(".old")) if p.exists()]
+    for candidate in found:
+        content = candidate.read_bytes()
+        digest, content = content[:32], content[32:]
+        if hashlib.sha256(content).digest() == digest:
+            return torch.load(
+                io.BytesIO(content), map_location="cpu", weights_only=True
+            )
+        print(f"{candidate} is damaged; it is passed over.")
+    if found:
+        raise ValueError(f"No state in {path.parent} is whole; delete it, start anew.")
+    return {}

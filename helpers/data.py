@@ -1,10 +1,14 @@
-"""From lines of text to batches of ids: pad, bucket, pack.
+"""From lines of text to batches of ids: pad, bucket, pack; and in which order.
 
 Every way starts a row with [CLS] and ends a line with [SEP], in training as in
 prediction. Left out: worker processes and a DataLoader; the corpus is one tensor.
 
 Shapes: B rows, T positions.
 """
+
+import hashlib
+import itertools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -70,6 +74,37 @@ def cut(stream: Tensor, length: int, offset: int = 0) -> Tensor:
 def pack(lines: list[list[int]], length: int, offset: int = 0) -> Tensor:
     """The whole text without gaps, in blocks of `length`. Shape (B, T)."""
     return cut(join(lines), length, offset)
+
+
+def seeded(*key) -> torch.Generator:
+    """A generator on the CPU whose draws depend on `key` alone, on every machine."""
+    digest = hashlib.sha256(repr(key).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+
+
+def steps_per_epoch(stream: Tensor, length: int, batch_size: int) -> int:
+    """Full batches in one pass over the text, at least 1."""
+    return max(1, len(stream) // ((length - 1) * batch_size))
+
+
+def batches(
+    stream: Tensor, length: int, batch_size: int, seed: int, start: int = 0
+) -> Iterator[Tensor]:
+    """Training batches (B, T) from step `start` on, without end.
+
+    Each epoch cuts the stream at another offset and shuffles the blocks anew, so that
+    a word does not always stand in the same place beside the same neighbours.
+    """
+    per_epoch = steps_per_epoch(stream, length, batch_size)
+    for epoch in itertools.count(start // per_epoch):
+        draw = seeded(seed, "order", epoch)
+        offset = int(torch.randint(length - 1, (1,), generator=draw))
+        blocks_BT = cut(stream, length, offset)
+        order = torch.randperm(len(blocks_BT), generator=draw)
+        for step in range(start % per_epoch, per_epoch):
+            first = step * batch_size
+            yield blocks_BT[order[first : first + batch_size]]
+        start = 0
 
 
 def wasted_share(batches: Tensor | list[Tensor]) -> float:

@@ -4,7 +4,8 @@ The validation text is divided once into seven disjoint sets of positions. Durin
 training the first set is scored; final figures take all seven, so that every word is
 predicted exactly once. Left out: perplexity, which a masked loss does not give.
 
-Shapes: B blocks, T positions, M scored positions in a row, V vocabulary.
+Shapes: B blocks, T positions, M positions of a block that are scored, V vocabulary;
+without B, M counts those of all blocks.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from helpers.data import cut, encode_lines, join, pack
-from helpers.masking import evaluation_subsets
-from helpers.tokenizer import MASK
+from helpers.masking import IGNORE, asked, evaluation_subsets
+from helpers.tokenizer import MASK, PAD
 
 
 @torch.no_grad()
@@ -32,9 +33,15 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
         parts = zip(ids_BT.split(batch_size), subset_BT.split(batch_size), strict=True)
         for part_BT, number_BT in parts:
             selected_BT = number_BT == subset
+            if not selected_BT.any():
+                continue
+            longest = int((part_BT != PAD).sum(1).max())
+            part_BT, selected_BT = part_BT[:, :longest], selected_BT[:, :longest]
+            at_BM, labels_BM = asked(part_BT.masked_fill(~selected_BT, IGNORE))
             inputs_BT = part_BT.masked_fill(selected_BT, MASK)
-            logits_MV = model(inputs_BT.to(device), selected_BT.to(device))
-            labels_M = part_BT[selected_BT].to(device)
+            logits_BMV = model(inputs_BT.to(device), at_BM.to(device)).cpu()
+            logits_MV = logits_BMV[labels_BM != IGNORE]
+            labels_M = labels_BM[labels_BM != IGNORE]
             total += F.cross_entropy(logits_MV, labels_M, reduction="sum").item()
             true.append(labels_M)
             predicted.append(logits_MV.argmax(-1))
@@ -106,25 +113,23 @@ def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
         position = selected_T.nonzero().squeeze(1)
         if len(position) == 0:
             continue
-        middle = len(position) // 2
+        middle = position[len(position) // 2].view(1, 1)
         inputs_BT = data.validation_BT[row].masked_fill(selected_T, MASK)[None]
-        logits_MV = model(inputs_BT.to(device), selected_T[None].to(device))
-        p, best = logits_MV[middle].softmax(-1).max(-1)
+        logits_BMV = model(inputs_BT.to(device), middle.to(device))
+        p, best = logits_BMV[0, 0].softmax(-1).max(-1)
         found.append(
-            {"block": row, "position": position[middle].item()}
+            {"block": row, "position": middle.item()}
             | {"predicted": best.item(), "p": p.item()}
         )
     model.train(training)
     return found
 
 
-def take_stock(model, data: TrainingData, step: int, epoch: float) -> dict:
+def take_stock(model, data: TrainingData) -> dict:
     """One entry of a training history: both losses in eval mode, and the probes."""
     train = evaluate(model, data.sample_BT, data.sample_subset_BT)
     validation = evaluate(model, data.validation_BT, data.subset_BT)
     return {
-        "step": step,
-        "epoch": epoch,
         "train_loss": train["loss"],
         "validation_loss": validation["loss"],
         "validation_accuracy": validation["accuracy"],

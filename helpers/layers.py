@@ -3,8 +3,8 @@
 Multi-head self-attention and the feed-forward layer (Vaswani et al. 2017, sections
 3.2 and 3.3), three ways to tell positions apart (sinusoidal: the same, section 3.5;
 learned: Devlin et al. 2019, section 3; rotary: Su et al. 2021, section 3.4) and the
-encoder block. Left out, because an encoder needs none of them: cross-attention,
-causal masks and key-value caches.
+encoder block, and dropout. Left out, because an encoder needs none of them:
+cross-attention, causal masks and key-value caches.
 
 Tensor names carry their dimensions: B batch, T position that looks, S position looked
 at, D d_model, H heads, K head dimension, F feed-forward.
@@ -66,26 +66,54 @@ def sinusoidal_positions(length: int, d_model: int) -> Tensor:
     return positions_TD
 
 
-def rotate(x_BHTK: Tensor) -> Tensor:
+def rotate(x_BHTK: Tensor, at_BT: Tensor | None = None) -> Tensor:
     """Rotary positions: turn each query and key by its position (Su 2021, eq. 34).
 
     Coordinates i and i + K/2 form a pair, turned by the angle t / 10000^(2i/K). The
     product of a turned query and a turned key depends on their distance t - s alone.
+    `at_BT` gives the positions; without it they are 0, 1, 2 and so on.
     """
     length, d_head = x_BHTK.shape[-2:]
     pair = torch.arange(0, d_head, 2, device=x_BHTK.device)
-    angle = torch.arange(length, device=x_BHTK.device)[:, None] * 10_000 ** (
-        -pair / d_head
-    )
+    at = torch.arange(length, device=x_BHTK.device) if at_BT is None else at_BT[:, None]
+    angle = at[..., None] * 10_000 ** (-pair / d_head)
     cos, sin = angle.cos().to(x_BHTK.dtype), angle.sin().to(x_BHTK.dtype)
     first, second = x_BHTK.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
+def take(x_BSD: Tensor, at_BT: Tensor | None) -> Tensor:
+    """The vectors at the positions `at_BT` of each row, (B, T, D); None takes all."""
+    if at_BT is None:
+        return x_BSD
+    return x_BSD.gather(1, at_BT[..., None].expand(-1, -1, x_BSD.shape[-1]))
+
+
+class Dropout(nn.Dropout):
+    """Zeroes each number with probability p, scales the rest by 1 / (1 - p).
+
+    Srivastava et al. 2014, in the form that leaves evaluation alone. On a CPU PyTorch
+    draws one random number after the other; here one draw of 64 bits decides four,
+    with p rounded to a multiple of 1/65,536. With several processes each draws for the
+    whole batch and takes its `part` (rank, number), so that they agree with one.
+    """
+
+    part = 0, 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda or not self.training or not self.p:
+            return super().forward(x)
+        rank, parts = self.part
+        draws = torch.empty(-(-parts * x.numel() // 4), dtype=torch.int64)
+        bits = draws.random_(-(2**63), None).view(torch.int16)[: parts * x.numel()]
+        kept = bits.view(parts, *x.shape)[rank] >= round(self.p * 2**16) - 2**15
+        return x * (kept.to(x.dtype) / (1 - self.p))
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani 2017, section 3.2.2).
 
-    Maps (B, T, D) to (B, T, D). `rotary` turns queries and keys by their position.
+    Maps (B, S, D) to (B, T, D). `rotary` turns queries and keys by their position.
     `fused` chooses the fused kernel, faster on GPUs; None takes it there only.
     """
 
@@ -101,20 +129,23 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(d_model, d_model)
         self.value = nn.Linear(d_model, d_model)
         self.output = nn.Linear(d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def split_heads(self, x_BTD: Tensor) -> Tensor:
         """(B, T, D) to (B, H, T, K): cut D into heads, then bring heads forward."""
         return x_BTD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
-    def forward(self, x_BTD, real_BS=None, need_weights=False):
-        """Returns (B, T, D) and, if asked for, the weights (B, H, T, S), else None."""
-        q_BHTK = self.split_heads(self.query(x_BTD))
-        k_BHSK = self.split_heads(self.key(x_BTD))
-        v_BHSK = self.split_heads(self.value(x_BTD))
+    def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
+        """Returns (B, T, D) and, if asked for, the weights (B, H, T, S), else None.
+
+        All positions look, or those in `at_BT` only.
+        """
+        q_BHTK = self.split_heads(self.query(take(x_BSD, at_BT)))
+        k_BHSK = self.split_heads(self.key(x_BSD))
+        v_BHSK = self.split_heads(self.value(x_BSD))
         if self.rotary:
-            q_BHTK, k_BHSK = rotate(q_BHTK), rotate(k_BHSK)
-        fused = x_BTD.is_cuda if self.fused is None else self.fused
+            q_BHTK, k_BHSK = rotate(q_BHTK, at_BT), rotate(k_BHSK)
+        fused = x_BSD.is_cuda if self.fused is None else self.fused
         function = attend_fused if fused and not need_weights else attend
         mixed_BHTK, weights_BHTS = function(
             q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout
@@ -144,7 +175,7 @@ class EncoderBlock(nn.Module):
 
     "pre":  x + f(LayerNorm(x)), which trains without care (Xiong et al. 2020);
     "post": LayerNorm(x + f(x)), the original order (Vaswani 2017; Devlin 2019).
-    Maps (B, T, D) to (B, T, D). Dropout acts on each f(x) before it is added.
+    Maps (B, S, D) to (B, T, D). Dropout acts on each f(x) before it is added.
     """
 
     def __init__(self, attention, feed_forward, norm="pre", dropout=0.0, eps=1e-5):
@@ -156,13 +187,18 @@ class EncoderBlock(nn.Module):
         self.attention, self.feed_forward = attention, feed_forward
         self.attention_norm = nn.LayerNorm(d_model, eps=eps)
         self.feed_forward_norm = nn.LayerNorm(d_model, eps=eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, x_BTD, real_BS=None, need_weights=False):
-        """Returns (B, T, D) and, if asked for, the weights (B, H, T, S), else None."""
-        looked_BTD = self.attention_norm(x_BTD) if self.pre else x_BTD
-        mixed_BTD, weights_BHTS = self.attention(looked_BTD, real_BS, need_weights)
-        x_BTD = x_BTD + self.dropout(mixed_BTD)
+    def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
+        """Returns (B, T, D) and, if asked for, the weights (B, H, T, S), else None.
+
+        Of all positions, or of those in `at_BT` only.
+        """
+        looked_BSD = self.attention_norm(x_BSD) if self.pre else x_BSD
+        mixed_BTD, weights_BHTS = self.attention(
+            looked_BSD, real_BS, need_weights, at_BT
+        )
+        x_BTD = take(x_BSD, at_BT) + self.dropout(mixed_BTD)
         if self.pre:
             x_BTD = x_BTD + self.dropout(
                 self.feed_forward(self.feed_forward_norm(x_BTD))

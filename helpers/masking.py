@@ -5,7 +5,8 @@ Liu et al. 2019, section 4.1), drawn independently or as a fixed number per bloc
 the fixed masks by which all models are compared. Left out: whole words, spans, and
 next-sentence prediction.
 
-Shapes: B batch, T position, V vocabulary. Rates are shares of the eligible tokens.
+Shapes: B batch, T position, M positions of a row at which a word is asked, V
+vocabulary. Rates are shares of the eligible tokens.
 """
 
 import torch
@@ -59,15 +60,37 @@ def replace(
 
 
 def mask_tokens(
-    ids_BT: Tensor, vocab_size: int, rate: float, generator: torch.Generator
+    ids_BT: Tensor,
+    vocab_size: int,
+    rate: float,
+    generator: torch.Generator,
+    fixed: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Inputs and labels of one training batch, both (B, T).
 
-    Labels hold the true id where a position was selected and IGNORE elsewhere.
+    Labels hold the true id where a position was selected and IGNORE elsewhere. With
+    `fixed` each block has the same number of them: `rate` of the mean that is eligible.
     """
-    selected_BT = select(ids_BT, rate, generator)
+    if fixed:
+        count = max(1, round(rate * eligible(ids_BT).sum().item() / len(ids_BT)))
+        selected_BT = select_fixed(ids_BT, count, generator)
+    else:
+        selected_BT = select(ids_BT, rate, generator)
     inputs_BT = replace(ids_BT, selected_BT, vocab_size, generator)
     return inputs_BT, ids_BT.masked_fill(~selected_BT, IGNORE)
+
+
+def asked(labels_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """Where words are asked, and the labels there, both (B, M).
+
+    M is the largest number in a row; a row with fewer takes along positions whose label
+    is IGNORE.
+    """
+    selected_BT = labels_BT != IGNORE
+    most = int(selected_BT.sum(1).max())
+    first = selected_BT.byte().argsort(dim=1, descending=True, stable=True)
+    at_BM = first[:, :most]
+    return at_BM, labels_BT.gather(1, at_BM)
 
 
 def evaluation_subsets(ids_BT: Tensor, n_subsets: int = 7, seed: int = 0) -> Tensor:
@@ -86,16 +109,22 @@ def evaluation_subsets(ids_BT: Tensor, n_subsets: int = 7, seed: int = 0) -> Ten
     return subset_BT
 
 
-def mlm_loss(logits_MV: Tensor, labels_M: Tensor) -> Tensor:
+def mlm_loss(logits_BMV: Tensor, labels_BM: Tensor, count: int | None = None) -> Tensor:
     """Mean cross-entropy over the selected positions, in nats (Devlin 2019, 3.1).
 
     L = -1/|M| Σ log softmax(logits)[label]. Takes logits (..., V) and labels (...): of
-    all positions, with IGNORE where none is predicted, or of the selected ones alone.
-    A model that knows nothing has ln V = 7.60 for V = 2,000. Raises ValueError if no
-    position is selected.
+    all positions, or of those asked; a label of IGNORE does not count. A model that
+    knows nothing has ln V = 7.60 for V = 2,000. `count` is |M| where these are a part
+    of a batch. Raises ValueError if no position is selected.
     """
-    if not (labels_M != IGNORE).any():
+    if count is None:
+        count = int((labels_BM != IGNORE).sum())
+    if count == 0:
         raise ValueError("No position is selected; raise the rate or take more text.")
-    return F.cross_entropy(
-        logits_MV.flatten(0, -2).float(), labels_M.flatten(), ignore_index=IGNORE
+    total = F.cross_entropy(
+        logits_BMV.flatten(0, -2).float(),
+        labels_BM.flatten(),
+        ignore_index=IGNORE,
+        reduction="sum",
     )
+    return total / count

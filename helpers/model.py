@@ -4,8 +4,8 @@ One configuration covers the series' default (pre-norm, rotary positions) and BE
 itself (`ModelConfig.bert`; Devlin et al. 2019). Left out: segment embeddings and the
 next-sentence head, which a single sentence does not need.
 
-Shapes: B batch, T position, D d_model, H heads, V vocabulary, N layers, M selected
-positions of the batch in a row.
+Shapes: B batch, T position, D d_model, H heads, V vocabulary, N layers, M positions of
+a row at which a word is asked.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.layers import (
+    Dropout,
     EncoderBlock,
     FeedForward,
     SelfAttention,
     sinusoidal_positions,
+    take,
 )
 from helpers.tokenizer import PAD
 
@@ -74,7 +76,7 @@ class Embedding(nn.Module):
         post = config.norm == "post"
         norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
         self.norm = norm if post else nn.Identity()
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         x_BTD = self.token(ids_BT)
@@ -99,8 +101,8 @@ class MaskedWordHead(nn.Module):
         self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
         self.decoder = nn.Linear(config.d_model, config.vocab_size)
 
-    def forward(self, hidden_MD: Tensor) -> Tensor:
-        return self.decoder(self.norm(F.gelu(self.transform(hidden_MD))))
+    def forward(self, hidden_BMD: Tensor) -> Tensor:
+        return self.decoder(self.norm(F.gelu(self.transform(hidden_BMD))))
 
 
 def build_block(config: ModelConfig) -> EncoderBlock:
@@ -143,8 +145,8 @@ class MaskedLanguageModel(nn.Module):
             self.head.decoder.weight = self.embedding.token.weight
         self.apply(initialise)
 
-    def forward(self, ids_BT, selected_BT=None, need_weights=False):
-        """Logits (B, T, V), or (M, V): those of the positions in `selected_BT` only.
+    def forward(self, ids_BT, at_BM=None, need_weights=False):
+        """Logits (B, T, V), or (B, M, V): those at the positions `at_BM` of each row.
 
         With `need_weights` also all attention weights (B, N, H, T, S). [PAD] is never
         looked at. Raises ValueError for more than `max_length` tokens.
@@ -155,12 +157,16 @@ class MaskedLanguageModel(nn.Module):
                 f"{self.config.max_length}; shorten the text."
             )
         real_BT = ids_BT != PAD
+        # Without padding there is nothing to hide, and no mask is faster.
+        mask_BS = None if real_BT.all() else real_BT
         x_BTD, weights = self.embedding(ids_BT), []
         for block in self.blocks:
-            # Without padding there is nothing to hide, and no mask is faster.
-            mask_BS = None if real_BT.all() else real_BT
-            x_BTD, weights_BHTS = block(x_BTD, mask_BS, need_weights)
+            # Nothing reads the last block's other positions, so it may leave them out.
+            early = block is self.blocks[-1] and not need_weights
+            x_BTD, weights_BHTS = block(
+                x_BTD, mask_BS, need_weights, at_BM if early else None
+            )
             weights.append(weights_BHTS)
-        hidden = self.norm(x_BTD)
-        logits = self.head(hidden if selected_BT is None else hidden[selected_BT])
+        asked_BMD = take(x_BTD, at_BM if need_weights else None)
+        logits = self.head(self.norm(asked_BMD))
         return (logits, torch.stack(weights, dim=1)) if need_weights else logits

@@ -1,4 +1,4 @@
-"""What drives a training step: the rate, the optimisers, the number format.
+"""How a model is trained: settings, rates, optimisers, number format.
 
 Warm-up and linear decay, AdamW (Loshchilov & Hutter 2019), Muon (Jordan et al. 2024),
 mixed precision (Micikevicius et al. 2018). Left out: other optimisers and schedules.
@@ -6,18 +6,44 @@ mixed precision (Micikevicius et al. 2018). Left out: other optimisers and sched
 
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from helpers.model import MaskedLanguageModel
-from helpers.tokenizer import MASK
 
 
-def rate_factor(step: int, total: int, warmup: float) -> float:
-    """Share of the peak rate at a step: linear warm-up to 1, then linear decay to 0."""
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Rates are peaks; shares are of the run or of the eligible words."""
+
+    epochs: float = 8.0
+    batch_size: int = 64  # blocks a step
+    optimizer: str = "adamw"  # or "muon": Muon for the blocks' matrices
+    learning_rate: float = 2e-3
+    muon_rate: float = 0.02
+    weight_decay: float = 0.1
+    warmup: float = 0.05  # share of the run in which the rate rises
+    cooldown: float = 0.95  # share of the run in which it falls to 0; 0: never
+    mask_rate: float = 0.15  # at the first step
+    last_mask_rate: float = 0.15  # at the last
+    masks: str = "fixed"  # as many in each block; or "independent", BERT's way
+    clip: float = 1.0
+    evaluations: int = 12  # spread evenly, beside the early ones
+    patience: int = 3  # evaluations without a lower loss before stopping
+    seed: int = 0
+
+
+def rate_factor(step: int, total: int, warmup: float, cooldown: float) -> float:
+    """Share of the peak rate at a step: linear warm-up to 1, linear decay to 0.
+
+    `warmup` and `cooldown` are the shares of the run that they take, at its two ends.
+    """
     rising = max(1, round(warmup * total))
-    return min((step + 1) / rising, (total - step) / max(1, total - rising))
+    return min(1.0, (step + 1) / rising, (total - step) / max(1, cooldown * total))
 
 
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
@@ -26,7 +52,9 @@ def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
         group["lr"] = group["peak"] * factor
 
 
-def make_optimizers(model: MaskedLanguageModel, config) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    model: MaskedLanguageModel, config: TrainConfig
+) -> list[torch.optim.Optimizer]:
     """AdamW for everything, or Muon for the blocks' matrices and AdamW for the rest.
 
     Weight decay pulls on matrices only: a smaller bias or a smaller gain of a LayerNorm
@@ -76,8 +104,23 @@ def pick_dtype(model: MaskedLanguageModel, ids_BT: Tensor) -> torch.dtype:
     for dtype in (torch.float32, torch.bfloat16) * 2:  # the first round warms up
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            logits_MV = model(ids_BT, ids_BT > MASK)
-        logits_MV.float().logsumexp(-1).mean().backward()
+            logits_BTV = model(ids_BT)
+        logits_BTV.float().logsumexp(-1).mean().backward()
         model.zero_grad()
         seconds[dtype] = time.perf_counter() - start
     return min(seconds, key=seconds.get)
+
+
+@contextmanager
+def memory_advice(batch_size: int) -> Iterator[None]:
+    """Turns running out of memory into a MemoryError that names a remedy."""
+    try:
+        yield
+    except RuntimeError as error:  # of which torch.OutOfMemoryError is one
+        short = isinstance(error, torch.OutOfMemoryError) or "memory" in str(error)
+        if not short:
+            raise
+        raise MemoryError(
+            f"A batch of {batch_size} blocks does not fit into memory; use "
+            f"batch_size={max(1, batch_size // 2)}."
+        ) from error

@@ -85,13 +85,13 @@ def predict_positions(
             )
     ids = tokenizer.encode(words)
     ids_BT = torch.tensor([[CLS, *ids, SEP]]).repeat(len(positions), 1)
-    selected_BT = torch.zeros_like(ids_BT, dtype=torch.bool)
-    selected_BT[range(len(positions)), [p + 1 for p in positions]] = True
+    at_BM = torch.tensor(positions)[:, None] + 1  # after [CLS]
     device = next(model.parameters()).device
-    inputs_BT = ids_BT.masked_fill(selected_BT, MASK)
-    logits_BV, weights_BNHTS = model(
-        inputs_BT.to(device), selected_BT.to(device), need_weights=True
+    inputs_BT = ids_BT.scatter(1, at_BM, MASK)
+    logits_BMV, weights_BNHTS = model(
+        inputs_BT.to(device), at_BM.to(device), need_weights=True
     )
+    logits_BV = logits_BMV[:, 0]
     logits_BV[:, : len(SPECIALS)] = float("-inf")
     chances_BV = logits_BV.float().softmax(-1).cpu()
     top_k = min(top_k, len(tokenizer) - len(SPECIALS))

@@ -1,105 +1,36 @@
 """The training loop, from scratch: schedule, mixed precision, early stopping, resume.
 
 Every random draw (order, cut, masks, dropout) is a function of the seed and the epoch
-or step, so a run that was interrupted goes on as if it had not been. Left out: several
-GPUs and gradient accumulation. Source for masks drawn anew at each step: Liu et al.
-2019, section 4.1.
+or step, so a run that was interrupted goes on as if it had not been, and several
+processes agree with one. Left out: gradient accumulation. Source for masks drawn anew
+at each step: Liu et al. 2019, section 4.1.
 
-Shapes: B blocks, T positions, M selected positions in a row, V vocabulary.
+Shapes: B blocks, T positions, M positions of a block at which a word is asked, V
+vocabulary.
 """
 
 import hashlib
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from helpers import parallel
 from helpers.checkpoint import load_state, save_state
-from helpers.data import cut
+from helpers.data import batches, seeded, steps_per_epoch
 from helpers.evaluate import TrainingData, take_stock
-from helpers.masking import IGNORE, mask_tokens, mlm_loss
-from helpers.optimize import make_optimizers, pick_dtype, rate_factor, set_rates
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. Rates are peaks; `warmup` and `mask_rate` are shares."""
-
-    epochs: float = 6.0
-    batch_size: int = 64  # blocks a step
-    optimizer: str = "adamw"  # or "muon": Muon for the blocks' matrices
-    learning_rate: float = 2e-3
-    muon_rate: float = 0.02
-    weight_decay: float = 0.1
-    warmup: float = 0.05
-    mask_rate: float = 0.15
-    clip: float = 1.0
-    evaluations: int = 12  # spread evenly, beside the early ones
-    patience: int = 3  # evaluations without a lower loss before stopping
-    seed: int = 0
-
-
-def seeded(*key) -> torch.Generator:
-    """A generator on the CPU whose draws depend on `key` alone, on every machine."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
-
-
-def steps_per_epoch(stream: Tensor, length: int, batch_size: int) -> int:
-    """Full batches in one pass over the text, at least 1."""
-    return max(1, len(stream) // ((length - 1) * batch_size))
-
-
-def batches(
-    stream: Tensor, length: int, config: TrainConfig, start: int = 0
-) -> Iterator[Tensor]:
-    """Training batches (B, T) from step `start` on, without end.
-
-    Each epoch cuts the stream at another offset and shuffles the blocks anew, so that
-    a word does not always stand in the same place beside the same neighbours.
-    """
-    per_epoch = steps_per_epoch(stream, length, config.batch_size)
-    for epoch in itertools.count(start // per_epoch):
-        draw = seeded(config.seed, "order", epoch)
-        offset = int(torch.randint(length - 1, (1,), generator=draw))
-        blocks_BT = cut(stream, length, offset)
-        order = torch.randperm(len(blocks_BT), generator=draw)
-        for step in range(start % per_epoch, per_epoch):
-            first = step * config.batch_size
-            yield blocks_BT[order[first : first + config.batch_size]]
-        start = 0
-
-
-def train_step(model, ids_BT, optimizers, scaler, dtype, config, step) -> Tensor:
-    """One update on one batch: mask, predict, compare, step. Returns the loss.
-
-    The scaler acts with float16 only: it multiplies the loss so that small gradients do
-    not vanish, and skips a step whose gradients overflowed.
-    """
-    device = next(model.parameters()).device
-    draw = seeded(config.seed, "mask", step)
-    inputs_BT, labels_BT = mask_tokens(
-        ids_BT, model.config.vocab_size, config.mask_rate, draw
-    )
-    inputs_BT, labels_BT = inputs_BT.to(device), labels_BT.to(device)
-    selected_BT = labels_BT != IGNORE
-    torch.manual_seed(seeded(config.seed, "dropout", step).initial_seed())
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        logits_MV = model(inputs_BT, selected_BT)
-    loss = mlm_loss(logits_MV, labels_BT[selected_BT])
-    scaler.scale(loss).backward()
-    for optimizer in optimizers:
-        scaler.unscale_(optimizer)
-    nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    for optimizer in optimizers:
-        scaler.step(optimizer)
-        optimizer.zero_grad()
-    scaler.update()
-    return loss.detach()
+from helpers.masking import IGNORE, asked, mask_tokens, mlm_loss
+from helpers.optimize import (
+    TrainConfig,
+    make_optimizers,
+    memory_advice,
+    pick_dtype,
+    rate_factor,
+    set_rates,
+)
 
 
 class EarlyStopping:
@@ -129,72 +60,179 @@ class EarlyStopping:
         model.load_state_dict(self.weights)
 
 
+class TrainingRun:
+    """Everything that changes while a model is trained, hence all that is saved."""
+
+    def __init__(self, model: nn.Module, config: TrainConfig, dtype: torch.dtype):
+        self.model, self.network = model, parallel.together(model)
+        self.dtype, self.step, self.seconds, self.history = dtype, 0, 0.0, []
+        self.optimizers = make_optimizers(model, config)
+        self.scaler = torch.amp.GradScaler(enabled=dtype == torch.float16)
+        self.stopping = EarlyStopping(config.patience)
+
+    def state_dict(self) -> dict:
+        """What `load_state_dict` needs in order to go on as if nothing had been."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "dtype": self.dtype,
+            "history": self.history,
+            "model": self.model.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "scaler": self.scaler.state_dict(),
+            "stopping": vars(self.stopping),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.history = state["history"]
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.scaler.load_state_dict(state["scaler"])
+        vars(self.stopping).update(state["stopping"])
+
+    def take_stock(self, data: TrainingData, epoch: float) -> None:
+        """Scores the model, in the first process, and has all take note."""
+        found = parallel.from_first(lambda: take_stock(self.model, data))
+        spent = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
+        entry = spent | found
+        self.history.append(entry)
+        self.stopping.update(entry["validation_loss"], self.step, self.model)
+
+    def require_finite(self, *numbers: Tensor) -> None:
+        """Stops a run whose loss or weights are not finite; the best weights return."""
+        norm = nn.utils.get_total_norm(self.model.parameters())
+        if all(number.isfinite() for number in (norm, *numbers)):
+            return
+        if self.stopping.weights:
+            self.stopping.restore(self.model)
+        raise FloatingPointError(
+            f"The loss is no longer a number at step {self.step}. The model has the "
+            f"weights of step {self.stopping.step} back. Try half the learning_rate "
+            "(and half the muon_rate), or a longer warmup."
+        )
+
+
+def train_step(run: TrainingRun, ids_BT: Tensor, config, total: int) -> Tensor:
+    """One update on one batch: mask, predict, compare, step. Returns the loss.
+
+    The scaler acts with float16 only: it multiplies the loss so that small gradients do
+    not vanish, and skips a step whose gradients overflowed.
+    """
+    device = next(run.model.parameters()).device
+    change = (config.last_mask_rate - config.mask_rate) * run.step / total
+    inputs_BT, labels_BT = mask_tokens(
+        ids_BT,
+        run.model.config.vocab_size,
+        config.mask_rate + change,
+        seeded(config.seed, "mask", run.step),
+        fixed=config.masks == "fixed",
+    )
+    at_BM, labels_BM = asked(labels_BT)
+    count = int((labels_BM != IGNORE).sum())  # in the rows of all processes
+    inputs_BT, at_BM, labels_BM = (
+        parallel.own_rows(rows).to(device) for rows in (inputs_BT, at_BM, labels_BM)
+    )
+    torch.manual_seed(seeded(config.seed, "dropout", run.step).initial_seed())
+    with torch.autocast(device.type, run.dtype, enabled=run.dtype != torch.float32):
+        logits_BMV = run.network(inputs_BT, at_BM)
+    loss = mlm_loss(logits_BMV, labels_BM, count)
+    # Gradients are averaged over processes, and it is their sum that is wanted.
+    run.scaler.scale(loss * parallel.part()[1]).backward()
+    set_rates(
+        run.optimizers, rate_factor(run.step, total, config.warmup, config.cooldown)
+    )
+    for optimizer in run.optimizers:
+        run.scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
+    for optimizer in run.optimizers:
+        run.scaler.step(optimizer)
+        optimizer.zero_grad()
+    run.scaler.update()
+    run.step += 1
+    return parallel.summed(loss.detach())
+
+
 def evaluation_steps(total: int, evaluations: int) -> set[int]:
     """When to evaluate: evenly, and early on at 0, 1/64, 1/32 and 1/16 of the run."""
     early = {0, *(total // part for part in (64, 32, 16))}
     return early | {round(total * i / evaluations) for i in range(1, evaluations + 1)}
 
 
-def snapshot(model, optimizers, scaler, stopping, history) -> dict:
-    """All that a run needs in order to go on, as `resume` reads it."""
-    return {
-        "model": model.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "scaler": scaler.state_dict(),
-        "stopping": vars(stopping),
-        "history": history,
-    }
+def identity(model, data: TrainingData, config: TrainConfig) -> dict:
+    """What makes a run this run: its settings and a digest of its text."""
+    digest = hashlib.sha256(data.stream.numpy().tobytes()).hexdigest()
+    return asdict(model.config) | asdict(config) | {"text": digest}
 
 
-def resume(state: dict, model, optimizers, scaler, stopping, history) -> int:
-    """Puts a snapshot back into a run's objects; returns the step to go on from."""
-    model.load_state_dict(state["model"])
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
-    scaler.load_state_dict(state["scaler"])
-    vars(stopping).update(state["stopping"])
-    history.extend(state["history"])
-    return history[-1]["step"]
+def start_or_resume(model, data, config, folder: Path | None) -> TrainingRun:
+    """The run that the folder holds, else a new one.
+
+    Raises ValueError if the folder holds a run of other settings or another text.
+    """
+    mine = identity(model, data, config)
+    path = None if folder is None else folder / "state.pt"
+    state = parallel.from_first(lambda: load_state(path)) if path else {}
+    for name, found in state.get("identity", mine).items():
+        if found != mine.get(name):
+            raise ValueError(
+                f"{folder} holds another run: its {name} is {found}, not "
+                f"{mine.get(name)}. Choose another name, or delete it."
+            )
+    few_BT = data.validation_BT[: config.batch_size]
+    # A run keeps its number format, whichever would be the faster one now.
+    dtype = state.get("dtype") or parallel.from_first(lambda: pick_dtype(model, few_BT))
+    run = TrainingRun(model, config, dtype)
+    if state:
+        run.load_state_dict(state)
+    return run
 
 
 def train(
-    model, data: TrainingData, config: TrainConfig, run: Path | None = None
+    model, data: TrainingData, config: TrainConfig, folder=None, save_seconds=60.0
 ) -> list[dict]:
     """Trains until the schedule or early stopping ends; then restores the best weights.
 
-    Returns the history, one entry an evaluation. With a folder `run` the state is saved
-    there at each evaluation, and a run that was interrupted goes on from it.
+    Returns the history, one entry an evaluation. With a `folder` the run is saved there
+    at each evaluation and every `save_seconds`, and goes on from there when it was
+    interrupted. Raises FloatingPointError when the loss is no longer a number,
+    MemoryError when a batch is too large.
     """
     length = model.config.max_length
     per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
     total = max(1, round(config.epochs * per_epoch))
     moments = evaluation_steps(total, config.evaluations)
-    state = {} if run is None else load_state(run / "state.pt")
-    few_BT = data.validation_BT[: config.batch_size]
-    # A run keeps its number format, whichever would be the faster one now.
-    dtype = state.get("dtype") or pick_dtype(model, few_BT)
-    scaler = torch.amp.GradScaler(enabled=dtype == torch.float16)
-    optimizers = make_optimizers(model, config)
-    stopping, history = EarlyStopping(config.patience), []
-    parts = model, optimizers, scaler, stopping, history
-    start = resume(state, *parts) if state else 0
-    bar = tqdm(total=total * config.batch_size * length, unit="token", unit_scale=True)
-    for step, ids_BT in enumerate(batches(data.stream, length, config, start), start):
-        if step in moments and (not history or step > history[-1]["step"]):
-            history.append(take_stock(model, data, step, step / per_epoch))
-            stopping.update(history[-1]["validation_loss"], step, model)
-            if run is not None:
-                save_state(run / "state.pt", snapshot(*parts) | {"dtype": dtype})
-        if stopping.done or step == total:
+    run = start_or_resume(model, data, config, folder)
+    first, saved = parallel.part()[0] == 0, time.time()
+    size = config.batch_size * length
+    quiet = {} if first else {"disable": True}
+    bar = tqdm(total=total * size, unit="token", unit_scale=True, **quiet)
+    bar.update(run.step * size)
+    source = batches(data.stream, length, config.batch_size, config.seed, run.step)
+    for ids_BT in source:
+        due = run.step in moments and run.step not in (e["step"] for e in run.history)
+        if due:
+            run.require_finite()
+            run.take_stock(data, run.step / per_epoch)
+        if folder and first and (due or time.time() - saved > save_seconds):
+            run.require_finite()
+            mine = {"identity": identity(model, data, config)}
+            save_state(folder / "state.pt", run.state_dict() | mine)
+            saved = time.time()
+        if run.stopping.done or run.step == total:
             break
-        set_rates(optimizers, rate_factor(step, total, config.warmup))
-        loss = train_step(model, ids_BT, optimizers, scaler, dtype, config, step)
-        bar.update(ids_BT.numel())
-        if step % 20 == 0:  # reading the loss makes a GPU wait, so not at every step
-            bar.set_postfix(loss=f"{loss:.2f}", validation=f"{stopping.loss:.2f}")
+        start = time.time()
+        with memory_advice(config.batch_size):
+            loss = train_step(run, ids_BT, config, total)
+        run.seconds += time.time() - start
+        bar.update(size)
+        if run.step % 20 == 0:  # reading the loss makes a GPU wait
+            run.require_finite(loss)
+            bar.set_postfix(loss=f"{loss:.2f}", validation=f"{run.stopping.loss:.2f}")
     bar.close()
-    stopping.restore(model)
-    return history
+    run.stopping.restore(model)
+    return run.history
 
 
 if __name__ == "__main__":
