@@ -167,6 +167,6 @@ class MaskedLanguageModel(nn.Module):
                 x_BTD, mask_BS, need_weights, at_BM if early else None
             )
             weights.append(weights_BHTS)
-        asked_BMD = take(x_BTD, at_BM if need_weights else None)
-        logits = self.head(self.norm(asked_BMD))
+        hidden_BTD = take(x_BTD, at_BM) if need_weights else x_BTD
+        logits = self.head(self.norm(hidden_BTD))
         return (logits, torch.stack(weights, dim=1)) if need_weights else logits

@@ -32,15 +32,15 @@ def part() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
-def own_rows(batch_B: Tensor) -> Tensor:
+def own_rows(batch: Tensor) -> Tensor:
     """This process's rows; ValueError if the batch does not divide evenly."""
     rank, parts = part()
-    if len(batch_B) % parts:
+    if len(batch) % parts:
         raise ValueError(
-            f"{len(batch_B)} rows do not divide among {parts} processes; choose a "
+            f"{len(batch)} rows do not divide among {parts} processes; choose a "
             f"batch_size that is a multiple of {parts}."
         )
-    return batch_B.chunk(parts)[rank]
+    return batch.chunk(parts)[rank]
 
 
 def from_first(make: Callable[[], Any]) -> Any:

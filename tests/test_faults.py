@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -30,8 +31,9 @@ def words(count, seed=0):
 
 @pytest.fixture
 def data(monkeypatch):
-    """A text of random words; the number format is not left to a stopwatch."""
+    """A text of random words; nothing is left to a stopwatch."""
     monkeypatch.setattr("helpers.train.pick_dtype", lambda *_: torch.float32)
+    monkeypatch.setattr("helpers.train.time", SimpleNamespace(time=lambda: 0.0))
     ids = words((4, 8), 1)
     subset = evaluation_subsets(ids)
     return TrainingData(words((7 * 4 * 6,)), ids, subset, ids, subset)
@@ -58,7 +60,7 @@ def test_early_stopping_keeps_a_copy_of_the_best_weights():
 
 def test_training_ends_with_the_best_weights(data):
     model = build()
-    history = train(model, data, dataclasses.replace(CONFIG, learning_rate=0.1))
+    history = train(model, data, dataclasses.replace(CONFIG, learning_rate=0.2))
     best = min(entry["validation_loss"] for entry in history)
     assert best < history[-1]["validation_loss"]  # or the last were the best
     assert evaluate(model, data.validation_BT, data.subset_BT)["loss"] == best
@@ -74,7 +76,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(data, tmp_path, monkeypat
     seen = []
 
     def interrupted(*arguments):
-        seen.append(arguments[-1])
+        seen.append(arguments)
         if len(seen) > 14:
             raise Interruption
         return train_step(*arguments)
@@ -82,9 +84,9 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(data, tmp_path, monkeypat
     parts = build(dropout=0.1)
     with monkeypatch.context() as patch, pytest.raises(Interruption):
         patch.setattr("helpers.train.train_step", interrupted)
-        train(parts, data, CONFIG, run=tmp_path)
+        train(parts, data, CONFIG, folder=tmp_path)
     again = build(dropout=0.1)
-    assert train(again, data, CONFIG, run=tmp_path) == history
+    assert train(again, data, CONFIG, folder=tmp_path) == history
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, again.state_dict()[name]), name
 
@@ -97,8 +99,8 @@ class Parrot(nn.Module):
         self.config = ModelConfig(vocab_size=12, max_length=8)
         self.anchor = nn.Parameter(torch.zeros(1))
 
-    def forward(self, ids_BT, selected_BT, need_weights):
-        left = ids_BT.roll(1, 1)[selected_BT]
+    def forward(self, ids_BT, at_BM, need_weights):
+        left = ids_BT.roll(1, 1).gather(1, at_BM)
         logits = 9.0 * nn.functional.one_hot(left, 12).float()
         length = ids_BT.shape[1]
         return logits, torch.eye(length).expand(len(ids_BT), 1, 1, length, length)

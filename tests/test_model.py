@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM
 
-from helpers.masking import IGNORE, mask_tokens, mlm_loss
+from helpers.masking import IGNORE, asked, mask_tokens, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import PAD
 
@@ -149,17 +149,18 @@ def test_only_position_none_is_permutation_equivariant(positions):
 
 
 @pytest.mark.parametrize("bert", [False, True])
-def test_logits_at_selected_positions_are_the_same_and_so_are_gradients(bert):
+def test_logits_at_asked_positions_are_the_same_and_so_are_gradients(bert):
     model = build(bert)
     generator = torch.Generator().manual_seed(0)
     inputs, labels = mask_tokens(padded(), SIZES["vocab_size"], 0.3, generator)
+    at, answers = asked(labels)
+    assert (answers == IGNORE).any()  # a row with fewer
     selected, found = labels != IGNORE, []
-    for where in (None, selected):
+    for where in (None, at):
         model.zero_grad()
         logits = model(inputs, where)
-        loss = mlm_loss(logits, labels if where is None else labels[where])
-        loss.backward()
-        logits = logits[selected] if where is None else logits
+        mlm_loss(logits, labels if where is None else answers).backward()
+        logits = logits[selected] if where is None else logits[answers != IGNORE]
         found.append([logits, *(p.grad.clone() for p in model.parameters())])
     assert found[1][0].shape == (int(selected.sum()), SIZES["vocab_size"])
     for everywhere, there in zip(*found, strict=True):

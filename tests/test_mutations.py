@@ -59,7 +59,7 @@ FAULTS = {
     ),
     "no residual connection around attention": (
         "layers",
-        "x_BTD = x_BTD + self.dropout(mixed_BTD)",
+        "x_BTD = take(x_BSD, at_BT) + self.dropout(mixed_BTD)",
         "x_BTD = self.dropout(mixed_BTD)",
         "test_layers.py::test_block_equals_torch_encoder_layer",
     ),
@@ -117,8 +117,8 @@ FAULTS = {
     ),
     "loss at all positions": (
         "masking",
-        "labels_M.flatten(), ignore_index=IGNORE",
-        "labels_M.flatten().clamp(min=0)",
+        "labels_BM.flatten(),\n        ignore_index=IGNORE,",
+        "labels_BM.flatten().clamp(min=0),",
         "test_masking.py::test_loss_does_not_see_what_stands_at_other_positions",
     ),
     "[PAD] looked at": (
@@ -160,8 +160,8 @@ FAULTS = {
     ),
     "best weights not restored": (
         "train",
-        "    stopping.restore(model)\n    return history",
-        "    return history",
+        "    run.stopping.restore(model)\n    return",
+        "    return",
         "test_faults.py::test_training_ends_with_the_best_weights",
     ),
     "resume forgets the state of the optimizer": (
@@ -172,14 +172,14 @@ FAULTS = {
     ),
     "resume repeats the first batches": (
         "train",
-        "batches(data.stream, length, config, start), start",
-        "batches(data.stream, length, config), start",
+        "config.batch_size, config.seed, run.step)",
+        "config.batch_size, config.seed)",
         "test_faults.py::test_an_interrupted_run_ends_as_if_it_had_not_been",
     ),
     "hidden position off by one": (
         "predict",
-        "[p + 1 for p in positions]",
-        "positions",
+        "torch.tensor(positions)[:, None] + 1",
+        "torch.tensor(positions)[:, None]",
         "test_faults.py::test_the_word_asked_for_is_the_one_hidden",
     ),
     "attention of the position beside the hidden one": (

@@ -84,7 +84,7 @@ def test_the_package_is_small():
         if len(line.partition("  # noqa")[0]) > 88
     ]
     assert wide == []
-    assert sum(map(len, lines.values())) <= 3_000
+    assert sum(map(len, lines.values())) <= 3_200
 
 
 def machine_paths(text: str) -> list[str]:

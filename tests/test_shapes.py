@@ -1,8 +1,8 @@
 """Shape names are true: each name that ends in dimensions is measured as code runs.
 
 All sizes differ, so that a name with two letters swapped cannot pass; T and S are equal
-in self-attention, as everywhere in the series. A name that begins with M stands for
-positions in a row: those selected, or all.
+in self-attention, but in the last block T can be M: only where a word is asked does a
+position look. A name that begins with M stands for the positions of all rows.
 """
 
 import functools
@@ -17,28 +17,30 @@ from torch import Tensor
 import helpers
 from helpers.evaluate import TrainingData, evaluate, unigram
 from helpers.layers import attend
-from helpers.masking import eligible, evaluation_subsets, mask_tokens, mlm_loss
+from helpers.masking import asked, eligible, evaluation_subsets, mask_tokens, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.optimize import make_optimizers
 from helpers.predict import predict_positions
 from helpers.tokenizer import PAD, SPECIALS, WordTokenizer
-from helpers.train import TrainConfig, seeded, train_step
+from helpers.train import TrainConfig, TrainingRun, seeded, train_step
 
-SIZES = dict(B=2, T=5, S=5, D=12, H=3, K=4, F=7, V=11, N=6, M=8)
+SIZES = dict(B=2, T=6, S=6, D=12, H=3, K=4, F=7, V=11, N=8, M=5)
 SUFFIX = re.compile(r"_([BTSDHKFVNMC]+)$")
 POSITIONS = ["rotary", "learned", "sinusoidal", "none"]
 PACKAGE = str(Path(helpers.__file__).parent)
 
 
 def fits(suffix: str, shape: tuple, sizes: dict) -> bool:
-    """Whether a shape is what a suffix says. M may stand for several dimensions."""
+    """Whether a shape is what a suffix says. A leading M may be several dimensions."""
     if suffix[0] == "M":
         split = len(shape) - len(suffix) + 1
         rows = torch.Size(shape[:split]).numel()
-        if split < 0 or rows not in (sizes["M"], sizes["B"] * sizes["T"]):
+        if split < 0 or rows not in (sizes["B"] * sizes["M"], sizes["B"] * sizes["T"]):
             return False
         suffix, shape = suffix[1:], shape[split:]
-    return tuple(sizes[letter] for letter in suffix) == tuple(shape)
+    ways = ({}, {"T": sizes["M"]}, {"M": sizes["T"]})
+    return tuple(shape) in [
+        tuple((sizes | way)[letter] for letter in suffix) for way in ways
+    ]
 
 
 def audit(run, folder: str = PACKAGE, **sizes):
@@ -89,15 +91,15 @@ def build(positions="rotary", norm="pre", fused=None):
 
 
 def some_ids(padding=False):
-    """Two rows with eight words: M = 8 where all are selected, another size again."""
-    ids_BT = torch.tensor([[2, 7, 8, 9, 10], [5, 6, 7, 8, 3]])
+    """Two rows of five words each: M = 5 where all are asked, another size again."""
+    ids_BT = torch.tensor([[2, 7, 8, 9, 10, 6], [5, 6, 7, 8, 9, 3]])
     if padding:
         ids_BT[1, -2:] = PAD
     return ids_BT
 
 
 def prepared():
-    """What is scored: the eight words of `some_ids` are subset 0."""
+    """What is scored: the ten words of `some_ids` are subset 0."""
     ids_BT = some_ids()
     subset_BT = evaluation_subsets(ids_BT, n_subsets=1)
     stream = torch.arange(len(SPECIALS), SIZES["V"]).repeat(4)
@@ -106,22 +108,23 @@ def prepared():
 
 def forward(positions, norm):
     """A model in every way in which it can be called."""
-    selected_BT = eligible(some_ids())
+    at_BM = eligible(some_ids()).nonzero()[:, 1].view(2, -1)
     for fused in (False, True):
         model = build(positions, norm, fused)
         for padding in (False, True):
             model(some_ids(padding))
-            model(some_ids(padding), selected_BT, need_weights=True)
+            model(some_ids(padding), at_BM)
+            model(some_ids(padding), at_BM, need_weights=True)
             model(some_ids(padding), need_weights=True)
 
 
 def mask():
     ids_BT = some_ids()
     inputs_BT, labels_BT = mask_tokens(ids_BT, SIZES["V"], 1.0, seeded(0))
-    chosen_BT = labels_BT >= 0
-    logits_BTV = build()(inputs_BT)
-    mlm_loss(logits_BTV, labels_BT)
-    mlm_loss(logits_BTV[chosen_BT], labels_BT[chosen_BT])
+    at_BM, labels_BM = asked(labels_BT)
+    model = build()
+    mlm_loss(model(inputs_BT), labels_BT)
+    mlm_loss(model(inputs_BT, at_BM), labels_BM)
     evaluation_subsets(ids_BT, n_subsets=2)
 
 
@@ -132,18 +135,16 @@ def score():
 
 
 def predict():
-    """A sentence of three words is five tokens; two are hidden in turn, so M = B."""
+    """A sentence of four words is six tokens; one a row is hidden, so M = 1."""
     tokenizer = WordTokenizer([*SPECIALS, *"abcdef"])
-    found = predict_positions(build().eval(), tokenizer, "a b c", [0, 2])
+    found = predict_positions(build().eval(), tokenizer, "a b c d", [0, 2])
     found[0].attention()
     found[0].attention(None, 1)
 
 
 def one_step():
     model, config = build(), TrainConfig(mask_rate=1.0)
-    scaler = torch.amp.GradScaler(enabled=False)
-    optimizers = make_optimizers(model, config)
-    train_step(model, some_ids(), optimizers, scaler, torch.float32, config, 0)
+    train_step(TrainingRun(model, config, torch.float32), some_ids(), config, 1)
 
 
 RUNS = {
@@ -156,7 +157,7 @@ RUNS |= {"mask": mask, "score": score, "predict": predict, "one step": one_step}
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_shape_names_are_true(run):
-    measured, untrue = audit(run, M=2 if run is predict else SIZES["M"])
+    measured, untrue = audit(run, M=1 if run is predict else SIZES["M"])
     assert measured
     assert untrue == {}
 
@@ -170,19 +171,23 @@ def test_many_names_are_measured():
 @pytest.mark.parametrize(
     "suffix, shape, true",
     [
-        ("BTD", (2, 5, 12), True),
-        ("BDT", (2, 5, 12), False),
+        ("BTD", (2, 6, 12), True),
+        ("BDT", (2, 6, 12), False),
         ("BT", (2, 5, 12), False),
-        ("MD", (3, 12), True),
-        ("MD", (2, 5, 12), True),
+        ("BTS", (2, 5, 6), True),
+        ("BTS", (2, 6, 5), False),
+        ("BMV", (2, 5, 11), True),
+        ("BMV", (2, 4, 11), False),
+        ("MD", (10, 12), True),
+        ("MD", (2, 6, 12), True),
         ("MD", (2, 12), False),
         ("MD", (12,), False),
-        ("M", (2, 5), True),
+        ("M", (2, 6), True),
         ("M", (4,), False),
     ],
 )
 def test_a_suffix_fits_its_shape_only(suffix, shape, true):
-    assert fits(suffix, shape, SIZES | {"M": 3}) == true
+    assert fits(suffix, shape, SIZES) == true
 
 
 def test_the_audit_catches_swapped_letters():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from helpers.train import (
     EarlyStopping,
     TrainConfig,
+    TrainingRun,
     batches,
     evaluation_steps,
     seeded,
@@ -37,9 +39,10 @@ def toy():
 
 
 @pytest.fixture(autouse=True)
-def float32(monkeypatch):
-    """The number format is not left to a stopwatch."""
+def no_stopwatch(monkeypatch):
+    """Neither the number format nor the seconds in a history depend on the machine."""
     monkeypatch.setattr(train_module, "pick_dtype", lambda *_: torch.float32)
+    monkeypatch.setattr(train_module, "time", SimpleNamespace(time=lambda: 0.0))
 
 
 def build(tokenizer, dropout=0.0, **sizes):
@@ -58,10 +61,10 @@ class Interruption(Exception):
 def stop_before(step, monkeypatch):
     """Ends the run just before it takes this step."""
 
-    def interrupted(*arguments):
-        if arguments[-1] == step:
+    def interrupted(run, *arguments):
+        if run.step == step:
             raise Interruption
-        return train_step(*arguments)
+        return train_step(run, *arguments)
 
     monkeypatch.setattr(train_module, "train_step", interrupted)
 
@@ -80,32 +83,32 @@ def test_a_resumed_run_equals_an_unbroken_one(toy, optimizer, tmp_path, monkeypa
     ):  # each run goes on from the last evaluation of the one before
         with monkeypatch.context() as patch, pytest.raises(Interruption):
             stop_before(step, patch)
-            train(build(tokenizer, dropout=0.1), data, config, run=tmp_path)
+            train(build(tokenizer, dropout=0.1), data, config, folder=tmp_path)
         torch.manual_seed(step)  # what ran in between leaves no trace
     resumed = build(tokenizer, dropout=0.1)
-    assert train(resumed, data, config, run=tmp_path) == history
+    assert train(resumed, data, config, folder=tmp_path) == history
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
     # A run that has ended gives the same again, without a step.
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "train_step", None)
-        assert train(build(tokenizer), data, config, run=tmp_path) == history
+        assert train(build(tokenizer, 0.1), data, config, folder=tmp_path) == history
 
 
 def test_a_resumed_run_keeps_its_number_format(toy, tmp_path, monkeypatch):
     data, tokenizer = toy
     formats = []
 
-    def noted(*arguments):
-        formats.append(arguments[4])
-        return train_step(*arguments)
+    def noted(run, *arguments):
+        formats.append(run.dtype)
+        return train_step(run, *arguments)
 
     with monkeypatch.context() as patch, pytest.raises(Interruption):
         patch.setattr(train_module, "pick_dtype", lambda *_: torch.bfloat16)
         stop_before(11, patch)
-        train(build(tokenizer), data, SHORT, run=tmp_path)
+        train(build(tokenizer), data, SHORT, folder=tmp_path)
     monkeypatch.setattr(train_module, "train_step", noted)
-    train(build(tokenizer), data, SHORT, run=tmp_path)
+    train(build(tokenizer), data, SHORT, folder=tmp_path)
     assert set(formats) == {torch.bfloat16}
 
 
@@ -135,12 +138,12 @@ def test_early_stopping_stops_and_restores_the_best(toy, monkeypatch):
     data, tokenizer = toy
     taken = []
 
-    def wrecking(model, *arguments):
-        loss = train_step(model, *arguments)
-        taken.append(arguments[-1])
-        if arguments[-1] == 9:
+    def wrecking(run, *arguments):
+        taken.append(run.step)
+        loss = train_step(run, *arguments)
+        if taken[-1] == 9:
             with torch.no_grad():
-                model.head.norm.weight.mul_(-9)
+                run.model.head.norm.weight.mul_(-9)
         return loss
 
     monkeypatch.setattr(train_module, "train_step", wrecking)
@@ -161,8 +164,9 @@ def test_early_stopping_looks_at_the_validation_loss(toy, monkeypatch):
     data, tokenizer = toy
     losses = iter([3.0, 2.0, 1.0, 2.0, 2.0, 2.0, 2.0])
 
-    def scripted(model, data, step, epoch):
-        return {"step": step, "train_loss": -step, "validation_loss": next(losses)}
+    def scripted(model, data):
+        loss = next(losses)
+        return {"train_loss": -loss, "validation_loss": loss}
 
     monkeypatch.setattr(train_module, "take_stock", scripted)
     config = dataclasses.replace(SHORT, evaluations=20, patience=2)
@@ -187,7 +191,7 @@ def test_evaluation_happens_at_the_start_the_end_and_evenly():
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_zero():
-    rates = [rate_factor(step, 100, 0.1) for step in range(101)]
+    rates = [rate_factor(step, 100, 0.1, 0.9) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == 1.0 == max(rates)
     assert rates[55] == pytest.approx(0.5)
@@ -196,22 +200,31 @@ def test_the_rate_rises_to_its_peak_and_falls_to_zero():
     assert rates[10:] == sorted(rates[10:], reverse=True)
     for total in (1, 2, 3):
         for warmup in (0.0, 0.05, 1.0):
-            steps = [rate_factor(step, total, warmup) for step in range(total)]
+            steps = [rate_factor(step, total, warmup, 0.95) for step in range(total)]
             assert all(0 < factor <= 1 for factor in steps)
+
+
+def test_the_rate_may_stay_at_its_peak_for_a_while_or_to_the_end():
+    half = [rate_factor(step, 100, 0.1, 0.5) for step in range(101)]
+    assert half[9:51] == [1.0] * 42
+    assert half[75] == pytest.approx(0.5) and half[100] == 0
+    assert {rate_factor(step, 100, 0.1, 0.0) for step in range(9, 100)} == {1.0}
 
 
 def test_each_step_has_the_rate_of_the_schedule(toy, monkeypatch):
     data, tokenizer = toy
     rates = []
 
-    def noted(model, ids, optimizers, *arguments):
-        rates.append(optimizers[0].param_groups[0]["lr"])
-        return train_step(model, ids, optimizers, *arguments)
+    def noted(run, *arguments):
+        loss = train_step(run, *arguments)
+        rates.append(run.optimizers[0].param_groups[0]["lr"])
+        return loss
 
     monkeypatch.setattr(train_module, "train_step", noted)
     train(build(tokenizer), data, SHORT)
     total, peak = len(rates), SHORT.learning_rate
-    want = [peak * rate_factor(step, total, SHORT.warmup) for step in range(total)]
+    shape = total, SHORT.warmup, SHORT.cooldown
+    want = [peak * rate_factor(step, *shape) for step in range(total)]
     assert rates == pytest.approx(want)
 
 
@@ -247,10 +260,10 @@ def test_an_unknown_optimizer_is_refused(toy):
 
 def test_batches_hold_one_pass_of_the_text_an_epoch():
     """Each token once an epoch, but for the few that do not fill a batch."""
-    stream, config = torch.arange(10, 10 + 31 * 8 * 5 + 40), TrainConfig(batch_size=8)
+    stream = torch.arange(10, 10 + 31 * 8 * 5 + 40)
     per_epoch = steps_per_epoch(stream, LENGTH, 8)
     assert per_epoch == 5
-    source, passes = batches(stream, LENGTH, config), []
+    source, passes = batches(stream, LENGTH, 8, seed=0), []
     for _ in range(3):
         made = torch.cat([next(source) for _ in range(per_epoch)])
         assert made.shape == (40, LENGTH)
@@ -267,10 +280,9 @@ def test_batches_hold_one_pass_of_the_text_an_epoch():
 
 def test_batches_are_a_function_of_seed_and_step():
     stream = torch.arange(10, 10 + 31 * 8 * 5)
-    config = TrainConfig(batch_size=8)
 
     def first(count, start=0, seed=0):
-        source = batches(stream, LENGTH, dataclasses.replace(config, seed=seed), start)
+        source = batches(stream, LENGTH, 8, seed, start)
         return [next(source) for _ in range(count)]
 
     whole = first(12)
@@ -281,7 +293,7 @@ def test_batches_are_a_function_of_seed_and_step():
 
 
 def test_a_text_shorter_than_a_batch_makes_one_batch():
-    made = next(batches(torch.arange(10, 80), LENGTH, TrainConfig(batch_size=64)))
+    made = next(batches(torch.arange(10, 80), LENGTH, 64, seed=0))
     assert made.shape[1] == LENGTH
     assert 1 <= len(made) <= 3
 
@@ -304,10 +316,10 @@ class Bigram(torch.nn.Module):
         self.anchor = torch.nn.Parameter(torch.zeros(1))
         self.shown = []
 
-    def forward(self, ids_BT, selected_BT):
+    def forward(self, ids_BT, at_BM):
         assert not self.training
         self.shown.append(ids_BT)
-        guess = (ids_BT.roll(1, 1) + 1)[selected_BT] % self.config.vocab_size
+        guess = (ids_BT.roll(1, 1) + 1).gather(1, at_BM) % self.config.vocab_size
         return 3.0 * torch.nn.functional.one_hot(guess, self.config.vocab_size).float()
 
 
@@ -435,16 +447,14 @@ def test_a_step_clips_and_updates_each_parameter(toy, dtype):
     data, tokenizer = toy
     model = build(tokenizer)
     config = TrainConfig(clip=1e-3, mask_rate=0.5)
-    optimizers, norms = make_optimizers(model, config), []
+    run, norms = TrainingRun(model, config, dtype), []
     before = {name: p.clone() for name, p in model.named_parameters()}
-    optimizers[0].register_step_pre_hook(
+    run.optimizers[0].register_step_pre_hook(
         lambda *_: norms.append(
             torch.stack([p.grad.norm() for p in model.parameters()]).norm().item()
         )
     )
-    scaler = torch.amp.GradScaler(enabled=False)
-    text = data.validation_BT[:8]
-    loss = train_step(model, text, optimizers, scaler, dtype, config, 0)
+    loss = train_step(run, data.validation_BT[:8], config, 1)
     assert loss.dtype == torch.float32 and loss.item() < 5
     assert norms == pytest.approx([1e-3], rel=1e-3)
     assert all((p != before[name]).any() for name, p in model.named_parameters())

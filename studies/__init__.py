@@ -1,0 +1,1 @@
+"""Measurements beside the lessons: what a training step costs, here and elsewhere."""

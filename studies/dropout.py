@@ -1,0 +1,212 @@
+"""Does dropout help? Three arms, paired seeds: `python -m studies.dropout --help`.
+
+Arms: no dropout; dropout of 0.1 on the attention weights only, with which this project
+began; dropout of 0.1 at all of BERT's sites. The runs of one seed share initial
+weights, batches and masks, so their differences are paired. The recipe was chosen
+without dropout, on the validation split; the test split decides nothing.
+"""
+
+import argparse
+from dataclasses import replace
+
+import torch
+
+from helpers import ROOT, record
+from helpers.checkpoint import load_model, save_model
+from helpers.corpus import load_corpus
+from helpers.data import encode_lines, lone_sentences, pack, pad
+from helpers.evaluate import TrainingData, evaluate
+from helpers.experiment import run_experiment
+from helpers.figure import png
+from helpers.masking import evaluation_subsets
+from helpers.model import ModelConfig
+from helpers.optimize import TrainConfig
+from helpers.tokenizer import WordTokenizer
+from helpers.viz import training_curves, true_vs_pred
+from studies.figures import dropout_study
+from studies.intervals import mean_interval
+from studies.references import references
+
+ARMS = {
+    "none": ModelConfig(),
+    "all": ModelConfig(dropout=0.1),
+    "attention": ModelConfig(attention_dropout=0.1),
+}
+RECIPE = TrainConfig(
+    optimizer="muon", mask_rate=0.3, last_mask_rate=0.3, weight_decay=0.1
+)
+RECORDS = ROOT / "plots" / "records" / "dropout_study"
+SUMMARY = RECORDS.with_suffix(".json")
+SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
+
+
+def final_scores(model, tokenizer, lines: list[str]) -> dict:
+    """Every eligible word of a split predicted once, in packed blocks and alone.
+
+    Alone: sentences of 5 to 40 words, each by itself, as one types them.
+    """
+    length = model.config.max_length
+    # Batches of similar length are scored faster.
+    short_to_long = sorted(lone_sentences(lines), key=lambda line: len(line.split()))
+    layouts = {
+        "packed": pack(encode_lines(tokenizer, lines), length),
+        "sentences": pad(encode_lines(tokenizer, short_to_long), length),
+    }
+    scores = {}
+    for name, ids_BT in layouts.items():
+        score = evaluate(model, ids_BT, evaluation_subsets(ids_BT), subsets=range(7))
+        scores[name] = {key: score[key] for key in ("loss", "accuracy", "words")}
+    return scores
+
+
+def run_name(arm: str, seed: int, epochs: int) -> str:
+    """The name of a run and of its record."""
+    return f"{arm}_{epochs}_epochs_seed_{seed}"
+
+
+def run(arm: str, seed: int, epochs: int) -> None:
+    """Trains and scores one run, unless its record exists.
+
+    Scored are the weights as they are saved, in 16 bits.
+    """
+    name = run_name(arm, seed, epochs)
+    target = RECORDS / f"{name}.json"
+    if target.exists():
+        return
+    config = replace(RECIPE, epochs=float(epochs), evaluations=epochs, seed=seed)
+    found = run_experiment(name, ARMS[arm], config)
+    path = ROOT / "runs" / name / f"{name}.safetensors"
+    model, tokenizer, _ = load_model(path)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    corpus = load_corpus()
+    for split in ("validation", "test"):
+        found[split] = final_scores(model, tokenizer, getattr(corpus, split))
+    record.write(target, {"arm": arm} | found)
+
+
+def summary_of(runs: list[dict]) -> dict:
+    """Means over the seeds of one arm, and the runs behind them."""
+    rows = []
+    for found in runs:
+        best = min(found["history"], key=lambda entry: entry["validation_loss"])
+        rows.append(
+            {
+                "seed": found["seed"],
+                "loss": found["validation"]["packed"]["loss"],
+                "accuracy": found["validation"]["packed"]["accuracy"],
+                "sentences_accuracy": found["validation"]["sentences"]["accuracy"],
+                "test_loss": found["test"]["packed"]["loss"],
+                "test_accuracy": found["test"]["packed"]["accuracy"],
+                "gap": best["validation_loss"] - best["train_loss"],
+                "best_epoch": best["epoch"],
+                "hours": found["history"][-1]["seconds"] / 3_600,
+            }
+        )
+    rows.sort(key=lambda row: row["seed"])
+    keys = [key for key in rows[0] if key != "seed"]
+    means = {key: mean_interval([row[key] for row in rows]) for key in keys}
+    return {"means": means, "runs": rows, "hardware": runs[0]["hardware"]}
+
+
+def paired(arm: dict, base: dict) -> dict:
+    """Differences of an arm to the one without dropout, over the seeds of both."""
+    pairs = [
+        (a, b) for a in arm["runs"] for b in base["runs"] if a["seed"] == b["seed"]
+    ]
+    return {
+        key: mean_interval([a[key] - b[key] for a, b in pairs])
+        for key in ("loss", "accuracy", "gap", "test_loss", "test_accuracy")
+        if pairs
+    }
+
+
+def summarise() -> dict:
+    """The study's table, from the records of its runs; written to `SUMMARY`."""
+    budgets = {}
+    for path in sorted(RECORDS.glob("*.json")):
+        found = record.read(path)
+        arms = budgets.setdefault(f"{found['training']['epochs']:g}", {})
+        arms.setdefault(found["arm"], []).append(found)
+    result = {"recipe": vars(RECIPE), "budgets": {}}
+    for epochs, arms in budgets.items():
+        table = {arm: summary_of(arms[arm]) for arm in ARMS if arm in arms}
+        for arm in table.keys() - {"none"}:
+            if "none" in table:
+                table[arm]["minus_none"] = paired(table[arm], table["none"])
+        result["budgets"][epochs] = table
+    path = RECORDS.parent / "references.json"
+    if not path.exists():
+        corpus = load_corpus()
+        tokenizer = WordTokenizer.train(corpus.train, ModelConfig().vocab_size)
+        data = TrainingData.prepare(tokenizer, corpus)
+        record.write(path, references(data, len(tokenizer)))
+    result["references"] = record.read(path)
+    record.write(SUMMARY, result)
+    return result
+
+
+def ship(epochs: int) -> None:
+    """Copies weights and record of the seed of median loss to where notebooks read."""
+    table = record.read(SUMMARY)["budgets"][str(epochs)]
+    for arm, shipped in SHIPPED.items():
+        rows = sorted(table[arm]["runs"], key=lambda row: row["loss"])
+        seed = rows[(len(rows) - 1) // 2]["seed"]
+        name = run_name(arm, seed, epochs)
+        model, tokenizer, info = load_model(
+            ROOT / "runs" / name / f"{name}.safetensors"
+        )
+        found = record.read(RECORDS / f"{name}.json")
+        info = {"name": shipped, "run": name} | {
+            key: found[key] for key in ("corpus", "seed", "validation")
+        }
+        save_model(ROOT / "weights" / f"{shipped}.safetensors", model, tokenizer, info)
+        tokenizer.save(ROOT / "weights" / "vocabulary.json")
+        record.write(RECORDS.parent / f"{shipped}.json", found | {"name": shipped})
+
+
+def draw() -> None:
+    """Redraws every figure of the study from its records."""
+    folder, summary = ROOT / "plots", record.read(SUMMARY)
+    records = [
+        record.read(RECORDS.parent / f"{name}.json") for name in SHIPPED.values()
+    ]
+    runs = [record.read(path) for path in sorted(RECORDS.glob("*.json"))]
+    figures = {
+        "dropout_comparison_subplots.png": training_curves(records),
+        "true_vs_pred.png": true_vs_pred(records[1]),
+        "dropout_study.png": dropout_study(summary, runs),
+    }
+    for name, figure in figures.items():
+        (folder / name).write_bytes(png(figure))
+
+
+def main() -> None:
+    """Runs what is missing, then summarises and draws."""
+    gpu = torch.cuda.is_available()
+    epochs, seeds = (50, 5) if gpu else (8, 3)
+    parser = argparse.ArgumentParser(
+        prog="python -m studies.dropout",
+        description="Train every arm of the dropout study over its seeds, resumable; "
+        "runs whose record exists are skipped. Then write the summary and the figures.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(seeds)))
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--summary", action="store_true", help="train nothing")
+    parser.add_argument("--ship", action="store_true", help="replace shipped weights")
+    given = parser.parse_args()
+    # The two outer arms of all seeds first: they answer the question.
+    jobs = [(arm, seed) for seed in given.seeds for arm in given.arms]
+    for arm, seed in sorted(jobs, key=lambda job: job[0] == "attention"):
+        if not given.summary:
+            print(f"{arm}, seed {seed}, {given.epochs} epochs", flush=True)
+            run(arm, seed, given.epochs)
+    summarise()
+    if given.ship:
+        ship(given.epochs)
+    draw()
+
+
+if __name__ == "__main__":
+    main()
