@@ -136,10 +136,7 @@ class SelfAttention(nn.Module):
         return x_BTD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
     def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
-        """Returns (B, T, D) and, if asked for, the weights (B, H, T, S), else None.
-
-        All positions look, or those in `at_BT` only.
-        """
+        """(B, T, D) and, if asked for, weights; all look, or those at `at_BT` only."""
         q_BHTK = self.split_heads(self.query(take(x_BSD, at_BT)))
         k_BHSK = self.split_heads(self.key(x_BSD))
         v_BHSK = self.split_heads(self.value(x_BSD))

@@ -66,7 +66,7 @@ class Embedding(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.kind = config.positions
+        self.kind, self.max_length = config.positions, config.max_length
         self.token = nn.Embedding(config.vocab_size, config.d_model)
         if self.kind == "learned":
             self.position = nn.Embedding(config.max_length, config.d_model)
@@ -81,6 +81,11 @@ class Embedding(nn.Module):
     def forward(self, ids_BT: Tensor) -> Tensor:
         x_BTD = self.token(ids_BT)
         length, d_model = x_BTD.shape[1:]
+        if length > self.max_length:
+            raise ValueError(
+                f"{length} tokens are more than max_length {self.max_length}; "
+                "shorten the text."
+            )
         if self.kind == "learned":
             x_BTD = x_BTD + self.position.weight[:length]
         if self.kind == "sinusoidal":
@@ -151,11 +156,6 @@ class MaskedLanguageModel(nn.Module):
         With `need_weights` also all attention weights (B, N, H, T, S). [PAD] is never
         looked at. Raises ValueError for more than `max_length` tokens.
         """
-        if ids_BT.shape[1] > self.config.max_length:
-            raise ValueError(
-                f"{ids_BT.shape[1]} tokens are more than max_length "
-                f"{self.config.max_length}; shorten the text."
-            )
         real_BT = ids_BT != PAD
         # Without padding there is nothing to hide, and no mask is faster.
         mask_BS = None if real_BT.all() else real_BT

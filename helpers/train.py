@@ -94,24 +94,26 @@ class TrainingRun:
 
     def take_stock(self, data: TrainingData, epoch: float) -> None:
         """Scores the model, in the first process, and has all take note."""
+        require_finite(self)
         found = parallel.from_first(lambda: take_stock(self.model, data))
         spent = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
         entry = spent | found
         self.history.append(entry)
         self.stopping.update(entry["validation_loss"], self.step, self.model)
 
-    def require_finite(self, *numbers: Tensor) -> None:
-        """Stops a run whose loss or weights are not finite; the best weights return."""
-        norm = nn.utils.get_total_norm(self.model.parameters())
-        if all(number.isfinite() for number in (norm, *numbers)):
-            return
-        if self.stopping.weights:
-            self.stopping.restore(self.model)
-        raise FloatingPointError(
-            f"The loss is no longer a number at step {self.step}. The model has the "
-            f"weights of step {self.stopping.step} back. Try half the learning_rate "
-            "(and half the muon_rate), or a longer warmup."
-        )
+
+def require_finite(run: TrainingRun, *numbers: Tensor) -> None:
+    """Stops a run whose loss or weights are not finite; the best weights return."""
+    norm = nn.utils.get_total_norm(run.model.parameters())
+    if all(number.isfinite() for number in (norm, *numbers)):
+        return
+    if run.stopping.weights:
+        run.stopping.restore(run.model)
+    raise FloatingPointError(
+        f"The loss is no longer a number at step {run.step}. The model has the weights "
+        f"of step {run.stopping.step} back. Try half the learning_rate (and half the "
+        "muon_rate), or a longer warmup."
+    )
 
 
 def train_step(run: TrainingRun, ids_BT: Tensor, config, total: int) -> Tensor:
@@ -189,36 +191,39 @@ def start_or_resume(model, data, config, folder: Path | None) -> TrainingRun:
     return run
 
 
+def save_run(run: TrainingRun, known: dict, folder: Path) -> None:
+    """Writes a run that is sound, with its identity, in the first process only."""
+    require_finite(run)
+    if parallel.part()[0] == 0:
+        save_state(folder / "state.pt", run.state_dict() | {"identity": known})
+
+
 def train(
     model, data: TrainingData, config: TrainConfig, folder=None, save_seconds=60.0
 ) -> list[dict]:
     """Trains until the schedule or early stopping ends; then restores the best weights.
 
-    Returns the history, one entry an evaluation. With a `folder` the run is saved there
-    at each evaluation and every `save_seconds`, and goes on from there when it was
-    interrupted. Raises FloatingPointError when the loss is no longer a number,
-    MemoryError when a batch is too large.
+    Returns the history, one entry an evaluation. The run is saved in a `folder` at each
+    evaluation and every `save_seconds`, and goes on from there. FloatingPointError when
+    the loss is no longer a number, MemoryError when a batch is too large.
     """
     length = model.config.max_length
     per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
     total = max(1, round(config.epochs * per_epoch))
     moments = evaluation_steps(total, config.evaluations)
     run = start_or_resume(model, data, config, folder)
-    first, saved = parallel.part()[0] == 0, time.time()
+    known, saved = identity(model, data, config), time.time()
     size = config.batch_size * length
-    quiet = {} if first else {"disable": True}
-    bar = tqdm(total=total * size, unit="token", unit_scale=True, **quiet)
-    bar.update(run.step * size)
+    quiet = {"disable": True} if parallel.part()[0] else {}
+    done = {"total": total * size, "initial": run.step * size}
+    bar = tqdm(**done, unit="token", unit_scale=True, **quiet)
     source = batches(data.stream, length, config.batch_size, config.seed, run.step)
     for ids_BT in source:
         due = run.step in moments and run.step not in (e["step"] for e in run.history)
         if due:
-            run.require_finite()
             run.take_stock(data, run.step / per_epoch)
-        if folder and first and (due or time.time() - saved > save_seconds):
-            run.require_finite()
-            mine = {"identity": identity(model, data, config)}
-            save_state(folder / "state.pt", run.state_dict() | mine)
+        if folder and (due or time.time() - saved > save_seconds):
+            save_run(run, known, folder)
             saved = time.time()
         if run.stopping.done or run.step == total:
             break
@@ -228,7 +233,7 @@ def train(
         run.seconds += time.time() - start
         bar.update(size)
         if run.step % 20 == 0:  # reading the loss makes a GPU wait
-            run.require_finite(loss)
+            require_finite(run, loss)
             bar.set_postfix(loss=f"{loss:.2f}", validation=f"{run.stopping.loss:.2f}")
     bar.close()
     run.stopping.restore(model)

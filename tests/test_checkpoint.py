@@ -1,6 +1,11 @@
 """Weights on disk: what was saved comes back, and what is wrong is said to be so."""
 
+import dataclasses
+import hashlib
+import io
+import itertools
 import json
+import os
 import pickle
 
 import pytest
@@ -16,8 +21,11 @@ from helpers.checkpoint import (
     save_state,
     vocabulary_digest,
 )
+from helpers.evaluate import TrainingData
+from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import SPECIALS, WordTokenizer
+from helpers.train import TrainConfig, train
 
 SIZES = dict(vocab_size=12, max_length=8, n_layers=2, d_model=8, n_heads=2, d_ff=8)
 TOKENIZER = WordTokenizer([*SPECIALS, *"abcdefg"])
@@ -191,21 +199,33 @@ class Bomb:
 
 def test_no_file_runs_code(tmp_path):
     target, path = tmp_path / "executed", tmp_path / "bomb"
-    bomb = pickle.dumps(Bomb(target), protocol=2)
+    bomb, buffer = pickle.dumps(Bomb(target), protocol=2), io.BytesIO()
     path.write_bytes(bomb)
     with pytest.raises(ValueError, match="is damaged"):
         load_model(path, TOKENIZER)
-    with pytest.raises(ValueError, match="is damaged"):
-        load_state(path)
-    torch.save({"model": Bomb(target)}, path)
-    with pytest.raises(ValueError, match="is damaged"):
-        load_state(path)
+    torch.save({"model": Bomb(target)}, buffer)
+    for content in (bomb, buffer.getvalue()):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="No state in .* is whole"):
+            load_state(path)
+        path.write_bytes(hashlib.sha256(content).digest() + content)
+        with pytest.raises(pickle.UnpicklingError):
+            load_state(path)
     assert not target.exists()
     pickle.loads(bomb).close()
     assert target.exists()  # the bomb is a real one
 
 
-def test_a_state_comes_back_and_no_half_written_one(tmp_path, monkeypatch):
+@pytest.fixture
+def states(tmp_path):
+    """A state and, beside it, the one before; their steps are 2 and 1."""
+    path = tmp_path / "run" / "state.pt"
+    for step in (1, 2):
+        save_state(path, {"step": step, "weights": torch.full((300,), float(step))})
+    return path
+
+
+def test_a_state_comes_back_as_it_was(tmp_path):
     path = tmp_path / "run" / "state.pt"
     assert load_state(path) == {}
     state = {"weights": torch.randn(3, dtype=torch.float64), "history": [{"step": 1}]}
@@ -215,22 +235,147 @@ def test_a_state_comes_back_and_no_half_written_one(tmp_path, monkeypatch):
     assert found["history"] == state["history"]
     assert found["dtype"] == torch.bfloat16
 
-    def crash(state, file):
-        file.write_bytes(b"half")
+
+def test_a_state_and_the_one_before_are_kept_and_nothing_else(states):
+    assert load_state(states)["step"] == 2
+    assert load_state(states.with_suffix(".old"))["step"] == 1
+    assert {path.name for path in states.parent.iterdir()} == {"state.pt", "state.old"}
+
+
+def flip(path, at):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0x15
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_a_byte_that_changed_is_noticed_wherever_it_is(states, part, capsys):
+    """At the digest, at its end, and in 40 places of the file."""
+    whole = states.read_bytes()
+    places = {0, 31, 32, len(whole) - 1, *range(0, len(whole), len(whole) // 36)}
+    for at in sorted(places)[part::8]:
+        flip(states, at)
+        assert load_state(states)["step"] == 1, at
+        said = capsys.readouterr().out
+        assert said == f"{states} is damaged; it is passed over.\n"
+        flip(states, at)
+        assert load_state(states)["step"] == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("kept", [0, 1, 31, 32, 33, 500, -1])
+def test_a_truncated_state_is_passed_over(states, kept, capsys):
+    states.write_bytes(states.read_bytes()[:kept])
+    assert load_state(states)["step"] == 1
+    assert capsys.readouterr().out == f"{states} is damaged; it is passed over.\n"
+
+
+def test_without_a_whole_state_the_run_is_refused(states, capsys):
+    flip(states, 100)
+    flip(states.with_suffix(".old"), 100)
+    with pytest.raises(ValueError, match="No state in .*run is whole; delete it"):
+        load_state(states)
+    assert capsys.readouterr().out.count("is damaged") == 2
+    states.unlink()
+    with pytest.raises(ValueError, match="is whole"):
+        load_state(states)
+
+
+def crash_at(call, monkeypatch):
+    """Lets os.replace end the program at its first or second call."""
+    calls, replace = itertools.count(), os.replace
+
+    def replaced(*paths):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", replaced)
+
+
+@pytest.mark.parametrize("call", [0, 1])
+def test_a_crash_at_a_change_of_names_leaves_a_state(states, call, monkeypatch, capsys):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        crash_at(call, patch)
+        save_state(states, {"step": 3})
+    assert states.exists() == (call == 0)
+    assert load_state(states)["step"] == 2
+    assert capsys.readouterr().out == ""
+    for step in (3, 4):  # and the run can go on from there
+        save_state(states, {"step": step})
+        assert load_state(states)["step"] == step
+    assert load_state(states.with_suffix(".old"))["step"] == 3
+
+
+def test_a_crash_while_writing_leaves_the_state(states, monkeypatch):
+    def crash(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(torch, "save", crash)
-    with pytest.raises(KeyboardInterrupt):
-        save_state(path, {"history": []})
-    assert load_state(path)["history"] == state["history"]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "fsync", crash)
+        save_state(states, {"step": 3})
+    assert states.with_suffix(".tmp").exists()
+    assert load_state(states)["step"] == 2
+    save_state(states, {"step": 3})
+    assert load_state(states)["step"] == 3
+    assert not states.with_suffix(".tmp").exists()
 
 
-def test_a_truncated_state_is_refused(tmp_path):
-    path = tmp_path / "state.pt"
-    save_state(path, {"weights": torch.zeros(1_000)})
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="state.pt is damaged; delete it"):
-        load_state(path)
+def test_a_state_is_on_the_disk_before_it_gets_its_name(states, monkeypatch):
+    calls, fsync, replace = [], os.fsync, os.replace
+
+    def synced(file):
+        calls.append(("fsync", os.fstat(file).st_size))
+        fsync(file)
+
+    def replaced(old, new):
+        calls.append((old.name, new.name))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    save_state(states, {"step": 3})
+    assert calls == [
+        ("fsync", states.stat().st_size),
+        ("state.pt", "state.old"),
+        ("state.tmp", "state.pt"),
+    ]
+
+
+def words(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(len(SPECIALS), 12, (7 * 4 * 3,), generator=generator)
+
+
+def made_of(stream):
+    ids = stream[:32].view(4, 8)
+    subset = evaluation_subsets(ids)
+    return TrainingData(stream, ids, subset, ids, subset)
+
+
+@pytest.mark.parametrize(
+    ("choices", "config", "stream", "said"),
+    [
+        ({}, {"learning_rate": 1e-3}, words(), "learning_rate is 0.002, not 0.001"),
+        ({}, {"epochs": 2}, words(), "epochs is 1, not 2"),
+        ({}, {"seed": 1}, words(), "seed is 0, not 1"),
+        ({"d_ff": 16}, {}, words(), "d_ff is 8, not 16"),
+        ({"n_layers": 3}, {}, words(), "n_layers is 2, not 3"),
+        ({}, {}, words(1), "text is [0-9a-f]{64}, not [0-9a-f]{64}"),
+    ],
+)
+def test_a_folder_of_another_run_is_refused(
+    choices, config, stream, said, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("helpers.train.pick_dtype", lambda *_: torch.float32)
+    mine = TrainConfig(epochs=1, batch_size=4, evaluations=1)
+    history = train(build(), made_of(words()), mine, folder=tmp_path)
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(ValueError, match=f"holds another run: its {said}. Choose"):
+        other = dataclasses.replace(mine, **config)
+        train(build(**choices), made_of(stream), other, folder=tmp_path)
+    assert (tmp_path / "state.pt").read_bytes() == before
+    assert train(build(), made_of(words()), mine, folder=tmp_path) == history
 
 
 @pytest.mark.parametrize("name", ["dropout", "no_dropout"])
