@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 import torch
 
 from helpers import ROOT, parallel, record
-from helpers.checkpoint import save_model
+from helpers.checkpoint import load_state, save_model
 from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData, unigram
 from helpers.model import MaskedLanguageModel, ModelConfig
@@ -46,6 +46,7 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
         "corpus": corpus.name,
         "hardware": record.hardware() | {"processes": parallel.part()[1]},
         **settings,
+        "number_format": str(load_state(folder / "state.pt")["dtype"]),
         "seed": config.seed,
         "vocab_size": len(tokenizer),
         "unigram_loss": chance["loss"],

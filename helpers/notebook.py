@@ -10,6 +10,7 @@ import argparse
 import ast
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -68,6 +69,25 @@ def plots_dir() -> Path:
     folder = ROOT / "plots" if budget() == "full" else ROOT / "plots" / "quick"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def keep_runs_on_drive() -> None:
+    """In Colab: puts runs/ on the reader's own Drive, which outlives the session.
+
+    Colab asks for permission. Runs that are there already go on.
+    """
+    from google.colab import drive  # exists in Colab only
+
+    drive.mount("/content/drive")
+    target = Path("/content/drive/MyDrive/mini-transformer/runs")
+    target.mkdir(parents=True, exist_ok=True)
+    here = ROOT / "runs"
+    if here.is_symlink():
+        return
+    if here.exists():
+        shutil.copytree(here, target, dirs_exist_ok=True)
+        shutil.rmtree(here)
+    here.symlink_to(target)
 
 
 def check(claim: str, condition, numbers: str = "") -> None:

@@ -34,6 +34,7 @@ class TrainConfig:
     clip: float = 1.0
     evaluations: int = 12  # spread evenly, beside the early ones
     patience: int = 3  # evaluations without a lower loss before stopping
+    precision: str = "auto"  # or "float32", "bfloat16", "float16"
     seed: int = 0
 
 
@@ -90,12 +91,19 @@ def make_optimizers(
     return optimizers
 
 
-def pick_dtype(model: MaskedLanguageModel, ids_BT: Tensor) -> torch.dtype:
-    """The number format in which matrices are multiplied.
+def pick_dtype(
+    model: MaskedLanguageModel, ids_BT: Tensor, precision: str = "auto"
+) -> torch.dtype:
+    """The number format in which matrices are multiplied: as named, or "auto".
 
     bfloat16 on GPUs of compute capability 8 and up, float16 on older ones (a T4 has no
     units for bfloat16); on a CPU, whichever is faster for this model on this batch.
     """
+    formats = {"float32", "bfloat16", "float16"}
+    if precision not in formats | {"auto"}:
+        raise ValueError(f"precision is {precision!r}; choose 'auto' or a float type.")
+    if precision in formats:
+        return getattr(torch, precision)
     device = next(model.parameters()).device
     if device.type == "cuda":
         modern = torch.cuda.get_device_capability(device) >= (8, 0)

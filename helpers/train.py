@@ -184,7 +184,9 @@ def start_or_resume(model, data, config, folder: Path | None) -> TrainingRun:
             )
     few_BT = data.validation_BT[: config.batch_size]
     # A run keeps its number format, whichever would be the faster one now.
-    dtype = state.get("dtype") or parallel.from_first(lambda: pick_dtype(model, few_BT))
+    dtype = state.get("dtype") or parallel.from_first(
+        lambda: pick_dtype(model, few_BT, config.precision)
+    )
     run = TrainingRun(model, config, dtype)
     if state:
         run.load_state_dict(state)

@@ -33,7 +33,7 @@ ARMS = {
     "attention": ModelConfig(attention_dropout=0.1),
 }
 RECIPE = TrainConfig(
-    optimizer="muon", mask_rate=0.3, last_mask_rate=0.3, weight_decay=0.1
+    optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
 )
 RECORDS = ROOT / "plots" / "records" / "dropout_study"
 SUMMARY = RECORDS.with_suffix(".json")

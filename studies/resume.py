@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import hashlib
 import io
-import itertools
 import json
 import multiprocessing
 import random
@@ -105,16 +104,17 @@ def killed(folder: Path, material: tuple, seconds: float | None) -> bool:
     return process.exitcode != 0
 
 
-def remains(folder: Path, before: list[Path]) -> dict:
+def remains(folder: Path, before: list[tuple]) -> dict:
     """What a kill left in the folder, and what a restart makes of it."""
     path, said = folder / "state.pt", io.StringIO()
     with contextlib.redirect_stdout(said):
         state = load_state(path)
+    # A file that an earlier kill has left is not this kill's.
+    writing = bool(set(traces(folder)) - set(before))
     return {
         "step": state.get("step", 0),
-        # A file left by an earlier kill is the same file still.
-        "tmp": bool(fresh := traces(folder)) and fresh != before,
-        "between": not path.exists() and path.with_suffix(".old").exists(),
+        "writing": writing,
+        "between": writing and path.with_suffix(".old").exists() and not path.exists(),
         "damaged": "damaged" in said.getvalue(),
     }
 
@@ -124,15 +124,14 @@ def traces(folder: Path) -> list[tuple]:
     return [(path, path.stat().st_mtime_ns) for path in folder.glob("*.tmp")]
 
 
-def broken_run(folder: Path, material, moments: Iterator, most: int) -> list[dict]:
-    """One training, killed at most so many times; returns what each kill left."""
-    kills = []
-    while True:
-        seconds = next(moments) if len(kills) < most else None
+def broken_run(folder: Path, material, moments: Iterator, most: int) -> Iterator[dict]:
+    """One training, killed at most so many times; yields what each kill left."""
+    for _ in range(most):
         before = traces(folder)
-        if not killed(folder, material, seconds):
-            return kills
-        kills.append(remains(folder, before))
+        if not killed(folder, material, next(moments)):
+            return
+        yield remains(folder, before)
+    killed(folder, material, None)
 
 
 def result(folder: Path) -> dict:
@@ -152,17 +151,17 @@ def study(kills: int, seed: int = 0, moments: Iterator[float] | None = None) -> 
     bar = tqdm(total=kills, unit="kill")
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
-        broken_run(Path(name, "whole"), material, iter(()), 0)
+        killed(Path(name, "whole"), material, None)
         seconds = time.perf_counter() - start
         whole = result(Path(name, "whole"))
         draw = random.Random(seed)
         moments = moments or (draw.uniform(0, LONGEST * seconds) for _ in iter(int, 1))
         while len(found) < kills:
-            folder = Path(name, f"run{len(runs)}")
-            left = broken_run(folder, material, moments, kills - len(found))
-            runs.append({"kills": len(left)} | result(folder))
-            found += left
-            bar.update(len(left))
+            folder, before = Path(name, f"run{len(runs)}"), len(found)
+            for left in broken_run(folder, material, moments, kills - before):
+                found.append(left)
+                bar.update()
+            runs.append({"kills": len(found) - before} | result(folder))
     bar.close()
     equal = [run["digest"] == whole["digest"] for run in runs]
     steps = [kill["step"] for kill in found]
@@ -180,7 +179,7 @@ def study(kills: int, seed: int = 0, moments: Iterator[float] | None = None) -> 
         "runs": len(runs),
         "kills_in_run": [run["kills"] for run in runs],
         "step_on_disk": steps,
-        "left_tmp_file": sum(kill["tmp"] for kill in found),
+        "left_tmp_file": sum(kill["writing"] for kill in found),
         "between_two_names": sum(kill["between"] for kill in found),
         "damaged_files": sum(kill["damaged"] for kill in found),
         "digest": whole["digest"],

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers.layers import (
+    Dropout,
     EncoderBlock,
     FeedForward,
     SelfAttention,
@@ -15,6 +16,7 @@ from helpers.layers import (
     attend_fused,
     rotate,
     sinusoidal_positions,
+    take,
 )
 
 # Padding at the end, in the middle, and none.
@@ -279,3 +281,91 @@ def test_feed_forward_looks_at_one_position_only():
 def test_impossible_sizes_are_refused_in_one_sentence(build, said):
     with pytest.raises(ValueError, match=said):
         build()
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    torch.manual_seed(0)
+    ones = torch.ones(64, 64, 61)  # no multiple of four
+    for p in (0.1, 0.5, 0.9):
+        out = Dropout(p).train()(ones)
+        n, gone = ones.numel(), (out == 0).sum().item()
+        assert abs(gone / n - p) < 5 * (p * (1 - p) / n) ** 0.5
+        assert out[out > 0].unique().tolist() == pytest.approx([1 / (1 - p)])
+
+
+def test_dropout_has_the_gradient_of_what_it_kept():
+    x = torch.randn(8, 16, requires_grad=True)
+    out = Dropout(0.25).train()(x)
+    out.sum().backward()
+    torch.testing.assert_close(x.grad, (out != 0) / 0.75)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_dropout_keeps_the_number_format_and_follows_the_seed(dtype):
+    x, layer = torch.ones(16, 33, dtype=dtype), Dropout(0.3).train()
+    outs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        outs.append(layer(x))
+    assert outs[0].dtype == dtype
+    assert torch.equal(outs[0], outs[1])
+    assert not torch.equal(outs[0], outs[2])
+
+
+def test_dropout_draws_each_number_alone():
+    """Neighbours, which share a draw of 64 bits, fall together by chance only."""
+    torch.manual_seed(0)
+    gone = (Dropout(0.5).train()(torch.ones(400_000)) == 0).double()
+    for distance in (1, 2, 3, 4, 8):
+        both = (gone[:-distance] * gone[distance:]).mean().item()
+        assert both == pytest.approx(0.25, abs=0.004)
+
+
+def test_dropout_off_is_the_identity():
+    x = torch.randn(3, 4)
+    assert Dropout(0.5).eval()(x) is x
+    assert torch.equal(Dropout(0.0).train()(x), x)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_of_dropout_are_the_whole(parts):
+    x, layer = torch.ones(8, 5, 3), Dropout(0.4).train()
+    torch.manual_seed(0)
+    whole = layer(x)
+    found = []
+    for rank, rows in enumerate(x.chunk(parts)):
+        layer.part = rank, parts
+        torch.manual_seed(0)
+        found.append(layer(rows))
+    assert torch.equal(torch.cat(found), whole)
+
+
+def test_take_picks_vectors_by_row():
+    x, at = torch.arange(24.0).view(2, 4, 3), torch.tensor([[3, 0], [1, 1]])
+    want = torch.stack([x[0, [3, 0]], x[1, [1, 1]]])
+    assert torch.equal(take(x, at), want)
+    assert take(x, None) is x
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+@pytest.mark.parametrize("fused", [False, True])
+def test_asked_positions_get_what_all_would_get(rotary, fused):
+    torch.manual_seed(0)
+    attention = SelfAttention(16, 2, rotary=rotary, fused=fused)
+    x, real = torch.randn(3, 7, 16), torch.ones(3, 7, dtype=torch.bool)
+    real[1, 5:] = False
+    at = torch.tensor([[6, 1], [0, 3], [2, 2]])
+    whole, some = attention(x, real)[0], attention(x, real, at_BT=at)[0]
+    torch.testing.assert_close(some, take(whole, at))
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_block_at_asked_positions_is_the_block_there(norm):
+    torch.manual_seed(0)
+    block = EncoderBlock(SelfAttention(16, 2, rotary=True), FeedForward(16, 24), norm)
+    x, at = torch.randn(3, 7, 16), torch.tensor([[6, 1], [0, 3], [2, 5]])
+    whole, weights = block(x, need_weights=True)
+    some, chosen = block(x, need_weights=True, at_BT=at)
+    torch.testing.assert_close(some, take(whole, at))
+    rows = at[:, None, :, None].expand(-1, 2, -1, 7)
+    torch.testing.assert_close(chosen, weights.gather(2, rows))

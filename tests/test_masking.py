@@ -7,6 +7,7 @@ import torch
 
 from helpers.masking import (
     IGNORE,
+    asked,
     eligible,
     evaluation_subsets,
     mask_tokens,
@@ -114,6 +115,38 @@ def test_a_fixed_count_is_exact_and_even():
 
 def test_a_fixed_count_larger_than_the_block_takes_all():
     assert select_fixed(torch.full((2, 8), 9), 10, seeded()).all()
+
+
+@pytest.mark.parametrize("rate", [0.15, 0.3])
+def test_fixed_masks_are_the_rate_of_the_mean_that_is_eligible(rate):
+    ids = torch.randint(len(SPECIALS), V, (50, 40), generator=seeded())
+    ids[:, ::3] = UNK
+    labels = mask_tokens(ids, V, rate, seeded(), fixed=True)[1]
+    numbers = (labels != IGNORE).sum(1).unique().tolist()
+    assert numbers == [round(rate * 26)]
+    few = torch.full((2, 8), UNK)
+    few[0, 3] = 9
+    labels = mask_tokens(few, V, 0.1, seeded(), fixed=True)[1]
+    assert (labels != IGNORE).sum(1).tolist() == [1, 0]  # at least one where there is
+
+
+def test_asked_finds_every_label_and_fills_up_with_none():
+    labels = torch.full((3, 6), IGNORE)
+    labels[0, [1, 4]], labels[2, 5] = torch.tensor([7, 8]), 9
+    at, answers = asked(labels)
+    assert at.shape == (3, 2)
+    assert at[0].tolist() == [1, 4] and at[2, 0] == 5
+    assert answers.tolist() == [[7, 8], [IGNORE] * 2, [9, IGNORE]]
+    assert torch.equal(labels.gather(1, at), answers)
+    assert [len(set(row)) for row in at.tolist()] == [2, 2, 2]
+
+
+def test_a_part_of_a_batch_has_its_share_of_the_loss():
+    logits, labels = torch.randn(4, 5, V), torch.randint(5, V, (4, 5))
+    labels[2:, 1:] = IGNORE
+    count = int((labels != IGNORE).sum())
+    parts = [mlm_loss(logits[i : i + 2], labels[i : i + 2], count) for i in (0, 2)]
+    torch.testing.assert_close(sum(parts), mlm_loss(logits, labels))
 
 
 def test_evaluation_subsets_divide_the_text():

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 
 import nbformat
 import numpy as np
@@ -103,6 +104,28 @@ def test_figures_of_a_quick_run_stay_apart(chosen, place, monkeypatch, tmp_path)
     monkeypatch.setenv("MINI_TRANSFORMER_BUDGET", chosen)
     assert plots_dir() == tmp_path / place
     assert plots_dir().is_dir()
+
+
+def test_runs_move_to_the_drive_and_stay_there(monkeypatch, tmp_path):
+    """With a stand-in for Colab's module, whose drive is a folder."""
+    mounted = []
+    colab = types.SimpleNamespace(drive=types.SimpleNamespace(mount=mounted.append))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    monkeypatch.setitem(sys.modules, "google", types.SimpleNamespace(colab=colab))
+    drive, root = tmp_path / "drive", tmp_path / "project"
+    monkeypatch.setattr(notebook, "ROOT", root)
+    monkeypatch.setattr(
+        notebook, "Path", lambda path: drive / path.removeprefix("/content/drive/")
+    )
+    (root / "runs" / "a").mkdir(parents=True)
+    (root / "runs" / "a" / "state.pt").write_text("here")
+    for _ in range(2):
+        notebook.keep_runs_on_drive()
+        assert (root / "runs").is_symlink()
+        assert (root / "runs" / "a" / "state.pt").read_text() == "here"
+    assert mounted == ["/content/drive"] * 2
+    found = drive / "MyDrive" / "mini-transformer" / "runs" / "a" / "state.pt"
+    assert found.read_text() == "here"
 
 
 def test_a_light_import():

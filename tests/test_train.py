@@ -10,7 +10,7 @@ import torch
 from helpers import train as train_module
 from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData, evaluate, probe, unigram
-from helpers.masking import evaluation_subsets
+from helpers.masking import evaluation_subsets, mask_tokens
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import make_optimizers, pick_dtype, rate_factor, set_rates
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
@@ -228,6 +228,25 @@ def test_each_step_has_the_rate_of_the_schedule(toy, monkeypatch):
     assert rates == pytest.approx(want)
 
 
+def test_the_mask_rate_moves_from_its_first_to_its_last_value(toy):
+    data, tokenizer = toy
+    run, shares = TrainingRun(build(tokenizer), TrainConfig(), torch.float32), []
+    config = TrainConfig(mask_rate=0.6, last_mask_rate=0.2)
+
+    def noted(ids, size, rate, *arguments, **choices):
+        shares.append((rate, choices["fixed"]))
+        return mask_tokens(ids, size, rate, *arguments, **choices)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_module, "mask_tokens", noted)
+        for masks in ("fixed", "independent"):
+            for run.step in (0, 5, 10):
+                chosen = dataclasses.replace(config, masks=masks)
+                train_step(run, data.validation_BT[:4], chosen, 10)
+    rates = [pytest.approx(rate) for rate in (0.6, 0.4, 0.2)]
+    assert shares == [(r, True) for r in rates] + [(r, False) for r in rates]
+
+
 def test_rates_are_set_from_their_own_peaks(toy):
     model = build(toy[1])
     config = TrainConfig(optimizer="muon", learning_rate=3e-3, muon_rate=0.04)
@@ -440,6 +459,12 @@ def test_on_a_gpu_its_capability_decides(capability, want, monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     assert pick_dtype(OnGpu(), None) == want
+
+
+def test_a_named_precision_is_taken():
+    assert pick_dtype(None, None, "bfloat16") == torch.bfloat16
+    with pytest.raises(ValueError, match="'int8'; choose"):
+        pick_dtype(None, None, "int8")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -1,0 +1,229 @@
+"""What bounds a training step, and how it grows with the text and the vocabulary.
+
+    python -m studies.scaling --ceilings | --growth [--out PATH]
+
+Ceilings: how fast this machine multiplies matrices of the model's shapes and copies
+memory, and from these the time that a step would take if it did nothing else and hid
+nothing behind anything. Growth: time and peak memory of a step of as many tokens in
+longer and longer blocks, with attention written out or fused, or with more words.
+
+Shapes as in helpers.model; a matmul is rows × inner × columns.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from helpers import ROOT
+from helpers.layers import SelfAttention
+from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.record import hardware, write
+from studies.throughput import (
+    in_fresh_process,
+    make_batch,
+    our_loss,
+    peak_of,
+    seconds_of,
+    spread,
+    training_step,
+)
+
+LENGTHS = [16 * 2**i for i in range(8)]  # 16 to 2,048
+VOCABULARIES = [2_000 * 2**i for i in range(5)]  # 2,000 to 32,000
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+AFTER_FORWARD = 2  # passes over the same numbers backward for each one forward
+
+
+def matmuls(config: ModelConfig, blocks: int, asked: int) -> list[dict]:
+    """The forward pass's matmuls: `times` of them, `batch` at once where above 1.
+
+    The last block asks and goes on at the `asked` positions of each block only.
+    """
+    tokens, few = blocks * config.max_length, blocks * asked
+    d, f, heads, t = config.d_model, config.d_ff, config.n_heads, config.max_length
+    full, k = config.n_layers - 1, d // heads
+    shapes = [
+        ("query, key, value, output", full * 4 + 2, 1, tokens, d, d),
+        ("query, output of the last block", 2, 1, few, d, d),
+        ("expand", full, 1, tokens, d, f),
+        ("contract", full, 1, tokens, f, d),
+        ("expand of the last block", 1, 1, few, d, f),
+        ("contract of the last block", 1, 1, few, f, d),
+        ("scores", full, blocks * heads, t, k, t),
+        ("scores of the last block", 1, blocks * heads, asked, k, t),
+        ("mixing", full, blocks * heads, t, t, k),
+        ("mixing of the last block", 1, blocks * heads, asked, t, k),
+        ("head: transform", 1, 1, few, d, d),
+        ("head: words", 1, 1, few, d, config.vocab_size),
+    ]
+    keys = "name", "times", "batch", "rows", "inner", "columns"
+    return [dict(zip(keys, shape, strict=True)) for shape in shapes]
+
+
+def passes(config: ModelConfig, blocks: int, asked: int, size: int) -> float:
+    """Bytes that a step's elementwise work must read and write, at least.
+
+    Numbers read and written forward, the same twice over backward; `size` bytes each
+    between matmuls, 4 in the residual stream, the softmax's input and the optimiser.
+    Dropout, casts, and the gathering of embeddings are not counted.
+    """
+    d, f, v = config.d_model, config.d_ff, config.vocab_size
+    total = 0.0
+    for layer in range(config.n_layers):
+        last = layer == config.n_layers - 1
+        all_rows = blocks * config.max_length
+        rows = blocks * asked if last else all_rows
+        scores = rows * config.n_heads * config.max_length
+        total += 4 * d * 2 * (all_rows + rows)  # two norms: read, write
+        total += 4 * d * 3 * 2 * rows  # two residuals: read two, write one
+        total += size * f * 2 * rows  # GELU
+        total += (4 + size) * scores  # softmax
+        total += size * d * 2 * 2 * (all_rows + rows)  # heads forth, back, and turned
+    few = blocks * asked
+    total += 4 * few * (6 * d + 2 * v)  # final norm, head, softmax over words
+    n_weights = sum(p.numel() for p in MaskedLanguageModel(config).parameters())
+    optimiser = 4 * n_weights * (1 + 2 + 7)  # norm; scale; AdamW's four, three written
+    return total * (1 + AFTER_FORWARD) + optimiser
+
+
+def fastest(work: Callable[[], object], device: str, seconds: float = 0.3) -> float:
+    """Shortest time of the work over at least 5 tries and `seconds`."""
+    work()
+    times = []
+    while len(times) < 5 or sum(times) < seconds:
+        times.append(seconds_of(work, device))
+    return min(times)
+
+
+def matmul_rate(shape: dict, dtype: torch.dtype, device: str) -> float:
+    """FLOP/s of a forward matmul and the two of its backward pass, taken together."""
+    lead = (shape["batch"],) if shape["batch"] > 1 else ()
+    rows, inner, columns = shape["rows"], shape["inner"], shape["columns"]
+    draw = {"dtype": dtype, "device": device}
+    x = torch.randn(*lead, rows, inner, **draw)
+    w = torch.randn(*lead, columns, inner, **draw)
+    g = torch.randn(*lead, rows, columns, **draw)
+    seconds = fastest(lambda: (x @ w.mT, g @ w, g.mT @ x), device)
+    return 6 * shape["batch"] * rows * inner * columns / seconds
+
+
+def copy_rate(device: str, n_bytes: int = 2**28) -> float:
+    """Bytes read and written per second when copying what no cache holds."""
+    source = torch.ones(n_bytes // 4, device=device)
+    target = torch.empty_like(source)
+    return 2 * n_bytes / fastest(lambda: target.copy_(source), device)
+
+
+def ceiling(precision: str, blocks: int, config: ModelConfig, device: str) -> dict:
+    """Attainable and measured time of our step, and their ratio."""
+    batch = make_batch(blocks, config, device)
+    asked = batch.at_BM.shape[1]
+    table, dtype = matmuls(config, blocks, asked), DTYPES[precision]
+    for shape in table:
+        volume = shape["batch"] * shape["rows"] * shape["inner"] * shape["columns"]
+        shape["flop"] = 6 * shape["times"] * volume
+        shape["flop_per_second"] = matmul_rate(shape, dtype, device)
+    multiplying = sum(shape["flop"] / shape["flop_per_second"] for shape in table)
+    moved, rate = passes(config, blocks, asked, dtype.itemsize), copy_rate(device)
+    torch.manual_seed(0)
+    model = MaskedLanguageModel(config).to(device).train()
+    step = training_step(model, our_loss, batch, precision)
+    step()
+    measured = statistics.median(seconds_of(step, device) for _ in range(9))
+    attainable = multiplying + moved / rate
+    return {
+        "precision": precision,
+        "tokens": blocks * config.max_length,
+        "matmuls": table,
+        "matmul_ms": 1e3 * multiplying,
+        "elementwise_bytes": moved,
+        "copy_bytes_per_second": rate,
+        "elementwise_ms": 1e3 * moved / rate,
+        "attainable_ms": 1e3 * attainable,
+        "measured_ms": 1e3 * measured,
+        "fraction": attainable / measured,
+    }
+
+
+def ceilings(tokens: int, device: str, **sizes) -> dict:
+    """Both number formats, without dropout."""
+    config, rows = ModelConfig(**sizes), []
+    for precision in DTYPES:
+        rows.append(ceiling(precision, tokens // config.max_length, config, device))
+        shown = {k: round(v, 2) for k, v in rows[-1].items() if k.endswith("_ms")}
+        print(precision, shown, f"fraction {rows[-1]['fraction']:.2f}", flush=True)
+    return {"hardware": hardware(), "ceilings": rows}
+
+
+def step_at(tokens: int, fused: bool, device: str, sizes: dict) -> Callable:
+    """Our step of that size, warmed up on two short blocks."""
+    config = ModelConfig(**sizes)
+    torch.manual_seed(0)
+    model = MaskedLanguageModel(config).to(device).train()
+    for module in model.modules():
+        if isinstance(module, SelfAttention):
+            module.fused = fused
+    whole = make_batch(tokens // config.max_length, config, device)
+    small = make_batch(2, ModelConfig(**sizes | {"max_length": 16}), device)
+    step = training_step(model, our_loss, whole, "fp32")
+    step(small)
+    return step
+
+
+def peak_at(tokens: int, fused: bool, device: str, sizes: dict) -> float | None:
+    """Peak memory of a step in MB. To be called in a fresh process."""
+    return peak_of(step_at(tokens, fused, device, sizes), device)
+
+
+def time_at(tokens: int, fused: bool, device: str, sizes: dict, rounds: int) -> dict:
+    """Median time of a step, and the quartiles, after one step that is not timed."""
+    step = step_at(tokens, fused, device, sizes)
+    step()
+    low, middle, high = spread([1e3 * seconds_of(step, device) for _ in range(rounds)])
+    return {"ms": middle, "ms_quartiles": [low, high]}
+
+
+def growth(tokens: int, rounds: int, device: str, lengths, words, **sizes) -> dict:
+    """One step at each length, written out and fused, and at each vocabulary."""
+    rows = []
+    tasks = [(n, fused, {"max_length": n}) for n in lengths for fused in (False, True)]
+    tasks += [(n, device == "cuda", {"vocab_size": n}) for n in words]
+    for _, fused, changed in tasks:
+        task = tokens, fused, device, sizes | changed
+        row = changed | {"fused": fused, "peak_mb": in_fresh_process(peak_at, *task)}
+        row |= time_at(*task, rounds)
+        rows.append(row)
+        print(row, flush=True)
+    return {"hardware": hardware(), "tokens": tokens, "growth": rows}
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--ceilings", action="store_true")
+    what.add_argument("--growth", action="store_true")
+    parser.add_argument("--out", type=Path, help="default: in plots/records/")
+    parser.add_argument("--tokens", type=int, default=4096, help="a step")
+    parser.add_argument("--rounds", type=int, default=3, help="steps timed; growth")
+    parser.add_argument("--lengths", type=int, nargs="*", default=LENGTHS)
+    parser.add_argument("--words", type=int, nargs="*", default=VOCABULARIES)
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = "ceilings.json" if arguments.ceilings else "growth.json"
+    if arguments.ceilings:
+        record = ceilings(arguments.tokens, device)
+    else:
+        sizes = arguments.lengths, arguments.words
+        record = growth(arguments.tokens, arguments.rounds, device, *sizes)
+    write(arguments.out or ROOT / "plots" / "records" / name, record)
+
+
+if __name__ == "__main__":
+    main()

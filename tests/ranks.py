@@ -1,0 +1,184 @@
+"""Trainings in several processes, for test_parallel.py.
+
+As a program it measures in 1, 2 and 4 processes, which are forks of it, so that PyTorch
+is imported once. Under `torchrun` it trains, and process 1 ends itself once.
+"""
+
+import hashlib
+import inspect
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch._dynamo  # every optimiser wants it
+import torch.distributed as dist
+from torch import Tensor
+
+from helpers import parallel
+from helpers import train as train_module
+from helpers.corpus import load_corpus
+from helpers.evaluate import TrainingData
+from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.tokenizer import PAD, SPECIALS, UNK, WordTokenizer
+from helpers.train import TrainConfig, TrainingRun, train
+
+LENGTH, VOCABULARY = 16, 128  # more words than the toy corpus has
+LAST, CHANGE, DEATH = 20, 9, 13  # steps
+CONFIG = TrainConfig(
+    epochs=0.1, batch_size=24, evaluations=2, patience=99, masks="independent"
+)
+CASES = [
+    (precision, text, dropout)
+    for precision in ("float64", "float32")
+    for text in ("words", "one process has no word")
+    for dropout in (0.0, 0.1)
+]
+
+
+def prepare() -> TrainingData:
+    """Some of the toy corpus, so that an epoch's tenth are LAST steps."""
+    corpus = load_corpus("toy")
+    tokenizer = WordTokenizer.train(corpus.train)
+    data = TrainingData.prepare(tokenizer, corpus, LENGTH, sample=32)
+    data.stream = data.stream[: (LENGTH - 1) * CONFIG.batch_size * LAST * 10]
+    data.validation_BT, data.subset_BT = data.validation_BT[:64], data.subset_BT[:64]
+    return data
+
+
+def build(dropout: float) -> MaskedLanguageModel:
+    torch.manual_seed(0)
+    sizes = dict(vocab_size=VOCABULARY, n_layers=2, d_model=16, n_heads=2, d_ff=32)
+    return MaskedLanguageModel(ModelConfig(max_length=LENGTH, dropout=dropout, **sizes))
+
+
+def batch(text: str) -> Tensor:
+    """Eight rows, two of them short; in the second half words or nothing but [UNK]."""
+    draw = torch.Generator().manual_seed(1)
+    ids_BT = torch.randint(len(SPECIALS), VOCABULARY, (8, LENGTH), generator=draw)
+    ids_BT[:2, 3:] = PAD
+    if text != "words":
+        ids_BT[4:] = UNK
+    return ids_BT
+
+
+def gradients(precision: str, text: str, dropout: float) -> dict[str, Tensor]:
+    """What the optimisers get after one backward pass over a batch."""
+    model = build(dropout).to(getattr(torch, precision))
+    config = replace(CONFIG, clip=1e9)
+    run, found = TrainingRun(model, config, torch.float32), {}
+    run.optimizers[0].register_step_pre_hook(
+        lambda *_: found.update(
+            {name: p.grad.clone() for name, p in model.named_parameters()}
+        )
+    )
+    train_module.train_step(run, batch(text), config, LAST)
+    return found
+
+
+class Interruption(Exception):
+    pass
+
+
+def curve(data, optimizer, folder=None, end=None) -> dict:
+    """Trains, until the step `end` if there is one; the losses and what is left."""
+    step, losses = train_module.train_step, {}
+
+    def noted(run, *arguments):
+        if run.step == end:
+            raise Interruption
+        at = run.step
+        loss = step(run, *arguments)
+        losses[at] = loss.item()
+        return loss
+
+    model, history = build(0.1), []
+    train_module.train_step = noted
+    try:
+        config = replace(CONFIG, optimizer=optimizer)
+        history = train(model, data, config, folder, save_seconds=0.0)
+    except Interruption:
+        pass
+    finally:
+        train_module.train_step = step
+    weights = model.state_dict()
+    content = b"".join(weight.numpy().tobytes() for weight in weights.values())
+    return {
+        "losses": losses,
+        "validation": [entry["validation_loss"] for entry in history],
+        "weights": {name: weight.clone() for name, weight in weights.items()},
+        "digest": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def without_multiplication():
+    """The step as it would be if gradients were left as the mean over processes."""
+    source = inspect.getsource(train_module.train_step)
+    wrong = source.replace("scale(loss * parallel.part()[1])", "scale(loss)")
+    assert wrong != source
+    exec(wrong, vars(train_module))
+
+
+def settle() -> None:
+    """One thread, no bars; the number format is not left to a stopwatch."""
+    torch.set_num_threads(1)
+    train_module.pick_dtype = lambda *_: torch.float32
+
+
+def measure(rank: int, parts: int, folder: Path, data: TrainingData) -> None:
+    """All that test_parallel.py wants to know of one process."""
+    settle()
+    if parts > 1:
+        place = f"file://{folder}/meet{parts}"
+        dist.init_process_group("gloo", place, rank=rank, world_size=parts)
+    found = {"gradients": {case: gradients(*case) for case in CASES}}
+    for optimizer in ("adamw", "muon"):
+        found[optimizer] = curve(data, optimizer)
+    if parts == 1:
+        curve(data, "adamw", folder / "change", end=CHANGE)
+    if parts == 2:
+        found["change"] = curve(data, "adamw", folder / "change")
+        try:
+            train(build(0.0), data, replace(CONFIG, batch_size=5))
+        except ValueError as error:
+            found["refusal"] = str(error)
+        without_multiplication()
+        found["wrong"] = {case: gradients(*case) for case in CASES}
+    torch.save(found, folder / f"{parts}-{rank}.pt")
+    if parts > 1:
+        dist.destroy_process_group()
+
+
+def measure_all(folder: Path) -> None:
+    """In 1, 2 and 4 processes, one after the other."""
+    settle()  # threads would not survive a fork
+    data = prepare()
+    for parts in (1, 2, 4):
+        torch.multiprocessing.start_processes(
+            measure, (parts, folder, data), parts, start_method="fork"
+        )
+
+
+def train_and_die(folder: Path) -> None:
+    """A training under `torchrun`; process 1 is killed at a step, the first time."""
+    settle()
+    parallel.start()
+    rank, step, mark = parallel.part()[0], train_module.train_step, folder / "died"
+
+    def dying(run, *arguments):
+        if (rank, run.step) == (1, DEATH) and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(run, *arguments)
+
+    train_module.train_step = dying
+    found = curve(prepare(), "adamw", folder / "run")
+    torch.save(found, folder / f"rank{rank}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    act = train_and_die if "RANK" in os.environ else measure_all
+    act(Path(sys.argv[1]))

@@ -1,0 +1,140 @@
+"""Several processes make one training: their gradients, losses and weights agree."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import ranks
+import torch
+
+from helpers import ROOT, parallel
+from helpers.masking import IGNORE, mask_tokens
+from helpers.train import seeded
+
+PROGRAM = ROOT / "tests" / "ranks.py"
+OTHERS = [(parts, rank) for parts in (2, 4) for rank in range(parts)]
+CASES = [pytest.param(case, id="-".join(map(str, case))) for case in ranks.CASES]
+
+
+def run(*command):
+    """Runs a program on CPUs, one thread a process."""
+    settings = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | settings | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *map(str, command)]
+    subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What each process of 1, of 2 and of 4 has measured, by (number, rank)."""
+    folder = tmp_path_factory.mktemp("ranks")
+    run(PROGRAM, folder)
+    return {
+        (parts, rank): torch.load(folder / f"{parts}-{rank}.pt")
+        for parts, rank in [(1, 0), *OTHERS]
+    }
+
+
+def error(got, want):
+    """The largest difference of two sets of gradients, relative to each parameter's."""
+    assert got.keys() == want.keys()
+    return max(
+        ((got[name] - want[name]).abs().max() / want[name].abs().max()).item()
+        for name in want
+    )
+
+
+def assert_same_curve(got, want, rtol):
+    for name in ("losses", "validation"):
+        assert got[name] == pytest.approx(want[name], rel=rtol)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("parts", "rank"), OTHERS)
+def test_gradients_are_those_of_one_process(found, parts, rank, case):
+    got, want = (found[key]["gradients"][case] for key in ((parts, rank), (1, 0)))
+    assert {str(g.dtype) for g in want.values()} == {f"torch.{case[0]}"}
+    assert error(got, want) < {"float64": 1e-10, "float32": 1e-5}[case[0]]
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_those_processes_had_unequal_numbers_of_words(parts):
+    for text in ("words", "one process has no word"):
+        draw = seeded(ranks.CONFIG.seed, "mask", 0)
+        ids, rate = ranks.batch(text), ranks.CONFIG.mask_rate
+        _, labels = mask_tokens(ids, ranks.VOCABULARY, rate, draw)
+        counts = [int((rows != IGNORE).sum()) for rows in labels.chunk(parts)]
+        assert len(set(counts)) > 1
+        assert (counts[-1] == 0) == (text != "words")
+
+
+def test_dropout_acts_in_that_comparison(found):
+    gradients = found[1, 0]["gradients"]
+    for precision, text, dropout in gradients:
+        if dropout:
+            still = gradients[precision, text, 0.0]
+            assert error(gradients[precision, text, dropout], still) > 0.1
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mean_over_processes_is_noticed(found, case):
+    """The step without the multiplication by the number of processes."""
+    got, want = found[2, 0]["wrong"][case], found[1, 0]["gradients"][case]
+    assert error(got, want) == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(("parts", "rank"), OTHERS)
+# Muon multiplies in bfloat16, which makes more of a difference in the last bit.
+@pytest.mark.parametrize(("optimizer", "rtol"), [("adamw", 1e-5), ("muon", 1e-4)])
+def test_the_curve_is_that_of_one_process(found, parts, rank, optimizer, rtol):
+    want = found[1, 0][optimizer]
+    assert list(want["losses"]) == list(range(ranks.LAST))
+    assert want["validation"][-1] < want["validation"][0] - 0.2
+    assert_same_curve(found[parts, rank][optimizer], want, rtol)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_all_processes_have_the_same_weights_bit_by_bit(found, parts, optimizer):
+    digests = {found[parts, rank][optimizer]["digest"] for rank in range(parts)}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_two_processes_go_on_where_one_stopped(found, rank):
+    got, want = found[2, rank]["change"], found[1, 0]["adamw"]
+    after = range(ranks.CHANGE, ranks.LAST)
+    assert list(got["losses"]) == list(after)
+    assert_same_curve(
+        got, want | {"losses": {step: want["losses"][step] for step in after}}, 1e-5
+    )
+
+
+def test_a_batch_that_does_not_divide_is_refused(found, monkeypatch):
+    said = "5 rows do not divide among 2 processes; choose a batch_size that is a "
+    for rank in (0, 1):
+        assert found[2, rank]["refusal"] == said + "multiple of 2."
+    rows = torch.arange(6)
+    for parts in (1, 2, 3, 6):
+        together = []
+        for rank in range(parts):
+            monkeypatch.setattr(parallel, "part", lambda r=rank, n=parts: (r, n))
+            together += parallel.own_rows(rows).tolist()
+        assert together == rows.tolist()
+    for parts in (4, 5, 7):
+        monkeypatch.setattr(parallel, "part", lambda n=parts: (0, n))
+        with pytest.raises(ValueError, match=f"multiple of {parts}"):
+            parallel.own_rows(rows)
+
+
+def test_a_killed_process_is_started_again_and_nothing_is_lost(found, tmp_path):
+    options = ["--standalone", "--nproc_per_node=2", "--max-restarts=1"]
+    run("-m", "torch.distributed.run", *options, PROGRAM, tmp_path)
+    assert (tmp_path / "died").exists()
+    want = found[2, 0]["adamw"]
+    for rank in (0, 1):
+        got = torch.load(tmp_path / f"rank{rank}.pt")
+        assert 0 < min(got["losses"]) <= ranks.DEATH  # it went on from a checkpoint
+        assert got["validation"] == want["validation"]
+        assert got["digest"] == want["digest"]

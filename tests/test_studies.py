@@ -1,0 +1,163 @@
+"""The studies: their statistics, what they compare with, and what they write."""
+
+import json
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from helpers.evaluate import TrainingData, unigram
+from helpers.masking import evaluation_subsets
+from helpers.tokenizer import CLS
+from studies import dropout
+from studies.figures import dropout_study
+from studies.intervals import mean_interval, one_sided_p
+from studies.references import bigram, references
+
+
+def test_an_interval_is_students():
+    values = [1.0, 2.0, 4.0]
+    found = mean_interval(values)
+    low, high = stats.t.interval(0.95, 2, 7 / 3, stats.sem(values))
+    assert (found["n"], found["mean"]) == (3, pytest.approx(7 / 3))
+    assert found["half_width"] == pytest.approx((high - low) / 2)
+    assert mean_interval([5.0]) == {"n": 1, "mean": 5.0, "half_width": None}
+
+
+def test_a_one_sided_test_looks_to_one_side():
+    assert one_sided_p([1.0, 1.1, 0.9], 2.0) < 0.01
+    assert one_sided_p([3.0, 3.1, 2.9], 2.0) > 0.99
+
+
+def chain(count: int, vocab_size: int, sure: float):
+    """Text in which each word follows from the one before with a probability."""
+    draw = torch.Generator().manual_seed(0)
+    words, spread = [5], vocab_size - 5
+    jump = torch.rand(count, generator=draw) > sure
+    anywhere = torch.randint(5, vocab_size, (count,), generator=draw)
+    for i in range(count):
+        following = 5 + (words[-1] - 5 + 1) % spread
+        words.append(int(anywhere[i]) if jump[i] else following)
+    return torch.tensor(words)
+
+
+def prepared(stream, text, vocab_size):
+    ids = torch.cat([torch.full((len(text) // 15, 1), CLS), text.view(-1, 15)], 1)
+    subset = evaluation_subsets(ids)
+    return TrainingData(stream, ids, subset, ids, subset)
+
+
+def test_a_two_sided_bigram_uses_both_neighbours():
+    """The left neighbour alone, always in view, would leave 1.2 nats."""
+    text = chain(60_000, 45, 0.8)
+    data = prepared(text[:45_000], text[45_000:60_000], 45)
+    one_sided = -(0.805 * math.log(0.805) + 0.195 * math.log(0.005))
+    found = bigram(data, 45)
+    assert found["loss"] < one_sided - 0.1
+    assert found["accuracy"] > 0.75
+
+
+def test_a_bigram_of_unrelated_words_is_the_unigram():
+    text = chain(60_000, 45, 0.0)
+    data = prepared(text[:45_000], text[45_000:60_000], 45)
+    plain = unigram(data.stream, data.validation_BT, data.subset_BT, 45)
+    assert bigram(data, 45)["loss"] == pytest.approx(plain["loss"], abs=0.02)
+
+
+def test_a_bigram_does_not_see_what_is_hidden():
+    """A word hidden in the same subset changes no other guess than its own."""
+    text = chain(6_000, 45, 0.8)
+    data = prepared(text[:4_500], text[4_500:6_000], 45)
+    all_hidden = torch.zeros_like(data.subset_BT)
+    all_hidden[:, 0] = -1
+    everything = TrainingData(
+        data.stream, data.validation_BT, all_hidden, data.sample_BT, all_hidden
+    )
+    # Nothing is left to look at, so both are the unigram.
+    found = bigram(everything, 45)
+    plain = unigram(data.stream, data.validation_BT, all_hidden, 45)
+    assert found["loss"] == pytest.approx(plain["loss"], abs=2e-3)
+
+
+def test_references_are_in_order():
+    text = chain(60_000, 45, 0.8)
+    data = prepared(text[:45_000], text[45_000:60_000], 45)
+    found = references(data, 45)
+    assert found["uniform"] == {"loss": math.log(45), "accuracy": 1 / 45}
+    losses = [found[name]["loss"] for name in ("uniform", "unigram", "bigram")]
+    assert losses == sorted(losses, reverse=True)
+
+
+def fake_run(arm: str, seed: int, loss: float, epochs=8.0) -> dict:
+    scores = {
+        layout: {"loss": loss, "accuracy": 0.4, "words": 10}
+        for layout in ("packed", "sentences")
+    }
+    history = [
+        {"step": s, "epoch": e, "seconds": 9.0 * e, "train_loss": loss - 0.1 * e}
+        | {"validation_loss": loss + abs(e - 4) / 10, "validation_accuracy": 0.4}
+        for s, e in ((0, 0), (10, 1), (40, 4), (80, 8))
+    ]
+    return {
+        "arm": arm,
+        "seed": seed,
+        "training": {"epochs": epochs},
+        "hardware": {"device": "a machine"},
+        "validation": scores,
+        "test": scores,
+        "history": history,
+    }
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Records of two arms, three seeds each; the third arm has one."""
+    records = tmp_path / "dropout_study"
+    records.mkdir()
+    monkeypatch.setattr(dropout, "RECORDS", records)
+    monkeypatch.setattr(dropout, "SUMMARY", tmp_path / "dropout_study.json")
+    guesses = {"bigram": {"loss": 3.8, "accuracy": 0.3}}
+    (tmp_path / "references.json").write_text(json.dumps(guesses))
+    runs = [fake_run("none", seed, 3.0 + seed) for seed in range(3)]
+    runs += [fake_run("all", seed, 3.2 + seed + 0.1 * seed) for seed in range(3)]
+    runs += [fake_run("attention", 1, 3.9)]
+    for run in runs:
+        name = dropout.run_name(run["arm"], run["seed"], 8)
+        (records / f"{name}.json").write_text(json.dumps(run))
+    return runs
+
+
+def test_differences_are_paired_by_seed(study):
+    table = dropout.summarise()["budgets"]["8"]
+    found = table["all"]["minus_none"]["loss"]
+    assert found == pytest.approx(mean_interval([0.2, 0.3, 0.4]))
+    # The spread over seeds is ten times that of the differences, and does not count.
+    assert found["half_width"] < table["all"]["means"]["loss"]["half_width"] / 5
+    alone = table["attention"]["minus_none"]["loss"]
+    assert (alone["n"], alone["half_width"]) == (1, None)
+    assert alone["mean"] == pytest.approx(3.9 - 4.0)
+
+
+def test_the_gap_is_that_of_the_best_epoch(study):
+    row = dropout.summarise()["budgets"]["8"]["none"]["runs"][0]
+    assert row["best_epoch"] == 4
+    assert row["gap"] == pytest.approx(0.4)
+    assert row["hours"] == pytest.approx(72 / 3_600)
+
+
+def test_a_run_whose_record_exists_is_not_made_again(study, monkeypatch):
+    monkeypatch.setattr(dropout, "run_experiment", None)
+    dropout.run("none", 0, 8)
+    with pytest.raises(TypeError):
+        dropout.run("none", 7, 8)
+
+
+def test_the_figure_shows_every_run_and_every_interval(study):
+    figure = dropout_study(dropout.summarise(), study)
+    left, right = figure.axes
+    curves = [line for line in left.lines if len(line.get_xdata()) > 2]
+    assert len(curves) == 2 * len(study)
+    texts = [text.get_text() for text in right.texts]
+    assert any("+0.300 ±" in text for text in texts)
+    assert any("-0.100" in text and "±" not in text for text in texts)
