@@ -20,7 +20,12 @@ def start() -> torch.device:
     """Joins the processes that `torchrun` started, if it did; returns the device."""
     cuda = torch.cuda.is_available()
     if "RANK" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
+        store, rank, parts = next(dist.rendezvous("env://"))
+        # After a restart torchrun's store still knows where the dead ones listened.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = dist.PrefixStore(f"attempt {attempt}", store)
+        backend = "nccl" if cuda else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=parts)
     if not cuda:
         return torch.device("cpu")
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))

@@ -538,7 +538,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
     parser.add_argument("--rounds", type=int, help="default: 15; 5 with many tokens")
     parser.add_argument(
-        "--seconds", type=float, default=60, help="of a cell; 3 rounds at least"
+        "--seconds", type=float, default=45, help="of a cell; 3 rounds at least"
     )
     parser.add_argument("--tokens", type=int, nargs="+", default=[4096, 16384])
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
