@@ -84,10 +84,18 @@ def load_model(
     return model, tokenizer, info
 
 
+def whole_content(path: Path) -> bytes | None:
+    """What a state file holds; None if it does not fit the digest at its beginning."""
+    content = path.read_bytes()
+    digest, content = content[:32], content[32:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
 def save_state(path: Path, state: dict) -> None:
     """Writes a training state so that a crash at any moment leaves a whole one.
 
-    The file begins with the SHA-256 of the rest. The one before is kept beside it.
+    The file begins with the SHA-256 of the rest. The one before, if it is whole, is
+    kept beside it.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -98,7 +106,7 @@ def save_state(path: Path, state: dict) -> None:
         file.write(hashlib.sha256(content).digest() + content)
         file.flush()
         os.fsync(file.fileno())  # on the disk before it gets its name
-    if path.exists():
+    if path.exists() and whole_content(path) is not None:
         os.replace(path, path.with_suffix(".old"))
     os.replace(fresh, path)
 
@@ -111,9 +119,8 @@ def load_state(path: Path) -> dict:
     """
     found = [p for p in (path, path.with_suffix(".old")) if p.exists()]
     for candidate in found:
-        content = candidate.read_bytes()
-        digest, content = content[:32], content[32:]
-        if hashlib.sha256(content).digest() == digest:
+        content = whole_content(candidate)
+        if content is not None:
             return torch.load(
                 io.BytesIO(content), map_location="cpu", weights_only=True
             )

@@ -1,7 +1,8 @@
 """Several processes, one training: `torchrun` and DistributedDataParallel.
 
 Every process draws the same numbers for the whole batch and works on its own rows, so
-1, 2 and 4 processes give the same curve. Left out: models that do not fit one device.
+1, 2 and 4 processes give the same curve; on GPUs with dropout, one as good. Left out:
+models that do not fit one device.
 """
 
 import os

@@ -136,15 +136,17 @@ def train_step(run: TrainingRun, ids_BT: Tensor, config, total: int) -> Tensor:
     inputs_BT, at_BM, labels_BM = (
         parallel.own_rows(rows).to(device) for rows in (inputs_BT, at_BM, labels_BM)
     )
-    torch.manual_seed(seeded(config.seed, "dropout", run.step).initial_seed())
+    rank, parts = parallel.part()
+    # On GPUs each process drops for its own rows, so it needs draws of its own.
+    own = (rank,) if rank and device.type == "cuda" else ()
+    torch.manual_seed(seeded(config.seed, "dropout", run.step, *own).initial_seed())
     with torch.autocast(device.type, run.dtype, enabled=run.dtype != torch.float32):
         logits_BMV = run.network(inputs_BT, at_BM)
     loss = mlm_loss(logits_BMV, labels_BM, count)
     # Gradients are averaged over processes, and it is their sum that is wanted.
-    run.scaler.scale(loss * parallel.part()[1]).backward()
-    set_rates(
-        run.optimizers, rate_factor(run.step, total, config.warmup, config.cooldown)
-    )
+    run.scaler.scale(loss * parts).backward()
+    shape = config.warmup, config.cooldown
+    set_rates(run.optimizers, rate_factor(run.step, total, *shape))
     for optimizer in run.optimizers:
         run.scaler.unscale_(optimizer)
     nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)

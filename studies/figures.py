@@ -13,6 +13,10 @@ NAMES = {
 }
 
 
+POSITION_COLORS = {"rotary": "#0072B2", "sinusoidal": "#009E73", "learned": "#D55E00"}
+POSITION_STYLES = {"rotary": "-", "sinusoidal": "-.", "learned": "--"}
+
+
 def plain(axes) -> None:
     """Leaves out the frame's upper and right side."""
     axes.spines[["top", "right"]].set_visible(False)
@@ -94,3 +98,75 @@ def dropout_study(summary: dict, runs: list[dict]) -> Figure:
     right.spines["left"].set_visible(False)
     plain(right)
     return figure
+
+
+def plateau_study(summary: dict, runs: list[dict]) -> Figure:
+    """Loss and the share of the most-predicted word over the first steps, by positions.
+
+    One line a run; the steps are on a logarithmic scale.
+    """
+    figure = Figure(figsize=(8.8, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
+    for found in runs:
+        steps = [max(1, entry["step"]) for entry in found["history"]]
+        for axes, key in ((left, "validation_loss"), (right, "most_predicted_share")):
+            axes.plot(
+                steps,
+                [entry[key] for entry in found["history"]],
+                POSITION_STYLES[found["positions"]],
+                color=POSITION_COLORS[found["positions"]],
+                linewidth=1.4,
+            )
+    for name, row in summary["arms"].items():
+        left.plot(
+            [],
+            [],
+            POSITION_STYLES[name],
+            color=POSITION_COLORS[name],
+            label=f"{name}, rate {row['rate']:g}",
+        )
+    left.legend(frameon=False, fontsize=9)
+    guess = {"unigram": {"loss": runs[0]["unigram_loss"]}}
+    reference_lines(left, guess)
+    left.set(xscale="log", xlabel="step", ylabel="validation loss (nats a word)")
+    right.set(xlabel="step", ylabel="share of the most-predicted word", ylim=(0, 1))
+    for axes in (left, right):
+        plain(axes)
+    return figure
+
+
+def with_interval(found: dict, digits: int, scale: float = 1.0, sign: str = "") -> str:
+    """A mean as text, with its interval if there is one."""
+    text = f"{found['mean'] * scale:{sign}.{digits}f}"
+    if found["half_width"] is not None:
+        text += f" ± {found['half_width'] * scale:.{digits}f}"
+    return text
+
+
+def dropout_table(summary: dict) -> str:
+    """The study as a Markdown table; a run that is missing is named as missing."""
+    lines = [
+        "| Epochs | Dropout | Seeds | Validation loss | Right | Minus none | Gap | "
+        "Best epoch | Test loss |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for epochs, table in sorted(summary["budgets"].items(), key=lambda b: float(b[0])):
+        for arm, name in NAMES.items():
+            if arm not in table:
+                lines.append(f"| {epochs} | {name} | 0 | not run yet |" + " |" * 5)
+                continue
+            means = table[arm]["means"]
+            minus = table[arm].get("minus_none", {}).get("loss")
+            cells = [
+                epochs,
+                name,
+                str(means["loss"]["n"]),
+                with_interval(means["loss"], 3),
+                with_interval(means["accuracy"], 1, 100) + " %",
+                with_interval(minus, 3, sign="+") if minus else "",
+                with_interval(means["gap"], 3),
+                with_interval(means["best_epoch"], 1),
+                with_interval(means["test_loss"], 3),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -281,6 +281,13 @@ def test_without_a_whole_state_the_run_is_refused(states, capsys):
         load_state(states)
 
 
+def test_a_damaged_state_does_not_take_the_place_of_the_whole_one(states, capsys):
+    flip(states, 100)
+    save_state(states, {"step": 3})
+    assert load_state(states)["step"] == 3
+    assert load_state(states.with_suffix(".old"))["step"] == 1
+
+
 def crash_at(call, monkeypatch):
     """Lets os.replace end the program at its first or second call."""
     calls, replace = itertools.count(), os.replace

@@ -132,7 +132,12 @@ def test_too_large_a_batch_names_a_smaller_one(data, error, size, half, monkeypa
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("mat1 and mat2 shapes differ"), KeyError("memory")]
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes differ"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        KeyError("memory"),
+    ],
 )
 def test_other_failures_pass_unchanged(data, error, monkeypatch):
     monkeypatch.setattr(train_module, "train_step", failing(error))

@@ -22,7 +22,11 @@ def run(*command):
     settings = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment = os.environ | settings | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, *map(str, command)]
-    subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=300)
+    with subprocess.Popen(command, env=environment, cwd=ROOT) as program:
+        try:
+            assert program.wait(timeout=120) == 0
+        finally:
+            program.terminate()  # unlike a kill, torchrun passes it on to its own
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from helpers.evaluate import TrainingData, unigram
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS
 from studies import dropout
-from studies.figures import dropout_study
+from studies.figures import dropout_study, dropout_table
 from studies.intervals import mean_interval, one_sided_p
 from studies.references import bigram, references
 
@@ -161,3 +161,16 @@ def test_the_figure_shows_every_run_and_every_interval(study):
     texts = [text.get_text() for text in right.texts]
     assert any("+0.300 ±" in text for text in texts)
     assert any("-0.100" in text and "±" not in text for text in texts)
+
+
+def test_the_table_names_what_is_missing(study):
+    rows = dropout_table(dropout.summarise()).splitlines()
+    assert len({row.count("|") for row in rows}) == 1
+    none, attention, every = rows[2:]
+    assert "| 3 | 4.000 ± 2.484 | 40.0 ± 0.0 % |  |" in none
+    assert "| 1 | 3.900 | 40.0 % | -0.100 |" in attention
+    assert "+0.300 ± 0.248" in every
+    (dropout.RECORDS / f"{dropout.run_name('attention', 1, 8)}.json").unlink()
+    assert "| 8 | 0.1 on attention weights | 0 | not run yet |" in dropout_table(
+        dropout.summarise()
+    )

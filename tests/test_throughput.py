@@ -8,18 +8,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from helpers.masking import IGNORE
 from helpers.tokenizer import CLS, PAD, UNK
-from studies.scaling import LENGTHS, matmuls
-from studies.throughput import (
+from studies.peers import (
     OURS,
     PEERS,
     build_pair,
     compare,
-    contestant,
     copy_weights,
-    make_batch,
     our_loss,
     pairs,
-    part,
+)
+from studies.scaling import LENGTHS, matmuls
+from studies.throughput import (
+    contestant,
+    make_batch,
     spread,
     table,
     take_turns,
@@ -43,14 +44,14 @@ def test_loss_and_all_gradients_equal_those_of_the_other_library(name):
     found = compare(*build(name))
     assert found["loss_gap"] < 1e-12 and found["gradient_gap"] < 1e-12
     assert found["gradients"] > 20
+    assert found["identical"] and found["differs"] == PEERS[name].differs
 
 
 @pytest.mark.parametrize("name", PEERS)
 def test_one_changed_weight_is_seen(name):
     ours, theirs, peer, batch = build(name)
-    places = {our_name: place for _, our_name, *place in pairs(ours, theirs, peer)}
-    with torch.no_grad():
-        part(*places["blocks.1.attention.value.weight"])[3, 5] += 1e-4
+    weights = {our_name: other for our_name, _, other in pairs(ours, theirs, peer)}
+    weights["blocks.1.attention.value.weight"][3, 5] += 1e-4
     with pytest.raises(AssertionError):
         compare(ours, theirs, peer, batch)
 
@@ -75,7 +76,7 @@ def test_the_text_is_the_training_text_in_kind():
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", [*OURS.values(), *PEERS])
+@pytest.mark.parametrize("name", [*OURS, *PEERS])
 def test_a_step_changes_every_weight(name, precision):
     if name == "x-transformers":
         pytest.importorskip("x_transformers")
@@ -117,15 +118,15 @@ def test_the_matmuls_are_those_that_pytorch_counts():
 
 def row(name, ms, **cell):
     """A line of a small record."""
-    beside = OURS[PEERS[name].ours] if name in PEERS else name
+    beside = PEERS[name].beside if name in PEERS else name
     return cell | {"contestant": name, "beside": beside, "ms": ms, "ratio": ms / 100}
 
 
 def test_the_table_is_printed_from_a_record():
-    names = [*OURS.values(), *PEERS]
+    names = [*OURS, *PEERS]
     times = [100.0] * 3 + [150.0, 140.0, 130.0, 120.0]
     cells = itertools.product([4096, 16384], [False, True])
-    record = {"steps": [], "memory": []}
+    record = {"steps": [], "memory": [], "equality": {}}
     for (tokens, compiled), (name, ms) in itertools.product(
         cells, list(zip(names, times, strict=True))
     ):
@@ -134,9 +135,19 @@ def test_the_table_is_printed_from_a_record():
     for name, ms in zip(names, times, strict=True):
         entry = {"contestant": name, "tokens": 16384, "precision": "fp32"}
         record["memory"].append(entry | {"dropout": 0.1, "peak_mb": 2 * ms})
+    record["equality"]["x-transformers"] = {"differs": "theirs: a scale"}
+    record["equality"]["nn.TransformerEncoder"] = {"differs": ""}
     lines = table(record).splitlines()
-    assert len(lines) == 2 + 4 + 1
-    assert len({line.count("|") for line in lines}) == 1
-    shown = "| 4,096 | fp32, compiled | 0.1 | 1.50 (150 / 100 ms) | 1.40 (140 / 100 ms)"
-    assert lines[3].startswith(shown)
-    assert "1.20 (240 / 200 MB)" in lines[-1]
+    columns = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
+    assert lines[0] == f"| peer | {columns} |"
+    shown = "fp32, compiled | 0.1 | 4,096 | 100.0 | 150.0 | 1.50"
+    assert lines[3] == f"| BertForMaskedLM, eager | {shown} |"
+    # Each peer in each cell, then each peer's memory, each with two lines of head.
+    assert [line.count("|") for line in lines[:-5]] == [8] * 18 + [0] + [8] * 6
+    assert (
+        lines[24] == "| x-transformers | fp32 | 0.1 | 16,384 | 200.0 | 240.0 | 1.20 |"
+    )
+    assert lines[-2:] == [
+        "- x-transformers: theirs: a scale",
+        "- nn.TransformerEncoder: nothing",
+    ]
