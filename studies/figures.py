@@ -49,7 +49,7 @@ def dropout_study(summary: dict, runs: list[dict]) -> Figure:
     epochs = max(summary["budgets"], key=float)
     table = summary["budgets"][epochs]
     figure = Figure(figsize=(8.8, 3.9), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    left, right = figure.subplots(1, 2, width_ratios=(4, 3))
     for found in runs:
         if f"{found['training']['epochs']:g}" != epochs:
             continue
@@ -64,7 +64,7 @@ def dropout_study(summary: dict, runs: list[dict]) -> Figure:
     left.legend(frameon=False, title="thick: validation, thin: training text")
     reference_lines(left, summary["references"], skip=("uniform", "unigram"))
     left.set(xlabel="epoch", ylabel="loss (nats a word, dropout off)")
-    left.set_title(f"WikiText-2, {epochs} epochs, one line a seed")
+    left.set_title(f"WikiText-2, {epochs} epochs, one line a seed", fontsize=11)
     plain(left)
     arms = [arm for arm in table if "minus_none" in table[arm]]
     for row, arm in enumerate(arms):
@@ -74,27 +74,28 @@ def dropout_study(summary: dict, runs: list[dict]) -> Figure:
             for r in table[arm]["runs"]
             if r["seed"] in pairs
         ]
-        right.plot(values, [row] * len(values), "o", color=COLORS[arm], alpha=0.6)
         found = table[arm]["minus_none"]["loss"]
-        if found["half_width"] is not None:
-            ends = (
-                found["mean"] - found["half_width"],
-                found["mean"] + found["half_width"],
-            )
-            right.plot(ends, [row + 0.15] * 2, color=COLORS[arm], linewidth=2)
-        right.plot(found["mean"], row + 0.15, "|", color=COLORS[arm], markersize=14)
-        text = f"{NAMES[arm]}: {found['mean']:+.3f}"
-        if found["half_width"] is not None:
-            text += f" ± {found['half_width']:.3f}"
+        mean, half = found["mean"], found["half_width"]
+        right.plot(values, [row] * len(values), "o", color=COLORS[arm], alpha=0.6)
+        if half is not None:
+            ends = mean - half, mean + half
+            right.plot(ends, [row + 0.12] * 2, color=COLORS[arm], linewidth=2)
+            right.plot(mean, row + 0.12, "|", color=COLORS[arm], markersize=12)
+        text = with_interval(found, 3, sign="+")
+        text += "" if half is not None else " (one seed, no interval)"
         right.annotate(
-            text, (0.5, row + 0.3), xycoords=("axes fraction", "data"), ha="center"
+            f"{NAMES[arm]}\n{text}",
+            (0.5, row + 0.2),
+            xycoords=("axes fraction", "data"),
+            ha="center",
+            va="bottom",
+            fontsize=9,
         )
     right.axvline(0, color=QUIET, linewidth=1)
-    right.set(yticks=[], ylim=(-0.6, len(arms) - 0.3))
-    right.set_xlabel("loss minus that without dropout, same seed (nats)")
-    right.set_title(
-        "all validation words; dots: seeds, bar: 95 % interval", fontsize=10
-    )
+    right.margins(x=0.2)
+    right.set(yticks=[], ylim=(-0.3, len(arms) - 0.2))
+    right.set_xlabel("loss minus that without dropout (nats)")
+    right.set_title("paired by seed; bar: 95 % interval", fontsize=11)
     right.spines["left"].set_visible(False)
     plain(right)
     return figure
