@@ -10,6 +10,7 @@ vocabulary.
 """
 
 import hashlib
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -96,8 +97,7 @@ class TrainingRun:
         """Scores the model, in the first process, and has all take note."""
         require_finite(self)
         found = parallel.from_first(lambda: take_stock(self.model, data))
-        spent = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
-        entry = spent | found
+        entry = {"step": self.step, "epoch": epoch, "seconds": self.seconds} | found
         self.history.append(entry)
         self.stopping.update(entry["validation_loss"], self.step, self.model)
 
@@ -218,9 +218,9 @@ def train(
     run = start_or_resume(model, data, config, folder)
     known, saved = identity(model, data, config), time.time()
     size = config.batch_size * length
-    quiet = {"disable": True} if parallel.part()[0] else {}
+    quiet = parallel.part()[0] > 0 or "TQDM_DISABLE" in os.environ
     done = {"total": total * size, "initial": run.step * size}
-    bar = tqdm(**done, unit="token", unit_scale=True, **quiet)
+    bar = tqdm(**done, unit="token", unit_scale=True, disable=quiet)
     source = batches(data.stream, length, config.batch_size, config.seed, run.step)
     for ids_BT in source:
         due = run.step in moments and run.step not in (e["step"] for e in run.history)
