@@ -152,9 +152,7 @@ def ship(epochs: int) -> None:
         rows = sorted(table[arm]["runs"], key=lambda row: row["loss"])
         seed = rows[(len(rows) - 1) // 2]["seed"]
         name = run_name(arm, seed, epochs)
-        model, tokenizer, info = load_model(
-            ROOT / "runs" / name / f"{name}.safetensors"
-        )
+        model, tokenizer, _ = load_model(ROOT / "runs" / name / f"{name}.safetensors")
         found = record.read(RECORDS / f"{name}.json")
         info = {"name": shipped, "run": name} | {
             key: found[key] for key in ("corpus", "seed", "validation")

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM
 
 from helpers.masking import IGNORE, asked, mask_tokens, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import PAD
+from studies.peers import PEERS, copy_weights
 
 # All sizes differ, so that no swap of two of them can hide.
 SIZES = dict(vocab_size=50, max_length=12, n_layers=3, d_model=24, n_heads=4, d_ff=40)
@@ -41,51 +41,10 @@ def padded():
 
 
 def copy_to_transformers(model):
-    """A BertForMaskedLM with the weights of ours."""
-    c = model.config
-    theirs = BertForMaskedLM(
-        BertConfig(
-            vocab_size=c.vocab_size,
-            hidden_size=c.d_model,
-            num_hidden_layers=c.n_layers,
-            num_attention_heads=c.n_heads,
-            intermediate_size=c.d_ff,
-            max_position_embeddings=c.max_length,
-            type_vocab_size=1,
-        )
-    ).eval()
-    names = {
-        "embedding.token": "bert.embeddings.word_embeddings",
-        "embedding.position": "bert.embeddings.position_embeddings",
-        "embedding.norm": "bert.embeddings.LayerNorm",
-        "head.transform": "cls.predictions.transform.dense",
-        "head.norm": "cls.predictions.transform.LayerNorm",
-        "head.decoder": "cls.predictions.decoder",
-    }
-    parts = {
-        "attention.query": "attention.self.query",
-        "attention.key": "attention.self.key",
-        "attention.value": "attention.self.value",
-        "attention.output": "attention.output.dense",
-        "attention_norm": "attention.output.LayerNorm",
-        "feed_forward.expand": "intermediate.dense",
-        "feed_forward.contract": "output.dense",
-        "feed_forward_norm": "output.LayerNorm",
-    }
-    for n in range(c.n_layers):
-        for ours, other in parts.items():
-            names[f"blocks.{n}.{ours}"] = f"bert.encoder.layer.{n}.{other}"
-    state = {}
-    for name, weight in model.state_dict().items():
-        module, kind = name.rsplit(".", 1)
-        state[f"{names[module]}.{kind}"] = weight
-    state["cls.predictions.bias"] = state["cls.predictions.decoder.bias"]
-    # BERT's segment embedding, which we leave out.
-    segments = "bert.embeddings.token_type_embeddings.weight"
-    state[segments] = torch.zeros(1, c.d_model)
-    missing, unknown = theirs.load_state_dict(state, strict=False)
-    assert not unknown
-    assert all("position_ids" in name or "token_type_ids" in name for name in missing)
+    """A BertForMaskedLM with the weights of ours; raises if any is left out."""
+    peer = PEERS["BertForMaskedLM, eager"]
+    theirs = peer.build(model.config).eval()
+    copy_weights(model, theirs, peer)
     return theirs
 
 

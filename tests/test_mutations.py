@@ -205,7 +205,7 @@ def outcomes(tmp_path_factory):
     jobs = []
     for i, fault in enumerate(["", *FAULTS]):
         folder = top / str(i)
-        for part in ("helpers", "tests"):
+        for part in ("helpers", "studies", "tests"):
             shutil.copytree(ROOT / part, folder / part, ignore=skip)
         if not fault:
             chosen = {node for *_, node in FAULTS.values()}
