@@ -46,6 +46,15 @@ def save(figure: Figure, name: str) -> Path:
     return path
 
 
+def reference_lines(axes, losses: dict[str, float]) -> None:
+    """A dotted line, with its name and number, for each loss to compare with."""
+    for name, loss in losses.items():
+        axes.axhline(loss, color=QUIET, linestyle=":", linewidth=1)
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        style = {"ha": "right", "fontsize": 9, "color": QUIET}
+        axes.annotate(f"{name} {loss:.2f}", (1, loss), (-2, 3), **place, **style)
+
+
 @cache
 def glyphs() -> frozenset[int]:
     """The characters that matplotlib's own font can draw, in bold too."""

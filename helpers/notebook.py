@@ -209,6 +209,8 @@ def main() -> None:
     else:
         if given.execute is not None:  # committed outputs: always of the same kind
             os.environ |= {"MINI_TRANSFORMER_BUDGET": "quick", "TQDM_DISABLE": "1"}
+            if not Path(os.environ.get("MINI_TRANSFORMER_DATA", "")).is_absolute():
+                sys.exit("MINI_TRANSFORMER_DATA must name the folder of WikiText-2.")
         for path in notebooks(given.execute):
             target = path if not given.run else ROOT / "executed" / path.name
             execute(path, target)

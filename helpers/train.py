@@ -170,19 +170,18 @@ def identity(model, data: TrainingData, config: TrainConfig) -> dict:
     return asdict(model.config) | asdict(config) | {"text": digest}
 
 
-def start_or_resume(model, data, config, folder: Path | None) -> TrainingRun:
+def start_or_resume(model, data, config, folder, known: dict) -> TrainingRun:
     """The run that the folder holds, else a new one.
 
-    Raises ValueError if the folder holds a run of other settings or another text.
+    Raises ValueError if its identity is not the one that is `known`.
     """
-    mine = identity(model, data, config)
     path = None if folder is None else folder / "state.pt"
     state = parallel.from_first(lambda: load_state(path)) if path else {}
-    for name, found in state.get("identity", mine).items():
-        if found != mine.get(name):
+    for name, found in state.get("identity", known).items():
+        if found != known.get(name):
             raise ValueError(
                 f"{folder} holds another run: its {name} is {found}, not "
-                f"{mine.get(name)}. Choose another name, or delete it."
+                f"{known.get(name)}. Choose another name, or delete it."
             )
     few_BT = data.validation_BT[: config.batch_size]
     # A run keeps its number format, whichever would be the faster one now.
@@ -215,8 +214,8 @@ def train(
     per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
     total = max(1, round(config.epochs * per_epoch))
     moments = evaluation_steps(total, config.evaluations)
-    run = start_or_resume(model, data, config, folder)
     known, saved = identity(model, data, config), time.time()
+    run = start_or_resume(model, data, config, folder, known)
     size = config.batch_size * length
     quiet = parallel.part()[0] > 0 or "TQDM_DISABLE" in os.environ
     done = {"total": total * size, "initial": run.step * size}

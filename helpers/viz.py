@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from helpers.figure import BLUES, QUIET, drawable, save, show  # noqa: F401
+from helpers.figure import BLUES, QUIET, drawable, reference_lines, save, show
 
 TRAIN, VALIDATION, WRONG = "#0072B2", "#D55E00", "#8a1c1c"
 TITLES = {"no_dropout": "without dropout", "dropout": "with dropout"}
@@ -153,16 +153,8 @@ def training_curves(records: list[dict]) -> Figure:
             at = steps[middle], curve[middle]
             left = near | {"ha": "left" if offset[1] > 0 else "right", "color": color}
             axes.annotate(name, at, xytext=offset, **left)
-        references = {
-            "uniform": np.log(record["vocab_size"]),
-            "unigram": record["unigram_loss"],
-        }
-        for name, loss in references.items():
-            axes.axhline(loss, color=QUIET, linestyle=":", linewidth=1)
-            edge = {"xycoords": ("axes fraction", "data"), "color": QUIET}
-            axes.annotate(
-                f"{name} {loss:.2f}", (1, loss), xytext=(-2, 3), **edge, **near
-            )
+        uniform, unigram = np.log(record["vocab_size"]), record["unigram_loss"]
+        reference_lines(axes, {"uniform": uniform, "unigram": unigram})
         name = TITLES.get(record["name"], record["name"])
         axes.set(title=f"{name}, seed {record['seed']}", xlabel="step")
         axes.spines[["top", "right"]].set_visible(False)

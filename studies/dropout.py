@@ -64,7 +64,7 @@ def run_name(arm: str, seed: int, epochs: int) -> str:
     return f"{arm}_{epochs}_epochs_seed_{seed}"
 
 
-def run(arm: str, seed: int, epochs: int) -> None:
+def run(arm: str, seed: int, epochs: int, precision: str = "auto") -> None:
     """Trains and scores one run, unless its record exists.
 
     Scored are the weights as they are saved, in 16 bits.
@@ -73,7 +73,13 @@ def run(arm: str, seed: int, epochs: int) -> None:
     target = RECORDS / f"{name}.json"
     if target.exists():
         return
-    config = replace(RECIPE, epochs=float(epochs), evaluations=epochs, seed=seed)
+    config = replace(
+        RECIPE,
+        epochs=float(epochs),
+        evaluations=epochs,
+        seed=seed,
+        precision=precision,
+    )
     found = run_experiment(name, ARMS[arm], config)
     path = ROOT / "runs" / name / f"{name}.safetensors"
     model, tokenizer, _ = load_model(path)
@@ -113,11 +119,12 @@ def paired(arm: dict, base: dict) -> dict:
     pairs = [
         (a, b) for a in arm["runs"] for b in base["runs"] if a["seed"] == b["seed"]
     ]
-    return {
-        key: mean_interval([a[key] - b[key] for a, b in pairs])
-        for key in ("loss", "accuracy", "gap", "test_loss", "test_accuracy")
-        if pairs
-    }
+    found = {}
+    for key in ("loss", "accuracy", "gap", "test_loss", "test_accuracy"):
+        values = [a[key] - b[key] for a, b in pairs]
+        if values:
+            found[key] = mean_interval(values) | {"values": values}
+    return found
 
 
 def summarise() -> dict:
@@ -191,6 +198,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(seeds)))
     parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--precision", default="auto", help="one for all runs")
     parser.add_argument("--summary", action="store_true", help="train nothing")
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")
     given = parser.parse_args()
@@ -199,7 +207,7 @@ def main() -> None:
     for arm, seed in sorted(jobs, key=lambda job: job[0] == "attention"):
         if not given.summary:
             print(f"{arm}, seed {seed}, {given.epochs} epochs", flush=True)
-            run(arm, seed, given.epochs)
+            run(arm, seed, given.epochs, given.precision)
     summarise()
     if given.ship:
         ship(given.epochs)

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from helpers.figure import QUIET
+from helpers.figure import QUIET, reference_lines
 
 COLORS = {"none": "#0072B2", "attention": "#009E73", "all": "#D55E00"}
 STYLES = {"none": "-", "attention": "-.", "all": "--"}
@@ -12,7 +12,6 @@ NAMES = {
     "all": "0.1 at BERT's sites",
 }
 
-
 POSITION_COLORS = {"rotary": "#0072B2", "sinusoidal": "#009E73", "learned": "#D55E00"}
 POSITION_STYLES = {"rotary": "-", "sinusoidal": "-.", "learned": "--"}
 
@@ -20,24 +19,6 @@ POSITION_STYLES = {"rotary": "-", "sinusoidal": "-.", "learned": "--"}
 def plain(axes) -> None:
     """Leaves out the frame's upper and right side."""
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def reference_lines(axes, references: dict, key: str = "loss", skip=()) -> None:
-    """A dotted line, with its name and number, for each guess from counts."""
-    for name, guess in references.items():
-        if name in skip:
-            continue
-        axes.axhline(guess[key], color=QUIET, linestyle=":", linewidth=1)
-        axes.annotate(
-            f"{name} {guess[key]:.2f}",
-            (1, guess[key]),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=9,
-            color=QUIET,
-        )
 
 
 def dropout_study(summary: dict, runs: list[dict]) -> Figure:
@@ -62,19 +43,15 @@ def dropout_study(summary: dict, runs: list[dict]) -> Figure:
         look = {"color": COLORS[arm], "linestyle": STYLES[arm]}
         left.plot([], [], label=NAMES[arm], **look)
     left.legend(frameon=False, title="thick: validation, thin: training text")
-    reference_lines(left, summary["references"], skip=("uniform", "unigram"))
+    bigram = summary["references"]["bigram"]["loss"]
+    reference_lines(left, {"bigram": bigram})
     left.set(xlabel="epoch", ylabel="loss (nats a word, dropout off)")
     left.set_title(f"WikiText-2, {epochs} epochs, one line a seed", fontsize=11)
     plain(left)
-    arms = [arm for arm in table if "minus_none" in table[arm]]
+    arms = [arm for arm in table if table[arm].get("minus_none")]
     for row, arm in enumerate(arms):
-        pairs = {r["seed"]: r["loss"] for r in table["none"]["runs"]}
-        values = [
-            r["loss"] - pairs[r["seed"]]
-            for r in table[arm]["runs"]
-            if r["seed"] in pairs
-        ]
         found = table[arm]["minus_none"]["loss"]
+        values = found["values"]
         mean, half = found["mean"], found["half_width"]
         right.plot(values, [row] * len(values), "o", color=COLORS[arm], alpha=0.6)
         if half is not None:
@@ -127,8 +104,7 @@ def plateau_study(summary: dict, runs: list[dict]) -> Figure:
             label=f"{name}, rate {row['rate']:g}",
         )
     left.legend(frameon=False, fontsize=9)
-    guess = {"unigram": {"loss": runs[0]["unigram_loss"]}}
-    reference_lines(left, guess)
+    reference_lines(left, {"unigram": runs[0]["unigram_loss"]})
     left.set(xscale="log", xlabel="step", ylabel="validation loss (nats a word)")
     right.set(xlabel="step", ylabel="share of the most-predicted word", ylim=(0, 1))
     for axes in (left, right):

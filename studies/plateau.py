@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from helpers import ROOT, record
+from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus
 from helpers.data import steps_per_epoch
 from helpers.evaluate import TrainingData, unigram
@@ -70,7 +71,8 @@ def run(positions: str, rate: float, seed: int) -> dict:
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = MaskedLanguageModel(model_config).to(device)
-    history = train(model, data, config, ROOT / "runs" / f"plateau_{name}")
+    folder = ROOT / "runs" / f"plateau_{name}"
+    history = train(model, data, config, folder)
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
     found = {
         "name": name,
@@ -80,6 +82,7 @@ def run(positions: str, rate: float, seed: int) -> dict:
         "hardware": record.hardware(),
         "model": asdict(model_config),
         "training": asdict(config),
+        "number_format": str(load_state(folder / "state.pt")["dtype"]),
         "unigram_loss": chance["loss"],
         "step_left": step_left(history, chance["loss"]),
         "samples": record.samples(history, chance["loss"], data.validation_BT, words),

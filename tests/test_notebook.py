@@ -231,7 +231,9 @@ def command(project, *arguments, **variables):
     return subprocess.run(
         [sys.executable, "-m", "helpers.notebook", *arguments],
         cwd=project,
-        env=os.environ | {"TQDM_DISABLE": "", "PYTHONPATH": ""} | variables,
+        env=os.environ
+        | {"TQDM_DISABLE": "", "PYTHONPATH": "", "MINI_TRANSFORMER_DATA": str(project)}
+        | variables,
         capture_output=True,
         text=True,
     )
@@ -261,6 +263,15 @@ def test_execute_forces_the_quick_budget(project):
     nbformat.write(new_notebook(cells=[new_code_cell(ask)]), path)
     command(project, "--execute", "02", MINI_TRANSFORMER_BUDGET="full")
     assert read(project, "02_two").cells[0].outputs[0].text == "quick\n"
+
+
+def test_execute_wants_the_real_corpus(project):
+    """Outputs made with the toy corpus were committed once by mistake."""
+    for folder in ("", "wikitext"):  # none; one that a notebook would not find
+        told = command(project, "--execute", "01", MINI_TRANSFORMER_DATA=folder)
+        assert told.returncode == 1
+        assert "MINI_TRANSFORMER_DATA" in told.stderr
+    assert read(project).cells[6].execution_count is None
 
 
 def test_run_shows_progress_and_stops_where_a_cell_fails(project):

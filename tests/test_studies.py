@@ -131,6 +131,7 @@ def study(tmp_path, monkeypatch):
 def test_differences_are_paired_by_seed(study):
     table = dropout.summarise()["budgets"]["8"]
     found = table["all"]["minus_none"]["loss"]
+    assert found.pop("values") == pytest.approx([0.2, 0.3, 0.4])
     assert found == pytest.approx(mean_interval([0.2, 0.3, 0.4]))
     # The spread over seeds is ten times that of the differences, and does not count.
     assert found["half_width"] < table["all"]["means"]["loss"]["half_width"] / 5
