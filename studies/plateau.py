@@ -10,21 +10,17 @@ from the start. Evaluated often, on a part of the validation text.
 import argparse
 from dataclasses import asdict, replace
 
-import torch
-from torch import Tensor
-
 from helpers import ROOT, record
 from helpers.checkpoint import load_state
-from helpers.corpus import load_corpus
 from helpers.data import steps_per_epoch
-from helpers.evaluate import TrainingData, unigram
+from helpers.evaluate import unigram
 from helpers.figure import png
-from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.tokenizer import WordTokenizer
 from helpers.train import train
 from studies.figures import plateau_study
 from studies.intervals import mean_interval
+from studies.start import fewer, start
 
 POSITIONS = "rotary", "sinusoidal", "learned"
 RATES = 5e-4, 1e-3, 2e-3
@@ -41,22 +37,6 @@ def step_left(history: list[dict], unigram_loss: float) -> int | None:
     return below[0]["step"] if below else None
 
 
-def prepare() -> tuple[TrainingData, list[str]]:
-    """The corpus, of whose validation text only some blocks are scored, and the words.
-
-    A run is scored fifty times, so little is scored each time.
-    """
-    corpus = load_corpus()
-    tokenizer = WordTokenizer.train(corpus.train, ModelConfig().vocab_size)
-    data = TrainingData.prepare(tokenizer, corpus, sample=8)
-
-    def some(blocks: Tensor) -> Tensor:
-        return blocks[:: max(1, len(blocks) // BLOCKS)][:BLOCKS]
-
-    data.validation_BT, data.subset_BT = map(some, (data.validation_BT, data.subset_BT))
-    return data, tokenizer.words
-
-
 def run(positions: str, rate: float, seed: int) -> dict:
     """Trains one model, unless its record exists; returns the record."""
     name = f"{positions}_rate_{rate:g}_seed_{seed}"
@@ -64,13 +44,10 @@ def run(positions: str, rate: float, seed: int) -> dict:
     if target.exists():
         return record.read(target)
     print(name, flush=True)
-    data, words = prepare()
-    model_config = ModelConfig(vocab_size=len(words), positions=positions)
+    data, tokenizer, model = start(ModelConfig(positions=positions), seed)
+    data, words = fewer(data, BLOCKS), tokenizer.words
     epochs = STEPS / steps_per_epoch(data.stream, 64, RECIPE.batch_size)
     config = replace(RECIPE, epochs=epochs, learning_rate=rate, seed=seed)
-    torch.manual_seed(seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = MaskedLanguageModel(model_config).to(device)
     folder = ROOT / "runs" / f"plateau_{name}"
     history = train(model, data, config, folder)
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
@@ -80,7 +57,7 @@ def run(positions: str, rate: float, seed: int) -> dict:
         "rate": rate,
         "seed": seed,
         "hardware": record.hardware(),
-        "model": asdict(model_config),
+        "model": asdict(model.config),
         "training": asdict(config),
         "number_format": str(load_state(folder / "state.pt")["dtype"]),
         "unigram_loss": chance["loss"],

@@ -2,15 +2,19 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from scipy import stats
 
+from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData, unigram
 from helpers.masking import evaluation_subsets
+from helpers.model import ModelConfig
+from helpers.optimize import TrainConfig, rate_factor
 from helpers.tokenizer import CLS
-from studies import dropout
+from studies import dropout, speedrun, start
 from studies.figures import dropout_study, dropout_table
 from studies.intervals import mean_interval, one_sided_p
 from studies.references import bigram, references
@@ -175,3 +179,66 @@ def test_the_table_names_what_is_missing(study):
     assert "| 8 | 0.1 on attention weights | 0 | not run yet |" in dropout_table(
         dropout.summarise()
     )
+
+
+@pytest.fixture
+def race(tmp_path, monkeypatch):
+    """The study of time to quality, with tiny models on the toy corpus."""
+    sizes = dict(n_layers=1, d_model=16, n_heads=2, d_ff=16)
+    for name, (model, config) in speedrun.RECIPES.items():
+        short = replace(config, batch_size=8), replace(model, **sizes)
+        monkeypatch.setitem(speedrun.RECIPES, name, short[::-1])
+    for name, value in {
+        "STEPS": 6,
+        "EPOCHS": 1,
+        "TRIAL": 0.1,
+        "WARM_UP": 9,
+        "ROUNDS": 3,
+    }.items():
+        monkeypatch.setattr(speedrun, name, value)
+    monkeypatch.setattr(speedrun, "ROOT", tmp_path)
+    monkeypatch.setattr(speedrun, "RECORDS", tmp_path / "speedrun")
+    monkeypatch.setattr(speedrun, "SUMMARY", tmp_path / "speedrun.json")
+    monkeypatch.setattr(start, "load_corpus", lambda: load_corpus("toy"))
+
+
+def test_time_to_quality_from_trials_to_table(race):
+    for seed in range(2):
+        found = speedrun.entry(seed)
+        assert found["steps"] == 6
+    assert speedrun.summarise()["baselines"] == {}  # nothing to compare with yet
+    speedrun.baselines(["plain"])
+    trials = [speedrun.baseline("plain", rate, 0.1) for rate in speedrun.RATES]
+    best = min(trials, key=lambda trial: trial["validation"]["loss"])
+    times = speedrun.step_times()["seconds"]["plain"]
+    row = speedrun.summarise()["baselines"]["plain"]
+    assert row["rate"] == best["rate"]
+    long = speedrun.baseline("plain", best["rate"], 0.3)
+    assert row["seconds"] == pytest.approx(long["steps"] * times[1])
+    mean = speedrun.summarise()["entry"]["seconds"]["mean"]
+    assert row["times_faster"] == pytest.approx(row["seconds"] / mean)
+    assert not row["reached"] and row["p"] > 0.5  # six steps do not catch up
+
+
+def test_a_baseline_is_not_trained_twice(race, monkeypatch):
+    first = speedrun.baseline("scheduled", 1e-3, 0.1)
+    monkeypatch.setattr(speedrun, "train", None)
+    assert speedrun.baseline("scheduled", 1e-3, 0.1) == first
+
+
+def test_the_plain_recipe_keeps_its_rate(race):
+    config = TrainConfig(**speedrun.baseline("plain", 1e-3, 0.1)["training"])
+    shape = config.warmup, config.cooldown
+    factors = [rate_factor(step, 100, *shape) for step in (0, 50, 99)]
+    assert factors[0] < 1 and factors[1:] == [1.0, 1.0]
+
+
+def test_fewer_blocks_are_spread_over_the_text(race):
+    data, _, _ = start.start(ModelConfig(), 0)
+    few = start.fewer(data, 16)
+    assert len(few.validation_BT) == len(few.subset_BT) == 16
+    assert torch.equal(
+        few.validation_BT[1], data.validation_BT[len(data.subset_BT) // 16]
+    )
+    assert len(few.sample_BT) == 2
+    assert few.stream is data.stream
