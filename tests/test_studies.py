@@ -190,7 +190,7 @@ def race(tmp_path, monkeypatch):
         monkeypatch.setitem(speedrun.RECIPES, name, short[::-1])
     for name, value in {
         "STEPS": 6,
-        "EPOCHS": 1,
+        "EPOCHS": 0.3,
         "TRIAL": 0.1,
         "WARM_UP": 9,
         "ROUNDS": 3,
