@@ -14,7 +14,15 @@ import torch
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, save_model
 from helpers.corpus import load_corpus
-from helpers.data import encode_lines, lone_sentences, pack, pad
+from helpers.data import (
+    bucket,
+    encode_lines,
+    lone_sentences,
+    pack,
+    pad,
+    seeded,
+    wasted_share,
+)
 from helpers.evaluate import TrainingData, evaluate
 from helpers.experiment import run_experiment
 from helpers.figure import png
@@ -152,6 +160,17 @@ def summarise() -> dict:
     return result
 
 
+def wasted_shares(tokenizer, lines: list[str], length: int) -> dict[str, float]:
+    """Share of [PAD] in each way to make rows of a text."""
+    ids = encode_lines(tokenizer, lines)
+    ways = {
+        "pad": pad(ids, length),
+        "bucket": bucket(ids, length, RECIPE.batch_size, seeded(0)),
+        "pack": pack(ids, length),
+    }
+    return {way: wasted_share(rows) for way, rows in ways.items()}
+
+
 def ship(epochs: int) -> None:
     """Copies weights and record of the seed of median loss to where notebooks read."""
     table = record.read(SUMMARY)["budgets"][str(epochs)]
@@ -166,7 +185,9 @@ def ship(epochs: int) -> None:
         }
         save_model(ROOT / "weights" / f"{shipped}.safetensors", model, tokenizer, info)
         tokenizer.save(ROOT / "weights" / "vocabulary.json")
-        record.write(RECORDS.parent / f"{shipped}.json", found | {"name": shipped})
+        lines, length = load_corpus().train, model.config.max_length
+        found |= {"name": shipped, "wasted": wasted_shares(tokenizer, lines, length)}
+        record.write(RECORDS.parent / f"{shipped}.json", found)
 
 
 def draw() -> None:
