@@ -4,7 +4,7 @@ Trains on the corpus at hand and leaves weights, vocabulary and record in `runs/
 """
 
 import argparse
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import torch
 
@@ -25,14 +25,15 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     training; in the others the record is empty.
     """
     folder, device = ROOT / "runs" / name, parallel.start()
+    corpus = load_corpus()
+    tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
+    model_config = replace(model_config, vocab_size=len(tokenizer))  # or fewer words
     settings = {"model": asdict(model_config), "training": asdict(config)}
     if (folder / f"{name}.json").exists():
         found = record.read(folder / f"{name}.json")
         if {key: found[key] for key in settings} != settings:
             raise ValueError(f"{folder} holds another run; choose another name.")
         return found
-    corpus = load_corpus()
-    tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
     data = TrainingData.prepare(tokenizer, corpus, model_config.max_length)
     torch.manual_seed(config.seed)
     model = MaskedLanguageModel(model_config).to(device)

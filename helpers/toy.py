@@ -27,7 +27,7 @@ RULES = {
     ),
     "person": Rule(
         "pronouns match the person right before, not one further away",
-        "After Maria left , Peter kept [his] letter and [he] sold [his] lamp .",
+        "After Maria left , Peter kept [his] book and [he] sold [his] lamp .",
         1.0,
     ),
     "topic": Rule(

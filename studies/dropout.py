@@ -135,14 +135,26 @@ def paired(arm: dict, base: dict) -> dict:
     return found
 
 
+def recipe_of(found: dict) -> dict:
+    """What the runs of one budget must have in common, or they are not comparable."""
+    varied = "seed", "precision"
+    training = {k: v for k, v in found["training"].items() if k not in varied}
+    return training | {"number_format": found["number_format"]}
+
+
 def summarise() -> dict:
-    """The study's table, from the records of its runs; written to `SUMMARY`."""
-    budgets = {}
+    """The study's table, from the records of its runs; written to `SUMMARY`.
+
+    ValueError if runs of one budget were made with different recipes.
+    """
+    budgets, recipes = {}, {}
     for path in sorted(RECORDS.glob("*.json")):
         found = record.read(path)
-        arms = budgets.setdefault(f"{found['training']['epochs']:g}", {})
-        arms.setdefault(found["arm"], []).append(found)
-    result = {"recipe": vars(RECIPE), "budgets": {}}
+        epochs = f"{found['training']['epochs']:g}"
+        if recipes.setdefault(epochs, recipe_of(found)) != recipe_of(found):
+            raise ValueError(f"{path} has another recipe; move it away.")
+        budgets.setdefault(epochs, {}).setdefault(found["arm"], []).append(found)
+    result = {"recipes": recipes, "budgets": {}}
     for epochs, arms in budgets.items():
         table = {arm: summary_of(arms[arm]) for arm in ARMS if arm in arms}
         for arm in table.keys() - {"none"}:

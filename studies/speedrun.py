@@ -2,19 +2,22 @@
 
 `python -m studies.speedrun` trains once, in `STEPS` steps, and compares what it reached
 with two baselines, both BERT's model: *plain* has a constant rate after its warm-up,
-*scheduled* has this project's falling rate. `--baselines` trains these, resumable:
-first their rate is chosen from three by short trials, then 50 epochs are run. `--time`
-takes the steps of all three in turn, on a machine that should be idle.
+*scheduled* has a rate that falls to 0. `--baselines` trains these, resumable: their
+rate is chosen from three by trials of `TRIAL` epochs, then 50 epochs are run, of one
+seed. `--time` takes the steps of all three in turn, on a machine that should be idle.
 
 The entry's time is that of its whole process, from its start until the weights are
-saved. A baseline's is its steps times the median step and nothing else, which favours
-it. Every word of the validation text is scored, with the best evaluation's weights.
+saved. A baseline's is that of its steps alone, up to its best evaluation, whose weights
+count: the entry's seconds a step, times the ratio of their steps taken in turn. Every
+word of the validation text is scored.
 """
 
 import argparse
+import json
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 
 import psutil
 import torch
@@ -31,15 +34,14 @@ from studies.start import fewer, start
 from studies.throughput import spread, take_turns
 
 STEPS = 1_200
-EPOCHS, TRIAL, WARM_UP = 50, 4, 500  # epochs, epochs and steps of a baseline
+EPOCHS, TRIAL, WARM_UP = 50, 8, 500  # epochs, epochs and steps of a baseline
 RATES = 3e-4, 1e-3, 2e-3
-MUON = TrainConfig(
-    optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
-)
+PLAIN = TrainConfig(masks="independent", precision="bfloat16")
+MUON = replace(PLAIN, optimizer="muon", learning_rate=4e-3, masks="fixed")
 RECIPES = {
-    "entry": (ModelConfig(), MUON),
-    "plain": (ModelConfig.bert(), TrainConfig(cooldown=0.0, masks="independent")),
-    "scheduled": (ModelConfig.bert(), TrainConfig(masks="independent")),
+    "entry": (ModelConfig(), replace(MUON, mask_rate=0.3, last_mask_rate=0.3)),
+    "plain": (ModelConfig.bert(), replace(PLAIN, cooldown=0.0)),
+    "scheduled": (ModelConfig.bert(), PLAIN),
 }
 BASELINES = "plain", "scheduled"
 ROUNDS, LIMIT = 40, 120  # of timing: steps of each kind, seconds
@@ -47,126 +49,158 @@ RECORDS = ROOT / "plots" / "records" / "speedrun"
 SUMMARY = RECORDS.with_suffix(".json")
 
 
-def finished(name: str, model, data: TrainingData, config, history, **more) -> dict:
-    """Scores a trained model on all words and writes its record."""
+def settings(arm: str, total: int, per_epoch: int, **more) -> TrainConfig:
+    """How a run of `total` steps is trained; a baseline warms up for `WARM_UP`."""
+    config = replace(RECIPES[arm][1], epochs=total / per_epoch, **more)
+    return config if arm == "entry" else replace(config, warmup=WARM_UP / total)
+
+
+def known(name: str, wanted: dict) -> dict | None:
+    """A run's record if there is one; ValueError if it is of another run."""
+    path = RECORDS / f"{name}.json"
+    if not path.exists():
+        return None
+    found = record.read(path)
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise ValueError(f"{path} has another {key}; move it away.")
+    return found
+
+
+def scored(model, data: TrainingData) -> dict:
+    """Loss and accuracy on every word of the validation text."""
     score = evaluate(model, data.validation_BT, data.subset_BT, subsets=range(7))
-    found = {
-        "name": name,
-        "hardware": record.hardware(),
+    return {key: score[key] for key in ("loss", "accuracy", "words")}
+
+
+def baseline(arm: str, rate: float, epochs: float) -> dict:
+    """One run of a baseline, resumable; its record if that exists.
+
+    A run that diverges is recorded without a loss.
+    """
+    name = f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
+    data, _, model = start(RECIPES[arm][0], 0)
+    per_epoch = steps_per_epoch(data.stream, 64, PLAIN.batch_size)
+    total, evaluations = round(epochs * per_epoch), max(1, round(epochs))
+    often = {"evaluations": evaluations, "patience": 10**6}
+    config = settings(arm, total, per_epoch, learning_rate=rate, **often)
+    wanted = {
+        "text_length": len(data.stream),
         "model": asdict(model.config),
         "training": asdict(config),
-        "validation": {key: score[key] for key in ("loss", "accuracy", "words")},
-        "steps": history[-1]["step"],
-        **more,
-        "history": [
-            {key: entry[key] for key in ("step", "epoch", "validation_loss")}
-            for entry in history
-        ],
     }
+    if found := known(name, wanted):
+        return found
+    print(name, flush=True)
+    found = {"name": name, "arm": arm, "rate": rate, "hardware": record.hardware()}
+    found |= wanted | {"steps": total, "validation": None, "best_step": None}
+    with suppress(FloatingPointError):
+        folder = ROOT / "runs" / f"speedrun_{name}"
+        history = train(model, fewer(data, 512), config, folder)
+        best = min(history, key=lambda entry: entry["validation_loss"])
+        found |= {"validation": scored(model, data), "best_step": best["step"]}
+        keys = "step", "epoch", "validation_loss"
+        found["history"] = [{key: entry[key] for key in keys} for entry in history]
     record.write(RECORDS / f"{name}.json", found)
     return found
 
 
-def baseline(arm: str, rate: float, epochs: float) -> dict:
-    """One run of a baseline, resumable; its record if that exists."""
-    name = f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
-    if (RECORDS / f"{name}.json").exists():
-        return record.read(RECORDS / f"{name}.json")
-    print(name, flush=True)
-    model_config, config = RECIPES[arm]
-    config = replace(
-        config,
-        epochs=float(epochs),
-        learning_rate=rate,
-        evaluations=max(1, round(epochs)),
-        patience=10**6,
+def best_trial(arm: str) -> dict:
+    """The trial with the lowest validation loss."""
+    trials = [baseline(arm, rate, TRIAL) for rate in RATES]
+    return min(
+        (found for found in trials if found["validation"]),
+        key=lambda found: found["validation"]["loss"],
     )
-    data, _, model = start(model_config, config.seed)
-    if arm == "plain":
-        per_epoch = steps_per_epoch(data.stream, 64, config.batch_size)
-        config = replace(config, warmup=WARM_UP / (per_epoch * epochs))
-    history = train(model, fewer(data, 512), config, ROOT / "runs" / f"speedrun_{name}")
-    return finished(name, model, data, config, history, rate=rate, arm=arm)
-
-
-def baselines(arms: Sequence[str]) -> None:
-    """Chooses each baseline's rate by trials, then makes its long run."""
-    for arm in arms:
-        trials = [baseline(arm, rate, TRIAL) for rate in RATES]
-        best = min(trials, key=lambda found: found["validation"]["loss"])
-        baseline(arm, best["rate"], EPOCHS)
 
 
 def entry(seed: int) -> dict:
     """The run against the clock, which started with this process."""
-    model_config, config = RECIPES["entry"]
-    data, tokenizer, model = start(model_config, seed)
-    epochs = STEPS / steps_per_epoch(data.stream, 64, config.batch_size)
-    config = replace(config, seed=seed, epochs=epochs, evaluations=1)
+    data, tokenizer, model = start(RECIPES["entry"][0], seed)
+    per_epoch = steps_per_epoch(data.stream, 64, PLAIN.batch_size)
+    config = settings("entry", STEPS, per_epoch, seed=seed, evaluations=1)
     history = train(model, fewer(data, 64), config)
     name = f"entry_{STEPS}_steps_seed_{seed}"
     path = ROOT / "runs" / f"speedrun_{name}.safetensors"
     save_model(path, model, tokenizer, {"name": name, "seed": seed})
     seconds = time.time() - psutil.Process().create_time()
-    return finished(name, model, data, config, history, seed=seed, seconds=seconds)
+    found = {
+        "name": name,
+        "seed": seed,
+        "hardware": record.hardware(),
+        "text_length": len(data.stream),
+        "model": asdict(model.config),
+        "training": asdict(config),
+        "steps": history[-1]["step"],
+        "seconds": seconds,
+        "seconds_in_steps": history[-1]["seconds"],
+        "validation": scored(model, data),
+    }
+    record.write(RECORDS / f"{name}.json", found)
+    return found
 
 
 def step_times() -> dict:
-    """Seconds a training step takes for each recipe, taken in turn; with quartiles."""
+    """How long a step of each recipe takes beside one of the entry, taken in turn.
+
+    Quartiles of seconds, and of the ratios within each round.
+    """
     steps = {}
     for name, (model_config, config) in RECIPES.items():
         data, _, model = start(model_config, config.seed)
         ids_BT = data.sample_BT[: config.batch_size]
-        run = TrainingRun(model, config, pick_dtype(model, ids_BT))
-        steps[name] = lambda run=run, ids=ids_BT, config=config: train_step(
-            run, ids, config, 10**6
-        )
+        run = TrainingRun(model, config, pick_dtype(model, ids_BT, config.precision))
+        steps[name] = partial(train_step, run, ids_BT, config, 10**6)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = take_turns(steps, ROUNDS, LIMIT, device)
-    times = {name: spread(seconds) for name, seconds in found.items()}
     result = {"hardware": record.hardware(), "rounds": len(found["entry"])}
-    result["seconds"] = times
+    for name, seconds in found.items():
+        ratios = [a / b for a, b in zip(seconds, found["entry"], strict=True)]
+        result[name] = {"seconds": spread(seconds), "ratio": spread(ratios)}
     record.write(RECORDS / "times.json", result)
     return result
 
 
 def summarise() -> dict:
-    """What was reached, in which time; written to `SUMMARY` and printed."""
-    runs = [record.read(path) for path in sorted(RECORDS.glob("*_*_*.json"))]
-    entries = [found for found in runs if found["name"].startswith(f"entry_{STEPS}_")]
+    """What was reached, in which time, by the runs there are; written to `SUMMARY`.
+
+    ValueError if the entries and the timing are not of the same hardware.
+    """
+    pattern = f"entry_{STEPS}_steps_seed_*.json"
+    entries = [record.read(path) for path in sorted(RECORDS.glob(pattern))]
+    times = record.read(RECORDS / "times.json")
+    for found in entries:
+        same = found["hardware"] == times["hardware"]
+        if not same or found["model"] != entries[0]["model"]:
+            raise ValueError(f"{found['name']} is of other hardware or another model.")
     losses = [found["validation"]["loss"] for found in entries]
-    times = [found["seconds"] for found in entries]
-    result = {
-        "entry": {
-            "steps": STEPS,
-            "loss": mean_interval(losses),
-            "seconds": mean_interval(times),
-        },
-        "baselines": {},
-    }
-    timing = RECORDS / "times.json"
+    whole = mean_interval([found["seconds"] for found in entries])
+    per_step = mean_interval([found["seconds_in_steps"] for found in entries])
+    loss = mean_interval(losses)
+    result = {"entry": {"steps": STEPS, "loss": loss, "seconds": whole}}
     for arm in BASELINES:
-        long = [found for found in runs if found.get("arm") == arm]
-        long = [found for found in long if found["training"]["epochs"] == EPOCHS]
-        if not long or not timing.exists():
+        if not any(RECORDS.glob(f"{arm}_*_{EPOCHS:g}_epochs.json")):
             continue
-        found, (_, step, _) = long[0], record.read(timing)["seconds"][arm]
-        seconds, loss = found["steps"] * step, found["validation"]["loss"]
-        result["baselines"][arm] = {
-            "rate": found["rate"],
-            "steps": found["steps"],
-            "loss": loss,
+        rate = best_trial(arm)["rate"]
+        found = baseline(arm, rate, EPOCHS)
+        target = found["validation"]["loss"]
+        seconds = found["best_step"] * per_step["mean"] / STEPS
+        seconds *= times[arm]["ratio"][1]
+        reached = loss["mean"] <= target
+        result[arm] = {
+            "rate": rate,
+            "steps": found["best_step"],
+            "loss": target,
             "seconds": seconds,
-            "times_faster": seconds / result["entry"]["seconds"]["mean"],
-            "reached": result["entry"]["loss"]["mean"] <= loss,
-            "p": one_sided_p(losses, loss) if len(losses) > 1 else None,
+            "times_faster": seconds / whole["mean"] if reached else None,
+            "p": one_sided_p(losses, target) if len(losses) > 1 else None,
         }
     record.write(SUMMARY, result)
     return result
 
 
 def main() -> None:
-    """One entry, a baseline or the timing; then the summary."""
+    """One entry; or the baselines, the timing, the summary."""
     parser = argparse.ArgumentParser(
         prog="python -m studies.speedrun",
         description=__doc__,
@@ -175,23 +209,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the entry (default 0)")
     parser.add_argument("--baselines", nargs="*", choices=BASELINES, metavar="ARM")
     parser.add_argument("--time", action="store_true")
+    parser.add_argument("--summary", action="store_true")
     given = parser.parse_args()
     if given.baselines is not None:
-        baselines(given.baselines or BASELINES)
+        for arm in given.baselines or BASELINES:
+            baseline(arm, best_trial(arm)["rate"], EPOCHS)
     elif given.time:
-        print(step_times()["seconds"])
+        print(step_times())
+    elif given.summary:
+        print(json.dumps(summarise(), indent=1))
     else:
         found = entry(given.seed)
         print(
             f"{found['validation']['loss']:.3f} nats after {found['steps']:,} steps, "
             f"{found['seconds']:.0f} s from the start of the process"
         )
-    if list(RECORDS.glob(f"entry_{STEPS}_*.json")):
-        for arm, found in summarise()["baselines"].items():
-            print(
-                f"{arm}: {found['loss']:.3f} nats after {found['steps']:,} steps, "
-                f"{found['times_faster']:.1f} times as long"
-            )
 
 
 if __name__ == "__main__":

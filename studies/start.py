@@ -16,6 +16,7 @@ def start(
     """The corpus at hand and a model of that seed, on the device at hand."""
     corpus = load_corpus()
     tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
+    model_config = replace(model_config, vocab_size=len(tokenizer))  # or fewer words
     data = TrainingData.prepare(tokenizer, corpus, model_config.max_length)
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
