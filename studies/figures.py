@@ -67,6 +67,7 @@ def dropout_study(summary: dict, runs: list[dict]) -> Figure:
             ha="center",
             va="bottom",
             fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
     right.axvline(0, color=QUIET, linewidth=1)
     right.margins(x=0.2)
