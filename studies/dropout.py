@@ -186,6 +186,9 @@ def wasted_shares(tokenizer, lines: list[str], length: int) -> dict[str, float]:
 def ship(epochs: int) -> None:
     """Copies weights and record of the seed of median loss to where notebooks read."""
     table = record.read(SUMMARY)["budgets"][str(epochs)]
+    lines, length = load_corpus().train, ModelConfig().max_length
+    tokenizer = WordTokenizer.train(lines, ModelConfig().vocab_size)
+    wasted = wasted_shares(tokenizer, lines, length)
     for arm, shipped in SHIPPED.items():
         rows = sorted(table[arm]["runs"], key=lambda row: row["loss"])
         seed = rows[(len(rows) - 1) // 2]["seed"]
@@ -197,8 +200,7 @@ def ship(epochs: int) -> None:
         }
         save_model(ROOT / "weights" / f"{shipped}.safetensors", model, tokenizer, info)
         tokenizer.save(ROOT / "weights" / "vocabulary.json")
-        lines, length = load_corpus().train, model.config.max_length
-        found |= {"name": shipped, "wasted": wasted_shares(tokenizer, lines, length)}
+        found |= {"name": shipped, "wasted": wasted}
         record.write(RECORDS.parent / f"{shipped}.json", found)
 
 
