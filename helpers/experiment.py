@@ -17,6 +17,19 @@ from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
 
 
+def prepare(model_config: ModelConfig, seed: int) -> tuple:
+    """What a run starts from: corpus, tokenizer, TrainingData, a model of that seed.
+
+    A corpus with fewer words than the model asks for gets a model of as many.
+    """
+    device, corpus = parallel.start(), load_corpus()
+    tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
+    model_config = replace(model_config, vocab_size=len(tokenizer))
+    data = TrainingData.prepare(tokenizer, corpus, model_config.max_length)
+    torch.manual_seed(seed)
+    return corpus, tokenizer, data, MaskedLanguageModel(model_config).to(device)
+
+
 def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) -> dict:
     """Trains a model on the corpus at hand, in `runs/name`; returns the record.
 
@@ -24,19 +37,14 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     record is not made again. Under `torchrun` the first process does what follows the
     training; in the others the record is empty.
     """
-    folder, device = ROOT / "runs" / name, parallel.start()
-    corpus = load_corpus()
-    tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
-    model_config = replace(model_config, vocab_size=len(tokenizer))  # or fewer words
-    settings = {"model": asdict(model_config), "training": asdict(config)}
+    folder = ROOT / "runs" / name
+    corpus, tokenizer, data, model = prepare(model_config, config.seed)
+    settings = {"model": asdict(model.config), "training": asdict(config)}
     if (folder / f"{name}.json").exists():
         found = record.read(folder / f"{name}.json")
         if {key: found[key] for key in settings} != settings:
             raise ValueError(f"{folder} holds another run; choose another name.")
         return found
-    data = TrainingData.prepare(tokenizer, corpus, model_config.max_length)
-    torch.manual_seed(config.seed)
-    model = MaskedLanguageModel(model_config).to(device)
     history = train(model, data, config, folder)
     if parallel.part()[0]:
         return {}
@@ -51,7 +59,6 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
         "seed": config.seed,
         "vocab_size": len(tokenizer),
         "unigram_loss": chance["loss"],
-        "unigram_accuracy": chance["accuracy"],
         "best_step": best["step"],
         "best_loss": best["validation_loss"],
         "best_accuracy": best["validation_accuracy"],
@@ -71,12 +78,10 @@ def add_options(parser: argparse.ArgumentParser, *configs) -> None:
     """One option for each field of the configurations, with its default."""
     for field in (field for config in configs for field in fields(config)):
         kind = float if field.default is None else type(field.default)
-        action = {"type": kind}
-        if kind is bool:
-            action = {"action": argparse.BooleanOptionalAction}
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"), default=field.default, **action
-        )
+        switch = {"action": argparse.BooleanOptionalAction}
+        how = switch if kind is bool else {"type": kind}
+        name = "--" + field.name.replace("_", "-")
+        parser.add_argument(name, default=field.default, **how)
 
 
 def main() -> None:
@@ -92,16 +97,13 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="folder under runs/")
     add_options(parser, ModelConfig, TrainConfig)
     given = vars(parser.parse_args())
-    configs = (
-        kind(**{field.name: given[field.name] for field in fields(kind)})
-        for kind in (ModelConfig, TrainConfig)
-    )
-    name = given["name"]
+    name, configs = given["name"], []
+    for kind in (ModelConfig, TrainConfig):
+        configs.append(kind(**{f.name: given[f.name] for f in fields(kind)}))
     result = run_experiment(name, *configs)
-    if not result:  # another process has it
-        return
-    print(
-        f"{name}: best at step {result['best_step']} with a validation loss of "
-        f"{result['best_loss']:.3f} nats, {result['best_accuracy']:.1%} right, on a "
-        f"seventh of the words; weights and record are in runs/{name}"
-    )
+    if result:  # else another process has it
+        print(
+            f"{name}: best at step {result['best_step']} with a validation loss of "
+            f"{result['best_loss']:.3f} nats, {result['best_accuracy']:.1%} right, on "
+            f"a seventh of the words; weights and record are in runs/{name}"
+        )

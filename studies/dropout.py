@@ -23,8 +23,7 @@ from helpers.data import (
     seeded,
     wasted_share,
 )
-from helpers.evaluate import TrainingData, evaluate
-from helpers.experiment import run_experiment
+from helpers.experiment import prepare, run_experiment
 from helpers.figure import png
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
@@ -34,6 +33,7 @@ from helpers.viz import training_curves, true_vs_pred
 from studies.figures import dropout_study
 from studies.intervals import mean_interval
 from studies.references import references
+from studies.runs import whole_score
 
 ARMS = {
     "none": ModelConfig(),
@@ -60,11 +60,10 @@ def final_scores(model, tokenizer, lines: list[str]) -> dict:
         "packed": pack(encode_lines(tokenizer, lines), length),
         "sentences": pad(encode_lines(tokenizer, short_to_long), length),
     }
-    scores = {}
-    for name, ids_BT in layouts.items():
-        score = evaluate(model, ids_BT, evaluation_subsets(ids_BT), subsets=range(7))
-        scores[name] = {key: score[key] for key in ("loss", "accuracy", "words")}
-    return scores
+    return {
+        name: whole_score(model, ids_BT, evaluation_subsets(ids_BT))
+        for name, ids_BT in layouts.items()
+    }
 
 
 def run_name(arm: str, seed: int, epochs: int) -> str:
@@ -163,9 +162,7 @@ def summarise() -> dict:
         result["budgets"][epochs] = table
     path = RECORDS.parent / "references.json"
     if not path.exists():
-        corpus = load_corpus()
-        tokenizer = WordTokenizer.train(corpus.train, ModelConfig().vocab_size)
-        data = TrainingData.prepare(tokenizer, corpus)
+        _, tokenizer, data, _ = prepare(ModelConfig(), 0)
         record.write(path, references(data, len(tokenizer)))
     result["references"] = record.read(path)
     record.write(SUMMARY, result)

@@ -9,24 +9,40 @@ from the start. Evaluated often, on a part of the validation text.
 
 import argparse
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_state
+from helpers.corpus import load_corpus
 from helpers.data import steps_per_epoch
 from helpers.evaluate import unigram
+from helpers.experiment import prepare
 from helpers.figure import png
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.tokenizer import WordTokenizer
 from helpers.train import train
+from helpers.viz import true_vs_pred
 from studies.figures import plateau_study
 from studies.intervals import mean_interval
-from studies.start import fewer, start
+from studies.runs import fewer
 
 POSITIONS = "rotary", "sinusoidal", "learned"
 RATES = 5e-4, 1e-3, 2e-3
-STEPS, BLOCKS = 2_000, 512
+STEPS, WARM_UP, EVERY = 1_200, 100, 40  # of a run, of its start, between evaluations
+BLOCKS = 512  # of the validation text
 LEFT = 0.5  # nats below the unigram loss at which the plateau counts as left
-RECIPE = TrainConfig(warmup=0.05, cooldown=0.0, evaluations=50, patience=10**6)
+RECIPE = TrainConfig(
+    warmup=WARM_UP / STEPS,
+    cooldown=0.0,
+    evaluations=STEPS // EVERY,
+    patience=10**6,
+    precision="bfloat16",
+)
+SHOWN = 400  # the step whose predictions are laid side by side
+# What says how long a run is: its first steps do not depend on it. The number format
+# is compared as it was found.
+OF_LENGTH = "epochs", "warmup", "evaluations", "precision"
 RECORDS = ROOT / "plots" / "records" / "plateau"
 SUMMARY = RECORDS.with_suffix(".json")
 
@@ -37,17 +53,40 @@ def step_left(history: list[dict], unigram_loss: float) -> int | None:
     return below[0]["step"] if below else None
 
 
+def known(target: Path, wanted: dict) -> dict | None:
+    """A run's record up to `STEPS`, if there is one; a longer run will do as well.
+
+    ValueError if it is of another run.
+    """
+    if not target.exists():
+        return None
+    found = record.read(target)
+    for key, value in wanted.items():
+        same = found[key] == value
+        if key == "training":
+            free = dict.fromkeys(OF_LENGTH)
+            same = found[key] | free == value | free
+        if not same:
+            raise ValueError(f"{target} has another {key}; move it away.")
+    if found["history"][-1]["step"] < STEPS:
+        raise ValueError(f"{target} has fewer than {STEPS} steps; move it away.")
+    history = [entry for entry in found["history"] if entry["step"] <= STEPS]
+    left = step_left(history, found["unigram_loss"])
+    return found | {"history": history, "step_left": left}
+
+
 def run(positions: str, rate: float, seed: int) -> dict:
     """Trains one model, unless its record exists; returns the record."""
     name = f"{positions}_rate_{rate:g}_seed_{seed}"
-    target = RECORDS / f"{name}.json"
-    if target.exists():
-        return record.read(target)
-    print(name, flush=True)
-    data, tokenizer, model = start(ModelConfig(positions=positions), seed)
+    _, tokenizer, data, model = prepare(ModelConfig(positions=positions), seed)
     data, words = fewer(data, BLOCKS), tokenizer.words
     epochs = STEPS / steps_per_epoch(data.stream, 64, RECIPE.batch_size)
     config = replace(RECIPE, epochs=epochs, learning_rate=rate, seed=seed)
+    wanted = {"model": asdict(model.config), "training": asdict(config)}
+    target = RECORDS / f"{name}.json"
+    if found := known(target, wanted):
+        return found
+    print(name, flush=True)
     folder = ROOT / "runs" / f"plateau_{name}"
     history = train(model, data, config, folder)
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
@@ -57,8 +96,7 @@ def run(positions: str, rate: float, seed: int) -> dict:
         "rate": rate,
         "seed": seed,
         "hardware": record.hardware(),
-        "model": asdict(model.config),
-        "training": asdict(config),
+        **wanted,
         "number_format": str(load_state(folder / "state.pt")["dtype"]),
         "unigram_loss": chance["loss"],
         "step_left": step_left(history, chance["loss"]),
@@ -79,13 +117,33 @@ def best_rate(runs: list[dict]) -> float:
     return min(runs, key=rank)["rate"]
 
 
-def summarise(arms: dict[str, list[dict]]) -> dict:
+def sample_at(found: dict, step: int, words: list[str]) -> dict:
+    """What a run says at `step` for its probed words, in the form of its samples."""
+    entry = next(e for e in found["history"] if e["step"] == step)
+    predictions = [
+        said | {"pred": words[probe["predicted"]], "p": probe["p"]}
+        for said, probe in zip(
+            found["samples"][0]["predictions"], entry["probes"], strict=True
+        )
+    ]
+    return {
+        "phase": found["positions"],
+        "step": step,
+        "most_predicted": words[entry["most_predicted"]],
+        "most_predicted_share": entry["most_predicted_share"],
+        "predictions": predictions,
+    }
+
+
+def summarise(arms: dict[str, list[dict]], words: list[str]) -> dict:
     """The study's table: steps to leave the plateau, by kind of positions.
 
     A seed that stayed on it to the end makes the mean a lower bound, and is counted.
+    With it the words of the first seeds at step `SHOWN`.
     """
-    rows = {}
+    rows, formats = {}, set()
     for positions, runs in arms.items():
+        formats |= {found["number_format"] for found in runs}
         left = [found["step_left"] for found in runs]
         rows[positions] = {
             "rate": runs[0]["rate"],
@@ -94,7 +152,12 @@ def summarise(arms: dict[str, list[dict]]) -> dict:
             "never": left.count(None),
             "mean": mean_interval([step or STEPS for step in left]),
         }
+    if len(formats) > 1:
+        raise ValueError(f"The runs are in {sorted(formats)}; compare within one.")
+    samples = [sample_at(runs[0], SHOWN, words) for runs in arms.values()]
     result = {"steps": STEPS, "left": LEFT, "rates": RATES, "arms": rows}
+    result |= {"unigram_loss": next(iter(arms.values()))[0]["unigram_loss"]}
+    result |= {"samples": samples}
     record.write(SUMMARY, result)
     return result
 
@@ -115,9 +178,15 @@ def main() -> None:
         rate = best_rate([run(positions, rate, 0) for rate in RATES])
         arms[positions] = [run(positions, rate, seed) for seed in range(given.seeds)]
     if set(arms) == set(POSITIONS):
-        summary = summarise(arms)
-        figure = plateau_study(summary, [r for runs in arms.values() for r in runs])
-        (ROOT / "plots" / "plateau.png").write_bytes(png(figure))
+        words = WordTokenizer.train(load_corpus().train, ModelConfig().vocab_size).words
+        summary = summarise(arms, words)
+        runs = [found for of_arm in arms.values() for found in of_arm]
+        figures = {
+            "plateau.png": plateau_study(summary, runs),
+            "plateau_words.png": true_vs_pred(summary),
+        }
+        for name, figure in figures.items():
+            (ROOT / "plots" / name).write_bytes(png(figure))
 
 
 if __name__ == "__main__":

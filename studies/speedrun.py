@@ -4,7 +4,8 @@
 with two baselines, both BERT's model: *plain* has a constant rate after its warm-up,
 *scheduled* has a rate that falls to 0. `--baselines` trains these, resumable: their
 rate is chosen from three by trials of `TRIAL` epochs, then 50 epochs are run, of one
-seed. `--time` takes the steps of all three in turn, on a machine that should be idle.
+seed; with a constant rate they go on from the trial. `--time` takes the steps of all
+three in turn, on a machine that should be idle.
 
 The entry's time is that of its whole process, from its start until the weights are
 saved. A baseline's is that of its steps alone, up to its best evaluation, whose weights
@@ -25,12 +26,12 @@ import torch
 from helpers import ROOT, record
 from helpers.checkpoint import save_model
 from helpers.data import steps_per_epoch
-from helpers.evaluate import TrainingData, evaluate
+from helpers.experiment import prepare
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig, pick_dtype
-from helpers.train import TrainingRun, train, train_step
+from helpers.train import TrainingRun, identity, train, train_step
 from studies.intervals import mean_interval, one_sided_p
-from studies.start import fewer, start
+from studies.runs import fewer, lengthen, whole_score
 from studies.throughput import spread, take_turns
 
 STEPS = 1_200
@@ -67,10 +68,9 @@ def known(name: str, wanted: dict) -> dict | None:
     return found
 
 
-def scored(model, data: TrainingData) -> dict:
-    """Loss and accuracy on every word of the validation text."""
-    score = evaluate(model, data.validation_BT, data.subset_BT, subsets=range(7))
-    return {key: score[key] for key in ("loss", "accuracy", "words")}
+def run_name(arm: str, rate: float, epochs: float) -> str:
+    """The name of a baseline's run and of its record."""
+    return f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
 
 
 def baseline(arm: str, rate: float, epochs: float) -> dict:
@@ -78,8 +78,8 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
 
     A run that diverges is recorded without a loss.
     """
-    name = f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
-    data, _, model = start(RECIPES[arm][0], 0)
+    name = run_name(arm, rate, epochs)
+    _, _, data, model = prepare(RECIPES[arm][0], 0)
     per_epoch = steps_per_epoch(data.stream, 64, PLAIN.batch_size)
     total, evaluations = round(epochs * per_epoch), max(1, round(epochs))
     often = {"evaluations": evaluations, "patience": 10**6}
@@ -94,11 +94,17 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
     print(name, flush=True)
     found = {"name": name, "arm": arm, "rate": rate, "hardware": record.hardware()}
     found |= wanted | {"steps": total, "validation": None, "best_step": None}
+    folder = ROOT / "runs" / f"speedrun_{name}"
+    if config.cooldown == 0.0 and epochs > TRIAL:
+        trial = folder.with_name(f"speedrun_{run_name(arm, rate, TRIAL)}")
+        lengthen(trial, folder, identity(model, data, config))
     with suppress(FloatingPointError):
-        folder = ROOT / "runs" / f"speedrun_{name}"
         history = train(model, fewer(data, 512), config, folder)
         best = min(history, key=lambda entry: entry["validation_loss"])
-        found |= {"validation": scored(model, data), "best_step": best["step"]}
+        found |= {
+            "validation": whole_score(model, data.validation_BT, data.subset_BT),
+            "best_step": best["step"],
+        }
         keys = "step", "epoch", "validation_loss"
         found["history"] = [{key: entry[key] for key in keys} for entry in history]
     record.write(RECORDS / f"{name}.json", found)
@@ -116,7 +122,7 @@ def best_trial(arm: str) -> dict:
 
 def entry(seed: int) -> dict:
     """The run against the clock, which started with this process."""
-    data, tokenizer, model = start(RECIPES["entry"][0], seed)
+    _, tokenizer, data, model = prepare(RECIPES["entry"][0], seed)
     per_epoch = steps_per_epoch(data.stream, 64, PLAIN.batch_size)
     config = settings("entry", STEPS, per_epoch, seed=seed, evaluations=1)
     history = train(model, fewer(data, 64), config)
@@ -134,7 +140,7 @@ def entry(seed: int) -> dict:
         "steps": history[-1]["step"],
         "seconds": seconds,
         "seconds_in_steps": history[-1]["seconds"],
-        "validation": scored(model, data),
+        "validation": whole_score(model, data.validation_BT, data.subset_BT),
     }
     record.write(RECORDS / f"{name}.json", found)
     return found
@@ -147,7 +153,7 @@ def step_times() -> dict:
     """
     steps = {}
     for name, (model_config, config) in RECIPES.items():
-        data, _, model = start(model_config, config.seed)
+        _, _, data, model = prepare(model_config, config.seed)
         ids_BT = data.sample_BT[: config.batch_size]
         run = TrainingRun(model, config, pick_dtype(model, ids_BT, config.precision))
         steps[name] = partial(train_step, run, ids_BT, config, 10**6)

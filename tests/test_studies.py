@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
+from helpers import experiment
 from helpers import train as training
 from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData, unigram
@@ -16,7 +17,7 @@ from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import rate_factor
 from helpers.tokenizer import CLS
-from studies import dropout, speedrun, start
+from studies import dropout, runs, speedrun
 from studies.figures import dropout_study, dropout_table
 from studies.intervals import mean_interval, one_sided_p
 from studies.references import bigram, references
@@ -209,7 +210,7 @@ def race(tmp_path, monkeypatch):
     monkeypatch.setattr(speedrun, "ROOT", tmp_path)
     monkeypatch.setattr(speedrun, "RECORDS", tmp_path / "speedrun")
     monkeypatch.setattr(speedrun, "SUMMARY", tmp_path / "speedrun.json")
-    monkeypatch.setattr(start, "load_corpus", lambda: load_corpus("toy"))
+    monkeypatch.setattr(experiment, "load_corpus", lambda: load_corpus("toy"))
 
 
 def test_time_to_quality_from_trials_to_summary(race, monkeypatch):
@@ -274,6 +275,19 @@ def test_a_baseline_goes_on_where_it_was_killed(race, monkeypatch):
         speedrun.baseline("scheduled", 1e-3, 0.1)
 
 
+@pytest.mark.parametrize("arm", ["plain", "scheduled"])
+def test_a_constant_rate_goes_on_from_the_trial(race, arm):
+    whole = speedrun.baseline(arm, 1e-3, 0.3)
+    (speedrun.RECORDS / f"{whole['name']}.json").unlink()
+    shutil.rmtree(speedrun.ROOT / "runs")
+    trial = speedrun.baseline(arm, 1e-3, 0.1)
+    longer = speedrun.baseline(arm, 1e-3, 0.3)
+    assert longer["validation"] == whole["validation"]
+    steps = [entry["step"] for entry in longer["history"]]
+    went_on = trial["history"][-1]["step"] in steps
+    assert went_on == (arm == "plain")  # the other's rate would have been another
+
+
 def test_a_baseline_that_diverges_is_no_choice(race, monkeypatch):
     def diverging(model, data, config, *arguments):
         if config.learning_rate == max(speedrun.RATES):
@@ -293,8 +307,8 @@ def test_the_plain_recipe_warms_up_and_keeps_its_rate(race):
 
 
 def test_fewer_blocks_are_spread_over_the_text(race):
-    data, _, _ = start.start(ModelConfig(), 0)
-    few = start.fewer(data, 16)
+    data = experiment.prepare(ModelConfig(), 0)[2]
+    few = runs.fewer(data, 16)
     assert len(few.validation_BT) == len(few.subset_BT) == 16
     assert torch.equal(
         few.validation_BT[1], data.validation_BT[len(data.subset_BT) // 16]
