@@ -82,16 +82,17 @@ def dropout_study(summary: dict, runs: list[dict]) -> Figure:
 def plateau_study(summary: dict, runs: list[dict]) -> Figure:
     """Loss and the share of the most-predicted word over the first steps, by positions.
 
-    One line a run; the steps are on a logarithmic scale.
+    One line a run, from step 20 on; the steps are on a logarithmic scale.
     """
     figure = Figure(figsize=(8.8, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     for found in runs:
-        steps = [max(1, entry["step"]) for entry in found["history"]]
+        history = [e for e in found["history"] if e["step"] <= summary["steps"]]
+        steps = [max(1, entry["step"]) for entry in history]
         for axes, key in ((left, "validation_loss"), (right, "most_predicted_share")):
             axes.plot(
                 steps,
-                [entry[key] for entry in found["history"]],
+                [entry[key] for entry in history],
                 POSITION_STYLES[found["positions"]],
                 color=POSITION_COLORS[found["positions"]],
                 linewidth=1.4,
@@ -104,13 +105,39 @@ def plateau_study(summary: dict, runs: list[dict]) -> Figure:
             color=POSITION_COLORS[name],
             label=f"{name}, rate {row['rate']:g}",
         )
-    left.legend(frameon=False, fontsize=9)
-    reference_lines(left, {"unigram": runs[0]["unigram_loss"]})
-    left.set(xscale="log", xlabel="step", ylabel="validation loss (nats a word)")
+    left.legend(frameon=False, fontsize=9, loc="lower left")
+    unigram = summary["unigram_loss"]
+    reference_lines(left, {"unigram": unigram})
+    limit = unigram - summary["left"]
+    left.axhline(limit, color=QUIET, linestyle=":", linewidth=1)
+    below = f"left at {limit:.2f}"
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    left.annotate(below, (0.02, limit), (0, 3), color=QUIET, fontsize=9, **place)
+    ticks = 20, 50, 100, 200, 500, summary["steps"]
+    left.set(xscale="log", xlim=(ticks[0], ticks[-1]), ylim=(None, unigram + 1.2))
+    left.set_xticks(ticks, map("{:,}".format, ticks))
+    left.minorticks_off()
+    left.set(xlabel="step", ylabel="validation loss (nats a word)")
     right.set(xlabel="step", ylabel="share of the most-predicted word", ylim=(0, 1))
     for axes in (left, right):
         plain(axes)
     return figure
+
+
+def plateau_table(summary: dict) -> str:
+    """Steps until the plateau is left, by positions, as a Markdown table."""
+    lines = [
+        "| Positions | Rate | Steps, seed by seed | Mean |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, row in summary["arms"].items():
+        steps = ", ".join(
+            f"over {summary['steps']}" if s is None else f"{s}" for s in row["steps"]
+        )
+        mean = with_interval(row["mean"], 0)
+        mean = f"at least {row['mean']['mean']:.0f}" if row["never"] else mean
+        lines.append(f"| {name} | {row['rate']:g} | {steps} | {mean} |")
+    return "\n".join(lines)
 
 
 def with_interval(found: dict, digits: int, scale: float = 1.0, sign: str = "") -> str:
@@ -147,4 +174,102 @@ def dropout_table(summary: dict) -> str:
                 with_interval(means["test_loss"], 3),
             ]
             lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+PRECISION_MARKS = {"fp32": "o", "bf16": "s"}
+
+
+def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
+    """How long each peer's training step takes beside ours, one panel a batch size.
+
+    Of the steps that were not compiled. Thin lines are quartiles over the rounds.
+    """
+    rows = [
+        row
+        for row in record["steps"]
+        if row["contestant"] != row["beside"]
+        and row["dropout"] == dropout
+        and not row["compiled"]
+    ]
+    sizes = sorted({row["tokens"] for row in rows})
+    peers = list(dict.fromkeys(row["contestant"] for row in rows))
+    figure = Figure(figsize=(8.8, 2.8), layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharex=True, sharey=True, squeeze=False)
+    for axes, tokens in zip(panels[0], sizes, strict=True):
+        axes.axvline(1, color=QUIET, linewidth=1)
+        for (precision, mark), color, shift in zip(
+            PRECISION_MARKS.items(), ("#0072B2", "#D55E00"), (-0.14, 0.14), strict=True
+        ):
+            own = [
+                r for r in rows if (r["tokens"], r["precision"]) == (tokens, precision)
+            ]
+            y = [peers.index(row["contestant"]) + shift for row in own]
+            low, high = zip(*(row["ratio_quartiles"] for row in own), strict=True)
+            axes.hlines(y, low, high, color=color, linewidth=1)
+            x = [row["ratio"] for row in own]
+            axes.plot(x, y, mark, color=color, markersize=5, label=precision)
+        axes.set_title(f"{tokens:,} tokens a step", fontsize=11)
+        axes.set_xlabel("times as long as ours")
+        axes.set_yticks(range(len(peers)), peers)
+        axes.set_ylim(len(peers) - 0.5, -0.5)
+        plain(axes)
+    widest = max(row["ratio_quartiles"][1] for row in rows)
+    panels[0][0].set_xlim(0, 1.05 * widest)
+    panels[0][0].legend(frameon=False, loc="lower left", fontsize=9)
+    return figure
+
+
+def time_to_quality(summary: dict, runs: list[dict]) -> Figure:
+    """Validation loss against minutes: the runs of the baselines, and the entry.
+
+    A baseline's minutes are those of its steps, by the summary; the entry's begin with
+    its process. Dotted: a baseline's loss on every word of the validation text.
+    """
+    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
+    axes, targets = figure.subplots(), {}
+    looks = {"plain": ("#D55E00", "--"), "scheduled": ("#009E73", "-.")}
+    for found in runs:
+        arm = found["arm"]
+        row, (color, style) = summary[arm], looks[arm]
+        minutes = row["seconds"] / row["steps"] / 60
+        later = [entry for entry in found["history"] if entry["step"] > 0]
+        x = [entry["step"] * minutes for entry in later]
+        y = [entry["validation_loss"] for entry in later]
+        axes.plot(x, y, style, color=color, linewidth=1.5, label=f"{arm} recipe")
+        targets[f"{arm} recipe, best of 50 epochs:"] = row["loss"]
+    reference_lines(axes, targets)
+    entry = summary["entry"]
+    spot = entry["seconds"]["mean"] / 60, entry["loss"]["mean"]
+    label = f"the series' recipe, {entry['steps']:,} steps"
+    axes.plot(*spot, "o", color="#0072B2", markersize=8, label=label)
+    axes.set(xscale="log", xlabel="minutes", ylabel="validation loss (nats a word)")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.legend(frameon=False, fontsize=9)
+    plain(axes)
+    return figure
+
+
+def speed_table(summary: dict) -> str:
+    """Time to quality as a Markdown table; what has not been run has its command."""
+    lines = [
+        "| Recipe | Rate | Steps | Validation loss | Minutes | Entry faster by |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    entry = summary["entry"]
+    minutes = with_interval(entry["seconds"], 1, 1 / 60)
+    cells = ["the series', whole process", f"{entry['rate']:g}", f"{entry['steps']:,}"]
+    cells += [with_interval(entry["loss"], 3), minutes, ""]
+    lines.append("| " + " | ".join(cells) + " |")
+    for arm in ("plain", "scheduled"):
+        if row := summary.get(arm):
+            times = row["times_faster"]
+            cells = [f"{arm}, 50 epochs, steps alone", f"{row['rate']:g}"]
+            cells += [f"{row['steps']:,}", f"{row['loss']:.3f}"]
+            cells += [f"{row['seconds'] / 60:.1f}"]
+            cells += ["not reached" if times is None else f"{times:.1f} times"]
+        else:
+            command = f"`python -m studies.speedrun --baselines {arm}`"
+            cells = [f"{arm}, 50 epochs: {command}", *[""] * 5]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

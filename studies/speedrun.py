@@ -27,9 +27,11 @@ from helpers import ROOT, record
 from helpers.checkpoint import save_model
 from helpers.data import steps_per_epoch
 from helpers.experiment import prepare
+from helpers.figure import png
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig, pick_dtype
 from helpers.train import TrainingRun, identity, train, train_step
+from studies.figures import time_to_quality
 from studies.intervals import mean_interval, one_sided_p
 from studies.runs import fewer, lengthen, whole_score
 from studies.throughput import spread, take_turns
@@ -183,7 +185,9 @@ def summarise() -> dict:
     whole = mean_interval([found["seconds"] for found in entries])
     per_step = mean_interval([found["seconds_in_steps"] for found in entries])
     loss = mean_interval(losses)
-    result = {"entry": {"steps": STEPS, "loss": loss, "seconds": whole}}
+    rate = RECIPES["entry"][1].learning_rate
+    result = {"steps": STEPS, "rate": rate, "loss": loss, "seconds": whole}
+    result = {"entry": result, "hardware": times["hardware"]}
     for arm in BASELINES:
         if not any(RECORDS.glob(f"{arm}_*_{EPOCHS:g}_epochs.json")):
             continue
@@ -223,7 +227,13 @@ def main() -> None:
     elif given.time:
         print(step_times())
     elif given.summary:
-        print(json.dumps(summarise(), indent=1))
+        summary = summarise()
+        print(json.dumps(summary, indent=1))
+        runs = [
+            baseline(a, summary[a]["rate"], EPOCHS) for a in BASELINES if a in summary
+        ]
+        picture = png(time_to_quality(summary, runs))
+        (ROOT / "plots" / "time_to_quality.png").write_bytes(picture)
     else:
         found = entry(given.seed)
         print(

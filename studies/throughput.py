@@ -3,7 +3,7 @@
 Before anything is timed, both are shown to compute the same: see studies.peers.
 All take turns, step by step, so that a busy machine slows all of them.
 
-    python -m studies.throughput [--compile] [--table] [--out PATH]
+    python -m studies.throughput [--compile] [--table] [--out PATH] [--help]
 """
 
 import argparse
@@ -202,10 +202,11 @@ def measure(arguments, **sizes) -> dict:
     record = {"hardware": hardware(), "config": asdict(config)}
     record["equality"] = equality(make_batch(4, config, device), **sizes)
     print("float64: losses and all gradients are equal", flush=True)
-    record["memory"] = measure_memory(max(arguments.tokens), device, **sizes)
+    if arguments.memory:
+        record["memory"] = measure_memory(max(arguments.tokens), device, **sizes)
     record["steps"] = []
     for tokens, precision, dropout in itertools.product(
-        arguments.tokens, PRECISIONS, DROPOUTS
+        arguments.tokens, PRECISIONS, arguments.dropouts
     ):
         cell = {"tokens": tokens, "precision": precision, "dropout": dropout}
         rounds = arguments.rounds or (15 if tokens <= 4096 else 5)
@@ -243,8 +244,9 @@ def table(record: dict) -> str:
     The ratio of times is the median over the rounds, not that of the medians.
     """
     lines = compared(record["steps"], "ms", "ms")
-    if None not in [row["peak_mb"] for row in record["memory"]]:
-        lines += ["", *compared(record["memory"], "peak_mb", "MB")]
+    memory = record.get("memory", [])
+    if memory and None not in [row["peak_mb"] for row in memory]:
+        lines += ["", *compared(memory, "peak_mb", "MB")]
     lines += ["", "Left out to make both sides identical:", ""]
     for name, found in record["equality"].items():
         lines.append(f"- {name}: {found['differs'] or 'nothing'}")
@@ -259,6 +261,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
     parser.add_argument("--rounds", type=int, help="default: 15; 5 with many tokens")
     parser.add_argument("--tokens", type=int, nargs="+", default=[4096, 16384])
+    parser.add_argument("--dropouts", type=float, nargs="+", default=DROPOUTS)
+    parser.add_argument("--no-memory", dest="memory", action="store_false")
     return parser.parse_args()
 
 

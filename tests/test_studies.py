@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -17,8 +17,16 @@ from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import rate_factor
 from helpers.tokenizer import CLS
-from studies import dropout, runs, speedrun
-from studies.figures import dropout_study, dropout_table
+from studies import dropout, plateau, runs, speedrun
+from studies.figures import (
+    dropout_study,
+    dropout_table,
+    plateau_study,
+    plateau_table,
+    speed_table,
+    step_ratios,
+    time_to_quality,
+)
 from studies.intervals import mean_interval, one_sided_p
 from studies.references import bigram, references
 
@@ -315,3 +323,131 @@ def test_fewer_blocks_are_spread_over_the_text(race):
     )
     assert len(few.sample_BT) == 2
     assert few.stream is data.stream
+
+
+SCORES = "seconds", "train_loss", "validation_loss", "validation_accuracy"
+
+
+def fake_plateau(positions: str, rate: float, seed: int, leaves: int) -> dict:
+    """A record whose loss leaves the plateau at a step; its run may be longer."""
+    history = [
+        dict.fromkeys(SCORES, 3.0 if step >= leaves else 5.6)
+        | {"step": step, "most_predicted": 9, "most_predicted_share": 0.2}
+        | {"probes": [{"predicted": 9 if step < leaves else 7, "p": 0.5}]}
+        for step in range(0, 2 * plateau.STEPS, plateau.EVERY)
+    ]
+    config = replace(plateau.RECIPE, epochs=9.0, learning_rate=rate, seed=seed)
+    said = {"left": ["a"], "right": ["b"], "true": "seven", "pred": "?", "p": 0.0}
+    return {
+        "positions": positions,
+        "rate": rate,
+        "seed": seed,
+        "model": asdict(ModelConfig(positions=positions)),
+        "training": asdict(config),
+        "number_format": "torch.bfloat16",
+        "unigram_loss": 5.6,
+        "samples": [{"predictions": [said]}],
+        "history": history,
+    }
+
+
+@pytest.fixture
+def collapse(tmp_path, monkeypatch):
+    """Three kinds of positions, of three seeds each, as read from their records."""
+    monkeypatch.setattr(plateau, "SUMMARY", tmp_path / "plateau.json")
+    leaves = {"rotary": 80, "sinusoidal": 240, "learned": 1_000}
+    arms = {}
+    for positions, first in leaves.items():
+        arms[positions] = []
+        for seed in range(3):
+            found = fake_plateau(positions, 1e-3, seed, first + 120 * seed)
+            path = tmp_path / f"{positions}_{seed}.json"
+            path.write_text(json.dumps(found))
+            wanted = {key: found[key] for key in ("model", "training")}
+            arms[positions].append(plateau.known(path, wanted))
+    return arms, [f"word {i}" for i in range(9)] + ["the"]
+
+
+def test_the_plateau_is_left_within_the_steps_or_never(collapse):
+    arms, words = collapse
+    rows = plateau.summarise(arms, words)["arms"]
+    assert rows["rotary"]["steps"] == [80, 200, 320]
+    assert rows["learned"]["steps"] == [1_000, 1_120, None]  # it came to 1,240
+    assert (rows["learned"]["never"], rows["rotary"]["never"]) == (1, 0)
+    assert arms["learned"][0]["history"][-1]["step"] == plateau.STEPS
+    table = plateau_table(plateau.summarise(arms, words)).splitlines()
+    assert "| 80, 200, 320 | 200 ± 298 |" in table[2]
+    assert "| 1000, 1120, over 1200 | at least 1107 |" in table[4]
+
+
+def test_the_same_words_are_shown_for_all_positions(collapse):
+    arms, words = collapse
+    samples = plateau.summarise(arms, words)["samples"]
+    said = {s["phase"]: s["predictions"][0] for s in samples}
+    assert said["rotary"]["pred"] == said["sinusoidal"]["pred"] == "word 7"
+    assert said["learned"]["pred"] == "the"
+    assert {s["step"] for s in samples} == {plateau.SHOWN}
+
+
+def test_a_plateau_record_of_another_run_is_refused(collapse, tmp_path):
+    found = fake_plateau("rotary", 1e-3, 0, 80)
+    path = tmp_path / "rotary_0.json"
+    wanted = {key: found[key] for key in ("model", "training")}
+    longer = found["training"] | {"epochs": 4.0, "evaluations": 7}
+    assert plateau.known(path, wanted | {"training": longer})
+    faster = wanted | {"training": found["training"] | {"learning_rate": 2e-3}}
+    with pytest.raises(ValueError, match="another training"):
+        plateau.known(path, faster)
+    short = found | {"history": found["history"][:9]}
+    path.write_text(json.dumps(short))
+    with pytest.raises(ValueError, match="fewer than"):
+        plateau.known(path, wanted)
+
+
+def test_formats_are_not_mixed_on_the_plateau(collapse):
+    arms, words = collapse
+    arms["rotary"][0]["number_format"] = "torch.float32"
+    with pytest.raises(ValueError, match="compare within one"):
+        plateau.summarise(arms, words)
+
+
+def test_the_plateau_figure_has_a_line_a_run(collapse):
+    arms, words = collapse
+    runs = [found for of_arm in arms.values() for found in of_arm]
+    for axes in plateau_study(plateau.summarise(arms, words), runs).axes:
+        assert sum(len(line.get_xdata()) > 2 for line in axes.lines) == len(runs)
+
+
+def test_no_ratio_is_cut_off():
+    rows = [
+        {"contestant": name, "beside": "ours", "tokens": tokens, "precision": precision}
+        | {"dropout": 0.1, "compiled": False, "ratio": ratio}
+        | {"ratio_quartiles": [ratio - 0.2, ratio + 0.3]}
+        for tokens, name, ratio in (
+            (4_096, "ours", 1.0),
+            (4_096, "a peer", 1.5),
+            (16_384, "a peer", 4.5),
+        )
+        for precision in ("fp32", "bf16")
+    ]
+    panels = step_ratios({"steps": rows}).axes
+    drawn = [line.get_xdata()[0] for axes in panels for line in axes.lines[1:]]
+    assert drawn == [1.5, 1.5, 4.5, 4.5]
+    assert panels[1].get_xlim()[0] == 0 and panels[1].get_xlim()[1] > 4.8
+
+
+def test_time_to_quality_is_told_as_it_was_found():
+    row = {"rate": 1e-3, "steps": 100, "loss": 3.1, "seconds": 600.0}
+    entry = {"steps": 50, "rate": 4e-3}
+    entry |= {"loss": mean_interval([3.0]), "seconds": mean_interval([120.0])}
+    summary = {"entry": entry, "plain": row | {"times_faster": 5.0}}
+    table = speed_table(summary).splitlines()
+    assert "| 50 | 3.000 | 2.0 |  |" in table[2]
+    assert table[3].endswith("| 0.001 | 100 | 3.100 | 10.0 | 5.0 times |")
+    assert "--baselines scheduled" in table[4]  # not run: the command instead
+    slow = {"entry": entry, "plain": row | {"times_faster": None}}
+    assert "not reached" in speed_table(slow)
+    losses = [{"step": s, "validation_loss": 9.0 - s / 20} for s in (0, 50, 100)]
+    axes = time_to_quality(summary, [{"arm": "plain", "history": losses}]).axes[0]
+    assert list(axes.lines[0].get_xdata()) == [5.0, 10.0]
+    assert axes.lines[-1].get_xydata().tolist() == [[2.0, 3.0]]
