@@ -20,15 +20,13 @@ from helpers.tokenizer import CLS
 from studies import dropout, plateau, runs, speedrun
 from studies.figures import (
     dropout_study,
-    dropout_table,
     plateau_study,
-    plateau_table,
-    speed_table,
     step_ratios,
     time_to_quality,
 )
 from studies.intervals import mean_interval, one_sided_p
 from studies.references import bigram, references
+from studies.tables import dropout_table, plateau_table, speed_table
 
 
 def test_an_interval_is_students():
@@ -190,7 +188,8 @@ def test_the_figure_shows_every_run_and_every_interval(study):
 def test_the_table_names_what_is_missing(study):
     rows = dropout_table(dropout.summarise()).splitlines()
     assert len({row.count("|") for row in rows}) == 1
-    none, attention, every = rows[2:]
+    none, attention, every, on_gpu = rows[2:]
+    assert on_gpu.startswith("| 50 | all three | 0 | not run yet: `python -m")
     assert "| 3 | 4.000 ± 2.484 | 40.0 ± 0.0 % |  |" in none
     assert "| 1 | 3.900 | 40.0 % | -0.100 |" in attention
     assert "+0.300 ± 0.248" in every

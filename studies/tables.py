@@ -1,0 +1,89 @@
+"""The studies as Markdown tables; what has not been run is named, with its command."""
+
+NAMES = {
+    "none": "no dropout",
+    "attention": "0.1 on attention weights",
+    "all": "0.1 at BERT's sites",
+}
+GPU_EPOCHS, GPU_COMMAND = "50", "`python -m studies.dropout` on a GPU"
+
+
+def with_interval(found: dict, digits: int, scale: float = 1.0, sign: str = "") -> str:
+    """A mean as text, with its interval if there is one."""
+    text = f"{found['mean'] * scale:{sign}.{digits}f}"
+    if found["half_width"] is not None:
+        text += f" ± {found['half_width'] * scale:.{digits}f}"
+    return text
+
+
+def dropout_table(summary: dict) -> str:
+    """The study as a Markdown table; a run that is missing is named as missing."""
+    lines = [
+        "| Epochs | Dropout | Seeds | Validation loss | Right | Minus none | Gap | "
+        "Best epoch | Test loss |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for epochs, table in sorted(summary["budgets"].items(), key=lambda b: float(b[0])):
+        for arm, name in NAMES.items():
+            if arm not in table:
+                lines.append(f"| {epochs} | {name} | 0 | not run yet |" + " |" * 5)
+                continue
+            means = table[arm]["means"]
+            minus = table[arm].get("minus_none", {}).get("loss")
+            cells = [
+                epochs,
+                name,
+                str(means["loss"]["n"]),
+                with_interval(means["loss"], 3),
+                with_interval(means["accuracy"], 1, 100) + " %",
+                with_interval(minus, 3, sign="+") if minus else "",
+                with_interval(means["gap"], 3),
+                with_interval(means["best_epoch"], 1),
+                with_interval(means["test_loss"], 3),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    if GPU_EPOCHS not in summary["budgets"]:
+        missing = f"| {GPU_EPOCHS} | all three | 0 | not run yet: {GPU_COMMAND} |"
+        lines.append(missing + " |" * 5)
+    return "\n".join(lines)
+
+
+def plateau_table(summary: dict) -> str:
+    """Steps until the plateau is left, by positions, as a Markdown table."""
+    lines = [
+        "| Positions | Rate | Steps, seed by seed | Mean |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, row in summary["arms"].items():
+        steps = ", ".join(
+            f"over {summary['steps']}" if s is None else f"{s}" for s in row["steps"]
+        )
+        mean = with_interval(row["mean"], 0)
+        mean = f"at least {row['mean']['mean']:.0f}" if row["never"] else mean
+        lines.append(f"| {name} | {row['rate']:g} | {steps} | {mean} |")
+    return "\n".join(lines)
+
+
+def speed_table(summary: dict) -> str:
+    """Time to quality as a Markdown table; what has not been run has its command."""
+    lines = [
+        "| Recipe | Rate | Steps | Validation loss | Minutes | Entry faster by |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    entry = summary["entry"]
+    minutes = with_interval(entry["seconds"], 1, 1 / 60)
+    cells = ["the series', whole process", f"{entry['rate']:g}", f"{entry['steps']:,}"]
+    cells += [with_interval(entry["loss"], 3), minutes, ""]
+    lines.append("| " + " | ".join(cells) + " |")
+    for arm in ("plain", "scheduled"):
+        if row := summary.get(arm):
+            times = row["times_faster"]
+            cells = [f"{arm}, 50 epochs, steps alone", f"{row['rate']:g}"]
+            cells += [f"{row['steps']:,}", f"{row['loss']:.3f}"]
+            cells += [f"{row['seconds'] / 60:.1f}"]
+            cells += ["not reached" if times is None else f"{times:.1f} times"]
+        else:
+            command = f"`python -m studies.speedrun --baselines {arm}`"
+            cells = [f"{arm}, 50 epochs: {command}", *[""] * 5]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
