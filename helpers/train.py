@@ -233,11 +233,11 @@ def train(
         start = time.time()
         with memory_advice(config.batch_size):
             loss = train_step(run, ids_BT, config, total)
-        run.seconds += time.time() - start
         bar.update(size)
-        if run.step % 20 == 0:  # reading the loss makes a GPU wait
+        if run.step % 20 == 0:  # reading the loss waits until the GPU is done
             require_finite(run, loss)
             bar.set_postfix(loss=f"{loss:.2f}", validation=f"{run.stopping.loss:.2f}")
+        run.seconds += time.time() - start
     bar.close()
     run.stopping.restore(model)
     return run.history

@@ -124,9 +124,10 @@ PRECISION_MARKS = {"fp32": "o", "bf16": "s"}
 
 
 def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
-    """How long each peer's training step takes beside ours, one panel a batch size.
+    """How long each peer's training step takes, one panel a batch size.
 
-    Of the steps that were not compiled. Thin lines are quartiles over the rounds.
+    Beside ours of the same architecture; of the steps that were not compiled. Thin
+    lines are quartiles over the rounds.
     """
     rows = [
         row
@@ -163,30 +164,36 @@ def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
     return figure
 
 
-def time_to_quality(summary: dict, runs: list[dict]) -> Figure:
-    """Validation loss against minutes: the runs of the baselines, and the entry.
+def time_to_quality(summary: dict, runs: list[dict], entries: list[dict]) -> Figure:
+    """Validation loss against minutes: the runs of the baselines, and the entries.
 
-    A baseline's minutes are those of its steps, by the summary; the entry's begin with
-    its process. Dotted: a baseline's loss on every word of the validation text.
+    A baseline's minutes are those of its steps, by the summary; an entry's begin with
+    its process. The curves are scored on a part of the validation text, dots and dotted
+    lines on all of it.
     """
-    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
-    axes, targets = figure.subplots(), {}
+    figure = Figure(figsize=(7.4, 3.8), layout="constrained")
+    axes = figure.subplots()
     looks = {"plain": ("#D55E00", "--"), "scheduled": ("#009E73", "-.")}
     for found in runs:
-        arm = found["arm"]
-        row, (color, style) = summary[arm], looks[arm]
+        row, (color, style) = summary[found["arm"]], looks[found["arm"]]
         minutes = row["seconds"] / row["steps"] / 60
         later = [entry for entry in found["history"] if entry["step"] > 0]
         x = [entry["step"] * minutes for entry in later]
         y = [entry["validation_loss"] for entry in later]
-        axes.plot(x, y, style, color=color, linewidth=1.5, label=f"{arm} recipe")
-        targets[f"{arm} recipe, best of 50 epochs:"] = row["loss"]
-    reference_lines(axes, targets)
-    entry = summary["entry"]
-    spot = entry["seconds"]["mean"] / 60, entry["loss"]["mean"]
-    label = f"the series' recipe, {entry['steps']:,} steps"
-    axes.plot(*spot, "o", color="#0072B2", markersize=8, label=label)
-    axes.set(xscale="log", xlabel="minutes", ylabel="validation loss (nats a word)")
+        label = f"{found['arm']} recipe, rate {row['rate']:g}"
+        axes.plot(x, y, style, color=color, linewidth=1.5, label=label)
+        axes.axhline(row["loss"], color=color, linestyle=":", linewidth=1)
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        text = f"its loss after 50 epochs, {row['loss']:.2f}"
+        axes.annotate(
+            text, (0.01, row["loss"]), (0, 3), color=color, fontsize=9, **place
+        )
+    label = f"the series' recipe, {summary['entry']['steps']:,} steps"
+    x = [found["seconds"] / 60 for found in entries]
+    y = [found["validation"]["loss"] for found in entries]
+    axes.plot(x, y, "o", color="#0072B2", markersize=7, label=label)
+    axes.set(xscale="log", ylabel="validation loss (nats a word)")
+    axes.set_xlabel("minutes (curve: steps alone; dot: the whole process)")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, fontsize=9)
     plain(axes)

@@ -25,11 +25,13 @@ from helpers.train import train
 from helpers.viz import true_vs_pred
 from studies.figures import plateau_study
 from studies.intervals import mean_interval
-from studies.runs import fewer
+from studies.runs import fewer, known, same_start
+from studies.tables import plateau_table
 
 POSITIONS = "rotary", "sinusoidal", "learned"
 RATES = 5e-4, 1e-3, 2e-3
 STEPS, WARM_UP, EVERY = 1_200, 100, 40  # of a run, of its start, between evaluations
+EVALUATED = range(0, STEPS + 1, EVERY)
 BLOCKS = 512  # of the validation text
 LEFT = 0.5  # nats below the unigram loss at which the plateau counts as left
 RECIPE = TrainConfig(
@@ -40,9 +42,6 @@ RECIPE = TrainConfig(
     precision="bfloat16",
 )
 SHOWN = 400  # the step whose predictions are laid side by side
-# What says how long a run is: its first steps do not depend on it. The number format
-# is compared as it was found.
-OF_LENGTH = "epochs", "warmup", "evaluations", "precision"
 RECORDS = ROOT / "plots" / "records" / "plateau"
 SUMMARY = RECORDS.with_suffix(".json")
 
@@ -53,43 +52,48 @@ def step_left(history: list[dict], unigram_loss: float) -> int | None:
     return below[0]["step"] if below else None
 
 
-def known(target: Path, wanted: dict) -> dict | None:
-    """A run's record up to `STEPS`, if there is one; a longer run will do as well.
+def read(target: Path, wanted: dict) -> dict | None:
+    """A run's record if there is one, cut to the steps and evaluations of this study.
 
+    A longer run will do as well, in whichever way its number format was chosen.
     ValueError if it is of another run.
     """
-    if not target.exists():
+    training = {"training": record.read(target)["training"]} if target.exists() else {}
+    found = known(target, wanted | training)
+    if found is None:
         return None
-    found = record.read(target)
-    for key, value in wanted.items():
-        same = found[key] == value
-        if key == "training":
-            free = dict.fromkeys(OF_LENGTH)
-            same = found[key] | free == value | free
-        if not same:
-            raise ValueError(f"{target} has another {key}; move it away.")
-    if found["history"][-1]["step"] < STEPS:
-        raise ValueError(f"{target} has fewer than {STEPS} steps; move it away.")
-    history = [entry for entry in found["history"] if entry["step"] <= STEPS]
+    chosen = found["training"] | {"precision": RECIPE.precision}
+    history = [
+        entry
+        for entry in found["history"]
+        if entry["step"] % EVERY == 0 and entry["step"] <= STEPS
+    ]
+    steps = [entry["step"] for entry in history]
+    if not same_start(chosen, wanted["training"]) or steps != [*EVALUATED]:
+        raise ValueError(f"{target} has another training; move it away.")
     left = step_left(history, found["unigram_loss"])
     return found | {"history": history, "step_left": left}
 
 
 def run(positions: str, rate: float, seed: int) -> dict:
-    """Trains one model, unless its record exists; returns the record."""
+    """Trains one model, unless its record exists; returns the record as `read` does."""
     name = f"{positions}_rate_{rate:g}_seed_{seed}"
     _, tokenizer, data, model = prepare(ModelConfig(positions=positions), seed)
     data, words = fewer(data, BLOCKS), tokenizer.words
+    chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
     epochs = STEPS / steps_per_epoch(data.stream, 64, RECIPE.batch_size)
     config = replace(RECIPE, epochs=epochs, learning_rate=rate, seed=seed)
-    wanted = {"model": asdict(model.config), "training": asdict(config)}
+    wanted = {
+        "model": asdict(model.config),
+        "training": asdict(config),
+        "unigram_loss": chance["loss"],  # stands for the text and what is scored of it
+    }
     target = RECORDS / f"{name}.json"
-    if found := known(target, wanted):
+    if found := read(target, wanted):
         return found
     print(name, flush=True)
     folder = ROOT / "runs" / f"plateau_{name}"
     history = train(model, data, config, folder)
-    chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
     found = {
         "name": name,
         "positions": positions,
@@ -98,17 +102,16 @@ def run(positions: str, rate: float, seed: int) -> dict:
         "hardware": record.hardware(),
         **wanted,
         "number_format": str(load_state(folder / "state.pt")["dtype"]),
-        "unigram_loss": chance["loss"],
         "step_left": step_left(history, chance["loss"]),
         "samples": record.samples(history, chance["loss"], data.validation_BT, words),
         "history": history,
     }
     record.write(target, found)
-    return found
+    return read(target, wanted)
 
 
 def best_rate(runs: list[dict]) -> float:
-    """The rate that leaves the plateau first; of those that do not, the lowest loss."""
+    """The rate that leaves the plateau first; among equals, that of the lowest loss."""
 
     def rank(found: dict) -> tuple:
         lowest = min(entry["validation_loss"] for entry in found["history"])
@@ -187,6 +190,7 @@ def main() -> None:
         }
         for name, figure in figures.items():
             (ROOT / "plots" / name).write_bytes(png(figure))
+        print(plateau_table(summary))
 
 
 if __name__ == "__main__":

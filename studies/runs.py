@@ -1,12 +1,52 @@
-"""What the runs of several studies need: less to score, a whole score, more steps."""
+"""What the runs of several studies need: records to trust, scores, more steps."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
+from helpers import record
 from helpers.checkpoint import load_state, save_state
 from helpers.evaluate import TrainingData, evaluate
+
+LENGTH = "epochs", "warmup", "evaluations"  # settings that say how long a run is
+
+
+def known(path: Path, wanted: dict) -> dict | None:
+    """A run's record if there is one; ValueError if it is not of the run wanted."""
+    if not path.exists():
+        return None
+    found = record.read(path)
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise ValueError(f"{path} has another {key}; move it away.")
+    return found
+
+
+def same_start(one: dict, other: dict) -> bool:
+    """Whether two settings differ in nothing but the length of a constant rate.
+
+    Both then do the same at each of their common steps.
+    """
+    free = dict.fromkeys(LENGTH)
+    warm_ups = (given["epochs"] * given["warmup"] for given in (one, other))
+    return (
+        one | free == other | free and math.isclose(*warm_ups) and not one["cooldown"]
+    )
+
+
+def lengthen(run: Path, longer: Path, identity: dict) -> None:
+    """Has a longer run go on where a shorter one has ended, if there is one.
+
+    ValueError if they do not do the same until there.
+    """
+    state = load_state(run / "state.pt")
+    if not state or load_state(longer / "state.pt"):
+        return
+    if not same_start(state["identity"], identity):
+        raise ValueError(f"{run} holds another run than {longer} begins with.")
+    save_state(longer / "state.pt", state | {"identity": identity})
 
 
 def whole_score(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:
@@ -19,7 +59,8 @@ def fewer(data: TrainingData, blocks: int) -> TrainingData:
     """The same data with less to score, for runs that are scored often.
 
     Keeps `blocks` validation blocks and an eighth as many of the training text, at
-    equal distances.
+    equal distances from the first on; the distance is rounded down, so what lies behind
+    the last of them is left out.
     """
 
     def some(of, count: int):
@@ -32,14 +73,3 @@ def fewer(data: TrainingData, blocks: int) -> TrainingData:
         sample_BT=some(data.sample_BT, max(1, blocks // 8)),
         sample_subset_BT=some(data.sample_subset_BT, max(1, blocks // 8)),
     )
-
-
-def lengthen(run: Path, longer: Path, identity: dict) -> None:
-    """Has a longer run go on where a shorter one of the same settings has ended.
-
-    Both must do the same at each of their common steps, so the rate may not depend on
-    how many are to come. Without a state of `run`, or with one of `longer`, nothing.
-    """
-    state = load_state(run / "state.pt")
-    if state and not (longer / "state.pt").exists():
-        save_state(longer / "state.pt", state | {"identity": identity})

@@ -14,7 +14,6 @@ word of the validation text is scored.
 """
 
 import argparse
-import json
 import time
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -26,6 +25,7 @@ import torch
 from helpers import ROOT, record
 from helpers.checkpoint import save_model
 from helpers.data import steps_per_epoch
+from helpers.evaluate import TrainingData
 from helpers.experiment import prepare
 from helpers.figure import png
 from helpers.model import ModelConfig
@@ -33,12 +33,14 @@ from helpers.optimize import TrainConfig, pick_dtype
 from helpers.train import TrainingRun, identity, train, train_step
 from studies.figures import time_to_quality
 from studies.intervals import mean_interval, one_sided_p
-from studies.runs import fewer, lengthen, whole_score
+from studies.runs import fewer, known, lengthen, whole_score
+from studies.tables import speed_table
 from studies.throughput import spread, take_turns
 
 STEPS = 1_200
 EPOCHS, TRIAL, WARM_UP = 50, 8, 500  # epochs, epochs and steps of a baseline
 RATES = 3e-4, 1e-3, 2e-3
+NEAR = 0.02  # nats above a baseline's best at which it is as good as there
 PLAIN = TrainConfig(masks="independent", precision="bfloat16")
 MUON = replace(PLAIN, optimizer="muon", learning_rate=4e-3, masks="fixed")
 RECIPES = {
@@ -52,22 +54,27 @@ RECORDS = ROOT / "plots" / "records" / "speedrun"
 SUMMARY = RECORDS.with_suffix(".json")
 
 
-def settings(arm: str, total: int, per_epoch: int, **more) -> TrainConfig:
-    """How a run of `total` steps is trained; a baseline warms up for `WARM_UP`."""
-    config = replace(RECIPES[arm][1], epochs=total / per_epoch, **more)
-    return config if arm == "entry" else replace(config, warmup=WARM_UP / total)
+def settings(arm: str, data: TrainingData, words: int, epochs=0.0, **more) -> dict:
+    """What makes a run this run: its text, its model of so many words, its training.
 
-
-def known(name: str, wanted: dict) -> dict | None:
-    """A run's record if there is one; ValueError if it is of another run."""
-    path = RECORDS / f"{name}.json"
-    if not path.exists():
-        return None
-    found = record.read(path)
-    for key, value in wanted.items():
-        if found[key] != value:
-            raise ValueError(f"{path} has another {key}; move it away.")
-    return found
+    The entry takes `STEPS` steps; a baseline `epochs`, of which it warms up `WARM_UP`
+    steps, and is evaluated after each.
+    """
+    model_config, config = RECIPES[arm]
+    model_config = replace(model_config, vocab_size=words)
+    length = model_config.max_length
+    per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
+    steps = STEPS if arm == "entry" else round(epochs * per_epoch)
+    config = replace(config, epochs=steps / per_epoch, evaluations=1, **more)
+    if arm != "entry":
+        often = {"evaluations": max(1, round(epochs)), "patience": 10**6}
+        config = replace(config, warmup=WARM_UP / steps, **often)
+    return {
+        "steps": steps,
+        "text_length": len(data.stream),
+        "model": asdict(model_config),
+        "training": asdict(config),
+    }
 
 
 def run_name(arm: str, rate: float, epochs: float) -> str:
@@ -82,70 +89,61 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
     """
     name = run_name(arm, rate, epochs)
     _, _, data, model = prepare(RECIPES[arm][0], 0)
-    per_epoch = steps_per_epoch(data.stream, 64, PLAIN.batch_size)
-    total, evaluations = round(epochs * per_epoch), max(1, round(epochs))
-    often = {"evaluations": evaluations, "patience": 10**6}
-    config = settings(arm, total, per_epoch, learning_rate=rate, **often)
-    wanted = {
-        "text_length": len(data.stream),
-        "model": asdict(model.config),
-        "training": asdict(config),
-    }
-    if found := known(name, wanted):
+    words = model.config.vocab_size
+    wanted = settings(arm, data, words, epochs, learning_rate=rate)
+    if found := known(RECORDS / f"{name}.json", wanted):
         return found
     print(name, flush=True)
-    found = {"name": name, "arm": arm, "rate": rate, "hardware": record.hardware()}
-    found |= wanted | {"steps": total, "validation": None, "best_step": None}
+    config = TrainConfig(**wanted["training"])
     folder = ROOT / "runs" / f"speedrun_{name}"
     if config.cooldown == 0.0 and epochs > TRIAL:
         trial = folder.with_name(f"speedrun_{run_name(arm, rate, TRIAL)}")
         lengthen(trial, folder, identity(model, data, config))
+    found = {"name": name, "arm": arm, "rate": rate, "hardware": record.hardware()}
+    found |= wanted | {"validation": None, "best_step": None}
     with suppress(FloatingPointError):
         history = train(model, fewer(data, 512), config, folder)
         best = min(history, key=lambda entry: entry["validation_loss"])
-        found |= {
-            "validation": whole_score(model, data.validation_BT, data.subset_BT),
-            "best_step": best["step"],
-        }
+        found["validation"] = whole_score(model, data.validation_BT, data.subset_BT)
+        found["best_step"] = best["step"]
         keys = "step", "epoch", "validation_loss"
         found["history"] = [{key: entry[key] for key in keys} for entry in history]
     record.write(RECORDS / f"{name}.json", found)
     return found
 
 
-def best_trial(arm: str) -> dict:
-    """The trial with the lowest validation loss."""
-    trials = [baseline(arm, rate, TRIAL) for rate in RATES]
-    return min(
-        (found for found in trials if found["validation"]),
-        key=lambda found: found["validation"]["loss"],
-    )
+def best_of(trials: list[dict]) -> dict:
+    """The trial with the lowest validation loss; ValueError if all diverged."""
+    sound = [found for found in trials if found["validation"]]
+    if not sound:
+        raise ValueError("All trials diverged; try lower rates.")
+    return min(sound, key=lambda found: found["validation"]["loss"])
 
 
 def entry(seed: int) -> dict:
-    """The run against the clock, which started with this process."""
+    """The run against the clock, which started with this process.
+
+    ValueError if there is one of this seed: it is not run until it is fast.
+    """
     _, tokenizer, data, model = prepare(RECIPES["entry"][0], seed)
-    per_epoch = steps_per_epoch(data.stream, 64, PLAIN.batch_size)
-    config = settings("entry", STEPS, per_epoch, seed=seed, evaluations=1)
-    history = train(model, fewer(data, 64), config)
+    wanted = settings("entry", data, len(tokenizer), seed=seed)
     name = f"entry_{STEPS}_steps_seed_{seed}"
+    if known(RECORDS / f"{name}.json", wanted):
+        raise ValueError(f"{name} has been run; its record is in {RECORDS}.")
+    history = train(model, fewer(data, 64), TrainConfig(**wanted["training"]))
     path = ROOT / "runs" / f"speedrun_{name}.safetensors"
     save_model(path, model, tokenizer, {"name": name, "seed": seed})
     seconds = time.time() - psutil.Process().create_time()
-    found = {
-        "name": name,
-        "seed": seed,
-        "hardware": record.hardware(),
-        "text_length": len(data.stream),
-        "model": asdict(model.config),
-        "training": asdict(config),
-        "steps": history[-1]["step"],
-        "seconds": seconds,
-        "seconds_in_steps": history[-1]["seconds"],
-        "validation": whole_score(model, data.validation_BT, data.subset_BT),
-    }
+    found = {"name": name, "seed": seed, "hardware": record.hardware()} | wanted
+    found |= {"seconds": seconds, "seconds_in_steps": history[-1]["seconds"]}
+    found["validation"] = whole_score(model, data.validation_BT, data.subset_BT)
     record.write(RECORDS / f"{name}.json", found)
     return found
+
+
+def recipes() -> dict:
+    """The recipes as a record holds them."""
+    return {name: [asdict(part) for part in pair] for name, pair in RECIPES.items()}
 
 
 def step_times() -> dict:
@@ -162,6 +160,7 @@ def step_times() -> dict:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = take_turns(steps, ROUNDS, LIMIT, device)
     result = {"hardware": record.hardware(), "rounds": len(found["entry"])}
+    result["recipes"] = recipes()
     for name, seconds in found.items():
         ratios = [a / b for a, b in zip(seconds, found["entry"], strict=True)]
         result[name] = {"seconds": spread(seconds), "ratio": spread(ratios)}
@@ -169,44 +168,69 @@ def step_times() -> dict:
     return result
 
 
-def summarise() -> dict:
-    """What was reached, in which time, by the runs there are; written to `SUMMARY`.
+def against(long: dict, entries: list[dict], ratio: float) -> dict:
+    """One baseline beside the entries; its step takes `ratio` times as long as theirs.
 
-    ValueError if the entries and the timing are not of the same hardware.
+    `times_faster` is None if the entries' mean loss is above the baseline's. `p` is of
+    a test that their mean is not below it, one seed of the baseline taken as exact.
     """
-    pattern = f"entry_{STEPS}_steps_seed_*.json"
-    entries = [record.read(path) for path in sorted(RECORDS.glob(pattern))]
-    times = record.read(RECORDS / "times.json")
-    for found in entries:
-        same = found["hardware"] == times["hardware"]
-        if not same or found["model"] != entries[0]["model"]:
-            raise ValueError(f"{found['name']} is of other hardware or another model.")
+    if not long["validation"]:
+        raise ValueError(f"{long['name']} diverged; nothing can be compared with it.")
+    target = long["validation"]["loss"]
     losses = [found["validation"]["loss"] for found in entries]
-    whole = mean_interval([found["seconds"] for found in entries])
-    per_step = mean_interval([found["seconds_in_steps"] for found in entries])
-    loss = mean_interval(losses)
-    rate = RECIPES["entry"][1].learning_rate
-    result = {"steps": STEPS, "rate": rate, "loss": loss, "seconds": whole}
-    result = {"entry": result, "hardware": times["hardware"]}
+    step = mean_interval([f["seconds_in_steps"] / f["steps"] for f in entries])["mean"]
+    seconds = long["best_step"] * step * ratio
+    whole = mean_interval([found["seconds"] for found in entries])["mean"]
+    lowest = min(found["validation_loss"] for found in long["history"])
+    near = [f for f in long["history"] if f["validation_loss"] <= lowest + NEAR]
+    reached = sum(losses) <= target * len(losses)
+    return {
+        "rate": long["rate"],
+        "steps": long["best_step"],
+        "near_steps": near[0]["step"],
+        "loss": target,
+        "seconds": seconds,
+        "times_faster": seconds / whole if reached else None,
+        "p": one_sided_p(losses, target) if len(losses) > 1 else None,
+    }
+
+
+def summarise() -> tuple[dict, list[dict], list[dict]]:
+    """What was reached, in which time; written to `SUMMARY`. Trains nothing.
+
+    Also returns the records of the long runs and of the entries. ValueError if the
+    entries and the timing are not of the same hardware, or of other recipes.
+    """
+    _, tokenizer, data, _ = prepare(ModelConfig(), 0)
+    words, times = len(tokenizer), record.read(RECORDS / "times.json")
+    if times["recipes"] != recipes():
+        raise ValueError("The steps were timed with other recipes; time them again.")
+    entries, runs = [], []
+    for path in sorted(RECORDS.glob(f"entry_{STEPS}_steps_seed_*.json")):
+        seed = int(path.stem.split("_")[-1])
+        entries.append(known(path, settings("entry", data, words, seed=seed)))
+        if entries[-1]["hardware"] != times["hardware"]:
+            raise ValueError(f"{path} is of other hardware than the timed steps.")
+    config = RECIPES["entry"][1]
+    rates = {"rate": config.learning_rate, "muon_rate": config.muon_rate}
+    result = {"hardware": times["hardware"], "near": NEAR}
+    result["entry"] = {"steps": STEPS} | rates
+    result["entry"]["loss"] = mean_interval([f["validation"]["loss"] for f in entries])
+    result["entry"]["seconds"] = mean_interval([f["seconds"] for f in entries])
+
+    def read(arm: str, rate: float, epochs: float) -> dict | None:
+        path = RECORDS / f"{run_name(arm, rate, epochs)}.json"
+        return known(path, settings(arm, data, words, epochs, learning_rate=rate))
+
     for arm in BASELINES:
-        if not any(RECORDS.glob(f"{arm}_*_{EPOCHS:g}_epochs.json")):
+        trials = [read(arm, rate, TRIAL) for rate in RATES]
+        if None in trials:
             continue
-        rate = best_trial(arm)["rate"]
-        found = baseline(arm, rate, EPOCHS)
-        target = found["validation"]["loss"]
-        seconds = found["best_step"] * per_step["mean"] / STEPS
-        seconds *= times[arm]["ratio"][1]
-        reached = loss["mean"] <= target
-        result[arm] = {
-            "rate": rate,
-            "steps": found["best_step"],
-            "loss": target,
-            "seconds": seconds,
-            "times_faster": seconds / whole["mean"] if reached else None,
-            "p": one_sided_p(losses, target) if len(losses) > 1 else None,
-        }
+        if long := read(arm, best_of(trials)["rate"], EPOCHS):
+            runs.append(long)
+            result[arm] = against(long, entries, times[arm]["ratio"][1])
     record.write(SUMMARY, result)
-    return result
+    return result, runs, entries
 
 
 def main() -> None:
@@ -223,16 +247,14 @@ def main() -> None:
     given = parser.parse_args()
     if given.baselines is not None:
         for arm in given.baselines or BASELINES:
-            baseline(arm, best_trial(arm)["rate"], EPOCHS)
+            trials = [baseline(arm, rate, TRIAL) for rate in RATES]
+            baseline(arm, best_of(trials)["rate"], EPOCHS)
     elif given.time:
         print(step_times())
     elif given.summary:
-        summary = summarise()
-        print(json.dumps(summary, indent=1))
-        runs = [
-            baseline(a, summary[a]["rate"], EPOCHS) for a in BASELINES if a in summary
-        ]
-        picture = png(time_to_quality(summary, runs))
+        summary, *found = summarise()
+        print(speed_table(summary))
+        picture = png(time_to_quality(summary, *found))
         (ROOT / "plots" / "time_to_quality.png").write_bytes(picture)
     else:
         found = entry(given.seed)

@@ -5,7 +5,7 @@ NAMES = {
     "attention": "0.1 on attention weights",
     "all": "0.1 at BERT's sites",
 }
-GPU_EPOCHS, GPU_COMMAND = "50", "`python -m studies.dropout` on a GPU"
+GPU_EPOCHS, COMMAND = "50", "`python -m studies.dropout`"
 
 
 def with_interval(found: dict, digits: int, scale: float = 1.0, sign: str = "") -> str:
@@ -26,7 +26,8 @@ def dropout_table(summary: dict) -> str:
     for epochs, table in sorted(summary["budgets"].items(), key=lambda b: float(b[0])):
         for arm, name in NAMES.items():
             if arm not in table:
-                lines.append(f"| {epochs} | {name} | 0 | not run yet |" + " |" * 5)
+                missing = f"| {epochs} | {name} | 0 | not run yet: {COMMAND} |"
+                lines.append(missing + " |" * 5)
                 continue
             means = table[arm]["means"]
             minus = table[arm].get("minus_none", {}).get("loss")
@@ -43,7 +44,7 @@ def dropout_table(summary: dict) -> str:
             ]
             lines.append("| " + " | ".join(cells) + " |")
     if GPU_EPOCHS not in summary["budgets"]:
-        missing = f"| {GPU_EPOCHS} | all three | 0 | not run yet: {GPU_COMMAND} |"
+        missing = f"| {GPU_EPOCHS} | all three | 0 | not run yet: {COMMAND} on a GPU |"
         lines.append(missing + " |" * 5)
     return "\n".join(lines)
 
@@ -65,25 +66,34 @@ def plateau_table(summary: dict) -> str:
 
 
 def speed_table(summary: dict) -> str:
-    """Time to quality as a Markdown table; what has not been run has its command."""
+    """Time to quality as a Markdown table.
+
+    A baseline's steps and minutes are those up to its best evaluation.
+    """
     lines = [
-        "| Recipe | Rate | Steps | Validation loss | Minutes | Entry faster by |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| Recipe | Rate | Seeds | Steps | Validation loss | Minutes | Faster by | p |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     entry = summary["entry"]
-    minutes = with_interval(entry["seconds"], 1, 1 / 60)
-    cells = ["the series', whole process", f"{entry['rate']:g}", f"{entry['steps']:,}"]
-    cells += [with_interval(entry["loss"], 3), minutes, ""]
+    cells = ["the series', the whole process"]
+    cells += [f"Muon {entry['muon_rate']:g}, AdamW {entry['rate']:g}"]
+    cells += [f"{entry['loss']['n']}", f"{entry['steps']:,}"]
+    cells += [with_interval(entry["loss"], 3)]
+    cells += [with_interval(entry["seconds"], 1, 1 / 60), "", ""]
     lines.append("| " + " | ".join(cells) + " |")
     for arm in ("plain", "scheduled"):
         if row := summary.get(arm):
-            times = row["times_faster"]
-            cells = [f"{arm}, 50 epochs, steps alone", f"{row['rate']:g}"]
-            cells += [f"{row['steps']:,}", f"{row['loss']:.3f}"]
+            times, p = row["times_faster"], row["p"]
+            cells = [
+                f"{arm}, the steps of 50 epochs up to its best",
+                f"{row['rate']:g}",
+            ]
+            cells += ["1", f"{row['steps']:,}", f"{row['loss']:.3f}"]
             cells += [f"{row['seconds'] / 60:.1f}"]
             cells += ["not reached" if times is None else f"{times:.1f} times"]
+            cells += ["one seed" if p is None else f"{p:.2g}"]
         else:
             command = f"`python -m studies.speedrun --baselines {arm}`"
-            cells = [f"{arm}, 50 epochs: {command}", *[""] * 5]
+            cells = [f"{arm}, 50 epochs, not run yet: {command}", *[""] * 7]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -263,7 +263,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, nargs="+", default=[4096, 16384])
     parser.add_argument("--dropouts", type=float, nargs="+", default=DROPOUTS)
     parser.add_argument("--no-memory", dest="memory", action="store_false")
-    return parser.parse_args()
+    given = parser.parse_args()
+    part = not given.memory or [*given.dropouts] != [*DROPOUTS]
+    if part and given.out == path:
+        parser.error("a part of the grid would replace the whole record; name --out")
+    return given
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from scipy import stats
 
 from helpers import experiment
 from helpers import train as training
+from helpers.checkpoint import load_state, save_state
 from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData, unigram
 from helpers.masking import evaluation_subsets
@@ -194,9 +195,8 @@ def test_the_table_names_what_is_missing(study):
     assert "| 1 | 3.900 | 40.0 % | -0.100 |" in attention
     assert "+0.300 ± 0.248" in every
     (dropout.RECORDS / f"{dropout.run_name('attention', 1, 8)}.json").unlink()
-    assert "| 8 | 0.1 on attention weights | 0 | not run yet |" in dropout_table(
-        dropout.summarise()
-    )
+    table = dropout_table(dropout.summarise())
+    assert "| 8 | 0.1 on attention weights | 0 | not run yet: `python -m" in table
 
 
 @pytest.fixture
@@ -227,16 +227,19 @@ def test_time_to_quality_from_trials_to_summary(race, monkeypatch):
     assert all(found["seconds"] > 1_000 for found in entries)  # start-up counts
     assert all(found["seconds_in_steps"] < 1_000 for found in entries)
     times = speedrun.step_times()
-    assert "plain" not in speedrun.summarise()  # nothing to compare with yet
+    assert "plain" not in speedrun.summarise()[0]  # nothing to compare with yet
     trials = [speedrun.baseline("plain", rate, 0.1) for rate in speedrun.RATES]
     best = min(trials, key=lambda trial: trial["validation"]["loss"])
+    assert "plain" not in speedrun.summarise()[0]
     for rate in speedrun.RATES:  # only that of the best trial's rate counts
         speedrun.baseline("plain", rate, 0.3)
     long = speedrun.baseline("plain", best["rate"], 0.3)
     other = speedrun.record.read(speedrun.RECORDS / "entry_6_steps_seed_0.json")
     other["validation"]["loss"] = 0.0
     speedrun.record.write(speedrun.RECORDS / "entry_7_steps_seed_0.json", other)
-    found = speedrun.summarise()
+    monkeypatch.setattr(speedrun, "train", None)  # a summary trains nothing
+    found, read, drawn = speedrun.summarise()
+    assert read == [long] and drawn == entries
     row, losses = found["plain"], [entry["validation"]["loss"] for entry in entries]
     assert found["entry"]["loss"]["mean"] == pytest.approx(sum(losses) / 2)
     assert (row["rate"], row["loss"]) == (best["rate"], long["validation"]["loss"])
@@ -247,14 +250,54 @@ def test_time_to_quality_from_trials_to_summary(race, monkeypatch):
     assert (row["times_faster"] is None) == (row["p"] > 0.5)
 
 
-def test_times_of_two_machines_are_not_compared(race):
+def test_what_cannot_be_compared_is_refused(race, monkeypatch):
     found = speedrun.entry(0)
     times = speedrun.step_times()
     path = speedrun.RECORDS / f"{found['name']}.json"
-    speedrun.record.write(path, found | {"hardware": {"device": "another"}})
-    with pytest.raises(ValueError, match="other hardware"):
+    with pytest.raises(ValueError, match="has been run"):  # not until it is fast
+        speedrun.entry(0)
+    for change, message in (
+        ({"hardware": {"device": "another"}}, "other hardware"),
+        ({"training": found["training"] | {"learning_rate": 9.0}}, "another training"),
+        ({"text_length": 9}, "another text_length"),
+    ):
+        speedrun.record.write(path, found | change)
+        with pytest.raises(ValueError, match=message):
+            speedrun.summarise()
+    speedrun.record.write(path, found)
+    older = times | {"recipes": {}}
+    speedrun.record.write(speedrun.RECORDS / "times.json", older)
+    with pytest.raises(ValueError, match="other recipes"):
         speedrun.summarise()
+
+
+def test_a_slower_step_has_a_ratio_above_one(race, monkeypatch):
+    seconds = {"entry": [1, 2, 4], "plain": [3, 4, 10], "scheduled": [1, 1, 1]}
+    monkeypatch.setattr(speedrun, "take_turns", lambda *arguments: seconds)
+    times = speedrun.step_times()
     assert times["entry"]["ratio"] == [1, 1, 1]
+    assert times["plain"]["ratio"] == pytest.approx([2.25, 2.5, 2.75])
+    assert times["plain"]["seconds"] == pytest.approx([3.5, 4, 7])
+
+
+def test_times_are_of_the_steps_up_to_the_best(race):
+    losses = zip((0, 100, 200, 300), (5.0, 3.01, 3.0, 3.2), strict=True)
+    history = [{"step": step, "validation_loss": loss} for step, loss in losses]
+    long = {"name": "long", "rate": 1e-3, "best_step": 200, "history": history}
+    long["validation"] = {"loss": 3.1}
+    entries = [
+        {"validation": {"loss": loss}, "seconds": 50.0, "seconds_in_steps": 40.0}
+        | {"steps": 20}
+        for loss in (3.0, 3.1, 3.05)
+    ]
+    found = speedrun.against(long, entries, ratio=0.5)
+    assert (found["steps"], found["near_steps"]) == (200, 100)
+    assert found["seconds"] == 200 * 2 * 0.5
+    assert found["times_faster"] == 200 / 50 and found["p"] < 0.2
+    entries[0]["validation"]["loss"] = 3.2
+    assert speedrun.against(long, entries, ratio=0.5)["times_faster"] is None
+    with pytest.raises(ValueError, match="diverged"):
+        speedrun.against(long | {"validation": None}, entries, 0.5)
 
 
 def test_a_baseline_goes_on_where_it_was_killed(race, monkeypatch):
@@ -288,6 +331,13 @@ def test_a_constant_rate_goes_on_from_the_trial(race, arm):
     (speedrun.RECORDS / f"{whole['name']}.json").unlink()
     shutil.rmtree(speedrun.ROOT / "runs")
     trial = speedrun.baseline(arm, 1e-3, 0.1)
+    if arm == "plain":
+        unlike = (
+            speedrun.ROOT / "runs" / f"speedrun_{speedrun.run_name(arm, 2e-3, 0.1)}"
+        )
+        shutil.copytree(unlike.with_name(f"speedrun_{trial['name']}"), unlike)
+        with pytest.raises(ValueError, match="another run"):
+            speedrun.baseline(arm, 2e-3, 0.3)
     longer = speedrun.baseline(arm, 1e-3, 0.3)
     assert longer["validation"] == whole["validation"]
     steps = [entry["step"] for entry in longer["history"]]
@@ -302,15 +352,52 @@ def test_a_baseline_that_diverges_is_no_choice(race, monkeypatch):
         return training.train(model, data, config, *arguments)
 
     monkeypatch.setattr(speedrun, "train", diverging)
-    assert speedrun.best_trial("plain")["rate"] < max(speedrun.RATES)
+    trials = [speedrun.baseline("plain", rate, 0.1) for rate in speedrun.RATES]
+    assert trials[-1]["validation"] is None
+    assert speedrun.best_of(trials) in trials[:-1]
+    with pytest.raises(ValueError, match="lower rates"):
+        speedrun.best_of(trials[-1:])
 
 
 def test_the_plain_recipe_warms_up_and_keeps_its_rate(race):
-    config = speedrun.settings("plain", 100, 50)
-    shape = config.warmup, config.cooldown
-    factors = [rate_factor(step, 100, *shape) for step in range(100)]
+    data = experiment.prepare(ModelConfig(), 0)[2]
+    found = speedrun.settings("plain", data, 104, 0.3)
+    config, steps = found["training"], found["steps"]
+    shape = config["warmup"], config["cooldown"]
+    factors = [rate_factor(step, steps, *shape) for step in range(steps)]
     assert factors.index(1.0) == 8 and set(factors[8:]) == {1.0}
-    assert config.epochs == 2
+    assert found["model"]["vocab_size"] == 104
+
+
+def test_a_state_in_place_is_not_replaced(tmp_path):
+    short = {"epochs": 1.0, "warmup": 0.2, "evaluations": 1, "cooldown": 0.0}
+    long = short | {"epochs": 4.0, "warmup": 0.05, "evaluations": 4}
+    save_state(tmp_path / "short" / "state.pt", {"step": 1, "identity": short})
+    place = tmp_path / "long" / "state.pt"
+    runs.lengthen(place.parents[1] / "short", place.parent, long)
+    assert load_state(place) == {"step": 1, "identity": long}
+    save_state(place, {"step": 2, "identity": long})
+    place.unlink()  # killed between two renamings: only the one before is left
+    place.with_suffix(".old").write_bytes(place.with_suffix(".old").read_bytes())
+    save_state(tmp_path / "short" / "state.pt", {"step": 9, "identity": short})
+    runs.lengthen(place.parents[1] / "short", place.parent, long)
+    assert load_state(place)["step"] == 1
+
+
+@pytest.mark.parametrize(
+    "change, same",
+    [
+        ({"epochs": 4.0, "warmup": 0.05, "evaluations": 9}, True),
+        ({"epochs": 4.0}, False),  # another number of steps to warm up
+        ({"cooldown": 0.5}, False),
+        ({"seed": 1}, False),
+    ],
+)
+def test_settings_start_the_same(change, same):
+    one = {"epochs": 1.0, "warmup": 0.2, "evaluations": 1, "cooldown": 0.0, "seed": 0}
+    assert runs.same_start(one, one | change) == same
+    falling = one | {"cooldown": 0.9}
+    assert not runs.same_start(falling, falling)  # its rate knows the length
 
 
 def test_fewer_blocks_are_spread_over_the_text(race):
@@ -333,9 +420,11 @@ def fake_plateau(positions: str, rate: float, seed: int, leaves: int) -> dict:
         dict.fromkeys(SCORES, 3.0 if step >= leaves else 5.6)
         | {"step": step, "most_predicted": 9, "most_predicted_share": 0.2}
         | {"probes": [{"predicted": 9 if step < leaves else 7, "p": 0.5}]}
-        for step in range(0, 2 * plateau.STEPS, plateau.EVERY)
+        for step in (*range(0, 2 * plateau.STEPS, plateau.EVERY), 31)
     ]
-    config = replace(plateau.RECIPE, epochs=9.0, learning_rate=rate, seed=seed)
+    config = replace(
+        plateau.RECIPE, epochs=6.0, warmup=0.05, learning_rate=rate, seed=seed
+    )
     said = {"left": ["a"], "right": ["b"], "true": "seven", "pred": "?", "p": 0.0}
     return {
         "positions": positions,
@@ -350,6 +439,13 @@ def fake_plateau(positions: str, rate: float, seed: int, leaves: int) -> dict:
     }
 
 
+def wanted_of(found: dict) -> dict:
+    """What the study would have trained: half as long."""
+    wanted = {key: found[key] for key in ("model", "training", "unigram_loss")}
+    wanted["training"] = found["training"] | {"epochs": 3.0, "warmup": 0.1}
+    return wanted
+
+
 @pytest.fixture
 def collapse(tmp_path, monkeypatch):
     """Three kinds of positions, of three seeds each, as read from their records."""
@@ -362,8 +458,7 @@ def collapse(tmp_path, monkeypatch):
             found = fake_plateau(positions, 1e-3, seed, first + 120 * seed)
             path = tmp_path / f"{positions}_{seed}.json"
             path.write_text(json.dumps(found))
-            wanted = {key: found[key] for key in ("model", "training")}
-            arms[positions].append(plateau.known(path, wanted))
+            arms[positions].append(plateau.read(path, wanted_of(found)))
     return arms, [f"word {i}" for i in range(9)] + ["the"]
 
 
@@ -388,19 +483,35 @@ def test_the_same_words_are_shown_for_all_positions(collapse):
     assert {s["step"] for s in samples} == {plateau.SHOWN}
 
 
-def test_a_plateau_record_of_another_run_is_refused(collapse, tmp_path):
+def test_a_plateau_record_of_another_run_is_refused(tmp_path):
     found = fake_plateau("rotary", 1e-3, 0, 80)
-    path = tmp_path / "rotary_0.json"
-    wanted = {key: found[key] for key in ("model", "training")}
-    longer = found["training"] | {"epochs": 4.0, "evaluations": 7}
-    assert plateau.known(path, wanted | {"training": longer})
-    faster = wanted | {"training": found["training"] | {"learning_rate": 2e-3}}
-    with pytest.raises(ValueError, match="another training"):
-        plateau.known(path, faster)
-    short = found | {"history": found["history"][:9]}
-    path.write_text(json.dumps(short))
-    with pytest.raises(ValueError, match="fewer than"):
-        plateau.known(path, wanted)
+    path, wanted = tmp_path / "rotary_0.json", wanted_of(found)
+    assert plateau.read(path, wanted) is None
+    path.write_text(json.dumps(found | {"training": {**found["training"]}}))
+    assert plateau.read(path, wanted)
+    coarse = [e for e in found["history"] if e["step"] % 80 == 0]
+    for changed, name in (
+        (found | {"unigram_loss": 5.5}, "unigram_loss"),
+        (found | {"model": found["model"] | {"n_layers": 5}}, "model"),
+        (found | {"training": found["training"] | {"learning_rate": 2e-3}}, "training"),
+        (found | {"training": found["training"] | {"warmup": 0.1}}, "training"),
+        (found | {"history": found["history"][:9]}, "training"),
+        (found | {"history": coarse}, "training"),
+    ):
+        path.write_text(json.dumps(changed))
+        with pytest.raises(ValueError, match=f"another {name}"):
+            plateau.read(path, wanted)
+
+
+def test_the_best_rate_leaves_first_then_is_lowest():
+    def ended(rate: float, left: int | None, loss: float) -> dict:
+        losses = [{"validation_loss": loss}]
+        return {"rate": rate, "step_left": left, "history": losses}
+
+    trials = [ended(1, None, 1.0), ended(2, 800, 5.0), ended(3, 160, 4.0)]
+    assert plateau.best_rate(trials) == 3
+    assert plateau.best_rate([*trials, ended(4, 160, 3.0)]) == 4
+    assert plateau.best_rate(trials[:2]) == 2
 
 
 def test_formats_are_not_mixed_on_the_plateau(collapse):
@@ -437,16 +548,21 @@ def test_no_ratio_is_cut_off():
 
 def test_time_to_quality_is_told_as_it_was_found():
     row = {"rate": 1e-3, "steps": 100, "loss": 3.1, "seconds": 600.0}
-    entry = {"steps": 50, "rate": 4e-3}
+    entry = {"steps": 50, "rate": 4e-3, "muon_rate": 0.02}
     entry |= {"loss": mean_interval([3.0]), "seconds": mean_interval([120.0])}
-    summary = {"entry": entry, "plain": row | {"times_faster": 5.0}}
+    summary = {"entry": entry, "plain": row | {"times_faster": 5.0, "p": None}}
     table = speed_table(summary).splitlines()
-    assert "| 50 | 3.000 | 2.0 |  |" in table[2]
-    assert table[3].endswith("| 0.001 | 100 | 3.100 | 10.0 | 5.0 times |")
+    assert "| Muon 0.02, AdamW 0.004 | 1 | 50 | 3.000 | 2.0 |  |" in table[2]
+    assert table[3].endswith(
+        "| 0.001 | 1 | 100 | 3.100 | 10.0 | 5.0 times | one seed |"
+    )
+    assert len({line.count("|") for line in table}) == 1
     assert "--baselines scheduled" in table[4]  # not run: the command instead
-    slow = {"entry": entry, "plain": row | {"times_faster": None}}
-    assert "not reached" in speed_table(slow)
+    slow = {"entry": entry, "plain": row | {"times_faster": None, "p": 0.6}}
+    assert "| not reached | 0.6 |" in speed_table(slow)
     losses = [{"step": s, "validation_loss": 9.0 - s / 20} for s in (0, 50, 100)]
-    axes = time_to_quality(summary, [{"arm": "plain", "history": losses}]).axes[0]
+    runs = [{"arm": "plain", "history": losses}]
+    entries = [{"seconds": 120.0, "validation": {"loss": 3.0}}] * 2
+    axes = time_to_quality(summary, runs, entries).axes[0]
     assert list(axes.lines[0].get_xdata()) == [5.0, 10.0]
-    assert axes.lines[-1].get_xydata().tolist() == [[2.0, 3.0]]
+    assert axes.lines[-1].get_xydata().tolist() == [[2.0, 3.0]] * 2
