@@ -18,11 +18,11 @@ def hardware() -> dict:
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-        cpu = names[0] if names else cpu
-    cuda = torch.cuda.is_available()
+        facts = {k.strip(): v.strip() for k, _, v in (x.partition(":") for x in lines)}
+        if "cpu family" in facts:  # x86, where many processors have the same name
+            cpu = "{model name}, family {cpu family}, model {model}".format_map(facts)
     return {
-        "device": torch.cuda.get_device_name() if cuda else cpu,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "torch": torch.__version__,
