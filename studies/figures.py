@@ -8,8 +8,13 @@ from studies.tables import NAMES, with_interval
 COLORS = {"none": "#0072B2", "attention": "#009E73", "all": "#D55E00"}
 STYLES = {"none": "-", "attention": "-.", "all": "--"}
 
-POSITION_COLORS = {"rotary": "#0072B2", "sinusoidal": "#009E73", "learned": "#D55E00"}
-POSITION_STYLES = {"rotary": "-", "sinusoidal": "-.", "learned": "--"}
+POSITION_COLORS = {
+    "rotary": "#0072B2",
+    "sinusoidal": "#009E73",
+    "learned": "#D55E00",
+    "none": "#777777",
+}
+POSITION_STYLES = {"rotary": "-", "sinusoidal": "-.", "learned": "--", "none": ":"}
 
 
 def plain(axes) -> None:
@@ -93,14 +98,11 @@ def plateau_study(summary: dict, runs: list[dict]) -> Figure:
                 color=POSITION_COLORS[found["positions"]],
                 linewidth=1.4,
             )
-    for name, row in summary["arms"].items():
-        left.plot(
-            [],
-            [],
-            POSITION_STYLES[name],
-            color=POSITION_COLORS[name],
-            label=f"{name}, rate {row['rate']:g}",
-        )
+    labels = {n: f"{n}, rate {row['rate']:g}" for n, row in summary["arms"].items()}
+    labels["none"] = "no positions, three rates"
+    for name, label in labels.items():
+        style, color = POSITION_STYLES[name], POSITION_COLORS[name]
+        left.plot([], [], style, color=color, label=label)
     left.legend(frameon=False, fontsize=9, loc="lower left")
     unigram = summary["unigram_loss"]
     reference_lines(left, {"unigram": unigram})

@@ -4,7 +4,8 @@
 positions until some way past the unigram plateau, at a constant rate that is chosen for
 each of them from three by its own seed 0, then over three seeds. The hypothesis: what
 takes long is to learn which positions are neighbours, and rotary positions tell that
-from the start. Evaluated often, on a part of the validation text.
+from the start. The control cannot tell positions apart at all: it has seed 0 at each
+rate. Evaluated often, on a part of the validation text.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from studies.intervals import mean_interval
 from studies.runs import fewer, known, same_start
 from studies.tables import plateau_table
 
-POSITIONS = "rotary", "sinusoidal", "learned"
+POSITIONS, CONTROL = ("rotary", "sinusoidal", "learned"), "none"
 RATES = 5e-4, 1e-3, 2e-3
 STEPS, WARM_UP, EVERY = 1_200, 100, 40  # of a run, of its start, between evaluations
 EVALUATED = range(0, STEPS + 1, EVERY)
@@ -138,15 +139,18 @@ def sample_at(found: dict, step: int, words: list[str]) -> dict:
     }
 
 
-def summarise(arms: dict[str, list[dict]], words: list[str]) -> dict:
+def summarise(
+    arms: dict[str, list[dict]], control: list[dict], words: list[str]
+) -> dict:
     """The study's table: steps to leave the plateau, by kind of positions.
 
     A seed that stayed on it to the end makes the mean a lower bound, and is counted.
-    With it the words of the first seeds at step `SHOWN`.
+    With it the lowest loss of the control, one run a rate, and the words of the first
+    seeds at step `SHOWN`.
     """
-    rows, formats = {}, set()
+    rows, everything = {}, [*sum(arms.values(), []), *control]
+    formats = {found["number_format"] for found in everything}
     for positions, runs in arms.items():
-        formats |= {found["number_format"] for found in runs}
         left = [found["step_left"] for found in runs]
         rows[positions] = {
             "rate": runs[0]["rate"],
@@ -159,7 +163,12 @@ def summarise(arms: dict[str, list[dict]], words: list[str]) -> dict:
         raise ValueError(f"The runs are in {sorted(formats)}; compare within one.")
     samples = [sample_at(runs[0], SHOWN, words) for runs in arms.values()]
     result = {"steps": STEPS, "left": LEFT, "rates": RATES, "arms": rows}
-    result |= {"unigram_loss": next(iter(arms.values()))[0]["unigram_loss"]}
+    result |= {"unigram_loss": everything[0]["unigram_loss"]}
+    result["control"] = [
+        {"rate": found["rate"], "step_left": found["step_left"]}
+        | {"lowest": min(e["validation_loss"] for e in found["history"])}
+        for found in control
+    ]
     result |= {"samples": samples}
     record.write(SUMMARY, result)
     return result
@@ -182,8 +191,9 @@ def main() -> None:
         arms[positions] = [run(positions, rate, seed) for seed in range(given.seeds)]
     if set(arms) == set(POSITIONS):
         words = WordTokenizer.train(load_corpus().train, ModelConfig().vocab_size).words
-        summary = summarise(arms, words)
-        runs = [found for of_arm in arms.values() for found in of_arm]
+        control = [run(CONTROL, rate, 0) for rate in RATES]
+        summary = summarise(arms, control, words)
+        runs = [*sum(arms.values(), []), *control]
         figures = {
             "plateau.png": plateau_study(summary, runs),
             "plateau_words.png": true_vs_pred(summary),

@@ -51,17 +51,22 @@ def dropout_table(summary: dict) -> str:
 
 def plateau_table(summary: dict) -> str:
     """Steps until the plateau is left, by positions, as a Markdown table."""
+
+    def told(step: int | None) -> str:
+        return f"over {summary['steps']:,}" if step is None else f"{step:,}"
+
     lines = [
         "| Positions | Rate | Steps, seed by seed | Mean |",
         "| --- | --- | --- | --- |",
     ]
     for name, row in summary["arms"].items():
-        steps = ", ".join(
-            f"over {summary['steps']}" if s is None else f"{s}" for s in row["steps"]
-        )
         mean = with_interval(row["mean"], 0)
         mean = f"at least {row['mean']['mean']:.0f}" if row["never"] else mean
+        steps = ", ".join(map(told, row["steps"]))
         lines.append(f"| {name} | {row['rate']:g} | {steps} | {mean} |")
+    for row in summary["control"]:
+        steps = told(row["step_left"])
+        lines.append(f"| none (control) | {row['rate']:g} | {steps} | one seed |")
     return "\n".join(lines)
 
 

@@ -459,24 +459,28 @@ def collapse(tmp_path, monkeypatch):
             path = tmp_path / f"{positions}_{seed}.json"
             path.write_text(json.dumps(found))
             arms[positions].append(plateau.read(path, wanted_of(found)))
-    return arms, [f"word {i}" for i in range(9)] + ["the"]
+    control = fake_plateau("none", 1e-3, 0, plateau.STEPS + 40)
+    path.write_text(json.dumps(control))
+    control = [plateau.read(path, wanted_of(control))]
+    return arms, control, [f"word {i}" for i in range(9)] + ["the"]
 
 
 def test_the_plateau_is_left_within_the_steps_or_never(collapse):
-    arms, words = collapse
-    rows = plateau.summarise(arms, words)["arms"]
+    arms, control, words = collapse
+    rows = plateau.summarise(arms, control, words)["arms"]
     assert rows["rotary"]["steps"] == [80, 200, 320]
     assert rows["learned"]["steps"] == [1_000, 1_120, None]  # it came to 1,240
     assert (rows["learned"]["never"], rows["rotary"]["never"]) == (1, 0)
     assert arms["learned"][0]["history"][-1]["step"] == plateau.STEPS
-    table = plateau_table(plateau.summarise(arms, words)).splitlines()
+    table = plateau_table(plateau.summarise(arms, control, words)).splitlines()
     assert "| 80, 200, 320 | 200 ± 298 |" in table[2]
-    assert "| 1000, 1120, over 1200 | at least 1107 |" in table[4]
+    assert "| 1,000, 1,120, over 1,200 | at least 1107 |" in table[4]
+    assert table[5] == "| none (control) | 0.001 | over 1,200 | one seed |"
 
 
 def test_the_same_words_are_shown_for_all_positions(collapse):
-    arms, words = collapse
-    samples = plateau.summarise(arms, words)["samples"]
+    arms, control, words = collapse
+    samples = plateau.summarise(arms, control, words)["samples"]
     said = {s["phase"]: s["predictions"][0] for s in samples}
     assert said["rotary"]["pred"] == said["sinusoidal"]["pred"] == "word 7"
     assert said["learned"]["pred"] == "the"
@@ -515,16 +519,16 @@ def test_the_best_rate_leaves_first_then_is_lowest():
 
 
 def test_formats_are_not_mixed_on_the_plateau(collapse):
-    arms, words = collapse
-    arms["rotary"][0]["number_format"] = "torch.float32"
+    arms, control, words = collapse
+    control[0]["number_format"] = "torch.float32"
     with pytest.raises(ValueError, match="compare within one"):
-        plateau.summarise(arms, words)
+        plateau.summarise(arms, control, words)
 
 
 def test_the_plateau_figure_has_a_line_a_run(collapse):
-    arms, words = collapse
-    runs = [found for of_arm in arms.values() for found in of_arm]
-    for axes in plateau_study(plateau.summarise(arms, words), runs).axes:
+    arms, control, words = collapse
+    runs = [*sum(arms.values(), []), *control]
+    for axes in plateau_study(plateau.summarise(arms, control, words), runs).axes:
         assert sum(len(line.get_xdata()) > 2 for line in axes.lines) == len(runs)
 
 
