@@ -99,7 +99,7 @@ def plateau_study(summary: dict, runs: list[dict]) -> Figure:
                 linewidth=1.4,
             )
     labels = {n: f"{n}, rate {row['rate']:g}" for n, row in summary["arms"].items()}
-    labels["none"] = "no positions, three rates"
+    labels["none"] = f"no positions, rate {summary['control']['rate']:g}"
     for name, label in labels.items():
         style, color = POSITION_STYLES[name], POSITION_COLORS[name]
         left.plot([], [], style, color=color, label=label)

@@ -4,8 +4,8 @@
 positions until some way past the unigram plateau, at a constant rate that is chosen for
 each of them from three by its own seed 0, then over three seeds. The hypothesis: what
 takes long is to learn which positions are neighbours, and rotary positions tell that
-from the start. The control cannot tell positions apart at all: it has seed 0 at each
-rate. Evaluated often, on a part of the validation text.
+from the start. The control, one run, cannot tell positions apart at all. Evaluated
+often, on a part of the validation text.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from studies.intervals import mean_interval
 from studies.runs import fewer, known, same_start
 from studies.tables import plateau_table
 
-POSITIONS, CONTROL = ("rotary", "sinusoidal", "learned"), "none"
+POSITIONS, CONTROL = ("rotary", "sinusoidal", "learned"), ("none", 1e-3, 0)
 RATES = 5e-4, 1e-3, 2e-3
 STEPS, WARM_UP, EVERY = 1_200, 100, 40  # of a run, of its start, between evaluations
 EVALUATED = range(0, STEPS + 1, EVERY)
@@ -139,16 +139,14 @@ def sample_at(found: dict, step: int, words: list[str]) -> dict:
     }
 
 
-def summarise(
-    arms: dict[str, list[dict]], control: list[dict], words: list[str]
-) -> dict:
+def summarise(arms: dict[str, list[dict]], control: dict, words: list[str]) -> dict:
     """The study's table: steps to leave the plateau, by kind of positions.
 
     A seed that stayed on it to the end makes the mean a lower bound, and is counted.
-    With it the lowest loss of the control, one run a rate, and the words of the first
-    seeds at step `SHOWN`.
+    With it the lowest loss of the control, and the words of the first seeds at step
+    `SHOWN`.
     """
-    rows, everything = {}, [*sum(arms.values(), []), *control]
+    rows, everything = {}, [*sum(arms.values(), []), control]
     formats = {found["number_format"] for found in everything}
     for positions, runs in arms.items():
         left = [found["step_left"] for found in runs]
@@ -161,15 +159,14 @@ def summarise(
         }
     if len(formats) > 1:
         raise ValueError(f"The runs are in {sorted(formats)}; compare within one.")
-    samples = [sample_at(runs[0], SHOWN, words) for runs in arms.values()]
     result = {"steps": STEPS, "left": LEFT, "rates": RATES, "arms": rows}
     result |= {"unigram_loss": everything[0]["unigram_loss"]}
-    result["control"] = [
-        {"rate": found["rate"], "step_left": found["step_left"]}
-        | {"lowest": min(e["validation_loss"] for e in found["history"])}
-        for found in control
+    result["control"] = {key: control[key] for key in ("rate", "seed", "step_left")}
+    losses = [entry["validation_loss"] for entry in control["history"]]
+    result["control"]["lowest"] = min(losses)
+    result["samples"] = [
+        sample_at(runs[0], SHOWN, words) for runs in [*arms.values(), [control]]
     ]
-    result |= {"samples": samples}
     record.write(SUMMARY, result)
     return result
 
@@ -191,9 +188,9 @@ def main() -> None:
         arms[positions] = [run(positions, rate, seed) for seed in range(given.seeds)]
     if set(arms) == set(POSITIONS):
         words = WordTokenizer.train(load_corpus().train, ModelConfig().vocab_size).words
-        control = [run(CONTROL, rate, 0) for rate in RATES]
+        control = run(*CONTROL)
         summary = summarise(arms, control, words)
-        runs = [*sum(arms.values(), []), *control]
+        runs = [*sum(arms.values(), []), control]
         figures = {
             "plateau.png": plateau_study(summary, runs),
             "plateau_words.png": true_vs_pred(summary),

@@ -64,9 +64,9 @@ def plateau_table(summary: dict) -> str:
         mean = f"at least {row['mean']['mean']:.0f}" if row["never"] else mean
         steps = ", ".join(map(told, row["steps"]))
         lines.append(f"| {name} | {row['rate']:g} | {steps} | {mean} |")
-    for row in summary["control"]:
-        steps = told(row["step_left"])
-        lines.append(f"| none (control) | {row['rate']:g} | {steps} | one seed |")
+    row = summary["control"]
+    steps = told(row["step_left"])
+    lines.append(f"| none (control) | {row['rate']:g} | {steps} | one seed |")
     return "\n".join(lines)
 
 

@@ -461,7 +461,7 @@ def collapse(tmp_path, monkeypatch):
             arms[positions].append(plateau.read(path, wanted_of(found)))
     control = fake_plateau("none", 1e-3, 0, plateau.STEPS + 40)
     path.write_text(json.dumps(control))
-    control = [plateau.read(path, wanted_of(control))]
+    control = plateau.read(path, wanted_of(control))
     return arms, control, [f"word {i}" for i in range(9)] + ["the"]
 
 
@@ -520,14 +520,14 @@ def test_the_best_rate_leaves_first_then_is_lowest():
 
 def test_formats_are_not_mixed_on_the_plateau(collapse):
     arms, control, words = collapse
-    control[0]["number_format"] = "torch.float32"
+    control["number_format"] = "torch.float32"
     with pytest.raises(ValueError, match="compare within one"):
         plateau.summarise(arms, control, words)
 
 
 def test_the_plateau_figure_has_a_line_a_run(collapse):
     arms, control, words = collapse
-    runs = [*sum(arms.values(), []), *control]
+    runs = [*sum(arms.values(), []), control]
     for axes in plateau_study(plateau.summarise(arms, control, words), runs).axes:
         assert sum(len(line.get_xdata()) > 2 for line in axes.lines) == len(runs)
 
