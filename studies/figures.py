@@ -1,6 +1,7 @@
 """Pictures of the studies, drawn from their records."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from helpers.figure import QUIET, reference_lines
 from studies.tables import NAMES, with_interval
@@ -186,7 +187,7 @@ def time_to_quality(summary: dict, runs: list[dict], entries: list[dict]) -> Fig
         axes.plot(x, y, style, color=color, linewidth=1.5, label=label)
         axes.axhline(row["loss"], color=color, linestyle=":", linewidth=1)
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        text = f"its loss after 50 epochs, {row['loss']:.2f}"
+        text = f"its best of 50 epochs, {row['loss']:.2f}"
         axes.annotate(
             text, (0.01, row["loss"]), (0, 3), color=color, fontsize=9, **place
         )
@@ -196,6 +197,11 @@ def time_to_quality(summary: dict, runs: list[dict], entries: list[dict]) -> Fig
     axes.plot(x, y, "o", color="#0072B2", markersize=7, label=label)
     axes.set(xscale="log", ylabel="validation loss (nats a word)")
     axes.set_xlabel("minutes (curve: steps alone; dot: the whole process)")
+    scored = (
+        "curve: scored on a part of the validation text; line and dot: on all of it"
+    )
+    axes.set_title(scored, fontsize=9, loc="left", color=QUIET)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, fontsize=9)
     plain(axes)

@@ -139,18 +139,25 @@ def sample_at(found: dict, step: int, words: list[str]) -> dict:
     }
 
 
-def summarise(arms: dict[str, list[dict]], control: dict, words: list[str]) -> dict:
+def summarise(
+    trials: dict[str, list[dict]],
+    arms: dict[str, list[dict]],
+    control: dict,
+    words: list[str],
+) -> dict:
     """The study's table: steps to leave the plateau, by kind of positions.
 
-    A seed that stayed on it to the end makes the mean a lower bound, and is counted.
+    Of seed 0 at each rate, and of all seeds at the best one. A seed that stayed on it
+    to the end makes the mean a lower bound, and is counted.
     With it the lowest loss of the control, and the words of the first seeds at step
     `SHOWN`.
     """
-    rows, everything = {}, [*sum(arms.values(), []), control]
+    rows, everything = {}, [*sum([*trials.values(), *arms.values()], []), control]
     formats = {found["number_format"] for found in everything}
     for positions, runs in arms.items():
         left = [found["step_left"] for found in runs]
         rows[positions] = {
+            "trials": [found["step_left"] for found in trials[positions]],
             "rate": runs[0]["rate"],
             "seeds": [found["seed"] for found in runs],
             "steps": left,
@@ -182,14 +189,15 @@ def main() -> None:
     parser.add_argument("--positions", nargs="+", choices=POSITIONS, default=POSITIONS)
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     given = parser.parse_args()
-    arms = {}
+    trials, arms = {}, {}
     for positions in given.positions:
-        rate = best_rate([run(positions, rate, 0) for rate in RATES])
+        trials[positions] = [run(positions, rate, 0) for rate in RATES]
+        rate = best_rate(trials[positions])
         arms[positions] = [run(positions, rate, seed) for seed in range(given.seeds)]
     if set(arms) == set(POSITIONS):
         words = WordTokenizer.train(load_corpus().train, ModelConfig().vocab_size).words
         control = run(*CONTROL)
-        summary = summarise(arms, control, words)
+        summary = summarise(trials, arms, control, words)
         runs = [*sum(arms.values(), []), control]
         figures = {
             "plateau.png": plateau_study(summary, runs),

@@ -55,18 +55,19 @@ def plateau_table(summary: dict) -> str:
     def told(step: int | None) -> str:
         return f"over {summary['steps']:,}" if step is None else f"{step:,}"
 
+    rates = ", ".join(f"{rate:g}" for rate in summary["rates"])
     lines = [
-        "| Positions | Rate | Steps, seed by seed | Mean |",
-        "| --- | --- | --- | --- |",
+        f"| Positions | Seed 0 at {rates} | Best rate | Steps at it, by seed | Mean |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for name, row in summary["arms"].items():
         mean = with_interval(row["mean"], 0)
         mean = f"at least {row['mean']['mean']:.0f}" if row["never"] else mean
-        steps = ", ".join(map(told, row["steps"]))
-        lines.append(f"| {name} | {row['rate']:g} | {steps} | {mean} |")
+        trials, steps = (", ".join(map(told, row[key])) for key in ("trials", "steps"))
+        lines.append(f"| {name} | {trials} | {row['rate']:g} | {steps} | {mean} |")
     row = summary["control"]
     steps = told(row["step_left"])
-    lines.append(f"| none (control) | {row['rate']:g} | {steps} | one seed |")
+    lines.append(f"| none (control) |  | {row['rate']:g} | {steps} | one seed |")
     return "\n".join(lines)
 
 

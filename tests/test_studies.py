@@ -462,25 +462,26 @@ def collapse(tmp_path, monkeypatch):
     control = fake_plateau("none", 1e-3, 0, plateau.STEPS + 40)
     path.write_text(json.dumps(control))
     control = plateau.read(path, wanted_of(control))
-    return arms, control, [f"word {i}" for i in range(9)] + ["the"]
+    trials = {positions: seeds[:1] * 3 for positions, seeds in arms.items()}
+    return trials, arms, control, [f"word {i}" for i in range(9)] + ["the"]
 
 
 def test_the_plateau_is_left_within_the_steps_or_never(collapse):
-    arms, control, words = collapse
-    rows = plateau.summarise(arms, control, words)["arms"]
+    trials, arms, control, words = collapse
+    rows = plateau.summarise(trials, arms, control, words)["arms"]
     assert rows["rotary"]["steps"] == [80, 200, 320]
     assert rows["learned"]["steps"] == [1_000, 1_120, None]  # it came to 1,240
     assert (rows["learned"]["never"], rows["rotary"]["never"]) == (1, 0)
     assert arms["learned"][0]["history"][-1]["step"] == plateau.STEPS
-    table = plateau_table(plateau.summarise(arms, control, words)).splitlines()
-    assert "| 80, 200, 320 | 200 ± 298 |" in table[2]
+    table = plateau_table(plateau.summarise(trials, arms, control, words)).splitlines()
+    assert "| 80, 80, 80 | 0.001 | 80, 200, 320 | 200 ± 298 |" in table[2]
     assert "| 1,000, 1,120, over 1,200 | at least 1107 |" in table[4]
-    assert table[5] == "| none (control) | 0.001 | over 1,200 | one seed |"
+    assert table[5] == "| none (control) |  | 0.001 | over 1,200 | one seed |"
 
 
 def test_the_same_words_are_shown_for_all_positions(collapse):
-    arms, control, words = collapse
-    samples = plateau.summarise(arms, control, words)["samples"]
+    trials, arms, control, words = collapse
+    samples = plateau.summarise(trials, arms, control, words)["samples"]
     said = {s["phase"]: s["predictions"][0] for s in samples}
     assert said["rotary"]["pred"] == said["sinusoidal"]["pred"] == "word 7"
     assert said["learned"]["pred"] == "the"
@@ -519,16 +520,18 @@ def test_the_best_rate_leaves_first_then_is_lowest():
 
 
 def test_formats_are_not_mixed_on_the_plateau(collapse):
-    arms, control, words = collapse
+    trials, arms, control, words = collapse
     control["number_format"] = "torch.float32"
     with pytest.raises(ValueError, match="compare within one"):
-        plateau.summarise(arms, control, words)
+        plateau.summarise(trials, arms, control, words)
 
 
 def test_the_plateau_figure_has_a_line_a_run(collapse):
-    arms, control, words = collapse
+    trials, arms, control, words = collapse
     runs = [*sum(arms.values(), []), control]
-    for axes in plateau_study(plateau.summarise(arms, control, words), runs).axes:
+    for axes in plateau_study(
+        plateau.summarise(trials, arms, control, words), runs
+    ).axes:
         assert sum(len(line.get_xdata()) > 2 for line in axes.lines) == len(runs)
 
 
