@@ -14,14 +14,12 @@ from pathlib import Path
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_state
-from helpers.corpus import load_corpus
 from helpers.data import steps_per_epoch
 from helpers.evaluate import unigram
 from helpers.experiment import prepare
 from helpers.figure import png
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.tokenizer import WordTokenizer
 from helpers.train import train
 from helpers.viz import true_vs_pred
 from studies.figures import plateau_study
@@ -195,7 +193,7 @@ def main() -> None:
         rate = best_rate(trials[positions])
         arms[positions] = [run(positions, rate, seed) for seed in range(given.seeds)]
     if set(arms) == set(POSITIONS):
-        words = WordTokenizer.train(load_corpus().train, ModelConfig().vocab_size).words
+        words = prepare(ModelConfig(), 0)[1].words
         control = run(*CONTROL)
         summary = summarise(trials, arms, control, words)
         runs = [*sum(arms.values(), []), control]
