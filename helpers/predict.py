@@ -16,8 +16,9 @@ class Prediction:
     """What a model says of one hidden word.
 
     `true` is None where the word is outside the vocabulary; then so are its
-    probability and rank (1 = most probable). `weights_NHTS` holds the attention weights
-    of the whole sequence, [CLS] first and [SEP] last.
+    probability and rank (1 = most probable). `chance_V` holds the probability of every
+    word, `weights_NHTS` the attention weights of the whole sequence, [CLS] first and
+    [SEP] last.
     """
 
     words: list[str]
@@ -26,6 +27,7 @@ class Prediction:
     true: str | None
     p_true: float | None
     rank_true: int | None
+    chance_V: Tensor
     weights_NHTS: Tensor
 
     @property
@@ -45,14 +47,38 @@ class Prediction:
         words[self.position] = "[MASK]"
         return ["[CLS]", *words, "[SEP]"]
 
-    def attention(self, layer: int | None = -1, head: int | None = None) -> Tensor:
+    def attention(self, layer=-1, head: int | None = None) -> Tensor:
         """Weights of the hidden position over all tokens, shape (S,), sum 1.
 
-        Of one layer, or the mean of all (None); of one head, or the mean of all (None).
+        Of one layer, the mean of all (None) or "rollout"; of one head, or the mean of
+        all (None). Rollout follows the mean, so it takes no head: ValueError.
         """
+        if layer == "rollout":
+            if head is not None:
+                raise ValueError(f"Rollout has no head {head}; it takes their mean.")
+            return rollout(self.weights_NHTS)[self.position + 1]
         weights_NHS = self.weights_NHTS[:, :, self.position + 1]
         weights_HS = weights_NHS.mean(0) if layer is None else weights_NHS[layer]
         return weights_HS.mean(0) if head is None else weights_HS[head]
+
+
+def rollout(weights_NHTS: Tensor) -> Tensor:
+    """Attention followed through all layers, shape (T, S), rows sum to 1.
+
+    Ã = (A + 1) / 2 in each layer, A the mean over heads and 1 what the residual
+    connection carries; then the product Ã_N … Ã_1 (Abnar & Zuidema 2020, section 3).
+    """
+    length = weights_NHTS.shape[-1]
+    followed_TS = torch.eye(length)
+    for weights_HTS in weights_NHTS:
+        followed_TS = (weights_HTS.mean(0) + torch.eye(length)) / 2 @ followed_TS
+    return followed_TS
+
+
+def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
+    """Probability of a word and its rank among all; 1 is the most probable."""
+    p = chance_V[word_id]
+    return p.item(), int((chance_V > p).sum()) + 1
 
 
 def to_words(text: str | list[str], max_length: int) -> list[str]:
@@ -69,13 +95,26 @@ def to_words(text: str | list[str], max_length: int) -> list[str]:
 
 
 @torch.no_grad()
+def word_chances(model, inputs_BT: Tensor, at_BM: Tensor):
+    """Probabilities (B, M, V) at the positions asked, and weights (B, N, H, T, S).
+
+    Special tokens and [UNK] are no answers: they get 0, the rest is renormalised.
+    """
+    device = next(model.parameters()).device
+    logits_BMV, weights_BNHTS = model(
+        inputs_BT.to(device), at_BM.to(device), need_weights=True
+    )
+    logits_BMV[..., : len(SPECIALS)] = float("-inf")
+    return logits_BMV.float().softmax(-1).cpu(), weights_BNHTS.float().cpu()
+
+
 def predict_positions(
     model, tokenizer, text: str | list[str], positions: list[int], top_k: int = 5
 ) -> list[Prediction]:
     """Hides the word at each position in turn, all in one batch.
 
-    Special tokens and [UNK] are no answers: the rest is renormalised. Raises ValueError
-    for an empty text, one that is too long, or a position that does not exist.
+    Raises ValueError for an empty text, one that is too long, or a position that does
+    not exist.
     """
     words = to_words(text, model.config.max_length)
     for position in positions:
@@ -86,30 +125,22 @@ def predict_positions(
     ids = tokenizer.encode(words)
     ids_BT = torch.tensor([[CLS, *ids, SEP]]).repeat(len(positions), 1)
     at_BM = torch.tensor(positions)[:, None] + 1  # after [CLS]
-    device = next(model.parameters()).device
-    inputs_BT = ids_BT.scatter(1, at_BM, MASK)
-    logits_BMV, weights_BNHTS = model(
-        inputs_BT.to(device), at_BM.to(device), need_weights=True
+    chance_BMV, weights_BNHTS = word_chances(
+        model, ids_BT.scatter(1, at_BM, MASK), at_BM
     )
-    logits_BV = logits_BMV[:, 0]
-    logits_BV[:, : len(SPECIALS)] = float("-inf")
-    chances_BV = logits_BV.float().softmax(-1).cpu()
     top_k = min(top_k, len(tokenizer) - len(SPECIALS))
     found = []
     for position, chance_V, weights_NHTS in zip(
-        positions, chances_BV, weights_BNHTS.float().cpu(), strict=True
+        positions, chance_BMV[:, 0], weights_BNHTS, strict=True
     ):
-        best = chance_V.topk(top_k)
-        top = [
-            (tokenizer.words[i], p)
-            for p, i in zip(*map(Tensor.tolist, best), strict=True)
-        ]
-        true = ids[position]
-        known = true != UNK
-        p_true = chance_V[true].item() if known else None
-        rank = int((chance_V > chance_V[true]).sum()) + 1 if known else None
+        best = zip(*map(Tensor.tolist, chance_V.topk(top_k)), strict=True)
+        top = [(tokenizer.words[i], p) for p, i in best]
+        known = (true := ids[position]) != UNK
         name = tokenizer.words[true] if known else None
-        found.append(Prediction(words, position, top, name, p_true, rank, weights_NHTS))
+        scored = chance_and_rank(chance_V, true) if known else (None, None)
+        found.append(
+            Prediction(words, position, top, name, *scored, chance_V, weights_NHTS)
+        )
     return found
 
 
