@@ -14,12 +14,6 @@ from helpers.predict import Prediction, word_chances
 from helpers.tokenizer import CLS, MASK, SEP
 
 
-def target(prediction: Prediction) -> str:
-    """The word whose probability is followed: the true one, or the model's guess where
-    the true one is outside the vocabulary."""
-    return prediction.true or prediction.pred
-
-
 def masked_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
     ids = tokenizer.encode(prediction.words)
@@ -31,7 +25,7 @@ def target_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tenso
     """Probability of the target at the masked position of each row, shape (B,)."""
     at_BM = torch.full((len(inputs_BT), 1), prediction.position + 1)
     chance_BMV, _ = word_chances(model, inputs_BT, at_BM)
-    return chance_BMV[:, 0, tokenizer.ids[target(prediction)]]
+    return chance_BMV[:, 0, tokenizer.ids[prediction.target]]
 
 
 def without_words(model, tokenizer, prediction: Prediction) -> Tensor:

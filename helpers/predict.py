@@ -41,6 +41,16 @@ class Prediction:
         return self.top[0][1]
 
     @property
+    def target(self) -> str:
+        """The true word, or the guess where the true one is outside the vocabulary."""
+        return self.true or self.pred
+
+    @property
+    def p_target(self) -> float:
+        """The probability of the target."""
+        return self.p_pred if self.true is None else self.p_true
+
+    @property
     def tokens(self) -> list[str]:
         """The sequence as the model saw it, special tokens included."""
         words = list(self.words)

@@ -34,8 +34,10 @@ def caption(prediction: Prediction) -> str:
     )
 
 
-def view_name(layer: int | None, head: int | None, n_layers: int) -> str:
-    """Which attention is shown, in words."""
+def view_name(layer, head: int | None, n_layers: int) -> str:
+    """Which attention is shown, in words; `layer` and `head` as in a Prediction."""
+    if layer == "rollout":
+        return "rollout through all layers, mean of all heads"
     number = "mean of all layers" if layer is None else f"layer {layer % n_layers + 1}"
     return f"{number}, {'mean of all heads' if head is None else f'head {head + 1}'}"
 
@@ -84,12 +86,13 @@ def draw_ring(axes, left: float, right: float, y: float) -> None:
 
 
 def sentence_heatmap(
-    prediction: Prediction, layer: int | None = -1, head: int | None = None, vmax=None
+    prediction: Prediction, layer=-1, head: int | None = None, vmax=None, model=""
 ) -> Figure:
     """Attention of the masked position over its sentence.
 
-    Layer None is the mean of all layers, head None the mean of all heads. The strongest
-    blue stands for `vmax`, by default the largest share; give it to compare figures.
+    `layer` and `head` as in `Prediction.attention`. The strongest blue stands for
+    `vmax`, by default the largest share; give it to compare figures, and the name of
+    the `model` to tell them apart.
     """
     tokens = [drawable(token) for token in prediction.tokens]
     share_S = prediction.attention(layer, head).numpy()
@@ -114,6 +117,7 @@ def sentence_heatmap(
         axes.text(left, y, token, **style, style="italic" if special else "normal")
     name = view_name(layer, head, len(prediction.weights_NHTS))
     title = f"Where the masked word (red ring) looks: {name}"
+    title += f" ({model})" * bool(model)
     axes.text(MARGIN, 26, title, fontsize=12, weight="bold", va="center")
     lines = [drawable(line, 200) for line in caption(prediction).splitlines()]
     for i, (line, width) in enumerate(

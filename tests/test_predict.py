@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.predict import fill_mask, mask_each, predict_positions, to_words
+from helpers.predict import (
+    chance_and_rank,
+    fill_mask,
+    mask_each,
+    predict_positions,
+    rollout,
+    to_words,
+)
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
 
 WORDS = "the cat dog sat on a mat and . ran".split()
@@ -123,6 +130,29 @@ def test_attention_is_the_row_of_the_hidden_position(model):
         for head in (None, 0, 1):
             total = found.attention(layer, head).sum()
             torch.testing.assert_close(total, torch.tensor(1.0))
+
+
+def test_rollout_follows_the_residuals_through_the_layers(model):
+    found = fill_mask(model, TOKENIZER, SENTENCE, 2)
+    even = torch.eye(8)
+    first, second = ((w.mean(0) + even) / 2 for w in found.weights_NHTS)
+    torch.testing.assert_close(rollout(found.weights_NHTS), second @ first)
+    share_S = found.attention("rollout")
+    torch.testing.assert_close(share_S, (second @ first)[3])
+    torch.testing.assert_close(share_S.sum(), torch.tensor(1.0))
+    assert share_S[3] > 0.25  # both residuals keep a quarter at the position itself
+    with pytest.raises(ValueError, match="no head 1"):
+        found.attention("rollout", 1)
+
+
+def test_any_word_has_a_probability_and_a_rank(model):
+    found = fill_mask(model, TOKENIZER, SENTENCE, 2, top_k=len(WORDS))
+    for rank, (word, p) in enumerate(found.top, start=1):
+        assert chance_and_rank(found.chance_V, TOKENIZER.ids[word]) == (p, rank)
+    assert found.chance_V[: len(SPECIALS)].sum() == 0
+    unknown = fill_mask(model, TOKENIZER, SENTENCE, 5)
+    assert (unknown.target, unknown.p_target) == (unknown.pred, unknown.p_pred)
+    assert (found.target, found.p_target) == ("sat", found.p_true)
 
 
 def test_each_word_in_turn_is_the_same_as_each_alone(model):

@@ -1,0 +1,225 @@
+"""The explorer's HTML: from predictions to strings, the same live and in a saved page.
+
+Each word is escaped, and each number stands beside its colour. The colours themselves,
+light and dark, are in explorer.css.
+"""
+
+import html
+
+from torch import Tensor
+
+from helpers.knockout import rank_correlation
+from helpers.predict import Prediction
+from helpers.sentence import percent
+
+STRONGEST = 0.8  # of the blue; text on it keeps a contrast of more than 4.5:1
+REPEAT = "\u200b"  # told apart by it, two equal words are two different labels
+
+
+def shown(word: str) -> str:
+    """A word as a page can show it: odd characters become ▯, a long word is cut."""
+    word = "".join(c if c.isprintable() else "▯" for c in word)
+    return word if len(word) <= 24 else word[:23] + "…"
+
+
+def safe(word: str) -> str:
+    """A word as HTML, never read as a tag."""
+    return html.escape(shown(word), quote=True)
+
+
+def button_labels(words: list[str]) -> list[str]:
+    """A distinct label a word: ipywidgets finds the active button by its text."""
+    labels, seen = [], {}
+    for word in map(shown, words):
+        labels.append(word + REPEAT * seen.get(word, 0))
+        seen[word] = seen.get(word, 0) + 1
+    return labels
+
+
+def data(**numbers) -> str:
+    """Exact values as data attributes; what the page shows is rounded."""
+    return " ".join(
+        f'data-{name}="{value:.8f}"'
+        if isinstance(value, float)
+        else f'data-{name}="{html.escape(str(value), quote=True)}"'
+        for name, value in numbers.items()
+    )
+
+
+def points(change: float) -> str:
+    """A change in probability in percentage points, with its sign."""
+    told = f"{100 * change:+.1f}"
+    return "0.0" if told in ("+0.0", "-0.0") else told.replace("-", "−")
+
+
+def words_css(scope: str, position: int, unknown: list[bool], blue_S: list) -> str:
+    """Paints the word buttons: blue, ring and tags. `blue_S` counts from [CLS]."""
+    button = f".{scope} button:nth-child"
+    rules = [f".{scope} {{--cls: {blue_S[0]:.3f}; --sep: {blue_S[-1]:.3f}}}"]
+    for i, outside in enumerate(unknown):
+        style = f"--a: {blue_S[i + 1]:.3f}; "
+        if outside:
+            style += '--tag: "[UNK]"; text-decoration: underline dotted; '
+        if i == position:
+            style += '--tag: "[MASK]"; font-weight: bold; box-shadow: '
+            style += "0 0 0 2px var(--paper), 0 0 0 5px var(--ring)"
+        rules.append(f"{button}({i + 1}) {{{style}}}")
+    return "\n".join(rules)
+
+
+def strip_html(prediction: Prediction, unknown: list[bool], blue_S: list) -> str:
+    """The sentence painted by one of two models."""
+    kinds = [["mt-unknown"] if outside else [] for outside in unknown]
+    kinds[prediction.position] = ["mt-ring"]
+    kinds = [["mt-special"], *kinds, ["mt-special"]]
+    tokens = ["[CLS]", *prediction.words, "[SEP]"]
+    spans = (
+        f'<span class="{" ".join(kind)}" style="--a:{blue:.3f}">{safe(token)}</span>'
+        for token, kind, blue in zip(tokens, kinds, blue_S, strict=True)
+    )
+    return f'<div class="mt-strip">{"".join(spans)}</div>'
+
+
+def scale_html(vmax: float, length: int, unknown: list[bool], vocab_size: int) -> str:
+    """The scale of blue: its ends, and what even attention would be; the signs."""
+    said = "Red ring, bold and [MASK]: the masked word."
+    if outside := sum(unknown):
+        said += f" Dotted and [UNK]: outside the vocabulary of {vocab_size:,}; the "
+        said += f"model cannot read {outside} of these {len(unknown)} words."
+    return (
+        f'<p class="mt-scale" {data(vmax=vmax)}>Attention 0 % <span class="mt-ramp">'
+        f"</span> {percent(vmax)}; uniform would be {percent(1 / length)}. {said}</p>"
+    )
+
+
+def bar(share: float) -> str:
+    """A bar as long as a share; its number stands beside it."""
+    return f'<i class="mt-bar" style="--w:{share:.3f}"></i>'
+
+
+def verdict_html(prediction: Prediction, n_words: int) -> str:
+    """TRUE and PRED in one line."""
+    masked, pred = prediction.words[prediction.position], prediction.pred
+    guess = (
+        f'<span class="mt-pred" {data(word=pred, p=prediction.p_pred)}>PRED: '
+        f"<b>{safe(pred)}</b> {percent(prediction.p_pred)}</span>"
+    )
+    if prediction.true is None:
+        return (
+            f'<span class="mt-outside">TRUE: “{safe(masked)}” is outside the '
+            f"vocabulary, so no guess can be right.</span> {guess}"
+        )
+    p, rank = prediction.p_true, prediction.rank_true
+    return (
+        f'<span class="mt-true" {data(word=masked, p=p, rank=rank)}>TRUE: '
+        f"<b>{safe(masked)}</b> {percent(p)}, rank {rank} of {n_words:,}</span> "
+        f"• {guess}: {'right ✓' if rank == 1 else 'wrong ✗'}"
+    )
+
+
+def card_html(prediction: Prediction, share_S: Tensor, view: str, n_words: int) -> str:
+    """The guess and the gaze, in sentences and as a table."""
+    position, tokens = prediction.position, prediction.tokens
+    others = [i for i in range(1, len(tokens) - 1) if i != position + 1]
+    most = sorted(others, key=lambda i: -share_S[i])[:3]
+    looked = [f"“{safe(tokens[i])}” {percent(share_S[i])}" for i in most]
+    looked += [f"itself {percent(share_S[position + 1])}"]
+    looked += [f"[CLS] {percent(share_S[0])}", f"[SEP] {percent(share_S[-1])}"]
+    rows = "".join(
+        f"<tr {data(word=word, p=p)}><td>{safe(word)}</td><td>{percent(p)}</td>"
+        f'<td class="mt-bars">{bar(p)}</td></tr>'
+        for word, p in prediction.top
+    )
+    return (
+        f'<div class="mt-card" {data(position=position)}>'
+        f'<div role="status"><p>{verdict_html(prediction, n_words)}</p>'
+        f"<p>Attention of the masked position ({view}): {', '.join(looked)}.</p></div>"
+        f'<table class="mt-top" aria-label="Top-{len(prediction.top)}">{rows}</table>'
+        "</div>"
+    )
+
+
+def unknown_html(guess: str, n_words: int) -> str:
+    """That a guess is no word of the vocabulary."""
+    return (
+        f'<span class="mt-own">“{safe(guess)}” is not one of the {n_words:,} words '
+        "that the model knows, so it has no probability.</span>"
+    )
+
+
+def own_html(word: str, p: float, rank: int, n_words: int) -> str:
+    """What the model thinks of the reader's own guess."""
+    told = percent(p) if p >= 0.0005 else "less than 0.1 %"
+    return (
+        f'<span class="mt-own" {data(word=word, p=p, rank=rank)}>Your guess '
+        f"<b>{safe(word)}</b>: {told}, rank {rank:,} of {n_words:,}.</span>"
+    )
+
+
+def change_kind(change: float) -> str:
+    """The class that colours a change."""
+    return "mt-fall" if change < 0 else "mt-rise"
+
+
+def words_html(
+    prediction: Prediction,
+    share_S: Tensor,
+    left_S: Tensor,
+    vmax: float,
+    furthest: float,
+) -> str:
+    """Attention beside what hiding one more word does to the probability.
+
+    Bars are as long as their share of `vmax`, or of `furthest`, the largest change.
+    """
+    position, p = prediction.position, prediction.p_target
+    followed = f"p({safe(prediction.target)})"
+    others = [i for i in range(len(prediction.words)) if i != position]
+    rows = []
+    for i in others:
+        share, left = float(share_S[i + 1]), float(left_S[i])
+        change = left - p
+        rows.append(
+            f"<tr {data(position=i, attention=share, p=left)}>"
+            f"<td>{safe(prediction.words[i])}</td><td>{percent(share)}</td>"
+            f'<td class="mt-bars">{bar(share / vmax)}</td>'
+            f"<td>{percent(left)}</td><td>{points(change)}</td>"
+            f'<td><span class="mt-change"><i class="{change_kind(change)}" '
+            f'style="--w:{abs(change) / furthest:.3f}"></i></span></td></tr>'
+        )
+    rho = rank_correlation(share_S[1:-1][others], p - left_S[others])
+    told = "not defined" if rho is None else f"{rho:.2f}".replace("-", "−")
+    return (
+        f'<table class="mt-knock" {data(**{"for": position})}><caption><b>Looked at, '
+        "and needed?</b> Each other word replaced by [MASK] in turn. With all of them "
+        f"{followed} is {percent(p)}.</caption><tr><th>word<th colspan=2>attention"
+        f"<th>{followed}<th>points<th>falls | rises</tr>{''.join(rows)}</table>"
+        f"<p>Rank correlation (Spearman) of attention and fall: {told}, over these "
+        f"{len(others)} words. That is one sentence, and says nothing about others.</p>"
+    )
+
+
+def heads_html(prediction: Prediction, left_NH: Tensor, furthest: float) -> str:
+    """Each head switched off: the change in probability, and where that head looked.
+
+    The strongest colour stands for `furthest`, the largest change.
+    """
+    rows = []
+    for n, left_H in enumerate(left_NH.tolist()):
+        cells = []
+        for h, left in enumerate(left_H):
+            share_S, change = prediction.attention(n, h), left - prediction.p_target
+            most = int(share_S.argmax())
+            cells.append(
+                f'<td class="{change_kind(change)}" '
+                f"{data(layer=n + 1, head=h + 1, p=left)} "
+                f'style="--a:{STRONGEST * abs(change) / furthest:.3f}">{points(change)}'
+                f"<small>{safe(prediction.tokens[most])} {share_S[most]:.0%}</small>"
+            )
+        rows.append(f"<tr><th>layer {n + 1}{''.join(cells)}</tr>")
+    heads = "".join(f"<th>head {h + 1}" for h in range(left_NH.shape[1]))
+    return (
+        '<table class="mt-heads"><caption><b>And which head?</b> Each switched off in '
+        f"turn: change of p({safe(prediction.target)}) in points; below it, what that "
+        f"head looked at most.</caption><tr><th>{heads}</tr>{''.join(rows)}</table>"
+    )

@@ -1,0 +1,207 @@
+"""What the explorer shows of one sentence: views as HTML, a picture, a page to keep.
+
+Nothing here knows of widgets. Answers of the models are computed once and kept.
+"""
+
+import hashlib
+import html
+import io
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from string import Template
+
+from PIL import Image
+
+from explorer import card
+from helpers.figure import png
+from helpers.knockout import without_heads, without_words
+from helpers.predict import Prediction, chance_and_rank, mask_each
+from helpers.sentence import sentence_heatmap, slug, view_name
+from helpers.tokenizer import SPECIALS, UNK, split_words
+
+HERE = Path(__file__).parent
+CSS = (HERE / "look.css").read_text("utf-8")
+PAGE = Template((HERE / "page.html").read_text("utf-8"))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a reader has chosen: a word, models, and which attention.
+
+    `layer` and `head` are those of `Prediction.attention`.
+    """
+
+    position: int
+    models: tuple[str, ...]
+    layer: int | str | None = -1
+    head: int | None = None
+
+
+class Views:
+    """One sentence in the eyes of one or more models of the same vocabulary.
+
+    ValueError where a model cannot take the sentence. `scope` is the class of the
+    element that holds the word buttons.
+    """
+
+    def __init__(self, models: dict, tokenizer, text: str, scope: str):
+        self.models, self.tokenizer, self.scope = models, tokenizer, scope
+        self.text, self.answers = text, {}
+        self.words = self.ask(mask_each, next(iter(models)))[0].words
+        self.unknown = [i == UNK for i in tokenizer.encode(self.words)]
+        self.n_words = len(tokenizer) - len(SPECIALS)
+        self.n_layers = next(iter(models.values())).config.n_layers
+
+    def ask(self, question, model: str, position: int | None = None):
+        """A model's answer, on the sentence or on one position of it."""
+        key = question, model, position
+        if key not in self.answers:
+            about = self.text
+            if position is not None:
+                about = self.ask(mask_each, model)[position]
+            self.answers[key] = question(self.models[model], self.tokenizer, about)
+        return self.answers[key]
+
+    def questions(self, choice: Choice) -> list[tuple]:
+        """What the knock-outs will ask, to be asked one by one beforehand."""
+        kinds = without_words, without_heads
+        return [(kind, m, choice.position) for m in choice.models for kind in kinds]
+
+    def predictions(self, choice: Choice) -> list[Prediction]:
+        return [self.ask(mask_each, m)[choice.position] for m in choice.models]
+
+    def shares(self, choice: Choice) -> tuple[list, float]:
+        """Attention of each model, and the largest share: the scale of all."""
+        given = choice.layer, choice.head
+        shares = [p.attention(*given) for p in self.predictions(choice)]
+        return shares, max(float(share_S.max()) for share_S in shares)
+
+    def side_by_side(self, choice: Choice, parts: list[str]) -> str:
+        """One part a model, each under the model's name if there are several."""
+        many = len(choice.models) > 1
+        named = (
+            f"<section>{f'<h4>{html.escape(model)}</h4>' * many}{part}</section>"
+            for model, part in zip(choice.models, parts, strict=True)
+        )
+        return f'<div class="mt-cards">{"".join(named)}</div>'
+
+    def seen(self, choice: Choice) -> dict[str, str]:
+        """Style of the buttons, scale and card of one view."""
+        shares, vmax = self.shares(choice)
+        view = view_name(choice.layer, choice.head, self.n_layers)
+        parts, several = [], len(shares) > 1
+        for prediction, share_S in zip(self.predictions(choice), shares, strict=True):
+            part = card.card_html(prediction, share_S, view, self.n_words)
+            if several:
+                blue_S = (card.STRONGEST * share_S / vmax).tolist()
+                part = card.strip_html(prediction, self.unknown, blue_S) + part
+            parts.append(part)
+        # Of several models each paints its own sentence, and the buttons stay plain.
+        blue_S = (card.STRONGEST * shares[0] / vmax * (not several)).tolist()
+        position, length = choice.position, len(blue_S)
+        return {
+            "style": card.words_css(self.scope, position, self.unknown, blue_S),
+            "scale": card.scale_html(vmax, length, self.unknown, len(self.tokenizer)),
+            "card": self.side_by_side(choice, parts),
+        }
+
+    def left(self, question, choice: Choice) -> tuple[list, float]:
+        """Probabilities that knock-outs leave, and the largest change of all models."""
+        left = [self.ask(question, model, choice.position) for model in choice.models]
+        changes = zip(left, self.predictions(choice), strict=True)
+        furthest = max(float((p - found.p_target).abs().max()) for p, found in changes)
+        return left, furthest or 1.0
+
+    def words_knocked(self, choice: Choice) -> str:
+        """Each other word taken away, beside the attention that it gets."""
+        shares, vmax = self.shares(choice)
+        left, furthest = self.left(without_words, choice)
+        found = zip(self.predictions(choice), shares, left, strict=True)
+        parts = [card.words_html(*given, vmax, furthest) for given in found]
+        return self.side_by_side(choice, parts)
+
+    def heads_knocked(self, choice: Choice) -> str:
+        """Each head switched off; the same for every layer and head chosen."""
+        left, furthest = self.left(without_heads, choice)
+        found = zip(self.predictions(choice), left, strict=True)
+        parts = [card.heads_html(*given, furthest) for given in found]
+        return self.side_by_side(choice, parts)
+
+    def own(self, choice: Choice, guess: str) -> str:
+        """The reader's own guess with its probability and rank."""
+        words = split_words(guess)
+        if not words:
+            return ""
+        word_id = self.tokenizer.ids.get(words[0]) if len(words) == 1 else None
+        if word_id is None:
+            return card.unknown_html(" ".join(words), self.n_words)
+        scores = [
+            chance_and_rank(p.chance_V, word_id) for p in self.predictions(choice)
+        ]
+        parts = [card.own_html(words[0], *score, self.n_words) for score in scores]
+        return self.side_by_side(choice, parts)
+
+    def heatmaps(self, choice: Choice) -> list:
+        """The view as figures, one a model, on one scale."""
+        vmax, several = self.shares(choice)[1], len(choice.models) > 1
+        given = choice.layer, choice.head, vmax
+        return [
+            sentence_heatmap(prediction, *given, model * several)
+            for model, prediction in zip(
+                choice.models, self.predictions(choice), strict=True
+            )
+        ]
+
+    def picture(self, choice: Choice) -> bytes:
+        """The view as PNG, one heatmap below the other."""
+        parts = [Image.open(io.BytesIO(png(f))) for f in self.heatmaps(choice)]
+        whole = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)))
+        top = 0
+        for part in parts:
+            whole.paste(part, (0, top))
+            top += part.height
+        buffer = io.BytesIO()
+        whole.save(buffer, "png")
+        return buffer.getvalue()
+
+    def page(self, choice: Choice, layers: dict) -> str:
+        """One HTML file that shows every word masked, in each of `layers`, offline.
+
+        `layers` maps a name to a layer; models and head stay as chosen.
+        """
+        moments = []
+        for position in range(len(self.words)):
+            views = []
+            for layer in layers.values():
+                head = None if layer == "rollout" else choice.head
+                view = replace(choice, position=position, layer=layer, head=head)
+                views.append(self.seen(view) | {"knocked": self.words_knocked(view)})
+            moments.append({"views": views, "heads": self.heads_knocked(view)})
+        buttons = (
+            f'<button class="widget-toggle-button">{card.safe(word)}</button>'
+            for word in self.words
+        )
+        names = (f"<button>{html.escape(name)}</button>" for name in layers)
+        head = "mean" if choice.head is None else choice.head + 1
+        return PAGE.substitute(
+            title=html.escape("Where does the model look?"),
+            css=CSS,
+            scope=self.scope,
+            words="".join(buttons),
+            layers="".join(names),
+            head=head,
+            models=html.escape(" and ".join(choice.models)),
+            # No "<" can end the script that holds these.
+            moments=json.dumps(moments).replace("<", "\\u003c"),
+            position=choice.position,
+            layer=[*layers.values()].index(choice.layer),
+        )
+
+    def file_name(self, choice: Choice) -> str:
+        """A name for what is saved, without ending: safe, and of this view alone."""
+        prediction = self.predictions(choice)[0]
+        true, pred = slug(prediction.true or "[UNK]"), slug(prediction.pred)
+        state = repr((self.text, choice)).encode()
+        digest = hashlib.sha256(state).hexdigest()[:8]
+        return f"explorer_pos{choice.position}_true-{true}_pred-{pred}_{digest}"

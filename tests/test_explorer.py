@@ -1,0 +1,525 @@
+"""The explorer, driven through its traits as a page would drive it."""
+
+import asyncio
+import base64
+import io
+import json
+import re
+import sys
+import types
+from html.parser import HTMLParser
+
+import ipywidgets as widgets
+import pytest
+import torch
+from PIL import Image
+
+from explorer import Explorer, card, views, widget
+from explorer.views import Choice
+from helpers import figure, predict
+from helpers.knockout import rank_correlation, without_heads, without_words
+from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.predict import fill_mask
+from helpers.sentence import percent
+from helpers.tokenizer import SPECIALS, WordTokenizer
+
+TEXT = "the cat and the dog saw the $5 – ship ."
+SIZES = {"n_layers": 2, "n_heads": 2, "d_model": 16, "d_ff": 16}
+
+
+def build(seed: int, vocab_size: int) -> MaskedLanguageModel:
+    torch.manual_seed(seed)
+    model = MaskedLanguageModel(ModelConfig(vocab_size=vocab_size, **SIZES)).eval()
+    for weight in model.parameters():
+        weight.data *= 8  # far from even, so that mistakes show
+    return model
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return WordTokenizer([*SPECIALS, *"the cat and dog saw $ 5 – . a < > img".split()])
+
+
+@pytest.fixture
+def models(tokenizer):
+    return {"with": build(0, len(tokenizer)), "without": build(1, len(tokenizer))}
+
+
+@pytest.fixture
+def explorer(models, tokenizer):
+    return Explorer(models, tokenizer, TEXT)
+
+
+class Page(HTMLParser):
+    """The elements and the visible text of a piece of HTML."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self.elements, self.text = [], ""
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append({"tag": tag, **dict(attrs)})
+
+    def handle_data(self, data):
+        self.text += data
+
+    def find(self, css: str) -> list[dict]:
+        """Elements of a class; a tag's name finds those of that tag."""
+        return [
+            e for e in self.elements if css in (e["tag"], *e.get("class", "").split())
+        ]
+
+
+def said(explorer) -> str:
+    return Page(explorer.card.value).text
+
+
+def alphas(explorer) -> list[float]:
+    """The strength of blue of [CLS], each word button and [SEP]."""
+    first, last = (
+        re.search(rf"{name}: ([\d.]+)", explorer.style.value)[1]
+        for name in ("--cls", "--sep")
+    )
+    inner = re.findall(r"nth-child\(\d+\) \{--a: ([\d.]+)", explorer.style.value)
+    return [float(blue) for blue in (first, *inner, last)]
+
+
+def marked(explorer, sign: str) -> list[int]:
+    """The positions of the words whose style has a sign."""
+    rules = re.findall(r"nth-child\((\d+)\) \{(.*?)\}", explorer.style.value)
+    return [int(i) - 1 for i, rule in rules if sign in rule]
+
+
+def ringed(explorer) -> list[int]:
+    """The positions of the words with a red ring."""
+    found = marked(explorer, "var(--ring)")
+    assert found == marked(explorer, "[MASK]") == marked(explorer, "bold")
+    return found
+
+
+def refused(explorer) -> str:
+    """The sentence that the explorer shows in place of a result."""
+    assert 'role="alert"' in explorer.card.value
+    return said(explorer)
+
+
+def expected(prediction, layer=-1, head=None) -> list[float]:
+    """The blue of each token as it ought to be."""
+    share_S = prediction.attention(layer, head)
+    return (0.8 * share_S / share_S.max()).tolist()
+
+
+def test_a_click_shows_what_a_fresh_forward_pass_says(explorer, models, tokenizer):
+    for position in (3, 7, 0):
+        explorer.words.index = position
+        fresh = fill_mask(models["with"], tokenizer, TEXT, position)
+        page = Page(explorer.card.value)
+        assert f"PRED: {fresh.pred} {percent(fresh.p_pred)}:" in page.text
+        rank = f"{percent(fresh.p_true)}, rank {fresh.rank_true} of 13"
+        assert f"TRUE: {fresh.true} {rank}" in page.text
+        (true,), (pred,) = page.find("mt-true"), page.find("mt-pred")
+        assert float(true["data-p"]) == pytest.approx(fresh.p_true, abs=1e-6)
+        assert float(pred["data-p"]) == pytest.approx(fresh.p_pred, abs=1e-6)
+        assert ("right ✓" in page.text) == (fresh.pred == fresh.true)
+        for row, (word, p) in zip(page.find("tr"), fresh.top, strict=True):
+            assert row["data-word"] == word
+            assert float(row["data-p"]) == pytest.approx(p, abs=1e-6)
+            assert f"{word}{percent(p)}" in page.text
+        assert page.find("mt-card")[0]["data-position"] == str(position)
+        assert alphas(explorer) == pytest.approx(expected(fresh), abs=1e-3)
+
+
+def test_of_equal_words_only_the_clicked_one_is_masked(explorer):
+    labels = explorer.words.options
+    assert len(set(labels)) == len(labels) == 12
+    assert [label.strip("\u200b") for label in labels] == predict.split_words(TEXT)
+    for position in (6, 3, 0):
+        explorer.words.index = position
+        assert Page(explorer.card.value).find("mt-card")[0]["data-position"] == str(
+            position
+        )
+        assert ringed(explorer) == [position]
+
+
+def test_layer_and_head_are_those_that_the_card_names(explorer, models, tokenizer):
+    explorer.words.index = 4
+    chosen = fill_mask(models["with"], tokenizer, TEXT, 4)
+    for layer, head, name, given in (
+        ("mean", "mean", "mean of all layers, mean of all heads", (None, None)),
+        ("1", "mean", "layer 1, mean of all heads", (0, None)),
+        ("2", "1", "layer 2, head 1", (1, 0)),
+        ("mean", "2", "mean of all layers, head 2", (None, 1)),
+        ("rollout", "2", "rollout through all layers, mean of", ("rollout", None)),
+    ):
+        explorer.layer.value, explorer.head.value = layer, head
+        assert f"Attention of the masked position ({name}" in said(explorer)
+        largest = float(chosen.attention(*given).max())
+        scale = Page(explorer.scale.value)
+        assert f"{percent(largest)}; uniform would be 7.1 %" in scale.text
+        exact = float(scale.find("mt-scale")[0]["data-vmax"])
+        assert exact == pytest.approx(largest, abs=1e-6)
+        assert alphas(explorer) == pytest.approx(expected(chosen, *given), abs=1e-3)
+        # A blank choice is what a reader sees where a value is None.
+        assert explorer.layer.label == layer and explorer.head.label == head
+
+
+def test_the_sentence_for_those_who_do_not_see_names_the_words(explorer):
+    (status,) = (e for e in Page(explorer.card.value).elements if "role" in e)
+    assert status["role"] == "status"
+    shares = re.findall(r"(“.+?”|itself|\[CLS\]|\[SEP\]) ([\d.]+) %", said(explorer))
+    assert [name for name, _ in shares[3:]] == ["itself", "[CLS]", "[SEP]"]
+    top = [float(share) for _, share in shares[:3]]
+    assert top == sorted(top, reverse=True)
+
+
+def test_a_click_or_choice_leaves_the_buttons_alone(explorer):
+    changed = []
+    explorer.words.observe(lambda change: changed.append(change.name))
+    explorer.words.index = 5
+    explorer.layer.index, explorer.head.index = 0, 2
+    explorer.model.value = "without"
+    assert {*changed} <= {"index", "value", "label"}
+
+
+def test_a_sentence_is_predicted_once_and_knocked_out_once(explorer, models):
+    calls = []
+    models["with"].register_forward_hook(lambda *_: calls.append(1))
+    explorer.text.value = "a cat ."
+    assert len(calls) == 3  # all positions, then words and heads of the first
+    for position in (1, 2, 0, 1):
+        explorer.words.index = position
+    assert len(calls) == 3 + 2 * 2
+    explorer.layer.index, explorer.head.index = 0, 2
+    assert len(calls) == 7
+
+
+def test_the_other_model_answers_for_the_same_word(explorer, models, tokenizer):
+    explorer.words.index = 3
+    explorer.model.value = "without"
+    fresh = fill_mask(models["without"], tokenizer, TEXT, 3)
+    assert explorer.words.index == 3
+    assert f"PRED: {fresh.pred} {percent(fresh.p_pred)}" in said(explorer)
+
+
+def test_two_models_are_painted_on_one_scale(explorer, models, tokenizer):
+    explorer.words.index = 3
+    explorer.model.value = "side by side"
+    page = Page(explorer.card.value)
+    assert len(page.find("mt-card")) == len(page.find("mt-strip")) == 2
+    assert [e["data-position"] for e in page.find("mt-card")] == ["3", "3"]
+    fresh = [fill_mask(models[m], tokenizer, TEXT, 3) for m in models]
+    vmax = max(float(p.attention().max()) for p in fresh)
+    assert float(Page(explorer.scale.value).find("mt-scale")[0]["data-vmax"]) == (
+        pytest.approx(vmax, abs=1e-6)
+    )
+    blue = [
+        float(e["style"].removeprefix("--a:"))
+        for e in page.find("span")
+        if e.get("style", "").startswith("--a:")
+    ]
+    both = torch.cat([p.attention() for p in fresh])
+    assert blue == pytest.approx((0.8 * both / vmax).tolist(), abs=1e-3)
+    assert len(page.find("mt-ring")) == 2
+    assert set(alphas(explorer)) == {0}  # the buttons belong to neither
+    assert ringed(explorer) == [3]
+    knocked = Page(explorer.knocked.value)
+    assert len(knocked.find("mt-knock")) == len(knocked.find("mt-heads")) == 2
+    bars = [float(e["style"].removeprefix("--w:")) for e in knocked.find("mt-bar")]
+    inner = torch.cat([p.attention()[[1, 2, 3, *range(5, 13)]] for p in fresh])
+    assert bars == pytest.approx((inner / vmax).tolist(), abs=1e-3)
+
+
+def test_knock_outs_stand_beside_the_attention(explorer, models, tokenizer):
+    for position in (3, 10):  # the second of a word outside the vocabulary
+        explorer.words.index = position
+        explorer.layer.value, explorer.head.value = "1", "2"
+        fresh = fill_mask(models["with"], tokenizer, TEXT, position)
+        left_S = without_words(models["with"], tokenizer, fresh)
+        left_NH = without_heads(models["with"], tokenizer, fresh)
+        page = Page(explorer.knocked.value)
+        assert page.find("mt-knock")[0]["data-for"] == str(position)
+        rows = [e for e in page.find("tr") if "data-position" in e]
+        others = [i for i in range(12) if i != position]
+        assert [int(row["data-position"]) for row in rows] == others
+        share_S = fresh.attention(0, 1)[1:-1]
+        for row, i in zip(rows, others, strict=True):
+            assert float(row["data-p"]) == pytest.approx(float(left_S[i]), abs=1e-6)
+            exact = float(row["data-attention"])
+            assert exact == pytest.approx(float(share_S[i]), abs=1e-6)
+            change = card.points(float(left_S[i]) - fresh.p_target)
+            assert f"{percent(left_S[i])}{change}" in page.text
+        cells = [e for e in page.find("td") if "data-head" in e]
+        exact = [float(e["data-p"]) for e in cells]
+        assert exact == pytest.approx(left_NH.flatten().tolist(), abs=1e-6)
+        where = [(e["data-layer"], e["data-head"]) for e in cells]
+        assert where == [(n, h) for n in "12" for h in "12"]
+        rho = rank_correlation(share_S[others], fresh.p_target - left_S[others])
+        assert f"(Spearman) of attention and fall: {rho:.2f}".replace("-", "−") in (
+            page.text
+        )
+        assert "one sentence" in page.text
+        assert f"p({fresh.target})" in page.text
+
+
+def test_no_caption_claims_a_cause(explorer):
+    explorer.model.value = "side by side"
+    parts = explorer.card, explorer.knocked, explorer.scale, explorer.own
+    told = " ".join(Page(part.value).text.lower() for part in parts)
+    assert not {"because", "explains", "important"} & {*re.findall(r"\w+", told)}
+
+
+def test_a_word_alone_has_no_rank_correlation(models, tokenizer):
+    explorer = Explorer(models, tokenizer, "cat")
+    assert "fall: not defined" in Page(explorer.knocked.value).text
+
+
+def test_a_guess_has_its_probability_and_rank(explorer, models, tokenizer):
+    explorer.words.index = 3
+    fresh = fill_mask(models["with"], tokenizer, TEXT, 3, top_k=99)
+    for rank, (word, p) in enumerate(fresh.top, start=1):
+        explorer.guess.value = f" {word} "
+        (own,) = Page(explorer.own.value).find("mt-own")
+        assert (own["data-word"], own["data-rank"]) == (word, str(rank))
+        assert float(own["data-p"]) == pytest.approx(p, abs=1e-6)
+    for guess in ("ship", "[MASK]", "the cat", "<b>"):
+        explorer.guess.value = guess
+        assert "is not one of the 13 words" in Page(explorer.own.value).text
+        assert Page(explorer.own.value).find("b") == []
+    explorer.words.index = 4  # and a guess was for one word
+    assert explorer.guess.value == explorer.own.value == ""
+
+
+def test_an_example_brings_its_sentence_and_its_word(models, tokenizer):
+    examples = {"one": ("a cat saw .", 2), "two": ("the dog .", 1)}
+    explorer = Explorer(models, tokenizer, TEXT, examples=examples)
+    explorer.example.value = "one"
+    assert (explorer.text.value, explorer.words.index) == ("a cat saw .", 2)
+    explorer.example.value = "two"
+    assert (len(explorer.words.options), explorer.words.index) == (3, 1)
+    explorer.text.value = "a dog ."
+    assert explorer.example.index == 0
+    explorer.example.value = "two"  # again
+    assert (explorer.text.value, explorer.words.index) == ("the dog .", 1)
+
+
+def test_a_click_during_the_knock_outs_wins(models, tokenizer):
+    calls = []
+    models["with"].register_forward_hook(lambda *_: calls.append(1))
+
+    async def click():
+        explorer = Explorer(models, tokenizer, TEXT)
+        assert len(calls) == 1 and explorer.knocked.value == ""
+        for position in (3, 5, 4):
+            explorer.words.index = position
+            assert said(explorer)
+            await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.shield(explorer.waiting), timeout=30)
+        assert Page(explorer.knocked.value).find("mt-knock")[0]["data-for"] == "4"
+        assert len(calls) == 3
+
+    asyncio.run(click())
+
+
+def test_a_new_sentence_starts_at_its_first_word(explorer):
+    explorer.words.index = 11
+    explorer.text.value = "a dog saw the cat"
+    assert explorer.words.index == 0
+    assert len(explorer.words.options) == 5
+    assert ringed(explorer) == [0]
+
+
+def test_a_word_outside_the_vocabulary_is_marked_and_cannot_be_right(explorer):
+    assert marked(explorer, "[UNK]") == marked(explorer, "dotted") == [10]
+    assert "1 of these 12 words" in Page(explorer.scale.value).text
+    explorer.words.index = 10
+    assert "“ship” is outside the vocabulary" in said(explorer)
+    assert Page(explorer.card.value).find("mt-outside")
+    assert "rank" not in said(explorer) and not Page(explorer.card.value).find(
+        "mt-true"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "There is no word in the text"),
+        (" \n\t ", "There is no word in the text"),
+        ("word " * 63, "63 words; the model takes at most 62"),
+        ("word " * 10_000, "10000 words; the model takes at most 62"),
+    ],
+)
+def test_bad_input_gets_one_clear_sentence(explorer, models, tokenizer, text, sentence):
+    explorer.text.value = text
+    assert sentence in refused(explorer)
+    explorer.text.value = "the cat saw"  # and the explorer goes on
+    assert "PRED" in said(explorer)
+    assert sentence in refused(Explorer(models, tokenizer, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["zzz", "😀 東京 שלום", "\0", "\ud800", "a\u202eb", "<unk>", "[MASK]", "x" * 9_999]
+    + ["<img src=x onerror=alert(1)>", "</style><script>", "' onclick='x", "the " * 62],
+    ids=lambda text: ascii(text[:24]),
+)
+def test_odd_input_gets_a_result_that_can_be_sent(models, tokenizer, text):
+    explorer = Explorer(models, tokenizer, text)
+    for position in range(min(8, len(explorer.words.options))):
+        explorer.words.index = position
+        explorer.guess.value = text[:99].encode(errors="replace").decode()
+        assert "PRED" in said(explorer)
+        written = explorer.card.value + explorer.knocked.value + explorer.own.value
+        tags = "div section p b table caption tr th td span i small".split()
+        assert {e["tag"] for e in Page(written).elements} <= {*tags}
+        assert [e["tag"] for e in Page(explorer.style.value).elements] == ["style"]
+        assert explorer.style.value.count("<") == 2
+    parts = "text words style scale card knocked own guess saved".split()
+    for part in (getattr(explorer, name) for name in parts):
+        json.dumps(part.get_state(), ensure_ascii=False, default=str).encode()
+    for label in explorer.words.options:
+        assert len(label) < 100
+        assert label.strip("\u200b").isprintable()
+    assert said(explorer).isprintable()
+
+
+def test_an_error_is_shown_and_not_swallowed(explorer, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no <b>memory</b> left")
+
+    monkeypatch.setattr(views, "mask_each", fail)
+    explorer.text.value = "the cat"
+    assert refused(explorer) == "⚠ no <b>memory</b> left"
+
+
+def test_only_stock_widgets_that_both_versions_have(explorer):
+    def below(part):
+        yield part
+        for child in getattr(part, "children", ()):
+            yield from below(child)
+
+    kinds = {type(part) for part in below(explorer.box)}
+    allowed = ("VBox", "HBox", "Text", "HTML", "ToggleButtons", "Dropdown", "Button")
+    assert kinds <= {getattr(widgets, name) for name in allowed}
+    assert explorer.text.continuous_update is False
+
+
+def displayed(explorer, monkeypatch) -> list:
+    sent = []
+    for module in (figure, widget):
+        monkeypatch.setattr(module, "display", lambda *a, **k: sent.append((a, k)))
+    explorer._ipython_display_()
+    return sent
+
+
+def test_one_output_holds_the_widget_a_picture_and_a_text(
+    models, tokenizer, monkeypatch
+):
+    explorer = Explorer(models, tokenizer, TEXT, position=4)
+    ((bundle,), options) = displayed(explorer, monkeypatch)[0]
+    view = bundle["application/vnd.jupyter.widget-view+json"]
+    assert view["model_id"] == explorer.box.model_id
+    assert bundle["image/png"].startswith("iVBOR")
+    assert "[CLS] the cat and the [MASK] saw" in bundle["text/plain"]
+    assert options["metadata"]["image/png"]["alt"] == bundle["text/plain"]
+
+
+def test_a_refused_first_sentence_is_displayed_too(models, tokenizer, monkeypatch):
+    sent = displayed(Explorer(models, tokenizer, ""), monkeypatch)
+    assert "application/vnd.jupyter.widget-view+json" in sent[0][0][0]
+
+
+def test_a_single_model_needs_no_choice(models, tokenizer):
+    explorer = Explorer({"with": models["with"]}, tokenizer, TEXT)
+    assert explorer.model not in explorer.box.children
+    assert "<h4>" not in explorer.card.value
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(widget, "SAVED", tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+@pytest.mark.parametrize("model", ["with", "side by side"])
+def test_the_saved_picture_is_the_current_view(explorer, saved, model):
+    explorer.model.value, explorer.layer.value = model, "rollout"
+    explorer.words.index = 7
+    explorer.save_picture.click()
+    (path,) = saved.iterdir()
+    assert re.fullmatch(r"explorer_pos7_true-u0024_pred-\w+_\w{8}\.png", path.name)
+    assert f'data-path="saved/{path.name}"' in explorer.saved.value
+    chosen = Choice(7, tuple(explorer.models), "rollout")
+    chosen = chosen if "side" in model else Choice(7, ("with",), "rollout")
+    figures = explorer.views.heatmaps(chosen)
+    parts = [Image.open(io.BytesIO(figure.png(drawn))) for drawn in figures]
+    with Image.open(path) as picture:
+        assert picture.height == sum(part.height for part in parts)
+        top = 0
+        for part in parts:
+            part = part.convert("RGB")
+            below = (0, top, part.width, top + part.height)
+            assert picture.crop(below).tobytes() == part.tobytes()
+            top += part.height
+
+
+def test_what_differs_is_saved_under_another_name(explorer, saved):
+    explorer.save_picture.click()
+    explorer.head.value = "1"
+    explorer.save_picture.click()
+    explorer.text.value = "the cat and the dog saw the $5 – ship !"
+    explorer.save_picture.click()
+    explorer.save_picture.click()
+    assert len([*saved.iterdir()]) == 3
+
+
+def test_the_saved_page_holds_every_word_in_every_layer(models, tokenizer, saved):
+    text = "the <b> cat saw $5 ."
+    explorer = Explorer(models, tokenizer, text, position=2)
+    explorer.head.value = "2"
+    explorer.save_page.click()
+    (path,) = saved.iterdir()
+    source = path.read_text("utf-8")
+    assert not re.search(r"https?://|src=|href=|@import|\$\{?[a-z]", source)
+    assert source.count("<script") == source.count("</script") == 1
+    moments = json.loads(re.search(r"const moments = (.*);", source)[1])
+    assert len(moments) == len(explorer.words.options) == 9
+    for position, moment in enumerate(moments):
+        explorer.words.index = position
+        assert len(moment["views"]) == 4
+        for layer, view in zip(explorer.layers, moment["views"], strict=True):
+            explorer.layer.value = layer
+            assert f"<style>{view['style']}</style>" == explorer.style.value
+            assert view["scale"] == explorer.scale.value
+            assert view["card"] == explorer.card.value
+            assert view["knocked"] + moment["heads"] == explorer.knocked.value
+    assert "[2, 2]" in source  # the word and the layer that were chosen
+
+
+def test_in_colab_the_browser_downloads_what_is_saved(explorer, saved, monkeypatch):
+    given = []
+    files = types.SimpleNamespace(download=given.append)
+    for name, module in (
+        ("google", types.ModuleType("google")),
+        ("google.colab", types.SimpleNamespace(files=files)),
+    ):
+        monkeypatch.setitem(sys.modules, name, module)
+    explorer.save_picture.click()
+    assert given == [str(path) for path in saved.iterdir()]
+
+
+def test_what_is_displayed_is_small(models, tokenizer, monkeypatch):
+    """The output of the cell and all that a page must be sent for it."""
+    explorer = Explorer(models, tokenizer, "the cat and the dog saw " * 4)
+    ((bundle,), _) = displayed(explorer, monkeypatch)[0]
+    sent = len(json.dumps(bundle))
+
+    def below(part):
+        yield part
+        for child in getattr(part, "children", ()):
+            yield from below(child)
+
+    for part in below(explorer.box):
+        sent += len(json.dumps(part.get_state(), default=str))
+    assert sent < 300_000
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
