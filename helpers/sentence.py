@@ -4,15 +4,13 @@ Blue blur behind each token by its share of attention, a red ring with a white h
 the masked one. The shares of all tokens, special ones included, add up to 100 %.
 """
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image, ImageFilter
 
-from helpers.figure import BLUES, DPI, drawable, save
+from helpers.figure import BLUES, DPI, drawable
 from helpers.predict import Prediction
 
 WIDTH, LINE, MARGIN, GAP = 880, 46, 24, 20  # pixels
@@ -118,15 +116,18 @@ def sentence_heatmap(
     name = view_name(layer, head, len(prediction.weights_NHTS))
     title = f"Where the masked word (red ring) looks: {name}"
     title += f" ({model})" * bool(model)
-    axes.text(MARGIN, 26, title, fontsize=12, weight="bold", va="center")
-    lines = [drawable(line, 200) for line in caption(prediction).splitlines()]
-    for i, (line, width) in enumerate(
-        zip(lines, text_widths(lines, style), strict=True)
-    ):
-        fitting = style | {"fontsize": 12 * min(1, (WIDTH - 2 * MARGIN) / width)}
-        axes.text(MARGIN, height - 68 + 23 * i, line, **fitting)
+    write_fitting(axes, 26, title, style | {"weight": "bold"})
+    for i, line in enumerate(caption(prediction).splitlines()):
+        write_fitting(axes, height - 68 + 23 * i, drawable(line, 200), style)
     draw_scale(axes, height, vmax, 1 / len(tokens), bool(share_S.max() > vmax))
     return figure
+
+
+def write_fitting(axes, y: float, text: str, style: dict) -> None:
+    """One line from margin to margin, in smaller letters where it is too long."""
+    (width,) = text_widths([text], style)
+    smaller = min(1, (WIDTH - 2 * MARGIN) / width)
+    axes.text(MARGIN, y, text, **style | {"fontsize": style["fontsize"] * smaller})
 
 
 def draw_scale(axes, height: int, vmax: float, uniform: float, more: bool) -> None:
@@ -145,24 +146,8 @@ def draw_scale(axes, height: int, vmax: float, uniform: float, more: bool) -> No
     axes.text(MARGIN, y, f"Shares add up to 100 %; {text} (line in the scale)", **small)
 
 
-def heatmap_name(batch: int, item: int, prediction: Prediction) -> str:
-    """A file name that is safe on every system, for any token."""
-    true, pred = slug(prediction.true or "[UNK]"), slug(prediction.pred)
-    return f"test_b{batch}_i{item}_pos{prediction.position}_true-{true}_pred-{pred}.png"
-
-
 def slug(token: str) -> str:
     """ASCII letters and digits stay, any other character becomes uXXXX; 24 at most."""
     token = token.strip("<>[]") or token
     safe = (c if c.isascii() and c.isalnum() else f"u{ord(c):04x}" for c in token)
     return "".join(safe)[:24]
-
-
-def save_heatmap(figure: Figure, batch: int, item: int, prediction: Prediction) -> Path:
-    """Saves a heatmap, in place of the one that another model left at this word."""
-    path = save(figure, heatmap_name(batch, item, prediction))
-    prefix = path.name.split("_true-")[0]
-    for old in path.parent.glob(f"{prefix}_true-*.png"):
-        if old != path:
-            old.unlink()
-    return path

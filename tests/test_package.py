@@ -1,4 +1,4 @@
-"""The package: its floors, its size, and nothing of a developer's machine."""
+"""The packages: their floors, their size, and nothing of a developer's machine."""
 
 import ast
 import re
@@ -61,7 +61,7 @@ def test_modules_import_from_floors_below_only(name):
         "from helpers import train",
         "from helpers.train import train",
         "from helpers.model import ModelConfig",
-        "def f():\n    from helpers.widget import explore",
+        "def f():\n    from helpers.experiment import prepare",
     ],
 )
 def test_an_import_from_above_is_seen(line):
@@ -74,8 +74,31 @@ def test_imports_from_below_are_allowed():
     assert climbing("data", below) == []
 
 
-def test_the_package_is_small():
-    lines = {p.name: p.read_text("utf-8").splitlines() for p in MODULES}
+EXPLORER = sorted((ROOT / "explorer").glob("*.py"))
+
+
+@pytest.mark.parametrize("module", EXPLORER, ids=lambda path: path.stem)
+def test_the_explorer_stands_on_helpers_and_keeps_its_own_order(module):
+    order = "card views widget __init__".split()
+    assert {path.stem for path in EXPLORER} == {*order}
+    source = module.read_text("utf-8")
+    above = order[order.index(module.stem) :]
+    assert [name for name in above if f"explorer.{name}" in source] == []
+    found = re.findall(r"^ *(?:from|import) (\w+)", source, re.M)
+    assert "studies" not in found and "tests" not in found
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_helpers_knows_nothing_of_what_stands_on_it(module):
+    source = module.read_text("utf-8")
+    assert not re.search(r"^ *(?:from|import) (?:explorer|studies)\b", source, re.M)
+
+
+@pytest.mark.parametrize(
+    "modules, most", [(MODULES, 3_120), (EXPLORER, 700)], ids=["helpers", "explorer"]
+)
+def test_the_packages_are_small(modules, most):
+    lines = {p.name: p.read_text("utf-8").splitlines() for p in modules}
     assert {n: len(text) for n, text in lines.items() if len(text) > 250} == {}
     wide = [
         f"{name}: {line}"
@@ -84,7 +107,7 @@ def test_the_package_is_small():
         if len(line.partition("  # noqa")[0]) > 88
     ]
     assert wide == []
-    assert sum(map(len, lines.values())) <= 3_200
+    assert sum(map(len, lines.values())) <= most
 
 
 def machine_paths(text: str) -> list[str]:
@@ -94,13 +117,14 @@ def machine_paths(text: str) -> list[str]:
 
 
 def test_no_path_of_a_developers_machine():
-    folders = ["helpers", "notebooks", "README.md"]
+    folders = ["helpers", "explorer", "notebooks", "README.md"]
     found = subprocess.run(
         ["git", "ls-files", *folders], cwd=ROOT, capture_output=True, text=True
     )
     names = found.stdout.split()
     if found.returncode:  # no git checkout
-        names = [str(p.relative_to(ROOT)) for p in (*MODULES, *ROOT.glob("*/*.ipynb"))]
+        paths = (*MODULES, *EXPLORER, *ROOT.glob("*/*.ipynb"))
+        names = [str(path.relative_to(ROOT)) for path in paths]
     assert "helpers/model.py" in names
     for name in names:
         assert machine_paths((ROOT / name).read_text("utf-8")) == [], name

@@ -15,13 +15,7 @@ from PIL import Image
 
 from helpers import figure, viz
 from helpers.predict import Prediction
-from helpers.sentence import (
-    WIDTH,
-    caption,
-    heatmap_name,
-    save_heatmap,
-    sentence_heatmap,
-)
+from helpers.sentence import WIDTH, caption, sentence_heatmap, slug
 
 HARD = [
     "$5",
@@ -53,6 +47,7 @@ def prediction(words, position=0, n_layers=4, n_heads=8, **others) -> Prediction
     scores = torch.randn(n_layers, n_heads, length, length, generator=draw)
     top = [("In", 0.365), ("On", 0.2), ("$", 0.1), ("–", 0.05), ("the", 0.01)]
     known = {"true": words[position], "p_true": 0.365, "rank_true": 1} | others
+    known["chance_V"] = torch.tensor([0.635, 0.365])
     weights_NHTS = (3 * scores).softmax(-1)
     return Prediction(words, position, top, weights_NHTS=weights_NHTS, **known)
 
@@ -183,7 +178,7 @@ def blueness(drawn, p: Prediction) -> list[float]:
 
 def test_blue_follows_attention_and_vmax_sets_the_scale():
     p = prediction("the cat saw another animal".split(), 1)
-    for layer, head in ((-1, None), (0, 3), (None, None)):
+    for layer, head in ((-1, None), (0, 3), (None, None), ("rollout", None)):
         shares = p.attention(layer, head)
         vmax = float(shares.max())
         seen = blueness(sentence_heatmap(p, layer, head), p)
@@ -208,6 +203,10 @@ def test_the_heatmap_says_what_it_shows():
     said = "\n".join(t.get_text() for t in texts(sentence_heatmap(p, None, 2, 0.01)))
     assert "mean of all layers, head 3" in said
     assert "1.0 % or more" in said
+    named = sentence_heatmap(p, "rollout", model="without dropout")
+    said = "\n".join(t.get_text() for t in texts(named))
+    assert "rollout through all layers, mean of all heads (without dropout)" in said
+    assert clipped(named) == []
 
 
 def test_the_ring_is_red_on_a_white_halo_around_the_masked_word():
@@ -243,48 +242,13 @@ def test_a_caption_of_long_words_fits():
     assert clipped(drawn) == []
 
 
-def test_file_names_are_safe_for_any_token():
-    p = prediction(["In", "the"])
-    assert heatmap_name(0, 4, p) == "test_b0_i4_pos0_true-In_pred-In.png"
-    odd = [
-        "–",
-        "/",
-        "..",
-        '"',
-        "<unk>",
-        "[MASK]",
-        "\0",
-        "\ud800",
-        "CON",
-        "é",
-        "x" * 300,
-    ]
-    for token in odd:
-        name = heatmap_name(1, 2, replace(p, true=token, top=[(token, 1.0)]))
-        assert set(name) <= set(map(chr, range(33, 127))) - set('\\/:*?"<>|')
-        assert name.count(".") == 1 and len(name) < 100
-    assert "true-u2013_pred-u002f" in heatmap_name(
-        0, 0, replace(p, true="–", top=[("/", 1.0)])
+def test_a_slug_is_safe_for_any_token():
+    odd = ["–", "/", "..", '"', "<unk>", "[MASK]", "\0", "\ud800", "CON", "é"]
+    for token in (*odd, "x" * 300):
+        assert re.fullmatch(r"\w{1,24}", slug(token), re.ASCII)
+    assert [slug(token) for token in ("In", "–", "/", "[UNK]")] == (
+        ["In", "u2013", "u002f", "UNK"]
     )
-    assert "true-UNK" in heatmap_name(0, 0, replace(p, true=None))
-
-
-def test_a_new_heatmap_replaces_the_one_at_the_same_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(figure, "plots_dir", lambda: tmp_path)
-    p = prediction(["In", *"abcdefghij"], 1, true="In")
-    drawn = sentence_heatmap(p)
-    save_heatmap(drawn, 0, 4, p)
-    save_heatmap(drawn, 0, 44, p)
-    save_heatmap(drawn, 0, 4, replace(p, position=10))
-    path = save_heatmap(drawn, 0, 4, replace(p, top=[("On", 0.5)]))
-    names = sorted(p.name for p in tmp_path.iterdir())
-    assert names == [
-        "test_b0_i44_pos1_true-In_pred-In.png",
-        "test_b0_i4_pos10_true-In_pred-In.png",
-        "test_b0_i4_pos1_true-In_pred-On.png",
-    ]
-    with Image.open(path) as picture:
-        assert picture.width == WIDTH
 
 
 def test_show_gives_a_picture_and_a_text(monkeypatch):
