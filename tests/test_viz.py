@@ -251,6 +251,26 @@ def test_a_slug_is_safe_for_any_token():
     )
 
 
+def test_few_colours_are_still_the_right_ones():
+    p = prediction("In 1905 the ship sank".split(), 0)
+    pictures = (
+        sentence_heatmap(p),
+        viz.attention_mosaic(p),
+        viz.training_curves([RECORD]),
+    )
+    for drawn in pictures:
+        figure.png(drawn)  # after which a constrained layout is settled
+        exact = io.BytesIO()
+        drawn.savefig(exact, format="png", dpi=figure.DPI)
+        exact.seek(0)
+        small = figure.png(drawn)
+        assert len(small) < 0.6 * len(exact.getvalue())
+        pages = (exact, io.BytesIO(small))
+        before, after = (np.asarray(Image.open(x).convert("RGB"), int) for x in pages)
+        apart = np.abs(before - after).max(-1)
+        assert apart.max() <= 10 and apart.mean() < 1
+
+
 def test_show_gives_a_picture_and_a_text(monkeypatch):
     sent = []
     monkeypatch.setattr(figure, "display", lambda *a, **k: sent.append((a, k)))
