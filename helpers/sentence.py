@@ -84,13 +84,13 @@ def draw_ring(axes, left: float, right: float, y: float) -> None:
 
 
 def sentence_heatmap(
-    prediction: Prediction, layer=-1, head: int | None = None, vmax=None, model=""
+    prediction: Prediction, layer=-1, head: int | None = None, vmax=None, note=""
 ) -> Figure:
     """Attention of the masked position over its sentence.
 
     `layer` and `head` as in `Prediction.attention`. The strongest blue stands for
-    `vmax`, by default the largest share; give it to compare figures, and the name of
-    the `model` to tell them apart.
+    `vmax`, by default the largest share; give it to compare figures, and a `note` for
+    the title to tell them apart.
     """
     tokens = [drawable(token) for token in prediction.tokens]
     share_S = prediction.attention(layer, head).numpy()
@@ -115,7 +115,7 @@ def sentence_heatmap(
         axes.text(left, y, token, **style, style="italic" if special else "normal")
     name = view_name(layer, head, len(prediction.weights_NHTS))
     title = f"Where the masked word (red ring) looks: {name}"
-    title += f" ({model})" * bool(model)
+    title += f" ({note})" * bool(note)
     write_fitting(axes, 26, title, style | {"weight": "bold"})
     for i, line in enumerate(caption(prediction).splitlines()):
         write_fitting(axes, height - 68 + 23 * i, drawable(line, 200), style)

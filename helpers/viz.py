@@ -21,7 +21,7 @@ def label_ticks(axes, xlabels: list[str], ylabels: list[str]) -> None:
     axes.set_xticks(np.arange(len(xlabels)) + 0.5, map(drawable, xlabels), rotation=90)
     axes.set_yticks(np.arange(len(ylabels)) + 0.5, map(drawable, ylabels), rotation=0)
     for axis, labels in (("x", xlabels), ("y", ylabels)):
-        axes.tick_params(axis, labelsize=9 if len(labels) < 30 else 7)
+        axes.tick_params(axis, labelsize=9 if len(labels) < 40 else 7)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)
 
@@ -82,7 +82,7 @@ def head_matrix(prediction, vmax=1.0) -> Figure:
     rows = rows_NHS.flatten(0, 1)
     names = [f"L{n + 1}H{h + 1}" for n in range(n_layers) for h in range(n_heads)]
     check_weights(rows, names, prediction.tokens)
-    size = min(8.8, 3.0 + 0.3 * length), 1.6 + 0.15 * len(rows)
+    size = min(8.8, 3.0 + 0.3 * length), 1.6 + 0.2 * len(rows)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     draw_weights(axes, rows, vmax)

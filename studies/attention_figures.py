@@ -10,7 +10,7 @@ from studies.tables import BROAD, MODELS, erasure_rules, looked_at, whole_percen
 PANELS = {
     "trained": ("dropout", "no_dropout"),
     "control: untrained": ("untrained",),
-    "control: words shuffled": ("shuffled",),
+    "control: words shuffled,\nwith dropout": ("shuffled",),
 }
 LOOKS = {
     "dropout": ("#D55E00", "o"),
@@ -81,13 +81,13 @@ def heads_figure(summary: dict) -> Figure:
             number = style | {"fontsize": 10, "weight": "bold" if sure else "normal"}
             text = f"{round(cost['mean'], 3) + 0.0:+.3f}".replace("-", "−")
             axes.text(x, y - 0.17, text, **number)
-            axes.text(x, y + 0.22, looked_at(head["looks"]), fontsize=8, **style)
+            axes.text(x, y + 0.22, looked_at(head["looks"]), fontsize=9, **style)
         axes.set_xticks(range(n_heads), [f"head {h + 1}" for h in range(n_heads)])
         axes.set_yticks(range(n_layers), [f"layer {n + 1}" for n in range(n_layers)])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_title(f"{MODELS[name]}, loss {part['loss']:.3f} nats", fontsize=11)
-    label = "rise of the validation loss with the head off (nats); a fall is white"
+    label = "rise of the loss with the head off (nats, square-root scale; a fall is white)"
     figure.colorbar(image, ax=panels, label=label, shrink=0.6, aspect=40)
     told = "Bold: the 95 % interval leaves 0 out. Below: where masked words look most, "
     told += f"by offset or token; “spread”: under {whole_percent(BROAD)} on each."

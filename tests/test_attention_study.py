@@ -5,6 +5,7 @@ The records in plots/ are drawn and set as tables, so that they fit what reads t
 
 import copy
 import hashlib
+import itertools
 import math
 import statistics
 
@@ -555,3 +556,11 @@ def test_the_examples_in_the_record_keep_their_rules():
         assert 1 <= entry["fit"] <= counts["asked"]
         assert (ROOT / "plots" / f"example_{kind}.png").is_file()
     assert 0 < found["kinds"]["near_miss"]["cosine"] <= 1
+
+
+def test_the_readme_shows_rows_of_the_record():
+    table = erasure_table(record.read(attention.SUMMARY)).splitlines()
+    text = (ROOT / "README.md").read_text("utf-8").splitlines()
+    begin = text.index(table[0])
+    shown = list(itertools.takewhile(lambda line: line.startswith("|"), text[begin:]))
+    assert len(shown) > 10 and set(shown) <= set(table)

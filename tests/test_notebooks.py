@@ -537,3 +537,19 @@ def test_a_project_that_cannot_be_fetched_says_so(tmp_path, monkeypatch):
 def test_notebooks_are_plain_json():
     for path in notebooks():
         json.loads(path.read_text("utf-8"))
+
+
+def test_an_exported_page_shows_the_explorers_picture():
+    """Where no kernel runs, a picture stands in place of the widget; nothing loads."""
+    html = pytest.importorskip("nbconvert").HTMLExporter()
+    (path,) = notebooks(["05"])
+    book = nbformat.read(path, as_version=4)
+    (cell,) = (c for _, c in cells(book) if c.source.endswith("examples=examples)"))
+    (output,) = cell.outputs
+    assert "application/vnd.jupyter.widget-view+json" in output.data
+    assert len(json.dumps(output)) < 300_000
+    book.cells = [cell]
+    page, _ = html.from_notebook_node(book)
+    body = page[page.index("<body") :]
+    assert output.data["image/png"].strip() in body.replace("\n", "")
+    assert "widget-view" not in body and "Loading widget" not in body

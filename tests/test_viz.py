@@ -203,7 +203,7 @@ def test_the_heatmap_says_what_it_shows():
     said = "\n".join(t.get_text() for t in texts(sentence_heatmap(p, None, 2, 0.01)))
     assert "mean of all layers, head 3" in said
     assert "1.0 % or more" in said
-    named = sentence_heatmap(p, "rollout", model="without dropout")
+    named = sentence_heatmap(p, "rollout", note="without dropout")
     said = "\n".join(t.get_text() for t in texts(named))
     assert "rollout through all layers, mean of all heads (without dropout)" in said
     assert clipped(named) == []
