@@ -1,7 +1,7 @@
 """The explorer's HTML: from predictions to strings, the same live and in a saved page.
 
 Each word is escaped, and each number stands beside its colour. The colours themselves,
-light and dark, are in explorer.css.
+light and dark, are in look.css.
 """
 
 import html
@@ -24,7 +24,8 @@ def shown(word: str) -> str:
 
 def safe(word: str) -> str:
     """A word as HTML, never read as a tag."""
-    return html.escape(shown(word), quote=True)
+    # Isolated, so that a word written from right to left does not turn its neighbours.
+    return f"<bdi>{html.escape(shown(word), quote=True)}</bdi>"
 
 
 def button_labels(words: list[str]) -> list[str]:
@@ -54,8 +55,8 @@ def points(change: float) -> str:
 
 def words_css(scope: str, position: int, unknown: list[bool], blue_S: list) -> str:
     """Paints the word buttons: blue, ring and tags. `blue_S` counts from [CLS]."""
-    button = f".{scope} button:nth-child"
-    rules = [f".{scope} {{--cls: {blue_S[0]:.3f}; --sep: {blue_S[-1]:.3f}}}"]
+    words = f".mt-box .mt-words.{scope}"  # outranks what look.css says of all buttons
+    rules = [f"{words} {{--cls: {blue_S[0]:.3f}; --sep: {blue_S[-1]:.3f}}}"]
     for i, outside in enumerate(unknown):
         style = f"--a: {blue_S[i + 1]:.3f}; "
         if outside:
@@ -63,7 +64,7 @@ def words_css(scope: str, position: int, unknown: list[bool], blue_S: list) -> s
         if i == position:
             style += '--tag: "[MASK]"; font-weight: bold; box-shadow: '
             style += "0 0 0 2px var(--paper), 0 0 0 5px var(--ring)"
-        rules.append(f"{button}({i + 1}) {{{style}}}")
+        rules.append(f"{words} button:nth-child({i + 1}) {{{style}}}")
     return "\n".join(rules)
 
 
@@ -80,12 +81,12 @@ def strip_html(prediction: Prediction, unknown: list[bool], blue_S: list) -> str
     return f'<div class="mt-strip">{"".join(spans)}</div>'
 
 
-def scale_html(vmax: float, length: int, unknown: list[bool], vocab_size: int) -> str:
+def scale_html(vmax: float, length: int, unknown: list[bool]) -> str:
     """The scale of blue: its ends, and what even attention would be; the signs."""
     said = "Red ring, bold and [MASK]: the masked word."
     if outside := sum(unknown):
-        said += f" Dotted and [UNK]: outside the vocabulary of {vocab_size:,}; the "
-        said += f"model cannot read {outside} of these {len(unknown)} words."
+        said += " Dotted and [UNK]: outside the vocabulary; the model cannot read "
+        said += f"{outside} of these {len(unknown)} words."
     return (
         f'<p class="mt-scale" {data(vmax=vmax)}>Attention 0 % <span class="mt-ramp">'
         f"</span> {percent(vmax)}; uniform would be {percent(1 / length)}. {said}</p>"
@@ -113,7 +114,7 @@ def verdict_html(prediction: Prediction, n_words: int) -> str:
     return (
         f'<span class="mt-true" {data(word=masked, p=p, rank=rank)}>TRUE: '
         f"<b>{safe(masked)}</b> {percent(p)}, rank {rank} of {n_words:,}</span> "
-        f"• {guess}: {'right ✓' if rank == 1 else 'wrong ✗'}"
+        f"• {guess}: {'right ✓' if pred == masked else 'wrong ✗'}"
     )
 
 
@@ -126,7 +127,8 @@ def card_html(prediction: Prediction, share_S: Tensor, view: str, n_words: int) 
     looked += [f"itself {percent(share_S[position + 1])}"]
     looked += [f"[CLS] {percent(share_S[0])}", f"[SEP] {percent(share_S[-1])}"]
     rows = "".join(
-        f"<tr {data(word=word, p=p)}><td>{safe(word)}</td><td>{percent(p)}</td>"
+        f"<tr {data(word=word, p=p)}><th scope=row>{safe(word)}</th>"
+        f"<td>{percent(p)}</td>"
         f'<td class="mt-bars">{bar(p)}</td></tr>'
         for word, p in prediction.top
     )
@@ -134,7 +136,8 @@ def card_html(prediction: Prediction, share_S: Tensor, view: str, n_words: int) 
         f'<div class="mt-card" {data(position=position)}>'
         f'<div role="status"><p>{verdict_html(prediction, n_words)}</p>'
         f"<p>Attention of the masked position ({view}): {', '.join(looked)}.</p></div>"
-        f'<table class="mt-top" aria-label="Top-{len(prediction.top)}">{rows}</table>'
+        f'<table class="mt-top"><caption>The {len(prediction.top)} most probable words'
+        f"</caption>{rows}</table>"
         "</div>"
     )
 
@@ -149,10 +152,9 @@ def unknown_html(guess: str, n_words: int) -> str:
 
 def own_html(word: str, p: float, rank: int, n_words: int) -> str:
     """What the model thinks of the reader's own guess."""
-    told = percent(p) if p >= 0.0005 else "less than 0.1 %"
     return (
         f'<span class="mt-own" {data(word=word, p=p, rank=rank)}>Your guess '
-        f"<b>{safe(word)}</b>: {told}, rank {rank:,} of {n_words:,}.</span>"
+        f"<b>{safe(word)}</b>: {percent(p)}, rank {rank:,} of {n_words:,}.</span>"
     )
 
 
@@ -164,45 +166,53 @@ def change_kind(change: float) -> str:
 def words_html(
     prediction: Prediction,
     share_S: Tensor,
-    left_S: Tensor,
+    left_W: Tensor,
+    unknown: list[bool],
     vmax: float,
     furthest: float,
 ) -> str:
     """Attention beside what hiding one more word does to the probability.
 
-    Bars are as long as their share of `vmax`, or of `furthest`, the largest change.
+    `share_S` is over tokens, `left_W` the probability left without each word. Bars are
+    as long as their share of `vmax`, or of `furthest`, the largest change.
     """
     position, p = prediction.position, prediction.p_target
-    followed = f"p({safe(prediction.target)})"
-    others = [i for i in range(len(prediction.words)) if i != position]
+    share_W, followed = share_S[1:-1], f"p({safe(prediction.target)})"
+    others = [i for i in range(len(left_W)) if i != position]
     rows = []
     for i in others:
-        share, left = float(share_S[i + 1]), float(left_S[i])
+        share, left = float(share_W[i]), float(left_W[i])
         change = left - p
         rows.append(
             f"<tr {data(position=i, attention=share, p=left)}>"
-            f"<td>{safe(prediction.words[i])}</td><td>{percent(share)}</td>"
+            f"<th scope=row>{safe(prediction.words[i])}</th><td>{percent(share)}</td>"
             f'<td class="mt-bars">{bar(share / vmax)}</td>'
             f"<td>{percent(left)}</td><td>{points(change)}</td>"
             f'<td><span class="mt-change"><i class="{change_kind(change)}" '
             f'style="--w:{abs(change) / furthest:.3f}"></i></span></td></tr>'
         )
-    rho = rank_correlation(share_S[1:-1][others], p - left_S[others])
+    # As in the study of many sentences: all [UNK] are one token, and not compared.
+    known = [i for i in others if not unknown[i]]
+    rho = rank_correlation(share_W[known], p - left_W[known])
     told = "not defined" if rho is None else f"{rho:.2f}".replace("-", "−")
     return (
         f'<table class="mt-knock" {data(**{"for": position})}><caption><b>Looked at, '
         "and needed?</b> Each other word replaced by [MASK] in turn. With all of them "
-        f"{followed} is {percent(p)}.</caption><tr><th>word<th colspan=2>attention"
-        f"<th>{followed}<th>points<th>falls | rises</tr>{''.join(rows)}</table>"
-        f"<p>Rank correlation (Spearman) of attention and fall: {told}, over these "
-        f"{len(others)} words. That is one sentence, and says nothing about others.</p>"
+        f"{followed} is {percent(p)}; a full bar is {100 * furthest:.1f} points."
+        "</caption><tr><th scope=col>word</th><th scope=col colspan=2>attention</th>"
+        f"<th scope=col>{followed}</th><th scope=col>points</th>"
+        f'<td class="mt-sides">falls | rises</td></tr>{"".join(rows)}</table>'
+        f"<p>Rank correlation (Spearman) of attention and fall: {told}, over the "
+        f"{len(known)} other words of the vocabulary. That is one sentence, and says "
+        "nothing about others.</p>"
     )
 
 
 def heads_html(prediction: Prediction, left_NH: Tensor, furthest: float) -> str:
     """Each head switched off: the change in probability, and where that head looked.
 
-    The strongest colour stands for `furthest`, the largest change.
+    `left_NH` is the probability left without each head. The strongest colour stands
+    for `furthest`, the largest change.
     """
     rows = []
     for n, left_H in enumerate(left_NH.tolist()):
@@ -214,12 +224,14 @@ def heads_html(prediction: Prediction, left_NH: Tensor, furthest: float) -> str:
                 f'<td class="{change_kind(change)}" '
                 f"{data(layer=n + 1, head=h + 1, p=left)} "
                 f'style="--a:{STRONGEST * abs(change) / furthest:.3f}">{points(change)}'
-                f"<small>{safe(prediction.tokens[most])} {share_S[most]:.0%}</small>"
+                f"<small>{safe(prediction.tokens[most])} {100 * share_S[most]:.0f} %"
+                "</small></td>"
             )
-        rows.append(f"<tr><th>layer {n + 1}{''.join(cells)}</tr>")
-    heads = "".join(f"<th>head {h + 1}" for h in range(left_NH.shape[1]))
+        rows.append(f"<tr><th scope=row>layer {n + 1}</th>{''.join(cells)}</tr>")
+    heads = "".join(f"<th scope=col>head {h + 1}</th>" for h in range(left_NH.shape[1]))
     return (
         '<table class="mt-heads"><caption><b>And which head?</b> Each switched off in '
-        f"turn: change of p({safe(prediction.target)}) in points; below it, what that "
-        f"head looked at most.</caption><tr><th>{heads}</tr>{''.join(rows)}</table>"
+        f"turn: change of p({safe(prediction.target)}) in points, in the strongest "
+        f"colour {100 * furthest:.1f}; below it, what that head looked at most."
+        f"</caption><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
     )

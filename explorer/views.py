@@ -17,7 +17,7 @@ from explorer import card
 from helpers.figure import png
 from helpers.knockout import without_heads, without_words
 from helpers.predict import Prediction, chance_and_rank, mask_each
-from helpers.sentence import sentence_heatmap, slug, view_name
+from helpers.sentence import sentence_heatmap, view_name
 from helpers.tokenizer import SPECIALS, UNK, split_words
 
 HERE = Path(__file__).parent
@@ -25,11 +25,18 @@ CSS = (HERE / "look.css").read_text("utf-8")
 PAGE = Template((HERE / "page.html").read_text("utf-8"))
 
 
+def slug(token: str) -> str:
+    """ASCII letters and digits stay, any other character becomes uXXXX; 24 at most."""
+    token = token.strip("<>[]") or token
+    safe = (c if c.isascii() and c.isalnum() else f"u{ord(c):04x}" for c in token)
+    return "".join(safe)[:24]
+
+
 @dataclass(frozen=True)
 class Choice:
     """What a reader has chosen: a word, models, and which attention.
 
-    `layer` and `head` are those of `Prediction.attention`.
+    `layer` and `head` are those of `Prediction.attention`; rollout leaves the head out.
     """
 
     position: int
@@ -37,12 +44,17 @@ class Choice:
     layer: int | str | None = -1
     head: int | None = None
 
+    @property
+    def attention(self) -> tuple:
+        """Layer and head to ask for."""
+        return self.layer, None if self.layer == "rollout" else self.head
+
 
 class Views:
     """One sentence in the eyes of one or more models of the same vocabulary.
 
-    ValueError where a model cannot take the sentence. `scope` is the class of the
-    element that holds the word buttons.
+    ValueError where the first model cannot take the sentence. `scope` is the class of
+    the element that holds the word buttons.
     """
 
     def __init__(self, models: dict, tokenizer, text: str, scope: str):
@@ -64,17 +76,17 @@ class Views:
         return self.answers[key]
 
     def questions(self, choice: Choice) -> list[tuple]:
-        """What the knock-outs will ask, to be asked one by one beforehand."""
+        """What the knock-outs will ask and nobody has asked yet."""
         kinds = without_words, without_heads
-        return [(kind, m, choice.position) for m in choice.models for kind in kinds]
+        asked = [(kind, m, choice.position) for m in choice.models for kind in kinds]
+        return [question for question in asked if question not in self.answers]
 
     def predictions(self, choice: Choice) -> list[Prediction]:
         return [self.ask(mask_each, m)[choice.position] for m in choice.models]
 
     def shares(self, choice: Choice) -> tuple[list, float]:
         """Attention of each model, and the largest share: the scale of all."""
-        given = choice.layer, choice.head
-        shares = [p.attention(*given) for p in self.predictions(choice)]
+        shares = [p.attention(*choice.attention) for p in self.predictions(choice)]
         return shares, max(float(share_S.max()) for share_S in shares)
 
     def side_by_side(self, choice: Choice, parts: list[str]) -> str:
@@ -89,7 +101,7 @@ class Views:
     def seen(self, choice: Choice) -> dict[str, str]:
         """Style of the buttons, scale and card of one view."""
         shares, vmax = self.shares(choice)
-        view = view_name(choice.layer, choice.head, self.n_layers)
+        view = view_name(*choice.attention, self.n_layers)
         parts, several = [], len(shares) > 1
         for prediction, share_S in zip(self.predictions(choice), shares, strict=True):
             part = card.card_html(prediction, share_S, view, self.n_words)
@@ -102,23 +114,28 @@ class Views:
         position, length = choice.position, len(blue_S)
         return {
             "style": card.words_css(self.scope, position, self.unknown, blue_S),
-            "scale": card.scale_html(vmax, length, self.unknown, len(self.tokenizer)),
+            "scale": card.scale_html(vmax, length, self.unknown),
             "card": self.side_by_side(choice, parts),
         }
 
     def left(self, question, choice: Choice) -> tuple[list, float]:
-        """Probabilities that knock-outs leave, and the largest change of all models."""
+        """Probabilities that knock-outs leave, and the largest change of all models.
+
+        A point at least, so that a change of nothing is not drawn as the largest.
+        """
         left = [self.ask(question, model, choice.position) for model in choice.models]
         changes = zip(left, self.predictions(choice), strict=True)
         furthest = max(float((p - found.p_target).abs().max()) for p, found in changes)
-        return left, furthest or 1.0
+        return left, max(furthest, 0.01)
 
     def words_knocked(self, choice: Choice) -> str:
         """Each other word taken away, beside the attention that it gets."""
         shares, vmax = self.shares(choice)
         left, furthest = self.left(without_words, choice)
         found = zip(self.predictions(choice), shares, left, strict=True)
-        parts = [card.words_html(*given, vmax, furthest) for given in found]
+        parts = [
+            card.words_html(*given, self.unknown, vmax, furthest) for given in found
+        ]
         return self.side_by_side(choice, parts)
 
     def heads_knocked(self, choice: Choice) -> str:
@@ -145,7 +162,7 @@ class Views:
     def heatmaps(self, choice: Choice) -> list:
         """The view as figures, one a model, on one scale."""
         vmax, several = self.shares(choice)[1], len(choice.models) > 1
-        given = choice.layer, choice.head, vmax
+        given = *choice.attention, vmax
         return [
             sentence_heatmap(prediction, *given, model * several)
             for model, prediction in zip(
@@ -174,8 +191,7 @@ class Views:
         for position in range(len(self.words)):
             views = []
             for layer in layers.values():
-                head = None if layer == "rollout" else choice.head
-                view = replace(choice, position=position, layer=layer, head=head)
+                view = replace(choice, position=position, layer=layer)
                 views.append(self.seen(view) | {"knocked": self.words_knocked(view)})
             moments.append({"views": views, "heads": self.heads_knocked(view)})
         buttons = (

@@ -1,9 +1,9 @@
-"""The controls: type a sentence, click a word to mask it.
+"""The explorer: type a sentence, click a word to mask it.
 
-Stock ipywidgets, the same on 7.7.1 (Colab) and 8.x. A click only rewrites HTML beside
-the buttons: to rewrite the buttons themselves would lose the keyboard's focus. All
-positions of a sentence are predicted in one batch when it is entered; what takes
-something away follows when the prediction is on its way to the page.
+A click only rewrites HTML beside the buttons: to rewrite the buttons themselves would
+lose the keyboard's focus. All positions of a sentence are predicted in one batch when
+it is entered; what takes something away follows when the prediction is on its way to
+the page.
 """
 
 import asyncio
@@ -11,33 +11,17 @@ import html
 import uuid
 from pathlib import Path
 
-import ipywidgets as widgets
 from IPython.display import display
 
 from explorer import card
-from explorer.views import CSS, Choice, Views
+from explorer.controls import BOTH, Controls
+from explorer.views import Choice, Views
 from helpers import ROOT
 from helpers.figure import show
 from helpers.sentence import caption
 
-BOTH = "side by side"
 SAVED = ROOT / "saved"  # ignored by git
 PAUSE = 0.01  # seconds in which another click can come first
-
-
-def labelled(kind, label: str, css: str, **options):
-    """A control with its label beside it, and a class to be styled and found by."""
-    layout = widgets.Layout(width="auto", flex="0 1 auto")
-    style = {"description_width": "initial", **options.pop("style", {})}
-    made = kind(description=label, layout=layout, style=style, **options)
-    made.add_class(f"mt-{css}")
-    return made
-
-
-def beside(*children):
-    """Controls in a row that wraps."""
-    row = widgets.Layout(flex_flow="row wrap", align_items="center", overflow="visible")
-    return widgets.HBox(children, layout=row)
 
 
 def offer(path: Path) -> None:
@@ -49,7 +33,7 @@ def offer(path: Path) -> None:
     files.download(str(path))
 
 
-class Explorer:
+class Explorer(Controls):
     """An interactive view of one or more models of the same vocabulary.
 
     `models` maps a name to a model; the word at `position` is masked first. `examples`
@@ -68,7 +52,10 @@ class Explorer:
         self.layers |= {str(n + 1): n for n in range(config.n_layers)}
         self.layers |= {"rollout": "rollout"}
         # Half a character (a lone surrogate) could not be sent to the page.
-        self.build(text.encode(errors="replace").decode(), config)
+        text = text.encode(errors="replace").decode()
+        names = models, self.examples
+        super().__init__(text, self.scope, self.layers, config.n_heads, *names)
+        self.layer.value = str(config.n_layers)
         for control, name, action in (
             (self.text, "value", self.read),
             (self.example, "index", self.take_example),
@@ -83,92 +70,61 @@ class Explorer:
             (self.save_picture, self.write_picture),
             (self.save_page, self.write_page),
         ):
-            button.on_click(self.guarded(action))
+            button.on_click(self.guarded(action, self.saved))
         self.guarded(self.read)()
 
-    def build(self, text: str, config) -> None:
-        """Makes the controls and puts them in their places."""
-        toggle, later = widgets.ToggleButtons, {"continuous_update": False}
-        narrow = {"style": {"button_width": "auto"}}
-        self.text = labelled(widgets.Text, "Sentence", "sentence", value=text, **later)
-        self.text.layout.width = "100%"
-        examples = ["choose one", *self.examples]
-        self.example = labelled(
-            widgets.Dropdown, "Examples", "examples", options=examples
-        )
-        self.words = toggle(options=[], layout=widgets.Layout(width="auto"))
-        for name in ("mt-words", self.scope):
-            self.words.add_class(name)
-        last = str(config.n_layers)
-        self.layer = labelled(
-            toggle, "Layer", "layer", options=[*self.layers], value=last, **narrow
-        )
-        heads = ["mean", *(str(h + 1) for h in range(config.n_heads))]
-        self.head = labelled(toggle, "Head", "head", options=heads, **narrow)
-        models = [*self.models, *[BOTH] * (len(self.models) > 1)]
-        self.model = labelled(toggle, "Model", "model", options=models, **narrow)
-        self.guess = labelled(widgets.Text, "Your guess", "guess", **later)
-        self.save_picture = widgets.Button(description="Save picture")
-        self.save_page = widgets.Button(description="Save page")
-        self.save_picture.add_class("mt-save-picture")
-        self.save_page.add_class("mt-save-page")
-        look = widgets.HTML(f"<style>{CSS}</style>")
-        hint = "Click a word to mask it, or type a sentence and press Enter."
-        self.style, self.scale, self.own, self.card, self.knocked, self.saved = (
-            widgets.HTML() for _ in range(6)
-        )
-        self.box = widgets.VBox(
-            [
-                look,
-                self.text,
-                *[self.example] * bool(self.examples),
-                widgets.HTML(hint),
-                self.style,
-                self.words,
-                self.scale,
-                beside(self.layer, self.head),
-                *[self.model] * (len(self.models) > 1),
-                beside(self.guess, self.own),
-                self.card,
-                self.knocked,
-                beside(self.save_picture, self.save_page, self.saved),
-            ]
-        )
-        self.box.add_class("mt-box")
+    def tell(self, error: Exception, place=None) -> None:
+        """Shows an error as one sentence, in place of the result unless elsewhere."""
+        told = html.escape(str(error) or type(error).__name__)
+        told = f'<p class="mt-alert" role="alert">⚠ {told}</p>'
+        if place is None:
+            self.card.value, self.knocked.value, self.own.value = told, "", ""
+        else:
+            place.value = told
 
-    def guarded(self, action):
-        """The action with its errors shown as one sentence: front ends hide them."""
+    def guarded(self, action, place=None):
+        """The action with its errors shown: front ends hide them."""
 
         def run(change=None):
             try:
                 action()
             except Exception as error:  # a reader must never face a silent widget
-                told = html.escape(str(error) or type(error).__name__)
-                self.card.value = f'<p class="mt-alert" role="alert">⚠ {told}</p>'
-                self.knocked.value = ""
+                self.tell(error, place)
 
         return run
 
     def choice(self) -> Choice:
         """What the controls say."""
-        layer, head = self.layers[self.layer.value], self.head.index
-        head = head - 1 if head and layer != "rollout" else None
+        head = self.head.index - 1 if self.head.index else None
         both = self.model.value == BOTH
         models = tuple(self.models) if both else (self.model.value,)
-        return Choice(self.words.index, models, layer, head)
+        return Choice(self.words.index, models, self.layers[self.layer.value], head)
 
     def take_example(self) -> None:
         """Takes over an example's sentence; its word is masked first."""
         if self.example.index:
             text, self.start = self.examples[self.example.value]
-            self.text.value = text
+            if text == self.text.value:
+                self.read()
+            else:
+                self.text.value = text
+
+    def stop(self) -> None:
+        """Knock-outs that are still to come are not wanted any more."""
+        if self.waiting:
+            self.waiting.cancel()
 
     def read(self) -> None:
         """Takes over the sentence: all positions are predicted, the buttons renewed."""
+        self.stop()
         text, start, self.start = self.text.value, self.start, 0
         if self.example.index and self.examples[self.example.value][0] != text:
             self.example.index = 0
         views = Views(self.models, self.tokenizer, text, self.scope)
+        if not 0 <= start < len(views.words):
+            raise ValueError(
+                f"There is no word {start}; choose 0 to {len(views.words) - 1}."
+            )
         self.views = None  # nothing to draw while the buttons change
         self.words.options = card.button_labels(views.words)
         self.words.index = start
@@ -182,30 +138,35 @@ class Explorer:
 
     def draw(self) -> None:
         """Shows the prediction and the attention; then what depends on what."""
-        if self.waiting:
-            self.waiting.cancel()
+        self.stop()
         if not self.views:
             return
         seen = self.views.seen(self.choice())
         self.style.value = f"<style>{seen['style']}</style>"
         self.scale.value, self.card.value = seen["scale"], seen["card"]
-        self.knocked.value = ""
         self.draw_own()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # no kernel, so nobody who could click in between
-            self.draw_knocked()
-        else:
+            loop = None
+        if loop and self.views.questions(self.choice()):
+            self.knocked.value = ""
             self.waiting = loop.create_task(self.knock_out())
+        else:
+            self.draw_knocked()
 
     async def knock_out(self) -> None:
         """Asks one question at a time, so that another click is served in between."""
-        for question in self.views.questions(self.choice()):
-            await asyncio.sleep(PAUSE)
-            self.guarded(lambda asked=question: self.views.ask(*asked))()
-        self.guarded(self.draw_knocked)()
+        try:
+            for question in self.views.questions(self.choice()):
+                await asyncio.sleep(PAUSE)
+                self.views.ask(*question)
+            self.draw_knocked()
+        except Exception as error:  # which nobody else would see
+            self.tell(error)
 
     def draw_knocked(self) -> None:
+        """Shows each other word and each head taken away."""
         choice = self.choice()
         words, heads = (
             self.views.words_knocked(choice),
@@ -214,18 +175,21 @@ class Explorer:
         self.knocked.value = words + heads
 
     def draw_own(self) -> None:
+        """Scores the reader's own guess."""
         if self.views:
             self.own.value = self.views.own(self.choice(), self.guess.value)
 
     def write_picture(self) -> None:
         """Saves the view as PNG."""
-        self.save("png", self.views.picture(self.choice()))
+        if self.views:
+            self.save("png", self.views.picture(self.choice()))
 
     def write_page(self) -> None:
         """Saves the sentence as a page that needs neither kernel nor network."""
-        self.saved.value = "Saving every word …"
-        page = self.views.page(self.choice(), self.layers)
-        self.save("html", page.encode())
+        if self.views:
+            self.saved.value = "Saving every word; for a long sentence, a minute …"
+            page = self.views.page(self.choice(), self.layers)
+            self.save("html", page.encode())
 
     def save(self, ending: str, content: bytes) -> None:
         """Writes a file into saved/ and tells where it lies."""
@@ -247,4 +211,4 @@ class Explorer:
         prediction = self.views.predictions(choice)[0]
         sentence = " ".join(map(card.shown, prediction.tokens))
         alt = f"The explorer: {sentence}. {caption(prediction)}"
-        show(self.views.heatmaps(choice)[0], alt, live)
+        show(self.views.picture(choice), alt, live)

@@ -35,12 +35,14 @@ def png(figure: Figure) -> bytes:
     return packed.getvalue()
 
 
-def show(figure: Figure, alt: str, live: dict | None = None) -> None:
-    """Displays a figure as PNG; `alt` describes it in words.
+def show(figure: Figure | bytes, alt: str, live: dict | None = None) -> None:
+    """Displays a figure, or the PNG of one; `alt` describes it in words.
 
     `live` is a form of the same output, by MIME type, for pages that can show it.
     """
-    picture = base64.b64encode(png(figure)).decode()
+    picture = base64.b64encode(
+        figure if isinstance(figure, bytes) else png(figure)
+    ).decode()
     forms = {**(live or {}), "image/png": picture, "text/plain": alt}
     display(forms, metadata={"image/png": {"alt": alt}}, raw=True)
 

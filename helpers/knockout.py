@@ -29,7 +29,7 @@ def target_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tenso
 
 
 def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
-    """Probability of the target with each word masked as well, shape (words,).
+    """Probability of the target with each word masked as well, shape (W,), W words.
 
     At the masked position itself: what it is anyway. This is the erasure of one word
     of Li et al. 2016, with [MASK] in its place.

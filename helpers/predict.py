@@ -105,17 +105,20 @@ def to_words(text: str | list[str], max_length: int) -> list[str]:
 
 
 @torch.no_grad()
-def word_chances(model, inputs_BT: Tensor, at_BM: Tensor):
-    """Probabilities (B, M, V) at the positions asked, and weights (B, N, H, T, S).
+def word_chances(model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False):
+    """Probabilities (B, M, V) at the positions asked; weights (B, N, H, T, S) or None.
 
     Special tokens and [UNK] are no answers: they get 0, the rest is renormalised.
+    Raises ValueError where the model gives no finite scores.
     """
     device = next(model.parameters()).device
-    logits_BMV, weights_BNHTS = model(
-        inputs_BT.to(device), at_BM.to(device), need_weights=True
-    )
+    found = model(inputs_BT.to(device), at_BM.to(device), need_weights=need_weights)
+    logits_BMV, weights_BNHTS = found if need_weights else (found, None)
+    if not logits_BMV.isfinite().all():
+        raise ValueError("The model's scores are not finite; load other weights.")
     logits_BMV[..., : len(SPECIALS)] = float("-inf")
-    return logits_BMV.float().softmax(-1).cpu(), weights_BNHTS.float().cpu()
+    chance_BMV = logits_BMV.float().softmax(-1).cpu()
+    return chance_BMV, weights_BNHTS.float().cpu() if need_weights else None
 
 
 def predict_positions(
@@ -135,9 +138,8 @@ def predict_positions(
     ids = tokenizer.encode(words)
     ids_BT = torch.tensor([[CLS, *ids, SEP]]).repeat(len(positions), 1)
     at_BM = torch.tensor(positions)[:, None] + 1  # after [CLS]
-    chance_BMV, weights_BNHTS = word_chances(
-        model, ids_BT.scatter(1, at_BM, MASK), at_BM
-    )
+    inputs_BT = ids_BT.scatter(1, at_BM, MASK)
+    chance_BMV, weights_BNHTS = word_chances(model, inputs_BT, at_BM, need_weights=True)
     top_k = min(top_k, len(tokenizer) - len(SPECIALS))
     found = []
     for position, chance_V, weights_NHTS in zip(

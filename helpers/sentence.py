@@ -144,10 +144,3 @@ def draw_scale(axes, height: int, vmax: float, uniform: float, more: bool) -> No
     axes.plot([at, at], [y + 5, y - 5], color="black", linewidth=1.2)
     text = f"uniform would be {percent(uniform)}"
     axes.text(MARGIN, y, f"Shares add up to 100 %; {text} (line in the scale)", **small)
-
-
-def slug(token: str) -> str:
-    """ASCII letters and digits stay, any other character becomes uXXXX; 24 at most."""
-    token = token.strip("<>[]") or token
-    safe = (c if c.isascii() and c.isalnum() else f"u{ord(c):04x}" for c in token)
-    return "".join(safe)[:24]

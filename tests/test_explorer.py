@@ -254,7 +254,8 @@ def test_knock_outs_stand_beside_the_attention(explorer, models, tokenizer):
         assert exact == pytest.approx(left_NH.flatten().tolist(), abs=1e-6)
         where = [(e["data-layer"], e["data-head"]) for e in cells]
         assert where == [(n, h) for n in "12" for h in "12"]
-        rho = rank_correlation(share_S[others], fresh.p_target - left_S[others])
+        known = [i for i in others if i != 10]  # “ship” is outside the vocabulary
+        rho = rank_correlation(share_S[known], fresh.p_target - left_S[known])
         assert f"(Spearman) of attention and fall: {rho:.2f}".replace("-", "−") in (
             page.text
         )
@@ -262,8 +263,11 @@ def test_knock_outs_stand_beside_the_attention(explorer, models, tokenizer):
         assert f"p({fresh.target})" in page.text
 
 
-def test_no_caption_claims_a_cause(explorer):
+@pytest.mark.parametrize("position", [3, 10])
+def test_no_caption_claims_a_cause(explorer, position):
     explorer.model.value = "side by side"
+    explorer.words.index = position
+    explorer.guess.value = "cat"
     parts = explorer.card, explorer.knocked, explorer.scale, explorer.own
     told = " ".join(Page(part.value).text.lower() for part in parts)
     assert not {"because", "explains", "important"} & {*re.findall(r"\w+", told)}
@@ -301,6 +305,87 @@ def test_an_example_brings_its_sentence_and_its_word(models, tokenizer):
     assert explorer.example.index == 0
     explorer.example.value = "two"  # again
     assert (explorer.text.value, explorer.words.index) == ("the dog .", 1)
+    explorer.words.index, explorer.example.index = 0, 0
+    explorer.example.value = "two"  # though its sentence is still there
+    assert explorer.words.index == 1
+    explorer.text.value = "a ."
+    assert explorer.words.index == 0 and "PRED" in said(explorer)
+
+
+def test_a_position_beyond_the_sentence_is_refused(models, tokenizer):
+    explorer = Explorer(models, tokenizer, "a cat .", position=7)
+    assert refused(explorer) == "⚠ There is no word 7; choose 0 to 2."
+    explorer.text.value = "the cat"
+    explorer.words.index = 1
+    assert "TRUE: cat" in said(explorer)
+
+
+def test_a_refused_sentence_ends_the_knock_outs_of_the_one_before(models, tokenizer):
+    async def refuse():
+        explorer = Explorer(models, tokenizer, TEXT)
+        explorer.guess.value = "cat"
+        waiting, explorer.text.value = explorer.waiting, ""
+        await asyncio.sleep(20 * widget.PAUSE)
+        assert waiting.cancelled() and refused(explorer)
+        assert explorer.knocked.value == explorer.own.value == ""
+        explorer.save_page.click()  # of the sentence before, which is still there
+        assert "PRED" not in said(explorer)
+
+    asyncio.run(refuse())
+
+
+def test_an_error_in_a_knock_out_is_shown_and_not_repeated(
+    models, tokenizer, monkeypatch
+):
+    calls = []
+
+    def fail(*_):
+        calls.append(1)
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(views, "without_heads", fail)
+
+    async def wait():
+        explorer = Explorer(models, tokenizer, TEXT)
+        await asyncio.wait_for(asyncio.shield(explorer.waiting), timeout=30)
+        assert refused(explorer) == "⚠ no memory left" and len(calls) == 1
+
+    asyncio.run(wait())
+
+
+def test_what_is_known_is_shown_at_once(models, tokenizer):
+    async def look():
+        explorer = Explorer(models, tokenizer, TEXT)
+        await asyncio.wait_for(asyncio.shield(explorer.waiting), timeout=30)
+        seen = []
+        explorer.knocked.observe(lambda change: seen.append(change.new), "value")
+        explorer.layer.value = "1"
+        explorer.layer.value, explorer.head.value = "rollout", "2"
+        assert seen and all(seen)  # never blank, so the page does not jump
+
+    asyncio.run(look())
+
+
+def test_scores_that_are_not_finite_are_no_prediction(models, tokenizer):
+    next(models["with"].parameters()).data.fill_(float("nan"))
+    assert "not finite" in refused(Explorer(models, tokenizer, TEXT))
+
+
+def test_rows_of_buttons_are_named_for_those_who_do_not_see(explorer):
+    for row, name in ((explorer.layer, "Layer"), (explorer.head, "Head")):
+        assert [*row.tooltips] == [f"{name} {option}" for option in row.options]
+
+
+def test_a_small_change_is_not_drawn_as_a_large_one(explorer):
+    found = explorer.views.predictions(explorer.choice())[0]
+    left_NH = torch.full((2, 2), found.p_target + 0.0001)
+    explorer.views.answers |= {(views.without_heads, "with", 0): left_NH}
+    explorer.views.answers |= {(views.without_words, "with", 0): torch.zeros(12)}
+    explorer.draw_knocked()
+    (_, heads) = explorer.knocked.value.split('<table class="mt-heads">')
+    alphas = [float(a) for a in re.findall(r"--a:([\d.]+)", heads)]
+    assert alphas == pytest.approx([0.8 * 0.01] * 4, abs=2e-3)
+    assert "strongest colour 1.0" in Page(heads).text
 
 
 def test_a_click_during_the_knock_outs_wins(models, tokenizer):
@@ -370,7 +455,7 @@ def test_odd_input_gets_a_result_that_can_be_sent(models, tokenizer, text):
         explorer.guess.value = text[:99].encode(errors="replace").decode()
         assert "PRED" in said(explorer)
         written = explorer.card.value + explorer.knocked.value + explorer.own.value
-        tags = "div section p b table caption tr th td span i small".split()
+        tags = "div section p b bdi table caption tr th td span i small".split()
         assert {e["tag"] for e in Page(written).elements} <= {*tags}
         assert [e["tag"] for e in Page(explorer.style.value).elements] == ["style"]
         assert explorer.style.value.count("<") == 2
@@ -424,6 +509,26 @@ def test_one_output_holds_the_widget_a_picture_and_a_text(
     assert options["metadata"]["image/png"]["alt"] == bundle["text/plain"]
 
 
+def test_the_picture_of_two_models_shows_both(explorer, monkeypatch):
+    explorer.model.value = "side by side"
+    ((bundle,), _) = displayed(explorer, monkeypatch)[0]
+    shown = base64.b64decode(bundle["image/png"])
+    assert shown == explorer.views.picture(explorer.choice())
+
+
+def test_nothing_is_saved_where_nothing_is_shown(models, tokenizer, saved):
+    explorer = Explorer(models, tokenizer, "")
+    explorer.save_picture.click()
+    explorer.save_page.click()
+    assert not saved.exists() and "no word in the text" in refused(explorer)
+
+
+def test_a_failed_save_leaves_the_prediction(explorer, saved):
+    saved.write_text("a file where the folder should be")
+    explorer.save_page.click()
+    assert "role=" in explorer.saved.value and "PRED" in said(explorer)
+
+
 def test_a_refused_first_sentence_is_displayed_too(models, tokenizer, monkeypatch):
     sent = displayed(Explorer(models, tokenizer, ""), monkeypatch)
     assert "application/vnd.jupyter.widget-view+json" in sent[0][0][0]
@@ -463,6 +568,15 @@ def test_the_saved_picture_is_the_current_view(explorer, saved, model):
             top += part.height
 
 
+def test_a_slug_is_safe_for_any_token():
+    odd = ["–", "/", "..", '"', "<unk>", "[MASK]", "\0", "\ud800", "CON", "é"]
+    for token in (*odd, "x" * 300):
+        assert re.fullmatch(r"\w{1,24}", views.slug(token), re.ASCII)
+    assert [views.slug(token) for token in ("In", "–", "/", "[UNK]")] == (
+        ["In", "u2013", "u002f", "UNK"]
+    )
+
+
 def test_what_differs_is_saved_under_another_name(explorer, saved):
     explorer.save_picture.click()
     explorer.head.value = "1"
@@ -477,6 +591,7 @@ def test_the_saved_page_holds_every_word_in_every_layer(models, tokenizer, saved
     text = "the <b> cat saw $5 ."
     explorer = Explorer(models, tokenizer, text, position=2)
     explorer.head.value = "2"
+    explorer.layer.value = "rollout"  # which takes no head; the other layers do
     explorer.save_page.click()
     (path,) = saved.iterdir()
     source = path.read_text("utf-8")
@@ -493,7 +608,7 @@ def test_the_saved_page_holds_every_word_in_every_layer(models, tokenizer, saved
             assert view["scale"] == explorer.scale.value
             assert view["card"] == explorer.card.value
             assert view["knocked"] + moment["heads"] == explorer.knocked.value
-    assert "[2, 2]" in source  # the word and the layer that were chosen
+    assert "[2, 3]" in source  # the word and the layer that were chosen
 
 
 def test_in_colab_the_browser_downloads_what_is_saved(explorer, saved, monkeypatch):

@@ -79,7 +79,7 @@ EXPLORER = sorted((ROOT / "explorer").glob("*.py"))
 
 @pytest.mark.parametrize("module", EXPLORER, ids=lambda path: path.stem)
 def test_the_explorer_stands_on_helpers_and_keeps_its_own_order(module):
-    order = "card views widget __init__".split()
+    order = "card views controls widget __init__".split()
     assert {path.stem for path in EXPLORER} == {*order}
     source = module.read_text("utf-8")
     above = order[order.index(module.stem) :]
@@ -95,7 +95,7 @@ def test_helpers_knows_nothing_of_what_stands_on_it(module):
 
 
 @pytest.mark.parametrize(
-    "modules, most", [(MODULES, 3_120), (EXPLORER, 700)], ids=["helpers", "explorer"]
+    "modules, most", [(MODULES, 3_120), (EXPLORER, 800)], ids=["helpers", "explorer"]
 )
 def test_the_packages_are_small(modules, most):
     lines = {p.name: p.read_text("utf-8").splitlines() for p in modules}
