@@ -13,7 +13,6 @@ from helpers.predict import Prediction
 from helpers.sentence import percent
 
 STRONGEST = 0.8  # of the blue; text on it keeps a contrast of more than 4.5:1
-REPEAT = "\u200b"  # told apart by it, two equal words are two different labels
 
 
 def shown(word: str) -> str:
@@ -26,15 +25,6 @@ def safe(word: str) -> str:
     """A word as HTML, never read as a tag."""
     # Isolated, so that a word written from right to left does not turn its neighbours.
     return f"<bdi>{html.escape(shown(word), quote=True)}</bdi>"
-
-
-def button_labels(words: list[str]) -> list[str]:
-    """A distinct label a word: ipywidgets finds the active button by its text."""
-    labels, seen = [], {}
-    for word in map(shown, words):
-        labels.append(word + REPEAT * seen.get(word, 0))
-        seen[word] = seen.get(word, 0) + 1
-    return labels
 
 
 def data(**numbers) -> str:

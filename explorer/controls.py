@@ -4,21 +4,82 @@ Stock ipywidgets, the same on 7.7.1 (Colab) and 8.x.
 """
 
 import ipywidgets as widgets
+import traitlets
 
 from explorer.views import CSS
 
 BOTH = "side by side"
 
 
+class Toggles(widgets.HBox):
+    """Buttons of which one is pressed, like ToggleButtons, but each one a widget.
+
+    The ToggleButtons of ipywidgets 7 make all their buttons anew at every click, and
+    the keyboard's focus is lost; they also take two equal words for one.
+    """
+
+    options = traitlets.Tuple()
+    index = traitlets.Int(0)
+
+    def __init__(self, description="", options=(), tooltips=None, layout=None):
+        super().__init__(layout=layout or widgets.Layout())
+        self.layout.flex_flow, self.layout.align_items = "row wrap", "center"
+        self.layout.overflow = "visible"
+        self.before = [widgets.Label(description)] * bool(description)
+        self.buttons, self.tooltips, self.moving = [], tooltips, False
+        self.observe(self.renew, "options")
+        self.observe(self.press, "index")
+        self.options = tuple(options)
+
+    @property
+    def value(self) -> str:
+        """The option that is pressed."""
+        return self.options[self.index]
+
+    @value.setter
+    def value(self, option: str) -> None:
+        self.index = self.options.index(option)
+
+    def renew(self, change=None) -> None:
+        """Other buttons, of which the first is pressed."""
+        old, shared = self.buttons, {"layout": widgets.Layout(width="auto")}
+        self.buttons = []
+        for i, option in enumerate(self.options):
+            tip = self.tooltips[i] if self.tooltips else ""
+            button = widgets.ToggleButton(description=option, tooltip=tip, **shared)
+            shared["style"] = button.style  # one for all: half as much to send
+            button.observe(lambda change, i=i: self.clicked(i), "value")
+            self.buttons.append(button)
+        self.index = 0
+        self.press()
+        self.children = [*self.before, *self.buttons]
+        for button in old:
+            button.unobserve_all()
+            button.close()
+
+    def clicked(self, i: int) -> None:
+        """Presses a button; one that is pressed already stays so."""
+        if not self.moving:
+            self.index = i
+            self.press()
+
+    def press(self, change=None) -> None:
+        """Shows on the buttons which one is pressed."""
+        self.moving = True
+        for i, button in enumerate(self.buttons):
+            button.value = i == self.index
+        self.moving = False
+
+
 def labelled(kind, label: str, css: str, **options):
     """A control with its label beside it, and a class to be styled and found by."""
     layout = widgets.Layout(width="auto", flex="0 1 auto")
-    style = {"description_width": "initial"}
-    if kind is widgets.ToggleButtons:
-        style["button_width"] = "auto"
+    if kind is Toggles:
         # The label is beside the buttons, not in them: for those who cannot see it.
         options["tooltips"] = [f"{label} {option}" for option in options["options"]]
-    made = kind(description=label, layout=layout, style=style, **options)
+    else:
+        options["style"] = {"description_width": "initial"}
+    made = kind(description=label, layout=layout, **options)
     made.add_class(f"mt-{css}")
     return made
 
@@ -37,21 +98,21 @@ class Controls:
     """
 
     def __init__(self, text: str, scope: str, layers, n_heads: int, models, examples):
-        toggle, later = widgets.ToggleButtons, {"continuous_update": False}
+        later = {"continuous_update": False}
         self.text = labelled(widgets.Text, "Sentence", "sentence", value=text, **later)
         self.text.layout.width = "100%"
         self.example = labelled(
             widgets.Dropdown, "Examples", "examples", options=["choose one", *examples]
         )
-        self.words = toggle(options=[], layout=widgets.Layout(width="auto"))
+        self.words = Toggles()
         for name in ("mt-words", scope):
             self.words.add_class(name)
-        self.layer = labelled(toggle, "Layer", "layer", options=[*layers])
+        self.layer = labelled(Toggles, "Layer", "layer", options=[*layers])
         heads = ["mean", *(str(h + 1) for h in range(n_heads))]
-        self.head = labelled(toggle, "Head", "head", options=heads)
+        self.head = labelled(Toggles, "Head", "head", options=heads)
         several = len(models) > 1
         self.model = labelled(
-            toggle, "Model", "model", options=[*models, *[BOTH] * several]
+            Toggles, "Model", "model", options=[*models, *[BOTH] * several]
         )
         self.guess = labelled(widgets.Text, "Your guess", "guess", **later)
         self.save_picture = widgets.Button(description="Save picture")

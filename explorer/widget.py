@@ -126,7 +126,7 @@ class Explorer(Controls):
                 f"There is no word {start}; choose 0 to {len(views.words) - 1}."
             )
         self.views = None  # nothing to draw while the buttons change
-        self.words.options = card.button_labels(views.words)
+        self.words.options = [*map(card.shown, views.words)]
         self.words.index = start
         self.views = views
         self.turn()

@@ -9,7 +9,6 @@ import sys
 import types
 from html.parser import HTMLParser
 
-import ipywidgets as widgets
 import pytest
 import torch
 from PIL import Image
@@ -131,11 +130,12 @@ def test_a_click_shows_what_a_fresh_forward_pass_says(explorer, models, tokenize
 
 
 def test_of_equal_words_only_the_clicked_one_is_masked(explorer):
-    labels = explorer.words.options
-    assert len(set(labels)) == len(labels) == 12
-    assert [label.strip("\u200b") for label in labels] == predict.split_words(TEXT)
+    labels = [button.description for button in explorer.words.buttons]
+    assert labels == predict.split_words(TEXT) and labels.count("the") == 3
     for position in (6, 3, 0):
-        explorer.words.index = position
+        explorer.words.buttons[position].value = True  # as a click does
+        pressed = [button.value for button in explorer.words.buttons]
+        assert [i for i, on in enumerate(pressed) if on] == [position]
         assert Page(explorer.card.value).find("mt-card")[0]["data-position"] == str(
             position
         )
@@ -161,7 +161,12 @@ def test_layer_and_head_are_those_that_the_card_names(explorer, models, tokenize
         assert exact == pytest.approx(largest, abs=1e-6)
         assert alphas(explorer) == pytest.approx(expected(chosen, *given), abs=1e-3)
         # A blank choice is what a reader sees where a value is None.
-        assert explorer.layer.label == layer and explorer.head.label == head
+        assert explorer.layer.value == layer and explorer.head.value == head
+        pressed = (
+            [b.description for b in row.buttons if b.value]
+            for row in (explorer.layer, explorer.head)
+        )
+        assert [*pressed] == [[layer], [head]]
 
 
 def test_the_sentence_for_those_who_do_not_see_names_the_words(explorer):
@@ -174,12 +179,29 @@ def test_the_sentence_for_those_who_do_not_see_names_the_words(explorer):
 
 
 def test_a_click_or_choice_leaves_the_buttons_alone(explorer):
-    changed = []
-    explorer.words.observe(lambda change: changed.append(change.name))
+    before, changed = [*explorer.words.children], []
+    for part in (explorer.words, *before):
+        part.observe(lambda change: changed.append(change.name))
     explorer.words.index = 5
     explorer.layer.index, explorer.head.index = 0, 2
     explorer.model.value = "without"
-    assert {*changed} <= {"index", "value", "label"}
+    assert {*changed} == {"index", "value"}
+    assert [*explorer.words.children] == before
+
+
+def test_a_click_on_the_masked_word_leaves_it_masked(explorer):
+    explorer.words.index = 3
+    button = explorer.words.buttons[3]
+    button.value = False  # as a second click does
+    assert button.value and explorer.words.index == 3 and ringed(explorer) == [3]
+
+
+def test_buttons_of_a_former_sentence_are_closed(explorer):
+    old = [*explorer.words.buttons]
+    explorer.text.value = "a cat saw the dog"
+    assert {button.comm for button in old} == {None}
+    old[3].value = True
+    assert explorer.words.index == 0
 
 
 def test_a_sentence_is_predicted_once_and_knocked_out_once(explorer, models):
@@ -373,7 +395,8 @@ def test_scores_that_are_not_finite_are_no_prediction(models, tokenizer):
 
 def test_rows_of_buttons_are_named_for_those_who_do_not_see(explorer):
     for row, name in ((explorer.layer, "Layer"), (explorer.head, "Head")):
-        assert [*row.tooltips] == [f"{name} {option}" for option in row.options]
+        tips = [button.tooltip for button in row.buttons]
+        assert tips == [f"{name} {option}" for option in row.options]
 
 
 def test_a_small_change_is_not_drawn_as_a_large_one(explorer):
@@ -464,7 +487,7 @@ def test_odd_input_gets_a_result_that_can_be_sent(models, tokenizer, text):
         json.dumps(part.get_state(), ensure_ascii=False, default=str).encode()
     for label in explorer.words.options:
         assert len(label) < 100
-        assert label.strip("\u200b").isprintable()
+        assert label.isprintable()
     assert said(explorer).isprintable()
 
 
@@ -483,9 +506,9 @@ def test_only_stock_widgets_that_both_versions_have(explorer):
         for child in getattr(part, "children", ()):
             yield from below(child)
 
-    kinds = {type(part) for part in below(explorer.box)}
-    allowed = ("VBox", "HBox", "Text", "HTML", "ToggleButtons", "Dropdown", "Button")
-    assert kinds <= {getattr(widgets, name) for name in allowed}
+    kinds = {type(part)._model_name.default_value for part in below(explorer.box)}
+    allowed = "VBox HBox Text HTML Label ToggleButton Dropdown Button".split()
+    assert kinds <= {f"{name}Model" for name in allowed}
     assert explorer.text.continuous_update is False
 
 

@@ -1,0 +1,453 @@
+"""The explorer in a real browser, in JupyterLab and in the classic notebook."""
+
+import itertools
+import re
+
+import browser
+import pytest
+import torch
+from browser import TEXT, choose, enter, mask, numbers, redrawn, retype, settle, words
+from PIL import Image
+
+from helpers import ROOT
+from helpers.checkpoint import load_model
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, split_words
+
+if reason := browser.missing():
+    pytest.skip(f"No browser is driven: {reason}.", allow_module_level=True)
+
+SENTENCE = split_words(TEXT)
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module", params=browser.STACKS)
+def notebook(request, tmp_path_factory):
+    """A stack, from its server to an open page; one for all tests."""
+    if reason := browser.missing(request.param):
+        pytest.skip(f"{request.param} is not driven: {reason}.")
+    with browser.drive(request.param, tmp_path_factory.mktemp("stack")) as driven:
+        yield driven
+
+
+@pytest.fixture
+def page(notebook):
+    """The page with a fresh explorer."""
+    return notebook.run()
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """The model that the explorer shows first, and its tokenizer."""
+    model, tokenizer, _ = load_model(ROOT / "weights/dropout.safetensors")
+    return model, tokenizer
+
+
+def labels(page) -> list[str]:
+    return [label.replace("\u200b", "") for label in words(page).all_inner_texts()]
+
+
+def active(page) -> list[int]:
+    """The positions of the words that are pressed; no other ones have a ring."""
+    pressed, ringed = (
+        page.evaluate(f"""() => [...document.querySelectorAll(".mt-words button")]
+            .flatMap((word, i) => {test} ? [i] : [])""")
+        for test in (
+            "word.matches('.mod-active')",
+            "/(^|\\D)0px 0px 0px [2-9]/.test(getComputedStyle(word).boxShadow)",
+        )
+    )
+    assert pressed == ringed
+    return pressed
+
+
+def blues(page) -> list[str]:
+    return page.evaluate("""() => [...document.querySelectorAll(".mt-words button")]
+        .map(word => getComputedStyle(word))
+        .map(style => style.backgroundColor + style.backgroundImage)""")
+
+
+def focused(page) -> int:
+    """The position of the word that has the keyboard's focus; -1 if none has."""
+    return page.evaluate("""() => [...document.querySelectorAll(".mt-words button")]
+        .indexOf(document.activeElement)""")
+
+
+def test_a_click_masks_that_word(page):
+    assert labels(page) == SENTENCE
+    for position in (5, 0, 23):
+        mask(page, position)
+        assert active(page) == [position]
+        assert numbers(page)["true"][0]["word"] == SENTENCE[position]
+
+
+def test_the_keyboard_alone_masks_a_word(page):
+    page.locator(".mt-sentence input").focus()
+    for _ in range(6):  # past the examples, to the first word
+        page.keyboard.press("Tab")
+        if focused(page) == 0:
+            break
+    for steps, key, position in ((3, "Space", 3), (2, "Enter", 5)):
+        for _ in range(steps):
+            page.keyboard.press("Tab")
+        assert focused(page) == position
+        page.keyboard.press(key)
+        settle(page, position)
+        assert active(page) == [position]
+        assert focused(page) == position, "the focus is lost"
+        outline = page.evaluate(
+            "() => getComputedStyle(document.activeElement).outline"
+        )
+        assert " solid " in outline
+        assert float(re.search(r"([\d.]+)px", outline)[1]) >= 2
+
+
+def test_of_equal_words_only_the_clicked_one_is_masked(page):
+    the = [i for i, word in enumerate(SENTENCE) if word == "the"]
+    for position in (the[1], the[3]):
+        mask(page, position)
+        assert active(page) == [position]
+        assert numbers(page)["card"] == [{"position": str(position)}]
+
+
+@pytest.mark.parametrize("key", ["Enter", "Tab"])
+def test_a_reader_types_a_sentence(page, key):
+    retype(page, "The king took the city .", key)
+    assert labels(page) == "The king took the city .".split()
+    assert active(page) == [0]
+    mask(page, 4)
+    assert numbers(page)["true"][0]["word"] == "city"
+
+
+def test_an_example_brings_its_word(page):
+    text, position = browser.EXAMPLE
+    page.locator(".mt-examples select").select_option("a church")
+    settle(page, position)
+    assert labels(page) == split_words(text)
+    assert active(page) == [position]
+
+
+@pytest.mark.parametrize("text", [MARKUP, "東京", "$5", "a $x$ <b> & ' \" `"])
+def test_odd_text_is_shown_as_it_is(notebook, page, text):
+    retype(page, text)
+    assert "".join(labels(page)) == text.replace(" ", "")
+    for position in range(len(split_words(text))):
+        mask(page, position)
+    inside = ".mt-box :is(img, script, b[onclick], .MathJax, mjx-container)"
+    assert page.locator(inside).count() == 0
+    assert notebook.trouble.dialogs == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", "no word"), (" ", "no word"), ("the " * 65, "65 words"), ("a " * 63, "62")],
+)
+def test_what_is_refused_gets_a_sentence_and_no_card(page, text, told):
+    enter(page, "sentence", text)
+    assert told in page.locator(".mt-alert[role=alert]").inner_text()
+    assert page.locator(".mt-card").count() == 0
+    retype(page, "The king took the city .")
+    assert page.locator(".mt-alert").count() == 0
+
+
+def test_a_word_outside_the_vocabulary_cannot_be_right(page):
+    retype(page, "The zyzzyva was built .")
+    mask(page, 1)
+    assert "zyzzyva" in page.locator(".mt-outside").inner_text()
+    assert numbers(page)["true"] == []
+    mask(page, 3)
+    assert page.locator(".mt-outside").count() == 0
+    assert numbers(page)["true"][0]["word"] == "built"
+
+
+def test_layer_and_head_change_the_blue_and_its_scale(page):
+    seen = []
+    for control, label in (("layer", "1"), ("head", "3"), ("layer", "mean")):
+        choose(page, control, label)
+        scale = page.locator(".mt-scale").first
+        assert "0 %" in scale.inner_text() and "uniform would be" in scale.inner_text()
+        seen.append((blues(page), scale.get_attribute("data-vmax")))
+    choose(page, "layer", "rollout")
+    seen.append((blues(page), page.locator(".mt-scale").get_attribute("data-vmax")))
+    for one, other in itertools.combinations(seen, 2):
+        assert one[0] != other[0] and one[1] != other[1]
+
+
+def test_two_models_stand_side_by_side_on_one_scale(page):
+    alone = []
+    for model in ("without dropout", "with dropout"):
+        choose(page, "model", model)
+        alone.append(numbers(page)["pred"][0])
+    choose(page, "model", "side by side")
+    assert page.locator(".mt-card").count() == 2
+    assert numbers(page)["pred"] == alone[::-1]
+    scales = page.locator(".mt-scale").all()
+    assert len({scale.get_attribute("data-vmax") for scale in scales}) == 1
+
+
+def test_a_reader_guesses(page, trained):
+    model, tokenizer = trained
+    chance_V = chances(model, tokenizer.encode(SENTENCE), browser.START)
+    for word in ("king", "army"):
+        enter(page, "guess", word)
+        own = page.locator(f'.mt-own[data-word="{word}"]')
+        p = chance_V[tokenizer.encode([word])[0]]
+        assert float(own.get_attribute("data-p")) == pytest.approx(float(p), abs=1e-5)
+        assert int(own.get_attribute("data-rank")) == 1 + int((chance_V > p).sum())
+
+
+@torch.no_grad()
+def chances(model, ids, at, also=None, off=None) -> torch.Tensor:
+    """The probability of each word where `at` is hidden, by a forward pass of its own.
+
+    `also` is one more word to hide, `off` the layer and head to switch off.
+    """
+    row = [CLS, *ids, SEP]
+    for hidden in (at, also):
+        if hidden is not None:
+            row[hidden + 1] = MASK
+
+    def silence(_, inputs):
+        width = model.config.d_model // model.config.n_heads
+        mixed_BTD = inputs[0].clone()
+        mixed_BTD[..., off[1] * width : (off[1] + 1) * width] = 0
+        return (mixed_BTD,)
+
+    layer = model.blocks[off[0] if off else 0].attention.output
+    hook = layer.register_forward_pre_hook(silence) if off else None
+    logits_V = model(torch.tensor([row]))[0, at + 1]
+    if hook:
+        hook.remove()
+    logits_V[: len(SPECIALS)] = float("-inf")
+    return logits_V.softmax(-1)
+
+
+@pytest.mark.parametrize("position", [8, 19])
+def test_every_number_is_that_of_a_fresh_forward_pass(page, trained, position):
+    model, tokenizer = trained
+    ids = tokenizer.encode(SENTENCE)
+    mask(page, position)
+    shown = numbers(page)
+    chance_V = chances(model, ids, position)
+    p = chance_V[ids[position]]
+
+    def number(found, key="p"):
+        return float(found[key])
+
+    best = chance_V.topk(5)
+    ranked = [tokenizer.words[i] for i in best.indices]
+    assert [row["word"] for row in shown["top"]] == ranked
+    close = pytest.approx(best.values.tolist(), abs=1e-5)
+    assert [number(row) for row in shown["top"]] == close
+    assert shown["pred"] == [shown["top"][0]]
+    (true,) = shown["true"]
+    assert number(true) == pytest.approx(float(p), abs=1e-5)
+    assert int(true["rank"]) == 1 + int((chance_V > p).sum())
+
+    with torch.no_grad():
+        row = [CLS, *ids, SEP]
+        row[position + 1] = MASK
+        _, weights_BNHTS = model(torch.tensor([row]), need_weights=True)
+    share_S = weights_BNHTS[0, -1].mean(0)[position + 1]
+    others = [i for i in range(24) if i != position]
+    assert sorted(int(row["position"]) for row in shown["knock"]) == others
+    for row in shown["knock"]:
+        i = int(row["position"])
+        left = chances(model, ids, position, also=i)[ids[position]]
+        assert number(row) == pytest.approx(float(left), abs=1e-5)
+        share = float(share_S[i + 1])
+        assert number(row, "attention") == pytest.approx(share, abs=1e-5)
+
+    heads = {(int(h["layer"]), int(h["head"])): number(h) for h in shown["heads"]}
+    assert [*heads] == [*itertools.product(range(1, 5), range(1, 9))]
+    for (layer, head), shown_p in heads.items():
+        left = chances(model, ids, position, off=(layer - 1, head - 1))[ids[position]]
+        assert shown_p == pytest.approx(float(left), abs=1e-5)
+
+
+def save(page, what: str):
+    """Presses a button and returns the path of the file that it saved."""
+    saved = page.locator(".mt-saved[data-path], .mt-saved [data-path]")
+    with redrawn(page, "[data-path]"):
+        button = f".mt-save-{what}"
+        page.locator(f"button{button}, {button} button").click()
+    path = ROOT / saved.first.get_attribute("data-path")
+    assert re.fullmatch(r"[A-Za-z0-9._-]+", path.name) and path.parent.name == "saved"
+    return path
+
+
+@pytest.mark.parametrize("text", [TEXT, MARKUP, "../東京"])
+def test_a_picture_can_be_kept(page, text):
+    if text != TEXT:
+        retype(page, text)
+    path = save(page, "picture")
+    with Image.open(path) as image:
+        image.load()
+        assert image.format == "PNG" and min(image.size) > 100
+    path.unlink()
+
+
+def test_a_saved_page_says_of_each_word_what_the_explorer_said(notebook, page):
+    live = []
+    for position in range(24):
+        mask(page, position)
+        live.append(numbers(page))
+    path = save(page, "page")
+    with browser.guarded(notebook.browser) as (context, trouble):
+        kept = context.new_page()
+        kept.goto(path.as_uri())
+        assert labels(kept) == SENTENCE
+        for position in range(24):
+            mask(kept, position)
+            assert active(kept) == [position]
+            assert numbers(kept) == live[position]
+        words(kept).nth(2).focus()
+        kept.keyboard.press("Enter")
+        assert numbers(kept) == live[2] and focused(kept) == 2
+        for scheme in ("light", "dark"):
+            kept.emulate_media(color_scheme=scheme)
+            assert faint(kept) == []
+    assert trouble == browser.Trouble()
+    path.unlink()
+
+
+# Each piece of text with its colour and all that is painted below it, nearest first.
+PAINTED = """() => [...document.querySelectorAll(".mt-box")].flatMap(box => {
+  const found = [];
+  const note = (element, text, pseudo) => {
+    if (!text.trim() || !element.checkVisibility()) return;
+    const grounds = [], own = getComputedStyle(element, pseudo);
+    const add = style => grounds.push([style.backgroundColor, style.backgroundImage]);
+    let opacity = Number(own.opacity);
+    if (pseudo) add(own);
+    for (let e = element; e; e = e.parentElement) {
+      add(getComputedStyle(e));
+      if (pseudo || e !== element) opacity *= Number(getComputedStyle(e).opacity);
+    }
+    found.push({text, color: own.color, opacity, grounds});
+  };
+  const texts = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode())
+    note(texts.currentNode.parentElement, texts.currentNode.data);
+  for (const element of box.querySelectorAll("*")) {
+    if (element.matches("input, select")) note(element, element.value);
+    if (element.placeholder) note(element, element.placeholder, "::placeholder");
+    for (const pseudo of ["::before", "::after"]) {
+      const {content} = getComputedStyle(element, pseudo);
+      if (content.startsWith('"')) note(element, content.slice(1, -1), pseudo);
+    }
+  }
+  return found;
+})"""
+COLOUR = re.compile(r"(rgba?|color)\((?:srgb )?([^()]*)\)")
+
+
+def colours(css: str) -> list[tuple]:
+    """The colours in a computed style: red, green, blue and alpha, each 0 to 1."""
+    found = []
+    for kind, inside in COLOUR.findall(css):
+        numbers = [float(n) for n in re.findall(r"[\d.]+", inside)]
+        scale = 1 if kind == "color" else 255
+        found.append((*(n / scale for n in numbers[:3]), *(numbers[3:] or [1.0])))
+    return found
+
+
+def over(above: tuple, below: tuple) -> tuple:
+    """A colour laid over another, opaque one."""
+    pairs = zip(above[:3], below[:3], strict=True)
+    return (*(above[3] * a + (1 - above[3]) * b for a, b in pairs), 1)
+
+
+def luminance(colour: tuple) -> float:
+    """Relative luminance, WCAG 2.1."""
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(piece: dict) -> float:
+    """The lowest contrast of a text with its ground, over all colours of a gradient."""
+    grounds = [(1, 1, 1, 1)]
+    for color, image in reversed(piece["grounds"]):
+        grounds = [over(c, below) for c in colours(color) for below in grounds]
+        if stops := {*colours(image)}:
+            grounds = [over(stop, below) for stop in stops for below in grounds]
+    (ink,) = colours(piece["color"])
+    ink = (*ink[:3], ink[3] * piece["opacity"])
+    pairs = [(luminance(over(ink, g)), luminance(g)) for g in grounds]
+    return min((max(pair) + 0.05) / (min(pair) + 0.05) for pair in pairs)
+
+
+def faint(page) -> list[tuple[str, float]]:
+    """Texts in the explorer that are hard to read; fails if there is no text."""
+    pieces = page.evaluate(PAINTED)
+    assert len(pieces) > 100
+    found = [(piece["text"], round(contrast(piece), 2)) for piece in pieces]
+    return sorted({pair for pair in found if pair[1] < 4.5})
+
+
+def test_contrast_is_measured_as_defined():
+    def piece(color, *grounds, opacity=1):
+        return dict(color=color, opacity=opacity, grounds=[[*g] for g in grounds])
+
+    white, black = ("rgb(255, 255, 255)", "none"), "rgb(0, 0, 0)"
+    assert contrast(piece(black, white)) == pytest.approx(21)
+    assert contrast(piece("rgb(119, 119, 119)", white)) == pytest.approx(4.48, abs=5e-3)
+    veil = "linear-gradient(rgba(0, 0, 0, 0.5), rgba(0, 0, 0, 0.5))"
+    grey = 1.05 / (luminance((0.5,) * 3) + 0.05)
+    veiled = piece("color(srgb 1 1 1)", ("rgba(0, 0, 0, 0)", veil), white)
+    assert contrast(veiled) == pytest.approx(grey)
+    assert contrast(piece(black, white, opacity=0.5)) == pytest.approx(grey)
+
+
+def test_all_text_can_be_read_in_every_theme(notebook, page):
+    choose(page, "model", "side by side")
+    enter(page, "guess", "king")
+    settle(page, browser.START)
+    assert faint(page) == []
+    retype(page, "The zyzzyva was built .")
+    mask(page, 1)
+    assert faint(page) == []
+    if notebook.stack == "lab":
+        with notebook.dark():
+            assert faint(page) == []
+            mask(page, 2)
+            assert faint(page) == []
+
+
+def test_fifty_clicks_are_answered_at_once(page):
+    settle(page, browser.START)
+    times = browser.stopwatch(page, browser.clicks(24))
+    assert browser.spread([time["card"] for time in times])["p95"] <= 150
+    assert browser.spread([time["knocked"] for time in times])["p95"] <= 1_000
+
+
+def test_of_quick_clicks_the_last_one_wins(page):
+    for position in (order := browser.clicks(24)[:10]):
+        words(page).nth(position).click(no_wait_after=True)
+    settle(page, order[-1])
+    page.wait_for_timeout(1_000)  # for what an earlier click might still send
+    settle(page, order[-1])
+    assert active(page) == [order[-1]]
+    assert numbers(page)["true"][0]["word"] == SENTENCE[order[-1]]
+    assert len(numbers(page)["knock"]) == 23 and len(numbers(page)["heads"]) == 32
+
+
+def test_the_guard_notices_what_a_page_wants(notebook):
+    with browser.guarded(notebook.browser) as (context, trouble):
+        bad = context.new_page()
+        bad.evaluate("() => fetch('https://example.invalid/x').catch(() => 0)")
+        bad.evaluate("() => { new WebSocket('wss://example.invalid/y'); }")
+        bad.evaluate("() => { setTimeout(() => alert('hi')); }")
+        bad.evaluate("() => { setTimeout(() => { throw Error('oh') }); }")
+        bad.wait_for_timeout(300)
+    assert trouble.wanted == ["https://example.invalid/x", "wss://example.invalid/y"]
+    assert trouble.dialogs == ["hi"]
+    assert any("oh" in error for error in trouble.errors)
+
+
+def test_nothing_went_wrong_unseen(notebook):
+    """The last test of a stack: of all that was done before."""
+    assert notebook.trouble.wanted == []
+    assert notebook.trouble.dialogs == []
+    assert {*notebook.trouble.errors} <= {*notebook.known}
