@@ -87,7 +87,7 @@ def heads_figure(summary: dict) -> Figure:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_title(f"{MODELS[name]}, loss {part['loss']:.3f} nats", fontsize=11)
-    label = "rise of the loss with the head off (nats, square-root scale; a fall is white)"
+    label = "rise of the loss, head off (nats, square-root scale; a fall is white)"
     figure.colorbar(image, ax=panels, label=label, shrink=0.6, aspect=40)
     told = "Bold: the 95 % interval leaves 0 out. Below: where masked words look most, "
     told += f"by offset or token; “spread”: under {whole_percent(BROAD)} on each."

@@ -44,6 +44,11 @@ TEXT = (
 )
 START = 1  # the word masked at first
 EXAMPLE = "The church was built in the city.", 3
+PICTURED = (
+    "She was born in London, and her first album was released in the United States "
+    "in 2005.",
+    7,
+)
 CELL = f"""
 from explorer.widget import Explorer
 from helpers import ROOT
@@ -438,7 +443,9 @@ def main(folder: Path) -> None:
                 "prediction_ms": spread([time["card"] for time in times]),
                 "knock_outs_ms": spread(first),
             }
-            mask(page, 19)
+            text, position = PICTURED
+            retype(page, text)
+            mask(page, position)
             page.mouse.move(0, 0)
             explorer = page.locator(".mt-box").first
             if stack == "lab":
