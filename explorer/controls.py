@@ -59,9 +59,11 @@ class Toggles(widgets.HBox):
 
     def clicked(self, i: int) -> None:
         """Presses a button; one that is pressed already stays so."""
-        if not self.moving:
-            self.index = i
+        if self.moving:
+            return
+        if i == self.index:
             self.press()
+        self.index = i
 
     def press(self, change=None) -> None:
         """Shows on the buttons which one is pressed."""

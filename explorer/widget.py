@@ -168,11 +168,8 @@ class Explorer(Controls):
     def draw_knocked(self) -> None:
         """Shows each other word and each head taken away."""
         choice = self.choice()
-        words, heads = (
-            self.views.words_knocked(choice),
-            self.views.heads_knocked(choice),
-        )
-        self.knocked.value = words + heads
+        words = self.views.words_knocked(choice)
+        self.knocked.value = words + self.views.heads_knocked(choice)
 
     def draw_own(self) -> None:
         """Scores the reader's own guess."""

@@ -12,12 +12,12 @@ import statistics
 import numpy as np
 import pytest
 import torch
+from tiny import tiny_model
 
 from helpers import ROOT, record
 from helpers.corpus import Corpus
 from helpers.evaluate import TrainingData, evaluate
 from helpers.masking import evaluation_subsets
-from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import Prediction, fill_mask
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
 from studies import attention, examples
@@ -43,16 +43,7 @@ NEAREST = [[4], [2, 6]]
 
 @pytest.fixture(scope="module")
 def model():
-    """Two layers of two heads, far enough from the start to tell words apart."""
-    torch.manual_seed(1)
-    config = ModelConfig(
-        vocab_size=len(TOKENIZER), max_length=32, n_layers=2, d_model=16, n_heads=2
-    )
-    model = MaskedLanguageModel(config).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.3 * torch.randn_like(p))
-    return model
+    return tiny_model(len(TOKENIZER), seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -5,25 +5,20 @@ import math
 
 import pytest
 import torch
+from tiny import tiny_model
 
 from helpers.knockout import heads_off, rank_correlation, without_heads, without_words
-from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import fill_mask
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, WordTokenizer
 
 WORDS = "the cat dog sat on a mat and . ran".split()
 TOKENIZER = WordTokenizer([*SPECIALS, *WORDS])
 SENTENCE = "the cat sat on the zebra"
-SIZES = {"max_length": 32, "n_layers": 2, "d_model": 16, "n_heads": 4, "d_ff": 16}
 
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    model = MaskedLanguageModel(ModelConfig(vocab_size=len(TOKENIZER), **SIZES)).eval()
-    for p in model.parameters():
-        p.data.add_(0.3 * torch.randn_like(p))
-    return model
+    return tiny_model(len(TOKENIZER), n_heads=4)
 
 
 @torch.no_grad()

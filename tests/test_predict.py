@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from tiny import tiny_model
 
-from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import (
     chance_and_rank,
     fill_mask,
@@ -33,15 +33,7 @@ STRANGE = [
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    config = ModelConfig(
-        vocab_size=len(TOKENIZER), max_length=32, n_layers=2, d_model=16, n_heads=2
-    )
-    model = MaskedLanguageModel(config).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.3 * torch.randn_like(p))
-    return model
+    return tiny_model(len(TOKENIZER))
 
 
 @torch.no_grad()
