@@ -90,6 +90,6 @@ def heads_figure(summary: dict) -> Figure:
     label = "rise of the loss, head off (nats, square-root scale; a fall is white)"
     figure.colorbar(image, ax=panels, label=label, shrink=0.6, aspect=40)
     told = "Bold: the 95 % interval leaves 0 out. Below: where masked words look most, "
-    told += f"by offset or token; “spread”: under {whole_percent(BROAD)} on each."
+    told += f"−3 to +3, [CLS] or [SEP]; “spread”: under {whole_percent(BROAD)} on each."
     figure.supxlabel(told, fontsize=9, color=QUIET)
     return figure
