@@ -15,6 +15,20 @@ MODELS = {
     "untrained": "untrained (control)",
     "shuffled": "with dropout, words shuffled (control)",
 }
+GUESSES = {
+    "unigram": "unigram",
+    "bigram": "bigram",
+    "dropout": "with dropout",
+    "no_dropout": "without dropout",
+}
+DIVISIONS = {
+    "all": "all",
+    "class": "class of the word",
+    "quarter": "quarter of the block",
+    "edge": "edge of the block",
+    "unknown": "positions to the nearest [UNK]",
+    "rank": "rank by frequency (1: most frequent)",
+}
 BROAD = 0.1  # below this mean weight on each target a head's gaze counts as spread
 
 
@@ -228,5 +242,56 @@ def heads_table(summary: dict) -> str:
         cells += [str(sum(cost["high"] < 0 for cost in costs))]
         cells += [f"{part['peak_and_cost']:.2f}"]
         cells += [f"{part['layers'][layer]['cost']['mean']:+.3f}" for layer in layers]
+        lines.append(cells)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def measured(found: dict, measure: str, sign: str = "") -> str:
+    """An accuracy in percent or a loss in nats as text, with its interval."""
+    if measure == "loss":
+        return between(found, sign=sign)
+    return between({key: 100 * end for key, end in found.items()}, 1, sign)
+
+
+def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
+    """What each guess knows by kind of word, as a Markdown table.
+
+    `measure` is "accuracy", in percent, or "loss", in nats a word.
+    """
+    unit = {"accuracy": "Right (%)", "loss": "Loss (nats a word)"}[measure]
+    minus = [name for name in GUESSES if name not in ("unigram", "bigram")]
+    titles = [unit, "", "Share", *GUESSES.values()]
+    titles += [f"{GUESSES[name]} minus bigram" for name in minus]
+    lines = [titles, ["---"] * len(titles)]
+    for division, rows in (summary["bands"] | summary["within"]).items():
+        heading = DIVISIONS.get(division, f"{DIVISIONS['unknown']}, {division} only")
+        for name, row in rows.items():
+            found = row[measure]
+            cells = [heading, name, f"{100 * row['share']:.1f} %"]
+            cells += [measured(found[guess], measure) for guess in GUESSES]
+            cells += [
+                measured(found[f"{guess} minus bigram"], measure, "+")
+                for guess in minus
+            ]
+            lines.append(cells)
+            heading = ""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def alone_table(summary: dict) -> str:
+    """The words of lone sentences, alone and in packed blocks, as a Markdown table."""
+    parts = "packed", "alone", "alone minus packed"
+    lines = [["Guess"], ["---"] * (1 + 2 * len(parts))]
+    for unit in ("right (%)", "loss (nats)"):
+        for part in ("In blocks", "Alone", "Alone minus in blocks"):
+            lines[0].append(f"{part}, {unit}")
+    for guess, name in GUESSES.items():
+        cells = [name]
+        for measure in ("accuracy", "loss"):
+            found = summary["alone"][measure][guess]
+            cells += [
+                measured(found[part], measure, "+" if "minus" in part else "")
+                for part in parts
+            ]
         lines.append(cells)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
