@@ -14,7 +14,6 @@ Losses and falls of log-probability are in nats.
 """
 
 import argparse
-import hashlib
 import time
 
 import numpy as np
@@ -23,8 +22,6 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from helpers import ROOT, record
-from helpers.checkpoint import load_model
-from helpers.corpus import REVISION, load_corpus
 from helpers.data import lone_sentences, seeded
 from helpers.evaluate import TrainingData, evaluate
 from helpers.figure import png
@@ -34,7 +31,7 @@ from helpers.predict import Prediction, fill_mask
 from helpers.tokenizer import CLS, MASK, SEP
 from studies.attention_figures import erasure_figure, heads_figure
 from studies.intervals import CONFIDENCE, RESAMPLES, bootstrap
-from studies.runs import known
+from studies.runs import known, trained
 from studies.tables import erasure_table, heads_table, layers_table
 
 SENTENCES, SHORTEST, LONGEST = 1_000, 10, 40  # their number, and words of each
@@ -287,21 +284,11 @@ def measure() -> dict:
     ValueError if the text is not the one that the models were trained on, or if the
     record is of other weights.
     """
-    paths = {name: ROOT / "weights" / f"{name}.safetensors" for name in TRAINED}
-    loaded = {name: load_model(path) for name, path in paths.items()}
-    first, tokenizer, info = loaded["dropout"]
-    corpus = load_corpus()
-    if corpus.name != info["corpus"]:
-        raise ValueError(f"The weights are of {info['corpus']}, not {corpus.name}.")
-    models = {name: loaded[name][0] for name in TRAINED}
-    models["untrained"] = untrained(first.config)
+    models, tokenizer, corpus, source = trained(*TRAINED)
+    config = models["dropout"].config
+    models["untrained"] = untrained(config)
     sentences, counts = choose(tokenizer, corpus.validation)
-    wanted = {
-        "corpus": {"name": corpus.name, "revision": REVISION, "split": "validation"},
-        "weights": {
-            name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for name, path in paths.items()
-        },
+    wanted = source | {
         "sentences": {"shortest": SHORTEST, "longest": LONGEST} | counts,
         "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE},
         "seed": SEED,
@@ -312,7 +299,7 @@ def measure() -> dict:
     jobs = [("erasure", name, name, sentences) for name in models]
     jobs += [("erasure", "shuffled", "dropout", mixed)]
     jobs += [("heads", name, name, None) for name in models]
-    data = TrainingData.prepare(tokenizer, corpus, first.config.max_length)
+    data = TrainingData.prepare(tokenizer, corpus, config.max_length)
     for test, name, model, text in tqdm(jobs, desc="parts"):
         if name in found[test]:
             continue

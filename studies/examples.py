@@ -17,12 +17,11 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from helpers import ROOT, record
-from helpers.checkpoint import load_model
-from helpers.corpus import REVISION, load_corpus
 from helpers.data import lone_sentences
 from helpers.figure import png
 from helpers.predict import Prediction, fill_mask, mask_each
 from helpers.sentence import sentence_heatmap
+from studies.runs import trained
 
 SHORTEST, LONGEST, UNKNOWN = 10, 20, 2  # words of a sentence; outside the vocabulary
 DATES = 3  # of the five best guesses, for a temporal confusion
@@ -177,10 +176,8 @@ def main() -> None:
         description="Choose four predictions by rule and draw where the model looked.",
     ).parse_args()
     begun = time.perf_counter()
-    model, tokenizer, info = load_model(ROOT / "weights" / f"{MODEL}.safetensors")
-    corpus = load_corpus()
-    if corpus.name != info["corpus"]:
-        raise ValueError(f"The weights are of {info['corpus']}, not {corpus.name}.")
+    models, tokenizer, corpus, source = trained(MODEL)
+    model = models[MODEL]
     sentences, counts = candidates(tokenizer, corpus.validation)
     asked = ask(model, tokenizer, sentences)
     words_VD = model.head.decoder.weight.detach()
@@ -196,9 +193,8 @@ def main() -> None:
         kinds[kind] = described(kind, found, fit, cosine(found))
         path = ROOT / "plots" / f"example_{kind}.png"
         path.write_bytes(png(sentence_heatmap(found)))
-    text = {"name": corpus.name, "revision": REVISION, "split": "validation"}
     found = {
-        "corpus": text,
+        "corpus": source["corpus"],
         "model": MODEL,
         "sentences": counts | {"asked": len(asked)},
     }

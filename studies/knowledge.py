@@ -14,7 +14,6 @@ as in helpers.evaluate. Losses are in nats a word, accuracies are shares.
 """
 
 import argparse
-import hashlib
 import math
 import time
 from collections import Counter
@@ -27,8 +26,6 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from helpers import ROOT, record
-from helpers.checkpoint import load_model
-from helpers.corpus import REVISION, load_corpus
 from helpers.data import encode_lines, lone_sentences, pad
 from helpers.evaluate import TrainingData
 from helpers.figure import png
@@ -38,7 +35,7 @@ from studies.examples import FUNCTION_WORDS, MONTHS
 from studies.figures import knowledge_figure
 from studies.intervals import CONFIDENCE, RESAMPLES, bootstrap
 from studies.references import bigram, log_lift
-from studies.runs import known
+from studies.runs import known, trained
 from studies.tables import alone_table, knowledge_table
 
 TRAINED = "dropout", "no_dropout"
@@ -434,26 +431,16 @@ def measure() -> dict:
     ValueError if the text is not the one that the models were trained on, or if the
     record is of other weights.
     """
-    paths = {name: ROOT / "weights" / f"{name}.safetensors" for name in TRAINED}
-    loaded = {name: load_model(path) for name, path in paths.items()}
-    first, tokenizer, info = loaded["dropout"]
-    corpus = load_corpus()
-    if corpus.name != info["corpus"]:
-        raise ValueError(f"The weights are of {info['corpus']}, not {corpus.name}.")
-    wanted = {
-        "corpus": {"name": corpus.name, "revision": REVISION, "split": "validation"},
-        "weights": {
-            name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for name, path in paths.items()
-        },
+    models, tokenizer, corpus, source = trained(*TRAINED)
+    wanted = source | {
         "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE},
         "blocks_in_a_group": GROUP,
     }
     if found := known(SUMMARY, wanted):
         return found
     begun = time.perf_counter()
-    models = {name: loaded[name][0] for name in TRAINED}
-    found = wanted | study(models, tokenizer, corpus, first.config.max_length)
+    length = models["dropout"].config.max_length
+    found = wanted | study(models, tokenizer, corpus, length)
     found["seconds"] = round(time.perf_counter() - begun, 1)
     record.write(SUMMARY, found | {"hardware": record.hardware()})
     return record.read(SUMMARY)

@@ -1,16 +1,39 @@
 """What the runs of several studies need: records to trust, scores, more steps."""
 
+import hashlib
 import math
 from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
-from helpers import record
-from helpers.checkpoint import load_state, save_state
+from helpers import ROOT, record
+from helpers.checkpoint import load_model, load_state, save_state
+from helpers.corpus import REVISION, load_corpus
 from helpers.evaluate import TrainingData, evaluate
 
 LENGTH = "epochs", "warmup", "evaluations"  # settings that say how long a run is
+
+
+def trained(*names: str) -> tuple:
+    """Shipped models by name, in eval mode; their tokenizer; the text they are of.
+
+    And, for a record, which text and which weights these are. ValueError if the text at
+    hand is not the one that the models were trained on.
+    """
+    paths = {name: ROOT / "weights" / f"{name}.safetensors" for name in names}
+    loaded = {name: load_model(path) for name, path in paths.items()}
+    _, tokenizer, info = loaded[names[0]]
+    corpus = load_corpus()
+    if corpus.name != info["corpus"]:
+        raise ValueError(f"The weights are of {info['corpus']}, not {corpus.name}.")
+    digests = {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in paths.items()
+    }
+    text = {"name": corpus.name, "revision": REVISION, "split": "validation"}
+    models = {name: model for name, (model, *_) in loaded.items()}
+    return models, tokenizer, corpus, {"corpus": text, "weights": digests}
 
 
 def known(path: Path, wanted: dict) -> dict | None:

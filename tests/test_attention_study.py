@@ -20,7 +20,7 @@ from helpers.evaluate import TrainingData, evaluate
 from helpers.masking import evaluation_subsets
 from helpers.predict import Prediction, fill_mask
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
-from studies import attention, examples
+from studies import attention, examples, runs
 from studies.attention_figures import erasure_figure, heads_figure
 from studies.intervals import bootstrap
 from studies.tables import erasure_table, heads_table, layers_table, looked_at
@@ -283,8 +283,8 @@ def quick(model, tmp_path, monkeypatch):
 
     corpus = Corpus("toy", *[[" ".join(words) for words, _, _ in ASKED]] * 3)
     info = {"corpus": "toy"}
-    monkeypatch.setattr(attention, "load_corpus", lambda: corpus)
-    monkeypatch.setattr(attention, "load_model", lambda path: (model, TOKENIZER, info))
+    monkeypatch.setattr(runs, "load_corpus", lambda: corpus)
+    monkeypatch.setattr(runs, "load_model", lambda path: (model, TOKENIZER, info))
     chosen = [asked[:2] for asked in ASKED], {"chosen": 2}
     monkeypatch.setattr(attention, "choose", lambda tokenizer, lines: chosen)
     monkeypatch.setattr(attention, "SUMMARY", tmp_path / "attention.json")
@@ -315,7 +315,7 @@ def test_a_record_of_other_weights_is_refused(quick, monkeypatch):
     with pytest.raises(ValueError, match="another weights; move it away"):
         attention.measure()
     corpus = Corpus("WikiText-2", [], [], [])
-    monkeypatch.setattr(attention, "load_corpus", lambda: corpus)
+    monkeypatch.setattr(runs, "load_corpus", lambda: corpus)
     with pytest.raises(ValueError, match="are of toy, not WikiText-2"):
         attention.measure()
 

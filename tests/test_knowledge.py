@@ -18,7 +18,7 @@ from helpers.data import encode_lines, join, lone_sentences, pack
 from helpers.evaluate import TrainingData, evaluate, unigram
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, PAD, SEP, SPECIALS, UNK, WordTokenizer, most_frequent
-from studies import knowledge
+from studies import knowledge, runs
 from studies.figures import knowledge_figure
 from studies.intervals import bootstrap
 from studies.references import bigram
@@ -378,8 +378,8 @@ def quick(models, tokenizer, corpus, tmp_path, monkeypatch):
     def load_model(path):
         return models[path.stem], tokenizer, {"corpus": "toy"}
 
-    monkeypatch.setattr(knowledge, "load_corpus", lambda: corpus)
-    monkeypatch.setattr(knowledge, "load_model", load_model)
+    monkeypatch.setattr(runs, "load_corpus", lambda: corpus)
+    monkeypatch.setattr(runs, "load_model", load_model)
     monkeypatch.setattr(knowledge, "study", study)
     monkeypatch.setattr(knowledge, "SUMMARY", tmp_path / "knowledge.json")
     return made
@@ -397,7 +397,7 @@ def test_a_record_of_other_weights_or_another_text_is_refused(
     record.write(knowledge.SUMMARY, found | {"weights": {"dropout": "another"}})
     with pytest.raises(ValueError, match="another weights; move it away"):
         knowledge.measure()
-    monkeypatch.setattr(knowledge, "load_corpus", lambda: replace(corpus, name="W"))
+    monkeypatch.setattr(runs, "load_corpus", lambda: replace(corpus, name="W"))
     with pytest.raises(ValueError, match="are of toy, not W"):
         knowledge.measure()
 
