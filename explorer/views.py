@@ -82,6 +82,7 @@ class Views:
         return [question for question in asked if question not in self.answers]
 
     def predictions(self, choice: Choice) -> list[Prediction]:
+        """What each chosen model says of the masked word."""
         return [self.ask(mask_each, m)[choice.position] for m in choice.models]
 
     def shares(self, choice: Choice) -> tuple[list, float]:
@@ -201,7 +202,6 @@ class Views:
         names = (f"<button>{html.escape(name)}</button>" for name in layers)
         head = "mean" if choice.head is None else choice.head + 1
         return PAGE.substitute(
-            title=html.escape("Where does the model look?"),
             css=CSS,
             scope=self.scope,
             words="".join(buttons),

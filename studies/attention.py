@@ -30,16 +30,14 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import Prediction, fill_mask
 from helpers.tokenizer import CLS, MASK, SEP
 from studies.attention_figures import erasure_figure, heads_figure
-from studies.intervals import CONFIDENCE, RESAMPLES, bootstrap
+from studies.intervals import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.runs import known, trained
-from studies.tables import erasure_table, heads_table, layers_table
+from studies.tables import TRAINED, erasure_table, heads_table, layers_table
 
 SENTENCES, SHORTEST, LONGEST = 1_000, 10, 40  # their number, and words of each
 OTHERS = 5  # words of the vocabulary beside the masked one, at least
-GROUP = 16  # neighbouring blocks, about 1,000 tokens, that are resampled as one
 SEED = 0
 OFFSETS = range(-3, 4)  # from the masked position; 0 is itself
-TRAINED = "dropout", "no_dropout"
 SUMMARY = ROOT / "plots" / "records" / "attention.json"
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 
 RESAMPLES, CONFIDENCE, SEED = 10_000, 0.95, 0  # of the bootstrap
+GROUP = 16  # neighbouring blocks, about 1,000 tokens, that are resampled as one
 
 
 def mean_interval(values: list[float], confidence: float = 0.95) -> dict:

@@ -33,14 +33,11 @@ from helpers.masking import IGNORE, asked, evaluation_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SPECIALS, UNK
 from studies.examples import FUNCTION_WORDS, MONTHS
 from studies.figures import knowledge_figure
-from studies.intervals import CONFIDENCE, RESAMPLES, bootstrap
+from studies.intervals import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.references import bigram, log_lift
 from studies.runs import known, trained
-from studies.tables import alone_table, knowledge_table
+from studies.tables import GUESSES, TRAINED, alone_table, knowledge_table
 
-TRAINED = "dropout", "no_dropout"
-GUESSES = "unigram", "bigram", *TRAINED
-GROUP = 16  # neighbouring blocks, about 1,000 tokens, that are resampled as one
 SUBSETS = 7
 ALMOST_ALWAYS = 0.95  # of a name's occurrences in mid-sentence have a capital
 ENDS = ".", "!", "?"  # of a sentence, as in helpers.data.lone_sentences

@@ -9,18 +9,14 @@ NAMES = {
 }
 GPU_EPOCHS, COMMAND = "50", "`python -m studies.dropout`"
 
+TRAINED = "dropout", "no_dropout"
 MODELS = {
     "dropout": "with dropout",
     "no_dropout": "without dropout",
     "untrained": "untrained (control)",
     "shuffled": "with dropout, words shuffled (control)",
 }
-GUESSES = {
-    "unigram": "unigram",
-    "bigram": "bigram",
-    "dropout": "with dropout",
-    "no_dropout": "without dropout",
-}
+GUESSES = {name: MODELS.get(name, name) for name in ("unigram", "bigram", *TRAINED)}
 DIVISIONS = {
     "all": "all",
     "class": "class of the word",
@@ -196,7 +192,7 @@ def layers_table(summary: dict) -> str:
         "Next to the masked word | Rank correlation |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name in ("dropout", "no_dropout"):
+    for name in TRAINED:
         part = summary["erasure"][name]
         for view, found in part["correlation"].items():
             cells = [MODELS[name], view, between(part["fall"][f"{view} most"])]
@@ -259,9 +255,8 @@ def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
     `measure` is "accuracy", in percent, or "loss", in nats a word.
     """
     unit = {"accuracy": "Right (%)", "loss": "Loss (nats a word)"}[measure]
-    minus = [name for name in GUESSES if name not in ("unigram", "bigram")]
     titles = [unit, "", "Share", *GUESSES.values()]
-    titles += [f"{GUESSES[name]} minus bigram" for name in minus]
+    titles += [f"{GUESSES[name]} minus bigram" for name in TRAINED]
     lines = [titles, ["---"] * len(titles)]
     for division, rows in (summary["bands"] | summary["within"]).items():
         heading = DIVISIONS.get(division, f"{DIVISIONS['unknown']}, {division} only")
@@ -271,7 +266,7 @@ def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
             cells += [measured(found[guess], measure) for guess in GUESSES]
             cells += [
                 measured(found[f"{guess} minus bigram"], measure, "+")
-                for guess in minus
+                for guess in TRAINED
             ]
             lines.append(cells)
             heading = ""
