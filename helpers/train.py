@@ -116,15 +116,15 @@ def require_finite(run: TrainingRun, *numbers: Tensor) -> None:
     )
 
 
-def train_step(run: TrainingRun, ids_BT: Tensor, config, total: int) -> Tensor:
+def train_step(run: TrainingRun, ids_BT: Tensor, config, total, hide=None) -> Tensor:
     """One update on one batch: mask, predict, compare, step. Returns the loss.
 
-    The scaler acts with float16 only: it multiplies the loss so that small gradients do
-    not vanish, and skips a step whose gradients overflowed.
+    `hide` may stand in for `mask_tokens`. The scaler acts with float16 only: it keeps
+    small gradients from vanishing, and skips a step whose gradients overflowed.
     """
     device = next(run.model.parameters()).device
     change = (config.last_mask_rate - config.mask_rate) * run.step / total
-    inputs_BT, labels_BT = mask_tokens(
+    inputs_BT, labels_BT = (hide or mask_tokens)(
         ids_BT,
         run.model.config.vocab_size,
         config.mask_rate + change,

@@ -10,7 +10,7 @@ import torch
 from helpers import train as train_module
 from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData, evaluate, probe, unigram
-from helpers.masking import evaluation_subsets, mask_tokens
+from helpers.masking import IGNORE, evaluation_subsets, mask_tokens, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import make_optimizers, pick_dtype, rate_factor, set_rates
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
@@ -245,6 +245,27 @@ def test_the_mask_rate_moves_from_its_first_to_its_last_value(toy):
                 train_step(run, data.validation_BT[:4], chosen, 10)
     rates = [pytest.approx(rate) for rate in (0.6, 0.4, 0.2)]
     assert shares == [(r, True) for r in rates] + [(r, False) for r in rates]
+
+
+def test_a_step_may_mask_in_another_way(toy):
+    data, tokenizer = toy
+    ids_BT, seen = data.validation_BT[:4], []
+
+    def hide(*arguments, **choices):
+        seen.append((arguments, choices))
+        labels_BT = ids_BT.where(ids_BT == ids_BT.max(), IGNORE)
+        return ids_BT, labels_BT
+
+    run = TrainingRun(build(tokenizer), SHORT, torch.float32)
+    before = run.model.embedding.token.weight.clone()
+    loss = train_step(run, ids_BT, SHORT, 10, hide)
+    model = build(tokenizer)
+    assert torch.equal(model.embedding.token.weight, before)
+    logits_BTV, labels_BT = model(ids_BT), hide()[1]
+    assert loss.item() == pytest.approx(mlm_loss(logits_BTV, labels_BT).item())
+    (given, ids, rate), choices = seen[0][0][:3], seen[0][1]
+    assert given is ids_BT and ids == len(tokenizer)
+    assert rate == SHORT.mask_rate and choices == {"fixed": SHORT.masks == "fixed"}
 
 
 def test_rates_are_set_from_their_own_peaks(toy):

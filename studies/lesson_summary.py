@@ -1,0 +1,57 @@
+"""The lessons' records in one: a line for each claim, and each arm's own numbers."""
+
+import statistics
+from dataclasses import asdict
+
+from helpers import record
+from studies.lesson_arms import ARMS, RECIPE, STEPS
+from studies.lesson_claims import CLAIMS, decide
+from studies.lesson_costs import COSTS
+from studies.lesson_readings import interval, read_runs, readings
+from studies.lesson_runs import RECORDS
+
+SUMMARY = RECORDS.with_suffix(".json")
+
+
+def facts(arm: str, runs: dict[int, dict], ways: dict, cost: dict) -> dict:
+    """One arm: its readings with intervals, its mean curve, the cost of its steps."""
+    found, first = {}, next(iter(runs.values()))
+    for name, read in ways.items():
+        try:
+            values = [read(run) for run in runs.values()]
+        except KeyError:
+            continue  # a reading that was not taken of this arm
+        found[name] = interval(values) | {"values": values}
+    curves = zip(*([e["loss"] for e in r["curve"]] for r in runs.values()), strict=True)
+    return {
+        "seeds": [*runs],
+        "design": asdict(ARMS[arm]),
+        "weights": first["weights"],
+        "steps": [entry["step"] for entry in first["curve"]],
+        "curve": [statistics.fmean(losses) for losses in curves],
+        "readings": found,
+        "cost": cost | {"asked_a_second": cost["asked"] / cost["seconds"][1]},
+    }
+
+
+def summarise() -> dict:
+    """All claims and arms, from the records at hand; written to `SUMMARY`."""
+    runs, costs = read_runs(), record.read(COSTS)
+    ways = readings(costs)
+    references = record.read(RECORDS.parent / "references.json")
+    result = {
+        "steps": STEPS,
+        "recipe": asdict(RECIPE),
+        "model": asdict(ARMS["base"].model_config),
+        "seconds_a_step": costs["arms"]["base"]["seconds"][1],
+        "hardware": costs["hardware"],
+        "references": {k: references[k] for k in ("unigram", "bigram")},
+        "claims": [decide(claim, runs, costs) for claim in CLAIMS],
+        "arms": {
+            arm: facts(arm, runs[arm], ways, costs["arms"][arm])
+            for arm in ARMS
+            if arm in runs
+        },
+    }
+    record.write(SUMMARY, result)
+    return result

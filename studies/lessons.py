@@ -1,0 +1,75 @@
+"""Every lesson of the project's origin, measured: `python -m studies.lessons --help`.
+
+Trains what is missing, an arm and a seed at a time, times a step of each arm beside one
+of the base, then decides each claim by what the records say, and draws it.
+"""
+
+import argparse
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+import torch
+from matplotlib.figure import Figure
+
+from helpers import ROOT, record
+from helpers.corpus import load_corpus
+from helpers.figure import png
+from studies.lesson_arms import ARMS
+from studies.lesson_costs import COSTS, measure
+from studies.lesson_figures import drawable, length_figure
+from studies.lesson_runs import RECORDS, run
+from studies.lesson_summary import summarise
+from studies.lesson_tables import SEEDS, lessons_table
+
+
+def make(jobs: list[tuple[str, int]], processes: int) -> None:
+    """Makes the runs whose records are missing, `processes` at a time."""
+    threads = max(1, torch.get_num_threads() // processes)
+    # Spawned, since threads of PyTorch do not survive a fork.
+    how = multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)
+    with ProcessPoolExecutor(processes, *how) as pool:
+        running = [pool.submit(run, *job) for job in jobs]
+        for done, finished in enumerate(as_completed(running), 1):
+            found = finished.result()
+            name = f"{found['arm']}, seed {found['seed']}"
+            loss = f"{found['validation']['loss']:.3f} nats"
+            print(f"{done} of {len(jobs)}: {name}: {loss}", flush=True)
+
+
+def figures(summary: dict) -> dict[str, Figure]:
+    """All figures of the lessons, by the names of their files."""
+    growth = record.read(RECORDS.parent / "growth.json")
+    parts = next(row["found"] for row in summary["claims"] if row["lesson"] == 1)
+    drawn = {"length": length_figure(growth, parts)} | drawable(summary)
+    return {f"lesson_{name}.png": figure for name, figure in drawn.items()}
+
+
+def main() -> None:
+    """Runs what is missing, then summarises and draws."""
+    parser = argparse.ArgumentParser(
+        prog="python -m studies.lessons",
+        description="Train the arms of the lessons over their seeds, resumable; runs "
+        "whose record exists are skipped. Then time a step of each arm, unless that "
+        "was done, and write the summary, the figures and the table.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(SEEDS)))
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
+    parser.add_argument("--summary", action="store_true", help="train nothing")
+    given = parser.parse_args()
+    if not given.summary:
+        if load_corpus().name == "toy":
+            parser.error("The lessons are about WikiText-2, which is not within reach.")
+        jobs = [(arm, seed) for arm in given.arms for seed in given.seeds]
+        make(jobs, given.processes)
+        if not COSTS.exists():
+            measure()
+    summary = summarise()
+    for name, figure in figures(summary).items():
+        (ROOT / "plots" / name).write_bytes(png(figure))
+    print(lessons_table(summary))
+
+
+if __name__ == "__main__":
+    main()
