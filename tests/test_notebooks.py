@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from helpers import ROOT, __version__
 from helpers.notebook import LISTING, SETUP, SLUG, definition, notebooks
 
-NAMES = "01_tokenizer 02_layers 03_model 04_training 05_attention".split()
+NAMES = "01_tokenizer 02_layers 03_model 04_training 05_attention 06_lessons".split()
 TAUGHT = "tokenizer bpe layers masking data model optimize train evaluate".split()
 NOT_LISTED = {
     "main",  # a command line
@@ -387,7 +387,7 @@ def public(module: str) -> set[str]:
     return {name for name in names if not name.startswith("_")}
 
 
-def test_there_are_five_notebooks():
+def test_there_are_six_notebooks():
     assert [path.stem for path in notebooks()] == NAMES
 
 
