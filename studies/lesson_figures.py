@@ -155,6 +155,7 @@ def layout_figure(summary: dict) -> Figure:
     labels = [f"{LAYOUTS[name.split('_')[0]]}, {name.split('_')[1]}" for name in names]
     for axes in panels:
         named_rows(axes, labels)
+        axes.locator_params(axis="x", nbins=4)
     return figure
 
 
@@ -270,11 +271,15 @@ def mask_figure(summary: dict) -> Figure:
     interval_rows(right, [reading(summary, name, "loss") for name in names])
     named_rows(right, [ways[name] for name in names])
     right.set_xlabel("validation loss, 30 % masked")
+    right.locator_params(axis="x", nbins=4)
     return figure
 
 
 def effects_figure(summary: dict) -> Figure:
-    """Each claim about a loss: the paired differences, their mean and interval."""
+    """Each claim about a loss: the paired differences, their mean and interval.
+
+    The scale is logarithmic from 0.1 nats on, to both sides.
+    """
     rows = [
         row
         for row in summary["claims"]
@@ -290,7 +295,12 @@ def effects_figure(summary: dict) -> Figure:
             axes.barh(at, 2 * row["margin"], left=-row["margin"], color="#eeeeee")
     named_rows(axes, [wrapped(row["text"]) for row in rows])
     axes.axvline(0, color=QUIET, linewidth=1)
-    axes.set_xlabel("difference in validation loss (nats); dots: seeds")
+    axes.set_xscale("symlog", linthresh=0.1)
+    ticks = -1, -0.3, -0.1, -0.05, 0, 0.05, 0.1, 0.3, 1, 3
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8.5)
+    axes.minorticks_off()
+    scale = "dots: seeds; from 0.1 on the scale is logarithmic"
+    axes.set_xlabel(f"difference in validation loss (nats); {scale}")
     for said, color in (*colors.items(), ("open or unfinished", QUIET)):
         axes.plot([], [], "o-", color=color, label=said)
     figure.legend(frameon=False, ncols=3, loc="outside upper center")

@@ -48,7 +48,7 @@ def seeds_text(row: dict) -> str:
 def lesson_lines(summary: dict, lesson: int | None) -> str:
     """One lesson's claims, each with its verdict and number, as a Markdown list."""
     return "\n".join(
-        f"* *{row['text']}* **{verdict_text(row)}** {effect_text(row)}".rstrip()
+        f"* *{row['text']}* **{verdict_text(row)}**: {effect_text(row)}".rstrip(": ")
         for row in summary["claims"]
         if row["lesson"] == lesson
     )

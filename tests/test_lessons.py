@@ -210,7 +210,7 @@ def test_a_claim_is_a_line():
         "| 2 | So. | unfinished: `do` |  | 2 of 3 | 9 steps | 62 | A, B |",
     ]
     assert lessons_table(summary).splitlines()[1:] == ["|" + " --- |" * 8, *lines]
-    first = "* *So.* **open** -0.123 (-0.300 to +0.100) nats"
+    first = "* *So.* **open**: -0.123 (-0.300 to +0.100) nats"
     assert lesson_lines(summary, 2) == f"{first}\n* *So.* **unfinished: `do`**"
     parts = {"written": {"share_at_64": 0.166, "equal_at": 320.04}, "mean": 1}
     row |= {"lesson": 1, "found": parts | {"fused": {"equal_at": 1_860}}}
@@ -328,3 +328,8 @@ def test_committed_records_are_of_their_arms(tmp_path, monkeypatch):
     rounded = {"parse_float": lambda number: round(float(number), 6)}
     both = [json.loads(p.read_text(), **rounded) for p in (tmp_path / kept.name, kept)]
     assert both[0] == both[1]
+
+
+def test_the_readme_has_the_table_of_the_records():
+    table = lessons_table(record.read(RECORDS / "lessons.json"))
+    assert table in (ROOT / "README.md").read_text("utf-8")
