@@ -121,14 +121,14 @@ CLAIMS = (
     Claim(
         5,
         "With 2,000 words, tying does not matter (within 0.05 nats).",
-        Effect("untied", "base"),
+        Effect("base", "untied"),
         "same",
         margin=SAME,
     ),
     Claim(
         5,
         "With 10,000 words, tying does not matter (within 0.05 nats).",
-        Effect("untied_10000", "words_10000"),
+        Effect("words_10000", "untied_10000"),
         "same",
         margin=SAME,
     ),
@@ -148,14 +148,14 @@ CLAIMS = (
     Claim(
         6,
         "With masks that stay, early stopping keeps a better model than the last.",
-        Effect("small_static", "small_static", "rise after the best"),
-        "above",
+        Effect("small_static", "small_static", "best minus last"),
+        "below",
     ),
     Claim(
         6,
         "With fresh masks, early stopping keeps a better model than the last.",
-        Effect("small_fresh", "small_fresh", "rise after the best"),
-        "above",
+        Effect("small_fresh", "small_fresh", "best minus last"),
+        "below",
     ),
     Claim(
         7,

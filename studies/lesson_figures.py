@@ -27,6 +27,10 @@ SMALL = {
     "small_fresh": ("fresh masks", BLUE, "-"),
     "small_dropout": ("fresh masks, dropout", GREEN, "-."),
 }
+TIED = {
+    "2,000 words": ("base", "untied"),
+    "10,000 words": ("words_10000", "untied_10000"),
+}
 RATES = {10: "rate_10", 15: "rate_15", 30: "base", 40: "rate_40", 50: "rate_50"}
 
 
@@ -113,6 +117,7 @@ def drawable(summary: dict) -> dict[str, Figure]:
         "layout": (layout_figure, layout_arms()),
         "vocabulary": (vocabulary_figure, VOCABULARIES),
         "size": (size_figure, sum(SIZES.values(), ())),
+        "tying": (tying_figure, sum(TIED.values(), ())),
         "small": (small_figure, SMALL),
         "mask": (mask_figure, RATES.values()),
         "effects": (effects_figure, summary["arms"]),
@@ -151,7 +156,7 @@ def layout_figure(summary: dict) -> Figure:
     panels[1].set_xlabel("masked words a second")
     losses = [reading(summary, name, "loss at equal time") for name in names]
     interval_rows(panels[2], losses)
-    panels[2].set_xlabel("validation loss at equal time (nats)")
+    panels[2].set_xlabel("loss at equal time (nats)")
     labels = [f"{LAYOUTS[name.split('_')[0]]}, {name.split('_')[1]}" for name in names]
     for axes in panels:
         named_rows(axes, labels)
@@ -228,6 +233,45 @@ def size_figure(summary: dict) -> Figure:
     return figure
 
 
+def tying_figure(summary: dict) -> Figure:
+    """Loss with tied weights and with own ones; a line joins the two of one seed.
+
+    Both panels span as many nats, so that equal slopes are equal differences.
+    """
+    figure = Figure(figsize=(6.8, 3.2), layout="constrained")
+    panels = figure.subplots(1, 2)
+    spans = []
+    for axes, (title, arms) in zip(panels, TIED.items(), strict=True):
+        places = {arm: at for at, arm in enumerate(arms) if arm in summary["arms"]}
+        losses = {}  # of each seed, by place
+        for arm, at in places.items():
+            values = reading(summary, arm, "loss")["values"]
+            for seed, loss in zip(summary["arms"][arm]["seeds"], values, strict=True):
+                losses.setdefault(seed, {})[at] = loss
+        for seed, pair in losses.items():
+            axes.plot([*pair], [*pair.values()], "o-", color=BLUE, linewidth=1)
+            last = max(pair)
+            axes.annotate(
+                f"seed {seed}",
+                (last, pair[last]),
+                (7, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8.5,
+                color=QUIET,
+            )
+        found = [loss for pair in losses.values() for loss in pair.values()]
+        spans.append((min(found, default=0), max(found, default=0)))
+        axes.set_xticks([0, 1], ["tied", "own weights"])
+        axes.set(xlim=(-0.3, 1.5), title=title)
+        plain(axes)
+    half = 0.6 * max(0.05, *(high - low for low, high in spans))
+    for axes, (low, high) in zip(panels, spans, strict=True):
+        axes.set_ylim((low + high) / 2 - half, (low + high) / 2 + half)
+    panels[0].set_ylabel("validation loss (nats a word)")
+    return figure
+
+
 def small_figure(summary: dict) -> Figure:
     """Curves on the small text: when does each model know it by heart?"""
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
@@ -296,11 +340,11 @@ def effects_figure(summary: dict) -> Figure:
     named_rows(axes, [wrapped(row["text"]) for row in rows])
     axes.axvline(0, color=QUIET, linewidth=1)
     axes.set_xscale("symlog", linthresh=0.1)
-    ticks = -1, -0.3, -0.1, -0.05, 0, 0.05, 0.1, 0.3, 1, 3
+    ticks = -3, -1, -0.3, -0.1, -0.05, 0, 0.05, 0.1, 0.3
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8.5)
     axes.minorticks_off()
-    scale = "dots: seeds; from 0.1 on the scale is logarithmic"
-    axes.set_xlabel(f"difference in validation loss (nats); {scale}")
+    label = "difference in validation loss (nats), logarithmic from 0.1 on; dots: seeds"
+    figure.supxlabel(label, fontsize=9.5)
     for said, color in (*colors.items(), ("open or unfinished", QUIET)):
         axes.plot([], [], "o-", color=color, label=said)
     figure.legend(frameon=False, ncols=3, loc="outside upper center")

@@ -53,7 +53,7 @@ def readings(costs: dict) -> dict[str, Callable[[dict], float]]:
         "loss at equal steps": lambda run: at_step(run, STEPS),
         "loss at equal time": at_time,
         "best loss": lambda run: min(losses(run)),
-        "rise after the best": lambda run: losses(run)[-1] - min(losses(run)),
+        "best minus last": lambda run: min(losses(run)) - losses(run)[-1],
         "unread": lambda run: run["validation_unread"]["loss"],
         "alone": lambda run: 100 * run["alone"]["accuracy"],
         "shared": lambda run: 100 * run["asked"]["shared"]["right"],

@@ -25,6 +25,8 @@ LAYOUTS = "pad_64 pad_128 bucket_64 bucket_128 pack_64 pack_128".split()
 AT_STEPS, AT_TIME = "loss at equal steps", "loss at equal time"
 SHARES = {"rate_10": 10, "rate_15": 15, "base": 30, "rate_40": 40, "rate_50": 50}
 SIZES = {"layers": (1, 2, 4, 6), "d_model": (64, 128, 256, 384), "heads": (1, 4, 8, 16)}
+TIED = {"2,000 words": ("base", "untied")}
+TIED |= {"10,000 words": ("words_10000", "untied_10000")}
 SMALL = {"small_static": "the same masks", "small_fresh": "fresh masks"}
 SMALL |= {"small_dropout": "fresh masks, dropout"}
 WHOLE = dict.fromkeys(ARMS, [0, 1, 2])
@@ -81,7 +83,7 @@ def test_readings_by_hand():
     kinds = {"shared": {"right": 0.4, "bits": 1.2}, "rare": {"right": 0.1, "held": 0.3}}
     ways = readings({"arms": {"layers_2": {"ratio": [0.1, 0.4, 3.0]}}})
     expected = {"loss": 3.7, "right": 31, AT_STEPS: 3, "best loss": 2, "unread": 3.9}
-    expected |= {AT_TIME: 2 + 0.6 * np.log2(1.25), "rise after the best": 0.6}
+    expected |= {AT_TIME: 2 + 0.6 * np.log2(1.25), "best minus last": -0.6}
     expected |= {"alone": 28, "shared": 40, "rare": 10, "held": 30, "bits": 1.2}
     assert {k: ways[k](run | {"asked": kinds}) for k in ways} == pytest.approx(expected)
 
@@ -120,9 +122,10 @@ def test_claims_say_which_arm_is_better():
         effect, points = claim.effect, claim.effect.reading in ("shared", "rare")
         margin = (1.0 if points else 0.05) * (claim.expected == "same")
         assert (claim.unit, claim.margin) == ("points" if points else "nats", margin)
+        assert points or claim.expected != "above"  # left of zero the first is better
         better += [effect.arms[(claim.expected == "above") != points]] * (not margin)
         for arm in effect.arms:  # has this reading
-            assert readings(COSTS)[effect.reading](fake_run(arm, 0)) >= 0
+            assert np.isfinite(readings(COSTS)[effect.reading](fake_run(arm, 0)))
         used |= {*effect.arms}
     used |= {f"{factor}_{size}" for factor in SIZES for size in SIZES[factor]}
     assert better == BETTER.split() and used >= ARMS.keys()
@@ -243,7 +246,7 @@ def test_figures_show_what_the_summary_holds(tmp_path, monkeypatch, seeds):
 
     summary = summed_up(tmp_path, monkeypatch, seeds)
     kept, alone = summary["arms"], {"untied": summary["arms"]["untied"]}
-    assert [*drawable(summary | {"arms": alone})] == ["effects"]
+    assert [*drawable(summary | {"arms": alone})] == ["tying", "effects"]
     panels = {k[7:-4]: figure.axes for k, figure in lessons.figures(summary).items()}
     padding, asked, losses = panels["layout"]
     costs = [COSTS["arms"][arm] for arm in LAYOUTS if arm in kept]
@@ -266,6 +269,18 @@ def test_figures_show_what_the_summary_holds(tmp_path, monkeypatch, seeds):
     shares = [share for arm, share in SHARES.items() if arm in kept]
     assert drawn(left, -1) == points(read(SHARES, "loss"), shares)
     assert drawn(right) == points(read(["base", "all_hidden", "pack_64"], "loss"))
+    for axes, names in zip(panels["tying"], TIED.values(), strict=True):
+        pairs = {}
+        for arm in (arm for arm in names if arm in kept):
+            losses = kept[arm]["readings"]["loss"]["values"]
+            for seed, loss in zip(kept[arm]["seeds"], losses, strict=True):
+                pairs.setdefault(seed, []).append((names.index(arm), loss))
+        lines = [[*zip(*line.get_data(), strict=True)] for line in axes.lines]
+        assert lines == [*pairs.values()]
+        assert [t.get_text() for t in axes.texts] == [f"seed {seed}" for seed in pairs]
+        assert [t.xy for t in axes.texts] == [pair[-1] for pair in pairs.values()]
+    spans = [np.ptp(axes.get_ylim()) for axes in panels["tying"]]
+    assert spans[0] == pytest.approx(spans[1])
     (axes,), lowest = panels["small"], []
     lines = {line.get_label(): [*map(list, line.get_data())] for line in axes.lines}
     for arm in (arm for arm in SMALL if arm in kept):
@@ -298,7 +313,7 @@ def test_a_summary_trains_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["lessons", "--summary"])
     lessons.main()
     assert capsys.readouterr().out == lessons_table(summary) + "\n"
-    kinds = "length layout vocabulary size small mask effects".split()
+    kinds = "length layout vocabulary size tying small mask effects".split()
     found = {p.name: p.read_bytes()[:4] for p in (tmp_path / "plots").iterdir()}
     assert found == {f"lesson_{kind}.png": b"\x89PNG" for kind in kinds}
     given = "lessons --arms untied base --seeds 2 --processes 3"
