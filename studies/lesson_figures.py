@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from helpers.figure import QUIET, reference_lines
 from studies.figures import plain
@@ -93,8 +93,8 @@ def length_figure(growth: dict, parts: dict) -> Figure:
             ha="left",
             fontsize=9,
         )
-    left.plot([], [], "--", color=QUIET, label="its part that grows")
-    left.plot([], [], ":", color=QUIET, label="its part that does not")
+    left.plot([], [], "--", color=QUIET, label="fit: the part that grows")
+    left.plot([], [], ":", color=QUIET, label="fit: the part that does not")
     left.legend(frameon=False, fontsize=8.5, loc="upper left")
     left.set(yscale="log", ylabel="milliseconds a step")
     right.set(yscale="log", ylabel="peak memory (MB)")
@@ -104,7 +104,7 @@ def length_figure(growth: dict, parts: dict) -> Figure:
         )
         axes.set_xticks(lengths, map("{:,}".format, lengths), fontsize=8.5)
         axes.minorticks_off()
-        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         plain(axes)
     left.set_yticks([20, 50, 100, 200, 500, 1_000, 2_000])
     right.set_yticks([200, 500, 1_000, 1_500])
@@ -171,7 +171,7 @@ def vocabulary_figure(summary: dict) -> Figure:
     names = made(summary, VOCABULARIES)
     titles = {
         "shared": "6,000 frequent words, right (%)",
-        "bits": "the same, bits a character",
+        "bits": "same words, bits a character",
         "rare": "1,500 rare words (%)",
     }
     for axes, (key, title) in zip(panels, titles.items(), strict=True):
@@ -184,7 +184,8 @@ def vocabulary_figure(summary: dict) -> Figure:
         ("o", BLUE, "right"),
         ("D", ORANGE, "in the vocabulary"),
     ):
-        panels[2].plot([], [], mark, color=color, markerfacecolor="none", label=label)
+        fill = "none" if mark == "D" else color
+        panels[2].plot([], [], mark, color=color, markerfacecolor=fill, label=label)
     panels[2].set_xlim(-4, 104)
     panels[2].legend(frameon=False, fontsize=8.5, loc="upper right")
     return figure
@@ -273,16 +274,20 @@ def tying_figure(summary: dict) -> Figure:
 
 
 def small_figure(summary: dict) -> Figure:
-    """Curves on the small text: when does each model know it by heart?"""
+    """Curves on the small text, one a seed: when does a model know it by heart?
+
+    A dot at the lowest loss of each.
+    """
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     for name in made(summary, SMALL):
         label, color, style = SMALL[name]
-        arm = summary["arms"][name]
-        axes.plot(arm["steps"], arm["curve"], style, color=color, label=label)
-        low = min(arm["curve"])
-        at = arm["steps"][arm["curve"].index(low)]
-        axes.plot(at, low, "o", color=color, markersize=6)
+        steps = summary["arms"][name]["steps"]
+        for losses in summary["arms"][name]["curves"]:
+            axes.plot(steps, losses, style, color=color, linewidth=1)
+            low = min(losses)
+            axes.plot(steps[losses.index(low)], low, "o", color=color, markersize=5)
+        axes.plot([], [], style, color=color, label=label)
     axes.set(xlabel="step", ylabel="validation loss (nats a word)")
     reference_lines(axes, {"unigram": summary["references"]["unigram"]["loss"]})
     axes.legend(frameon=False, title="dot: what early stopping keeps")
@@ -307,14 +312,14 @@ def mask_figure(summary: dict) -> Figure:
     left.set_ylabel("validation loss (nats a word)")
     plain(left)
     ways = {
-        "base": "80/10/10,\nas many a block",
-        "all_hidden": "[MASK] only,\nas many a block",
+        "base": "80/10/10,\nfixed number",
+        "all_hidden": "[MASK] only,\nfixed number",
         "pack_64": "80/10/10,\nindependent draws",
     }
     names = made(summary, ways)
     interval_rows(right, [reading(summary, name, "loss") for name in names])
     named_rows(right, [ways[name] for name in names])
-    right.set_xlabel("validation loss, 30 % masked")
+    right.set_xlabel("loss (nats), 30 % masked")
     right.locator_params(axis="x", nbins=4)
     return figure
 

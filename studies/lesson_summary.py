@@ -1,20 +1,19 @@
 """The lessons' records in one: a line for each claim, and each arm's own numbers."""
 
-import statistics
 from dataclasses import asdict
 
 from helpers import record
 from studies.lesson_arms import ARMS, RECIPE, STEPS
 from studies.lesson_claims import CLAIMS, decide
 from studies.lesson_costs import COSTS
-from studies.lesson_readings import interval, read_runs, readings
+from studies.lesson_readings import interval, losses, read_runs, readings
 from studies.lesson_runs import RECORDS
 
 SUMMARY = RECORDS.with_suffix(".json")
 
 
 def facts(arm: str, runs: dict[int, dict], ways: dict, cost: dict) -> dict:
-    """One arm: its readings with intervals, its mean curve, the cost of its steps."""
+    """One arm: its readings with intervals, its curves, the cost of its steps."""
     found, first = {}, next(iter(runs.values()))
     for name, read in ways.items():
         try:
@@ -22,13 +21,13 @@ def facts(arm: str, runs: dict[int, dict], ways: dict, cost: dict) -> dict:
         except KeyError:
             continue  # a reading that was not taken of this arm
         found[name] = interval(values) | {"values": values}
-    curves = zip(*([e["loss"] for e in r["curve"]] for r in runs.values()), strict=True)
+    curves = [losses(run) for run in runs.values()]
     return {
         "seeds": [*runs],
         "design": asdict(ARMS[arm]),
         "weights": first["weights"],
         "steps": [entry["step"] for entry in first["curve"]],
-        "curve": [statistics.fmean(losses) for losses in curves],
+        "curves": curves,
         "readings": found,
         "cost": cost | {"asked_a_second": cost["asked"] / cost["seconds"][1]},
     }

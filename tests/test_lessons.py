@@ -19,8 +19,9 @@ from studies.lesson_tables import effect_text, lesson_lines, lessons_table
 
 RECORDS = ROOT / "plots" / "records"
 GROWTH = record.read(RECORDS / "growth.json")["growth"][: 2 * 8]  # forms, lengths
-BETTER = """pad_64 pad_64 pack_64 bucket_64 base pieces_8000 read_10000 layers_2
-d_model_128 small_dropout small_fresh small_static small_fresh rate_15 base falling"""
+BETTER = """pad_64 pad_64 pack_64 pack_64 pad_64 bucket_64 base pieces_8000 read_10000
+layers_2 d_model_128 small_dropout small_fresh small_static small_fresh rate_15 base
+falling"""
 LAYOUTS = "pad_64 pad_128 bucket_64 bucket_128 pack_64 pack_128".split()
 AT_STEPS, AT_TIME = "loss at equal steps", "loss at equal time"
 SHARES = {"rate_10": 10, "rate_15": 15, "base": 30, "rate_40": 40, "rate_50": 50}
@@ -45,6 +46,8 @@ def fake_run(name: str, seed: int) -> dict:
     found = {"arm": name, "seed": seed, "hardware": {"device": f"machine {seed}"}}
     found |= {"weights": 7, "validation": {"loss": next(draw)}}
     found |= {"curve": [{"step": step, "loss": next(draw)} for step in steps]}
+    if ARMS[name].training.get("masks") == "independent":
+        found["alone"] = {"loss": next(draw), "accuracy": next(draw)}
     if name in lesson_runs.VOCABULARIES:
         keys, kinds = ("right", "held", "bits"), ("shared", "rare")
         found["asked"] = {kind: {key: next(draw) for key in keys} for kind in kinds}
@@ -79,12 +82,14 @@ def test_readings_by_hand():
     for step, loss in (losses | between).items():
         assert at_step(run, step) == pytest.approx(loss)
     run |= {"arm": "layers_2", "validation": {"loss": 3.7, "accuracy": 0.31}}
-    run |= {"validation_unread": {"loss": 3.9}, "alone": {"accuracy": 0.28}}
+    run |= {"validation_unread": {"loss": 3.9}, "alone": {"loss": 4.1}}
+    run["alone"]["accuracy"] = 0.28
     kinds = {"shared": {"right": 0.4, "bits": 1.2}, "rare": {"right": 0.1, "held": 0.3}}
     ways = readings({"arms": {"layers_2": {"ratio": [0.1, 0.4, 3.0]}}})
     expected = {"loss": 3.7, "right": 31, AT_STEPS: 3, "best loss": 2, "unread": 3.9}
     expected |= {AT_TIME: 2 + 0.6 * np.log2(1.25), "best minus last": -0.6}
-    expected |= {"alone": 28, "shared": 40, "rare": 10, "held": 30, "bits": 1.2}
+    expected |= {"loss on lone sentences": 4.1, "right on lone sentences": 28}
+    expected |= {"shared": 40, "rare": 10, "held": 30, "bits": 1.2}
     assert {k: ways[k](run | {"asked": kinds}) for k in ways} == pytest.approx(expected)
 
 
@@ -111,19 +116,32 @@ def test_a_verdict_follows_from_the_interval(low, high, said):
     words = {"+": "holds", "-": "does not hold", "?": "open"}
     ends = {"low": low / 100, "high": high / 100}
     for expected, sign in zip(("above", "below", "same"), said, strict=True):
+        margin = 0.05 * (expected == "same")
         for n in (0, 1, 2, 3, 4, None):
             word = words[sign] if n in (3, 4, None) else "unfinished"
-            assert verdict({"n": n} | ends, expected, 0.05) == word
+            assert verdict({"n": n} | ends, expected, margin) == word
+
+
+def test_a_margin_moves_the_line():
+    for low, high in ((0.06, 0.07), (0.04, 0.06), (0.03, 0.04), (-0.07, -0.06)):
+        found = {"n": 3, "low": low, "high": high}
+        moved = {"n": 3, "low": low - 0.05, "high": high - 0.05}
+        assert verdict(found, "above", 0.05) == verdict(moved, "above")
+        turned = {"n": 3, "low": -high, "high": -low}
+        assert verdict(turned, "below", 0.05) == verdict(found, "above", 0.05)
 
 
 def test_claims_say_which_arm_is_better():
     better, used = [], {*LAYOUTS, *VOCABULARIES, *SHARES, *SMALL}
     for claim in (claim for claim in CLAIMS if not isinstance(claim.effect, str)):
         effect, points = claim.effect, claim.effect.reading in ("shared", "rare")
-        margin = (1.0 if points else 0.05) * (claim.expected == "same")
+        some = claim.expected == "same" or effect.arm == effect.reference
+        margin = (1.0 if points else 0.05) * some
         assert (claim.unit, claim.margin) == ("points" if points else "nats", margin)
         assert points or claim.expected != "above"  # left of zero the first is better
-        better += [effect.arms[(claim.expected == "above") != points]] * (not margin)
+        better += [effect.arms[(claim.expected == "above") != points]] * (
+            claim.expected != "same"
+        )
         for arm in effect.arms:  # has this reading
             assert np.isfinite(readings(COSTS)[effect.reading](fake_run(arm, 0)))
         used |= {*effect.arms}
@@ -175,9 +193,8 @@ def test_the_summary_is_of_runs_and_names_what_is_missing(tmp_path, monkeypatch)
     summary = summed_up(tmp_path, monkeypatch, seeds)
     assert summary["arms"].keys() == seeds.keys() - {"small_static"}
     for arm, facts in summary["arms"].items():
-        runs = [fake_run(arm, seed)["curve"] for seed in seeds[arm]]
-        curve = np.mean([[entry["loss"] for entry in run] for run in runs], 0)
-        assert facts["curve"] == pytest.approx([*curve])
+        runs = [fake_run(arm, seed)["curve"] for seed in sorted(seeds[arm])]
+        assert facts["curves"] == [[entry["loss"] for entry in run] for run in runs]
         assert facts["seeds"] == sorted(seeds[arm])
         assert facts["steps"] == [entry["step"] for entry in runs[0]]
         assert ("shared" in facts["readings"]) == (arm in VOCABULARIES)
@@ -282,11 +299,14 @@ def test_figures_show_what_the_summary_holds(tmp_path, monkeypatch, seeds):
     spans = [np.ptp(axes.get_ylim()) for axes in panels["tying"]]
     assert spans[0] == pytest.approx(spans[1])
     (axes,), lowest = panels["small"], []
-    lines = {line.get_label(): [*map(list, line.get_data())] for line in axes.lines}
+    lines = [[*map(list, line.get_data())] for line in axes.lines]
+    labels = [line.get_label() for line in axes.lines]
     for arm in (arm for arm in SMALL if arm in kept):
-        steps, losses = (kept[arm][key] for key in ("steps", "curve"))
-        assert lines[SMALL[arm]] == [steps, losses]
-        lowest.append((min(losses), steps[np.argmin(losses)]))
+        steps, curves = (kept[arm][key] for key in ("steps", "curves"))
+        assert SMALL[arm] in labels and len(curves) == len(seeds[arm])
+        for losses in curves:
+            assert [steps, losses] in lines
+            lowest.append((min(losses), steps[np.argmin(losses)]))
     assert drawn(axes, -1)["o"] == lowest
     assert axes.lines[-1].get_ydata()[0] == summary["references"]["unigram"]["loss"]
     (axes,), colors = panels["effects"], {"holds": GREEN, "does not hold": ORANGE}
