@@ -132,20 +132,22 @@ def test_a_margin_moves_the_line():
 
 
 def test_claims_say_which_arm_is_better():
-    better, used = [], {*LAYOUTS, *VOCABULARIES, *SHARES, *SMALL}
+    better, first, used = [], [], {*LAYOUTS, *VOCABULARIES, *SHARES, *SMALL}
     for claim in (claim for claim in CLAIMS if not isinstance(claim.effect, str)):
         effect, points = claim.effect, claim.effect.reading in ("shared", "rare")
         some = claim.expected == "same" or effect.arm == effect.reference
         margin = (1.0 if points else 0.05) * some
         assert (claim.unit, claim.margin) == ("points" if points else "nats", margin)
         assert points or claim.expected != "above"  # left of zero the first is better
-        better += [effect.arms[(claim.expected == "above") != points]] * (
-            claim.expected != "same"
-        )
+        if claim.expected == "same":
+            first.append(effect.arm)
+        else:
+            better.append(effect.arms[(claim.expected == "above") != points])
         for arm in effect.arms:  # has this reading
             assert np.isfinite(readings(COSTS)[effect.reading](fake_run(arm, 0)))
         used |= {*effect.arms}
     used |= {f"{factor}_{size}" for factor in SIZES for size in SIZES[factor]}
+    assert first == "pieces_8000 heads_1 base words_10000".split()
     assert better == BETTER.split() and used >= ARMS.keys()
     assert {claim.lesson for claim in CLAIMS} == {*range(1, 9), None}
 
@@ -164,6 +166,7 @@ def test_the_length_claim_is_a_fit_of_relative_errors():
     row = OTHERS["growth"]()
     found = [row["found"][key] for key in ("mean", "low", "high")]
     assert found + [row["core_minutes"]] == pytest.approx([*ends, minutes])
+    assert row["budget"] == f"{len(GROWTH)} kinds of steps, 3 each"
 
 
 def test_other_claims_are_as_their_studies_recorded():
