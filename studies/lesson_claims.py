@@ -8,6 +8,7 @@ take their numbers from the studies that measured them.
 from dataclasses import asdict, dataclass
 
 from helpers import record
+from studies import plateau
 from studies.lesson_arms import ARMS
 from studies.lesson_readings import Effect, Runs, crossover, interval, readings
 from studies.lesson_runs import RECORDS
@@ -296,15 +297,10 @@ def from_plateau() -> dict:
 
     Each at the rate that is best for it.
     """
-    arms = record.read(RECORDS.parent / "plateau.json")["arms"]
-    pairs = zip(arms["rotary"]["steps"], arms["learned"]["steps"], strict=True)
+    summary, kinds = record.read(plateau.SUMMARY), ("rotary", "learned")
+    pairs = zip(*(summary["arms"][kind]["steps"] for kind in kinds), strict=True)
     values = [rotary - learned for rotary, learned in pairs]
-    names = [
-        f"{kind}_rate_{arms[kind]['rate']:g}_seed_{seed}.json"
-        for kind in ("rotary", "learned")
-        for seed in arms[kind]["seeds"]
-    ]
-    made = [record.read(RECORDS.parent / "plateau" / name) for name in names]
+    made = [run for run in plateau.runs_of(summary) if run["positions"] in kinds]
     seconds = [run["history"][-1] | {"hardware": run["hardware"]} for run in made]
     return {
         "found": interval(values) | {"values": values},

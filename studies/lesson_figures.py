@@ -180,11 +180,10 @@ def vocabulary_figure(summary: dict) -> Figure:
         named_rows(axes, [VOCABULARIES[name] for name in names])
     held = [reading(summary, name, "held")["mean"] for name in names]
     panels[2].plot(held, range(len(names)), "D", color=ORANGE, markerfacecolor="none")
-    for mark, color, label in (
-        ("o", BLUE, "right"),
-        ("D", ORANGE, "in the vocabulary"),
+    for mark, color, fill, label in (
+        ("o", BLUE, BLUE, "right"),
+        ("D", ORANGE, "none", "in the vocabulary"),
     ):
-        fill = "none" if mark == "D" else color
         panels[2].plot([], [], mark, color=color, markerfacecolor=fill, label=label)
     panels[2].set_xlim(-4, 104)
     panels[2].legend(frameon=False, fontsize=8.5, loc="upper right")

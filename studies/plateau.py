@@ -74,9 +74,26 @@ def read(target: Path, wanted: dict) -> dict | None:
     return found | {"history": history, "step_left": left}
 
 
+def run_name(positions: str, rate: float, seed: int) -> str:
+    """The name of a run and of its record."""
+    return f"{positions}_rate_{rate:g}_seed_{seed}"
+
+
+def runs_of(summary: dict) -> list[dict]:
+    """The whole records of the runs that a summary is of, the control last."""
+    control = summary["control"]
+    names = [
+        run_name(positions, row["rate"], seed)
+        for positions, row in summary["arms"].items()
+        for seed in row["seeds"]
+    ]
+    names.append(run_name(CONTROL[0], control["rate"], control["seed"]))
+    return [record.read(RECORDS / f"{name}.json") for name in names]
+
+
 def run(positions: str, rate: float, seed: int) -> dict:
     """Trains one model, unless its record exists; returns the record as `read` does."""
-    name = f"{positions}_rate_{rate:g}_seed_{seed}"
+    name = run_name(positions, rate, seed)
     _, tokenizer, data, model = prepare(ModelConfig(positions=positions), seed)
     data, words = fewer(data, BLOCKS), tokenizer.words
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from helpers import experiment
+from helpers import experiment, record
 from helpers import train as training
 from helpers.checkpoint import load_state, save_state
 from helpers.corpus import load_corpus
@@ -516,6 +516,15 @@ def test_the_best_rate_leaves_first_then_is_lowest():
     assert plateau.best_rate(trials) == 3
     assert plateau.best_rate([*trials, ended(4, 160, 3.0)]) == 4
     assert plateau.best_rate(trials[:2]) == 2
+
+
+def test_the_records_of_the_plateau_are_found():
+    summary = record.read(plateau.SUMMARY)
+    runs = plateau.runs_of(summary)
+    wanted = [(k, r["rate"], s) for k, r in summary["arms"].items() for s in r["seeds"]]
+    wanted.append(plateau.CONTROL)
+    assert [(run["positions"], run["rate"], run["seed"]) for run in runs] == wanted
+    assert len(runs) == 10
 
 
 def test_formats_are_not_mixed_on_the_plateau(collapse):
