@@ -27,22 +27,18 @@ from helpers.experiment import prepare, run_experiment
 from helpers.figure import png
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
-from helpers.optimize import TrainConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.viz import training_curves, true_vs_pred
 from studies.figures import dropout_study
 from studies.intervals import mean_interval
 from studies.references import references
-from studies.runs import whole_score
+from studies.runs import FAST, whole_score
 
 ARMS = {
     "none": ModelConfig(),
     "all": ModelConfig(dropout=0.1),
     "attention": ModelConfig(attention_dropout=0.1),
 }
-RECIPE = TrainConfig(
-    optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
-)
 RECORDS = ROOT / "plots" / "records" / "dropout_study"
 SUMMARY = RECORDS.with_suffix(".json")
 SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
@@ -81,7 +77,7 @@ def run(arm: str, seed: int, epochs: int, precision: str = "auto") -> None:
     if target.exists():
         return
     config = replace(
-        RECIPE,
+        FAST,
         epochs=float(epochs),
         evaluations=epochs,
         seed=seed,
@@ -174,7 +170,7 @@ def wasted_shares(tokenizer, lines: list[str], length: int) -> dict[str, float]:
     ids = encode_lines(tokenizer, lines)
     ways = {
         "pad": pad(ids, length),
-        "bucket": bucket(ids, length, RECIPE.batch_size, seeded(0)),
+        "bucket": bucket(ids, length, FAST.batch_size, seeded(0)),
         "pack": pack(ids, length),
     }
     return {way: wasted_share(rows) for way, rows in ways.items()}

@@ -24,7 +24,7 @@ from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
-from studies.dropout import RECIPE as FAST
+from studies.runs import FAST
 
 RECIPE = replace(
     FAST,

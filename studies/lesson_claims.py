@@ -8,7 +8,7 @@ take their numbers from the studies that measured them.
 from dataclasses import asdict, dataclass
 
 from helpers import record
-from studies import plateau
+from studies import plateau_runs
 from studies.lesson_arms import ARMS
 from studies.lesson_readings import Effect, Runs, crossover, interval, readings
 from studies.lesson_runs import RECORDS
@@ -297,10 +297,10 @@ def from_plateau() -> dict:
 
     Each at the rate that is best for it.
     """
-    summary, kinds = record.read(plateau.SUMMARY), ("rotary", "learned")
+    summary, kinds = record.read(plateau_runs.SUMMARY), ("rotary", "learned")
     pairs = zip(*(summary["arms"][kind]["steps"] for kind in kinds), strict=True)
     values = [rotary - learned for rotary, learned in pairs]
-    made = [run for run in plateau.runs_of(summary) if run["positions"] in kinds]
+    made = [run for run in plateau_runs.runs_of(summary) if run["positions"] in kinds]
     seconds = [run["history"][-1] | {"hardware": run["hardware"]} for run in made]
     return {
         "found": interval(values) | {"values": values},

@@ -24,10 +24,11 @@ from helpers.train import train
 from helpers.viz import true_vs_pred
 from studies.figures import plateau_study
 from studies.intervals import mean_interval
+from studies.plateau_runs import CONTROL, RECORDS, SUMMARY, run_name
 from studies.runs import fewer, known, same_start
 from studies.tables import plateau_table
 
-POSITIONS, CONTROL = ("rotary", "sinusoidal", "learned"), ("none", 1e-3, 0)
+POSITIONS = "rotary", "sinusoidal", "learned"
 RATES = 5e-4, 1e-3, 2e-3
 STEPS, WARM_UP, EVERY = 1_200, 100, 40  # of a run, of its start, between evaluations
 EVALUATED = range(0, STEPS + 1, EVERY)
@@ -41,8 +42,6 @@ RECIPE = TrainConfig(
     precision="bfloat16",
 )
 SHOWN = 400  # the step whose predictions are laid side by side
-RECORDS = ROOT / "plots" / "records" / "plateau"
-SUMMARY = RECORDS.with_suffix(".json")
 
 
 def step_left(history: list[dict], unigram_loss: float) -> int | None:
@@ -72,23 +71,6 @@ def read(target: Path, wanted: dict) -> dict | None:
         raise ValueError(f"{target} has another training; move it away.")
     left = step_left(history, found["unigram_loss"])
     return found | {"history": history, "step_left": left}
-
-
-def run_name(positions: str, rate: float, seed: int) -> str:
-    """The name of a run and of its record."""
-    return f"{positions}_rate_{rate:g}_seed_{seed}"
-
-
-def runs_of(summary: dict) -> list[dict]:
-    """The whole records of the runs that a summary is of, the control last."""
-    control = summary["control"]
-    names = [
-        run_name(positions, row["rate"], seed)
-        for positions, row in summary["arms"].items()
-        for seed in row["seeds"]
-    ]
-    names.append(run_name(CONTROL[0], control["rate"], control["seed"]))
-    return [record.read(RECORDS / f"{name}.json") for name in names]
 
 
 def run(positions: str, rate: float, seed: int) -> dict:

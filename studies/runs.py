@@ -1,4 +1,4 @@
-"""What the runs of several studies need: records to trust, scores, more steps."""
+"""What runs of several studies share: a recipe, trusted records, scores, more steps."""
 
 import hashlib
 import math
@@ -11,7 +11,11 @@ from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_state
 from helpers.corpus import REVISION, load_corpus
 from helpers.evaluate import TrainingData, evaluate
+from helpers.optimize import TrainConfig
 
+FAST = TrainConfig(
+    optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
+)
 LENGTH = "epochs", "warmup", "evaluations"  # settings that say how long a run is
 
 

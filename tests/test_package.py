@@ -3,10 +3,13 @@
 import ast
 import re
 import subprocess
+import sys
 
+import nbformat
 import pytest
 
 from helpers import ROOT
+from helpers.notebook import notebooks
 
 # The table in the README, lowest floor first.
 README = (ROOT / "README.md").read_text("utf-8")
@@ -108,6 +111,34 @@ def test_the_packages_are_small(modules, most):
     ]
     assert wide == []
     assert sum(map(len, lines.values())) <= most
+
+
+def studies_only() -> list[str]:
+    """Packages that the studies have installed and the notebooks do without."""
+    lines = (ROOT / "studies" / "requirements.txt").read_text("utf-8").splitlines()
+    names = [re.match(r"[\w-]+", line) for line in lines if line[0].isalpha()]
+    return [name.group().replace("-", "_") for name in names]
+
+
+def imports_without(missing: list[str], source: str) -> str:
+    """What goes wrong where the project's imports in `source` run without packages."""
+    without = "".join(f"sys.modules[{name!r}] = None\n" for name in missing)
+    line = r"^ *((?:from|import) (?:helpers|explorer|studies)\b(?:[^(\n]*$|[^)]*\)))"
+    wanted = re.findall(line, source, re.M)
+    program = f"import sys\n{without}" + "\n".join(sorted({*wanted}))
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    return found.stderr
+
+
+def test_notebooks_need_no_package_of_the_studies():
+    assert {"scipy", "transformers", "x_transformers"} <= {*(gone := studies_only())}
+    cells = [cell for path in notebooks() for cell in nbformat.read(path, 4).cells]
+    code = "\n".join(c.source for c in cells if c.cell_type == "code")
+    assert "from studies.tables import" in code
+    assert imports_without(gone, code) == ""
+    assert "import of scipy halted" in imports_without(gone, "import studies.dropout")
 
 
 def machine_paths(text: str) -> list[str]:

@@ -18,7 +18,7 @@ from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import rate_factor
 from helpers.tokenizer import CLS
-from studies import dropout, plateau, runs, speedrun
+from studies import dropout, plateau, plateau_runs, runs, speedrun
 from studies.figures import (
     dropout_study,
     plateau_study,
@@ -519,10 +519,10 @@ def test_the_best_rate_leaves_first_then_is_lowest():
 
 
 def test_the_records_of_the_plateau_are_found():
-    summary = record.read(plateau.SUMMARY)
-    runs = plateau.runs_of(summary)
+    summary = record.read(plateau_runs.SUMMARY)
+    runs = plateau_runs.runs_of(summary)
     wanted = [(k, r["rate"], s) for k, r in summary["arms"].items() for s in r["seeds"]]
-    wanted.append(plateau.CONTROL)
+    wanted.append(plateau_runs.CONTROL)
     assert [(run["positions"], run["rate"], run["seed"]) for run in runs] == wanted
     assert len(runs) == 10
 
