@@ -173,13 +173,18 @@ def scored(arm: Arm, parts: int = 1) -> tuple[Tensor, Tensor]:
 
 
 def source(arm: Arm, seed: int) -> Iterator[Tensor]:
-    """Training batches (B, T) of an arm, without end; the same for a seed."""
+    """Training batches (B, T) of an arm, without end; the same for a seed.
+
+    ValueError if the text has less than a batch.
+    """
     length, rows = arm.model_config.max_length, arm.train_config(seed).batch_size
     lines = text_of(arm, "train")
     if arm.layout == "pack" and not arm.small:
         yield from batches(join(lines), length, rows, seed)
     # The small text is always cut in the same places, or no block would come again.
     cut_BT = cut(join(lines), length) if arm.layout == "pack" else pad(lines, length)
+    if len(cut_BT) < rows:
+        raise ValueError(f"The text makes {len(cut_BT)} rows, and a batch has {rows}.")
     for epoch in itertools.count():
         draw = seeded(seed, "order", epoch)
         if arm.layout == "bucket":

@@ -158,6 +158,16 @@ def test_each_row_comes_once_an_epoch(name):
     assert orders[0] != orders[1] and {*itertools.chain(*orders)} == {*rows}
 
 
+@pytest.mark.parametrize("name", ["pad_64", "bucket_64", "small_fresh"])
+def test_less_text_than_a_batch_is_refused(name, monkeypatch):
+    lines = [[7, 8, 9]] * (TOKENS // 64 - 1)
+    monkeypatch.setattr(lesson_arms, "text_of", lambda *_: lines)
+    with pytest.raises(ValueError, match="rows"):
+        first(ARMS[name], 1)
+    monkeypatch.setattr(lesson_arms, "text_of", lambda *_: lines * 22)
+    assert first(ARMS[name], 1)
+
+
 def test_known_words_alone_make_the_text_of_the_base():
     read, base = first(READ, 20, 1), first(BASE, 20, 1)
     assert same(map(lesson_arms.known_only, read), base)
@@ -245,6 +255,13 @@ def test_a_word_stands_in_the_middle(start, stop, begin):
         inputs = [MASK if at <= token < 100 + stop else token for token in text]
         rows.append((inputs, text.index(at), at))
     assert lesson_words.questions([*range(100, 199)], range(start, stop), 11) == rows
+
+
+def test_a_word_longer_than_a_row_is_refused():
+    stream = [*range(100, 199)]
+    assert len(lesson_words.questions(stream, range(50, 60), 11)) == 10
+    with pytest.raises(ValueError, match="11 tokens"):
+        lesson_words.questions(stream, range(50, 61), 11)
 
 
 def asked_alone(model, tokenizer, lines, number: int, place: int):
