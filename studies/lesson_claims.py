@@ -240,8 +240,12 @@ def step_minutes(arms: list[str], seeds: int, costs: dict) -> float:
 
     Several runs at once share a machine, so their own clocks would say too much.
     """
-    seconds = sum(ARMS[arm].steps * costs["arms"][arm]["seconds"][1] for arm in arms)
-    return seeds * seconds * costs["hardware"]["threads"] / 60
+    seconds = 0.0
+    for arm in arms:
+        cost = costs["arms"][arm]
+        threads = cost.get("hardware", costs["hardware"])["threads"]
+        seconds += ARMS[arm].steps * cost["seconds"][1] * threads
+    return seeds * seconds / 60
 
 
 def from_arms(claim: Claim, runs: Runs, costs: dict) -> dict:

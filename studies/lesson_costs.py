@@ -70,14 +70,21 @@ def padding(arm: Arm) -> float:
     )
 
 
-def measure() -> dict:
-    """Times all arms, and writes the record. For an idle machine.
+def untimed() -> list[str]:
+    """The arms whose costs are not on record."""
+    made = record.read(COSTS)["arms"] if COSTS.exists() else {}
+    return [name for name in ARMS if name not in made]
 
-    Quartiles of seconds a step, and of the ratios to the base within each round.
+
+def measure(names: list[str]) -> dict:
+    """Times arms beside the base and adds them to the record. For an idle machine.
+
+    Quartiles of seconds a step, and of the ratios to the base within each round. What
+    is on record stays, so that a new arm moves no older number.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     turns, facts = {}, {}
-    for name in ARMS:
+    for name in dict.fromkeys(["base", *names]):
         turns[name], facts[name] = prepare(name, device)
     found = {name: [] for name in turns}
     for done in range(-WARM_UP, ROUNDS):
@@ -90,9 +97,10 @@ def measure() -> dict:
         facts[name] |= {"seconds": spread(seconds), "ratio": spread(ratios)}
         facts[name] |= {"padding": padding(ARMS[name])}
     result = {"hardware": record.hardware(), "rounds": ROUNDS, "arms": facts}
+    if COSTS.exists():
+        earlier = record.read(COSTS)
+        for cost in facts.values():
+            cost["hardware"] = result["hardware"]
+        result = earlier | {"arms": facts | earlier["arms"]}
     record.write(COSTS, result)
     return result
-
-
-if __name__ == "__main__":
-    measure()

@@ -15,7 +15,7 @@ from helpers import ROOT, record
 from helpers.corpus import load_corpus
 from helpers.figure import png
 from studies.lesson_arms import ARMS
-from studies.lesson_costs import COSTS, measure
+from studies.lesson_costs import measure, untimed
 from studies.lesson_figures import drawable, length_figure
 from studies.lesson_runs import RECORDS, run
 from studies.lesson_summary import summarise
@@ -49,8 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m studies.lessons",
         description="Train the arms of the lessons over their seeds, resumable; runs "
-        "whose record exists are skipped. Then time a step of each arm, unless that "
-        "was done, and write the summary, the figures and the table.",
+        "whose record exists are skipped. Then time a step of each arm that has no "
+        "time on record, and write the summary, the figures and the table.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
@@ -63,8 +63,10 @@ def main() -> None:
             parser.error("The lessons are about WikiText-2, which is not within reach.")
         jobs = [(arm, seed) for arm in given.arms for seed in given.seeds]
         make(jobs, given.processes)
-        if not COSTS.exists():
-            measure()
+        if names := untimed():
+            measure(names)
+    elif names := untimed():
+        parser.error(f"No step times of {', '.join(names)}: leave out --summary.")
     summary = summarise()
     for name, figure in figures(summary).items():
         (ROOT / "plots" / name).write_bytes(png(figure))

@@ -345,3 +345,28 @@ def test_costs_are_of_the_rows_of_an_arm(name):
     if arm.layout == "bucket":  # the middle of each of equal parts
         middle = [widths[int((i + 0.5) * len(parts) / MIXED)] for i in range(MIXED)]
         assert [ids_BT.shape for ids_BT in found] == [(size, width) for width in middle]
+
+
+def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypatch):
+    seconds = {"base": 2.0, "untied": 3.0, "layers_1": 1.0}
+    turns = []
+
+    def prepare(name, _):
+        return lambda: turns.append(name) or seconds[name], {"asked": len(name)}
+
+    monkeypatch.setattr(lesson_costs, "prepare", prepare)
+    monkeypatch.setattr(lesson_costs, "COSTS", tmp_path / "costs.json")
+    monkeypatch.setattr(lesson_costs, "ARMS", {name: ARMS[name] for name in seconds})
+    monkeypatch.setattr(lesson_costs, "padding", lambda _: 0.0)
+    assert lesson_costs.untimed() == [*seconds]
+    first = lesson_costs.measure(["base", "untied"])
+    assert turns[:4] == ["base", "untied"] * 2 and lesson_costs.untimed() == [
+        "layers_1"
+    ]
+    assert first["arms"]["untied"]["ratio"] == [1.5] * 3
+    seconds["base"], turns[:] = 4.0, []
+    lesson_costs.measure(["layers_1"])
+    made, added = record.read(tmp_path / "costs.json"), {"ratio": [0.25] * 3}
+    assert made["arms"].pop("layers_1").items() >= added.items()
+    assert made == first and {*turns} == {"base", "layers_1"}
+    assert lesson_costs.untimed() == []

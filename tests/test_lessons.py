@@ -330,7 +330,8 @@ def test_figures_show_what_the_summary_holds(tmp_path, monkeypatch, seeds):
 
 def test_a_summary_trains_nothing(tmp_path, monkeypatch, capsys):
     summary, spies = summed_up(tmp_path, monkeypatch, WHOLE), Mock(ROOT=tmp_path)
-    for name in ("make", "measure", "load_corpus", "COSTS", "ROOT"):
+    spies.untimed.return_value = []
+    for name in ("make", "measure", "untimed", "load_corpus", "ROOT"):
         monkeypatch.setattr(lessons, name, getattr(spies, name))
     (tmp_path / "plots").mkdir()
     monkeypatch.setattr("sys.argv", ["lessons", "--summary"])
@@ -347,7 +348,14 @@ def test_a_summary_trains_nothing(tmp_path, monkeypatch, capsys):
     spies.load_corpus.return_value.name = "WikiText-2"
     lessons.main()
     spies.make.assert_called_once_with([("untied", 2), ("base", 2)], 3)
-    spies.measure.assert_not_called()  # as costs exist
+    spies.measure.assert_not_called()
+    spies.untimed.return_value = ["untied"]
+    lessons.main()
+    spies.measure.assert_called_once_with(["untied"])
+    monkeypatch.setattr("sys.argv", ["lessons", "--summary"])
+    with pytest.raises(SystemExit):
+        lessons.main()
+    assert "untied" in capsys.readouterr().err
 
 
 def test_committed_records_are_of_their_arms(tmp_path, monkeypatch):
