@@ -93,6 +93,7 @@ def length_figure(growth: dict, parts: dict) -> Figure:
             ha="left",
             fontsize=9,
         )
+    left.plot([], [], "-", color=QUIET, linewidth=1, label="fit: both parts")
     left.plot([], [], "--", color=QUIET, label="fit: the part that grows")
     left.plot([], [], ":", color=QUIET, label="fit: the part that does not")
     left.legend(frameon=False, fontsize=8.5, loc="upper left")

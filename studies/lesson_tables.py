@@ -25,10 +25,12 @@ def effect_text(row: dict) -> str:
     if found["mean"] is None:
         return ""
     if row["lesson"] == 1:
-        written, fused = found["written"], found["fused"]
+        # Recorded as what is beyond half a step.
+        share, low, high = (50 + found[key] for key in ("mean", "low", "high"))
+        written, fused = (found[form]["equal_at"] for form in ("written", "fused"))
         return (
-            f"{100 * written['share_at_64']:.0f} % of a step; half of it from "
-            f"{written['equal_at']:,.0f} positions on (fused: {fused['equal_at']:,.0f})"
+            f"{share:.0f} % ({low:.0f} to {high:.0f} %) of a step; half of it from "
+            f"{written:,.0f} positions on (fused: {fused:,.0f})"
         )
     digits = {"nats": 3, "points": 1, "steps": 0}[unit]
     text = f"{found['mean']:+.{digits}f}"

@@ -235,10 +235,11 @@ def test_a_claim_is_a_line():
     assert lessons_table(summary).splitlines()[1:] == ["|" + " --- |" * 8, *lines]
     first = "* *So.* **open**: -0.123 (-0.300 to +0.100) nats"
     assert lesson_lines(summary, 2) == f"{first}\n* *So.* **unfinished: `do`**"
-    parts = {"written": {"share_at_64": 0.166, "equal_at": 320.04}, "mean": 1}
-    row |= {"lesson": 1, "found": parts | {"fused": {"equal_at": 1_860}}}
-    text = "17 % of a step; half of it from 320 positions on (fused: 1,860)"
-    assert effect_text(row) == text
+    parts = {"mean": -33.4, "low": -40.2, "high": -26.6}
+    parts |= {"written": {"equal_at": 320.04}, "fused": {"equal_at": 1_860}}
+    row |= {"lesson": 1, "found": parts}
+    text = "17 % (10 to 23 %) of a step; half of it from 320 positions on "
+    assert effect_text(row) == text + "(fused: 1,860)"
 
 
 def drawn(axes, order: int = 1) -> dict[str, list]:
