@@ -108,6 +108,7 @@ def length_figure(growth: dict, parts: dict) -> Figure:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         plain(axes)
     left.set_yticks([20, 50, 100, 200, 500, 1_000, 2_000])
+    left.set_ylim(top=4_500)  # room for the legend
     right.set_yticks([200, 500, 1_000, 1_500])
     return figure
 
