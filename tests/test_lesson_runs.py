@@ -360,9 +360,8 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
     monkeypatch.setattr(lesson_costs, "padding", lambda _: 0.0)
     assert lesson_costs.untimed() == [*seconds]
     first = lesson_costs.measure(["base", "untied"])
-    assert turns[:4] == ["base", "untied"] * 2 and lesson_costs.untimed() == [
-        "layers_1"
-    ]
+    assert turns[:4] == ["base", "untied"] * 2
+    assert lesson_costs.untimed() == ["layers_1"]
     assert first["arms"]["untied"]["ratio"] == [1.5] * 3
     seconds["base"], turns[:] = 4.0, []
     lesson_costs.measure(["layers_1"])

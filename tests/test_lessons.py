@@ -11,7 +11,7 @@ from scipy import stats
 from helpers import ROOT, record
 from studies import lesson_runs, lessons
 from studies.lesson_arms import ARMS
-from studies.lesson_claims import CLAIMS, OTHERS, Claim, decide, verdict
+from studies.lesson_claims import CLAIMS, OTHERS, Claim, decide, step_minutes, verdict
 from studies.lesson_figures import GREEN, ORANGE, QUIET, VOCABULARIES, drawable
 from studies.lesson_readings import Effect, at_step, crossover, readings
 from studies.lesson_summary import summarise
@@ -216,6 +216,13 @@ def test_the_summary_is_of_runs_and_names_what_is_missing(tmp_path, monkeypatch)
         _, text, told, *_, spent, devices = line[2:-2].split(" | ")
         assert (text, told, spent) == (row["text"], said, f"{6 * sum(each) / 60:.0f}")
         assert devices == ", ".join(sorted(f"machine {seed}" for seed in shared))
+
+
+def test_core_minutes_count_the_threads_of_each_timing():
+    added = {"seconds": [0, 0.3, 0], "hardware": {"threads": 8}}
+    arms = {"base": {"seconds": [0, 0.6, 0]}, "untied": added}
+    costs = {"hardware": {"threads": 2}, "arms": arms}
+    assert step_minutes(["base", "untied"], 3, costs) == pytest.approx(30 + 60)
 
 
 def test_a_claim_is_a_line():

@@ -116,7 +116,7 @@ def test_the_packages_are_small(modules, most):
 def studies_only() -> list[str]:
     """Packages that the studies have installed and the notebooks do without."""
     lines = (ROOT / "studies" / "requirements.txt").read_text("utf-8").splitlines()
-    names = [re.match(r"[\w-]+", line) for line in lines if line[0].isalpha()]
+    names = [re.match(r"[\w-]+", line) for line in lines if line[:1].isalpha()]
     return [name.group().replace("-", "_") for name in names]
 
 
