@@ -73,7 +73,9 @@ def samples(history, unigram_loss, validation_BT, words: list[str]) -> list[dict
 def write(path: Path, record: dict) -> None:
     """Writes a record as JSON, one line a value, so that changes can be reviewed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    part.replace(path)  # whole, even if the program is stopped meanwhile
 
 
 def read(path: Path) -> dict:

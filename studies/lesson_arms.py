@@ -128,12 +128,13 @@ ARMS = {
 @cache
 def tokenizer_of(pieces: bool, vocab_size: int):
     """The tokenizer of an arm, learned once and kept in `runs/`."""
-    path = ROOT / "runs" / "lessons" / f"bpe_{vocab_size}.json"
+    corpus = load_corpus()
+    path = ROOT / "runs" / "lessons" / f"{corpus.name}_bpe_{vocab_size}.json"
     if not pieces:
-        return WordTokenizer.train(load_corpus().train, vocab_size)
+        return WordTokenizer.train(corpus.train, vocab_size)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        learned = BPETokenizer.train(load_corpus().train, vocab_size - FIRST_MERGE)
+        learned = BPETokenizer.train(corpus.train, vocab_size - FIRST_MERGE)
         learned.save(part := path.with_suffix(f".{os.getpid()}"))
         part.replace(path)  # whole, for another process that reads it
     return BPETokenizer.load(path)
@@ -179,12 +180,12 @@ def source(arm: Arm, seed: int) -> Iterator[Tensor]:
     """
     length, rows = arm.model_config.max_length, arm.train_config(seed).batch_size
     lines = text_of(arm, "train")
-    if arm.layout == "pack" and not arm.small:
-        yield from batches(join(lines), length, rows, seed)
-    # The small text is always cut in the same places, or no block would come again.
     cut_BT = cut(join(lines), length) if arm.layout == "pack" else pad(lines, length)
     if len(cut_BT) < rows:
         raise ValueError(f"The text makes {len(cut_BT)} rows, and a batch has {rows}.")
+    if arm.layout == "pack" and not arm.small:
+        yield from batches(join(lines), length, rows, seed)
+    # The small text is always cut in the same places, or no block would come again.
     for epoch in itertools.count():
         draw = seeded(seed, "order", epoch)
         if arm.layout == "bucket":
@@ -208,7 +209,12 @@ def hide_known(ids_BT: Tensor, vocab_size: int, *how, **options):
 
 
 def hide_static(arm: Arm, seed: int) -> Callable:
-    """What `mask_tokens` is to fresh masks, with those that each block has for ever."""
+    """What `mask_tokens` is to fresh masks, with those that each block has for ever.
+
+    ValueError if an arm's blocks are not always the same.
+    """
+    if not arm.small or arm.layout != "pack":
+        raise ValueError("Static masks need the small text in packed blocks.")
     config, vocab_size = arm.train_config(seed), arm.model_config.vocab_size
     blocks_BT = cut(join(text_of(arm, "train")), arm.model_config.max_length)
     fixed = config.masks == "fixed"

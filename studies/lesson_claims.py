@@ -19,6 +19,9 @@ COMMAND = "python -m studies.lessons"
 GRAMMAR, FACTS = "function words", "names"
 
 
+EXPECTED = "above", "below", "same"
+
+
 @dataclass(frozen=True)
 class Claim:
     """One sentence, and the number that decides it.
@@ -35,6 +38,13 @@ class Claim:
     expected: str
     unit: str = "nats"
     margin: float = 0.0
+
+    def __post_init__(self):
+        if self.expected not in EXPECTED:
+            raise ValueError(f"expected is {self.expected!r}, not one of {EXPECTED}.")
+        arms = () if isinstance(self.effect, str) else self.effect.arms
+        if unknown := {*arms} - ARMS.keys():
+            raise ValueError(f"No such arms: {', '.join(sorted(unknown))}.")
 
 
 AT_TIME, AT_STEPS = "loss at equal time", "loss at equal steps"

@@ -4,6 +4,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -71,16 +72,17 @@ def padding(arm: Arm) -> float:
 
 
 def untimed() -> list[str]:
-    """The arms whose costs are not on record."""
+    """The arms whose costs are not on record, or are of another design."""
     made = record.read(COSTS)["arms"] if COSTS.exists() else {}
-    return [name for name in ARMS if name not in made]
+    designs = {name: cost["design"] for name, cost in made.items()}
+    return [name for name, arm in ARMS.items() if designs.get(name) != asdict(arm)]
 
 
 def measure(names: list[str]) -> dict:
     """Times arms beside the base and adds them to the record. For an idle machine.
 
-    Quartiles of seconds a step, and of the ratios to the base within each round. What
-    is on record stays, so that a new arm moves no older number.
+    Quartiles of seconds a step, and of the ratios to the base within each round. Of
+    other arms what is on record stays, so that a new one moves no older number.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     turns, facts = {}, {}
@@ -95,12 +97,12 @@ def measure(names: list[str]) -> dict:
     for name, seconds in found.items():
         ratios = [a / b for a, b in zip(seconds, found["base"], strict=True)]
         facts[name] |= {"seconds": spread(seconds), "ratio": spread(ratios)}
-        facts[name] |= {"padding": padding(ARMS[name])}
-    result = {"hardware": record.hardware(), "rounds": ROUNDS, "arms": facts}
+        facts[name] |= {"padding": padding(ARMS[name]), "design": asdict(ARMS[name])}
+    timed, machine = {name: facts[name] for name in names}, record.hardware()
+    result = {"hardware": machine, "rounds": ROUNDS, "arms": timed}
     if COSTS.exists():
         earlier = record.read(COSTS)
-        for cost in facts.values():
-            cost["hardware"] = result["hardware"]
-        result = earlier | {"arms": facts | earlier["arms"]}
+        added = {name: cost | {"hardware": machine} for name, cost in timed.items()}
+        result = earlier | {"arms": earlier["arms"] | added}
     record.write(COSTS, result)
     return result

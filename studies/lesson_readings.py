@@ -6,29 +6,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers import record
 from studies.intervals import mean_interval
 from studies.lesson_arms import ARMS, STEPS
-from studies.lesson_runs import RECORDS
+from studies.lesson_runs import RECORDS, settings
+from studies.runs import known
 
 Runs = dict[str, dict[int, dict]]  # of each arm, by seed
+BEYOND = 1.05  # a curve's last value stands for so many times its last step
 
 
 def read_runs() -> Runs:
-    """All runs that have been made, by arm and seed."""
+    """All runs that have been made, by arm and seed.
+
+    ValueError if one is of other settings than its arm has now.
+    """
     found = {}
     for arm in ARMS:
         for path in RECORDS.glob(f"{arm}_seed_*.json"):
-            run = record.read(path)
-            found.setdefault(arm, {})[run["seed"]] = run
+            seed = int(path.stem.rpartition("_")[2])
+            found.setdefault(arm, {})[seed] = known(path, settings(arm, seed))
     return {arm: dict(sorted(runs.items())) for arm, runs in found.items()}
 
 
 def at_step(run: dict, step: float) -> float:
     """The loss of a run's curve at a step, on straight lines over log(step).
 
-    A step beyond the curve gives its last value.
+    A step just beyond the curve gives its last value; ValueError further on.
     """
+    if not run["curve"] or step > BEYOND * run["curve"][-1]["step"]:
+        raise ValueError(f"{run['arm']} is to be read at step {step:.0f}: more steps!")
     steps, losses = zip(*((e["step"], e["loss"]) for e in run["curve"]), strict=True)
     return float(np.interp(math.log(step), np.log(steps), losses))
 
@@ -97,12 +103,19 @@ class Effect:
         return sum(sign * value for sign, value in zip(signs, values, strict=True))
 
     def measure(self, runs: Runs, ways: dict) -> dict:
-        """The effect over the seeds that all its arms have; `n` may be 0."""
+        """The effect over the seeds that all its arms have; `n` may be 0.
+
+        ValueError if their runs do not have the reading.
+        """
         made = [{*runs.get(arm, {})} for arm in self.arms]
         seeds = sorted(set.intersection(*made))
         if not seeds:
             return {"n": 0, "mean": None, "low": None, "high": None, "seeds": []}
-        values = [self.difference(runs, ways[self.reading], seed) for seed in seeds]
+        try:
+            values = [self.difference(runs, ways[self.reading], seed) for seed in seeds]
+        except KeyError as missing:
+            arms = " and ".join(dict.fromkeys(self.arms))
+            raise ValueError(f"No {self.reading!r} of {arms} on record.") from missing
         return interval(values) | {"seeds": seeds, "values": values}
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import math
 import time
 from dataclasses import asdict
 from functools import cache
@@ -45,8 +46,8 @@ def digest(pieces: bool, vocab_size: int) -> str:
     return hashlib.sha256(repr(texts).encode()).hexdigest()
 
 
-def wanted(name: str, seed: int) -> dict:
-    """What makes a run this run, as its record holds it."""
+def settings(name: str, seed: int) -> dict:
+    """What makes a run this run, but for its text, as its record holds it."""
     arm = ARMS[name]
     return {
         "arm": name,
@@ -54,8 +55,14 @@ def wanted(name: str, seed: int) -> dict:
         "design": asdict(arm),
         "model": asdict(arm.model_config),
         "training": asdict(arm.train_config(seed)),
-        "text": digest(arm.pieces, arm.model_config.vocab_size),
     }
+
+
+def wanted(name: str, seed: int) -> dict:
+    """All of what makes a run this run."""
+    arm = ARMS[name]
+    text = digest(arm.pieces, arm.model_config.vocab_size)
+    return settings(name, seed) | {"text": text}
 
 
 def score(model, rows: tuple[Tensor, Tensor]) -> dict:
@@ -65,7 +72,10 @@ def score(model, rows: tuple[Tensor, Tensor]) -> dict:
 
 
 def fit(name: str, seed: int, device: str) -> tuple:
-    """Trains an arm's model; returns it with its curve and the seconds of its steps."""
+    """Trains an arm's model; returns it with its curve and the seconds of its steps.
+
+    FloatingPointError if it diverges.
+    """
     arm = ARMS[name]
     config, steps = arm.train_config(seed), arm.steps
     torch.manual_seed(seed)
@@ -79,6 +89,8 @@ def fit(name: str, seed: int, device: str) -> tuple:
         run.seconds += time.time() - start
         if run.step % EVERY == 0:
             curve.append({"step": run.step, **score(model, rows), "batch": loss.item()})
+            if not math.isfinite(curve[-1]["loss"]):
+                raise FloatingPointError(f"{name}, seed {seed} diverged: {curve[-1]}")
             bar.set_postfix(validation=f"{curve[-1]['loss']:.2f}")
             bar.update(EVERY)
     bar.close()
@@ -96,13 +108,13 @@ def score_alone(model, arm: Arm) -> dict:
 
 def run(name: str, seed: int) -> dict:
     """The record of a run, which is made unless it is there."""
-    target, settings = RECORDS / f"{name}_seed_{seed}.json", wanted(name, seed)
-    if found := known(target, settings):
+    target, identity = RECORDS / f"{name}_seed_{seed}.json", wanted(name, seed)
+    if found := known(target, identity):
         return found
     arm, device = ARMS[name], "cuda" if torch.cuda.is_available() else "cpu"
     model, curve, seconds = fit(name, seed, device)
     rows = scored(arm)
-    found = {"hardware": record.hardware(), "seconds": seconds, **settings}
+    found = {"hardware": record.hardware(), "seconds": seconds, **identity}
     found |= {"weights": sum(p.numel() for p in model.parameters())}
     found |= {"curve": curve, "validation": score(model, rows)}
     if arm.masks == "known only":

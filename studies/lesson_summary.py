@@ -18,10 +18,11 @@ def facts(arm: str, runs: dict[int, dict], ways: dict, cost: dict) -> dict:
     for name, read in ways.items():
         try:
             values = [read(run) for run in runs.values()]
-        except KeyError:
-            continue  # a reading that was not taken of this arm
+        except (KeyError, ValueError):
+            continue  # a reading that was not taken of this arm, or is past its end
         found[name] = interval(values) | {"values": values}
     curves = [losses(run) for run in runs.values()]
+    told = {key: value for key, value in cost.items() if key != "design"}
     return {
         "seeds": [*runs],
         "design": asdict(ARMS[arm]),
@@ -29,7 +30,7 @@ def facts(arm: str, runs: dict[int, dict], ways: dict, cost: dict) -> dict:
         "steps": [entry["step"] for entry in first["curve"]],
         "curves": curves,
         "readings": found,
-        "cost": cost | {"asked_a_second": cost["asked"] / cost["seconds"][1]},
+        "cost": told | {"asked_a_second": cost["asked"] / cost["seconds"][1]},
     }
 
 

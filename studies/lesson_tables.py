@@ -24,7 +24,7 @@ def effect_text(row: dict) -> str:
     found, unit = row["found"], row["unit"]
     if found["mean"] is None:
         return ""
-    if row["lesson"] == 1:
+    if "written" in found:
         # Recorded as what is beyond half a step.
         share, low, high = (50 + found[key] for key in ("mean", "low", "high"))
         written, fused = (found[form]["equal_at"] for form in ("written", "fused"))
@@ -32,7 +32,7 @@ def effect_text(row: dict) -> str:
             f"{share:.0f} % ({low:.0f} to {high:.0f} %) of a step; half of it from "
             f"{written:,.0f} positions on (fused: {fused:,.0f})"
         )
-    digits = {"nats": 3, "points": 1, "steps": 0}[unit]
+    digits = {"nats": 3, "points": 1, "steps": 0}.get(unit, 2)
     text = f"{found['mean']:+.{digits}f}"
     if found["low"] is not None:
         text += f" ({found['low']:+.{digits}f} to {found['high']:+.{digits}f})"

@@ -23,23 +23,34 @@ from studies.lesson_tables import SEEDS, lessons_table
 
 
 def make(jobs: list[tuple[str, int]], processes: int) -> None:
-    """Makes the runs whose records are missing, `processes` at a time."""
+    """Makes the runs whose records are missing, `processes` at a time.
+
+    Where one fails, or Ctrl-C is pressed, those under way end without a record.
+    """
     threads = max(1, torch.get_num_threads() // processes)
     # Spawned, since threads of PyTorch do not survive a fork.
     how = multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)
-    with ProcessPoolExecutor(processes, *how) as pool:
+    pool = ProcessPoolExecutor(processes, *how)
+    try:
         running = [pool.submit(run, *job) for job in jobs]
         for done, finished in enumerate(as_completed(running), 1):
             found = finished.result()
             name = f"{found['arm']}, seed {found['seed']}"
             loss = f"{found['validation']['loss']:.3f} nats"
             print(f"{done} of {len(jobs)}: {name}: {loss}", flush=True)
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def figures(summary: dict) -> dict[str, Figure]:
     """All figures of the lessons, by the names of their files."""
     growth = record.read(RECORDS.parent / "growth.json")
-    parts = next(row["found"] for row in summary["claims"] if row["lesson"] == 1)
+    found = (row["found"] for row in summary["claims"])
+    parts = next(part for part in found if "written" in part)
     drawn = {"length": length_figure(growth, parts)} | drawable(summary)
     return {f"lesson_{name}.png": figure for name, figure in drawn.items()}
 

@@ -158,9 +158,9 @@ def test_each_row_comes_once_an_epoch(name):
     assert orders[0] != orders[1] and {*itertools.chain(*orders)} == {*rows}
 
 
-@pytest.mark.parametrize("name", ["pad_64", "bucket_64", "small_fresh"])
+@pytest.mark.parametrize("name", ["base", "pad_64", "bucket_64", "small_fresh"])
 def test_less_text_than_a_batch_is_refused(name, monkeypatch):
-    lines = [[7, 8, 9]] * (TOKENS // 64 - 1)
+    lines = [[7, 8, 9]] * (TOKENS // 64 - 1)  # fewer rows, packed far fewer
     monkeypatch.setattr(lesson_arms, "text_of", lambda *_: lines)
     with pytest.raises(ValueError, match="rows"):
         first(ARMS[name], 1)
@@ -189,6 +189,12 @@ def test_masks_have_the_draws_of_the_base(fixed):
     assert same(found, expected) and hiding(ARMS["base"], 0) is mask_tokens
     expected = inputs_BT.where(read_BT < KNOWN, read_BT), labels_BT
     assert same(masked(hiding(READ, 0), read_BT, 10_000, fixed=fixed), expected)
+
+
+@pytest.mark.parametrize("layout, small", [("pack", False), ("pad", True)])
+def test_blocks_that_change_have_no_static_masks(layout, small):
+    with pytest.raises(ValueError, match="small text"):
+        hiding(Arm(masks="static", layout=layout, small=small), 0)
 
 
 @pytest.mark.parametrize("share, masks", [(0.3, "fixed"), (0.15, "independent")])
@@ -300,6 +306,37 @@ def test_words_are_scored_as_one_by_one(tokenizer):
     assert found["rare"]["right"] > 0 or tokenizer is PIECES
 
 
+def test_a_run_that_diverges_is_not_recorded(tmp_path, monkeypatch):
+    wild = replace(TINY["asked"], training={"learning_rate": float("inf")})
+    monkeypatch.setitem(lesson_runs.ARMS, "asked", wild)
+    with pytest.raises(FloatingPointError, match="asked, seed 1 diverged"):
+        run("asked", 1)
+    assert [*tmp_path.glob("*.json")] == []
+
+
+def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "folder" / "a.json"
+    record.write(path, {"a": 1})
+
+    def stop(self, _):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(path), "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        record.write(path, {"a": 2})
+    assert record.read(path) == {"a": 1}
+
+
+def test_byte_pairs_are_of_the_text_at_hand(monkeypatch):
+    other = replace(CORPUS, name="another", train=CORPUS.train[:99])
+    merges = []
+    for corpus in CORPUS, other, CORPUS:
+        lesson_arms.tokenizer_of.cache_clear()
+        monkeypatch.setattr(lesson_arms, "load_corpus", lambda found=corpus: found)
+        merges.append(lesson_arms.tokenizer_of(True, 340).merges)
+    assert merges[0] == merges[2] != merges[1]
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_a_run_is_made_once(name, tmp_path, monkeypatch):
     arm, config = TINY[name], TINY[name].train_config(1)
@@ -369,3 +406,8 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
     assert made["arms"].pop("layers_1").items() >= added.items()
     assert made == first and {*turns} == {"base", "layers_1"}
     assert lesson_costs.untimed() == []
+    other = replace(ARMS["untied"], steps=7)
+    monkeypatch.setitem(lesson_costs.ARMS, "untied", other)
+    assert lesson_costs.untimed() == ["untied"]
+    ratios = lesson_costs.measure(["untied"])["arms"]["untied"]["ratio"]
+    assert ratios == [0.75] * 3 and lesson_costs.untimed() == []

@@ -1,7 +1,12 @@
 """The lessons' numbers, verdicts, tables and figures, held against those by hand."""
 
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from unittest.mock import Mock
 
 import numpy as np
@@ -11,7 +16,15 @@ from scipy import stats
 from helpers import ROOT, record
 from studies import lesson_runs, lessons
 from studies.lesson_arms import ARMS
-from studies.lesson_claims import CLAIMS, OTHERS, Claim, decide, step_minutes, verdict
+from studies.lesson_claims import (
+    CLAIMS,
+    EXPECTED,
+    OTHERS,
+    Claim,
+    decide,
+    step_minutes,
+    verdict,
+)
 from studies.lesson_figures import GREEN, ORANGE, QUIET, VOCABULARIES, drawable
 from studies.lesson_readings import Effect, at_step, crossover, readings
 from studies.lesson_summary import summarise
@@ -34,7 +47,7 @@ WHOLE = dict.fromkeys(ARMS, [0, 1, 2])
 ONE, SOME = dict.fromkeys(ARMS, [0]), dict.fromkeys([*ARMS][::2], [0, 1, 2])
 DRAW, COSTS = random.Random(0), {"hardware": {"threads": 2}, "arms": {}}
 for name in ARMS:
-    a, b, c, d = (DRAW.uniform(0.6, 1.4) for _ in range(4))
+    a, b, c, d = (DRAW.uniform(0.97, 1.4) for _ in range(4))
     COSTS["arms"][name] = dict(asked=a, padding=b, seconds=[0, c, 9], ratio=[0, d, 9])
 
 
@@ -43,7 +56,8 @@ def fake_run(name: str, seed: int) -> dict:
     far, near = random.Random(name), random.Random(f"{name} {seed}")
     draw = iter(lambda: far.uniform(3, 5) + near.uniform(0, 0.3), None)
     steps = range(100, ARMS[name].steps + 1, 100)
-    found = {"arm": name, "seed": seed, "hardware": {"device": f"machine {seed}"}}
+    found = lesson_runs.settings(name, seed)
+    found |= {"hardware": {"device": f"machine {seed}"}}
     found |= {"weights": 7, "validation": {"loss": next(draw)}}
     found |= {"curve": [{"step": step, "loss": next(draw)} for step in steps]}
     if ARMS[name].training.get("masks") == "independent":
@@ -78,10 +92,14 @@ def test_readings_by_hand():
     """500 steps of the base are 1,250 of an arm whose steps take 0.4 of the time."""
     losses = {250: 6, 500: 3, 1_000: 2, 2_000: 2.6}
     run = {"curve": [{"step": step, "loss": loss} for step, loss in losses.items()]}
-    between = {250 * 2**0.5: 4.5, 750: 3 - np.log2(1.5), 9_000: 2.6}
+    between = {250 * 2**0.5: 4.5, 750: 3 - np.log2(1.5), 2_090: 2.6}
     for step, loss in (losses | between).items():
         assert at_step(run, step) == pytest.approx(loss)
-    run |= {"arm": "layers_2", "validation": {"loss": 3.7, "accuracy": 0.31}}
+    run |= {"arm": "layers_2"}
+    for early in run, run | {"curve": []}:
+        with pytest.raises(ValueError, match="layers_2 .* step 2110"):
+            at_step(early, 2_110)
+    run |= {"validation": {"loss": 3.7, "accuracy": 0.31}}
     run |= {"validation_unread": {"loss": 3.9}, "alone": {"loss": 4.1}}
     run["alone"]["accuracy"] = 0.28
     kinds = {"shared": {"right": 0.4, "bits": 1.2}, "rare": {"right": 0.1, "held": 0.3}}
@@ -98,12 +116,16 @@ def test_an_effect_is_of_the_seeds_that_all_arms_have():
     runs |= {"d": {0: 3, 1: 4, 2: 1}, "e": {2: 7}}
     expected = {"ab": {1: 0.5, 2: 3}, "ba": {1: -0.5, 2: -3}, "aa": {0: 1, 1: 2, 2: 5}}
     expected |= {"abcd": {1: 0.5 - 6, 2: 3 - 19}, "bdbe": {2: 1 + 5}, "abc-": {}}
+    ways = {"read": float, "loss": lambda run: run["loss"]}
     for (arm, reference, *apart), values in expected.items():
         effect = Effect(arm, reference, "read", tuple(apart) or None)
-        found = effect.measure(runs, {"read": float, "loss": None})
+        found = effect.measure(runs, ways)
         assert found["seeds"] == [*values]
         if values:
             agrees(found, [*values.values()])
+            with pytest.raises(ValueError, match=f"'loss' of {arm}"):
+                effect = Effect(arm, reference, "loss", tuple(apart) or None)
+                effect.measure({k: dict.fromkeys(v, {}) for k, v in runs.items()}, ways)
     assert found == {"n": 0, "mean": None, "low": None, "high": None, "seeds": []}
 
 
@@ -120,6 +142,25 @@ def test_a_verdict_follows_from_the_interval(low, high, said):
         for n in (0, 1, 2, 3, 4, None):
             word = words[sign] if n in (3, 4, None) else "unfinished"
             assert verdict({"n": n} | ends, expected, margin) == word
+
+
+def test_a_claim_that_cannot_be_decided_is_refused():
+    effect = Effect("base", "untied")
+    assert Claim(9, "", effect, "below").expected in EXPECTED
+    with pytest.raises(ValueError, match="higher"):
+        Claim(9, "", effect, "higher")
+    for wrong in Effect("bse", "base"), Effect("base", "base", "loss", ("base", "bse")):
+        with pytest.raises(ValueError, match="arms: bse"):
+            Claim(9, "", wrong, "below")
+
+
+def test_records_of_another_design_are_not_read(tmp_path, monkeypatch):
+    summed_up(tmp_path, monkeypatch, ONE)
+    path = tmp_path / "layers_1_seed_0.json"
+    made = record.read(path)
+    record.write(path, made | {"design": made["design"] | {"steps": 7}})
+    with pytest.raises(ValueError, match="layers_1_seed_0.json has another design"):
+        summarise()
 
 
 def test_a_margin_moves_the_line():
@@ -247,6 +288,8 @@ def test_a_claim_is_a_line():
     row |= {"lesson": 1, "found": parts}
     text = "17 % (10 to 23 %) of a step; half of it from 320 positions on "
     assert effect_text(row) == text + "(fused: 1,860)"
+    own = {"found": {"n": 3, "mean": 0.5, "low": 0.25, "high": 0.75}, "unit": "%"}
+    assert effect_text(row | own) == "+0.50 (+0.25 to +0.75) %"
 
 
 def drawn(axes, order: int = 1) -> dict[str, list]:
@@ -364,6 +407,57 @@ def test_a_summary_trains_nothing(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         lessons.main()
     assert "untied" in capsys.readouterr().err
+
+
+RUNS = """
+import sys, time
+from pathlib import Path
+from studies import lessons
+
+def run(name, seed):
+    if name == "fails":
+        raise ValueError("another design")
+    Path(name + ".begun").touch()
+    time.sleep(3)
+    Path(name).touch()
+    return {"arm": name, "seed": seed, "validation": {"loss": 1}}
+
+if __name__ == "__main__":
+    lessons.run = run
+    lessons.make([(name, 0) for name in sys.argv[1].split()], 1)
+"""
+
+
+def begin(folder, names: str):
+    """Starts a command whose runs leave files and take three seconds each."""
+    (folder / "runs.py").write_text(RUNS)
+    found = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "runs.py", names],
+        cwd=folder,
+        env=os.environ | found,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_run_that_fails_ends_the_command(tmp_path):
+    command = begin(tmp_path, "fails a b c d e")
+    assert "another design" in command.communicate(timeout=90)[1]
+    assert command.returncode and [*tmp_path.glob("?")] == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C goes to a group of processes")
+def test_ctrl_c_ends_the_command(tmp_path):
+    command = begin(tmp_path, "a b c d")
+    while not (tmp_path / "b.begun").exists():
+        assert command.poll() is None
+        time.sleep(0.05)
+    os.killpg(command.pid, signal.SIGINT)
+    command.communicate(timeout=60)
+    made = {path.name for path in tmp_path.glob("?")}
+    assert command.returncode and made == {"a"}
 
 
 def test_committed_records_are_of_their_arms(tmp_path, monkeypatch):
