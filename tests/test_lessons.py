@@ -410,7 +410,7 @@ def test_a_summary_trains_nothing(tmp_path, monkeypatch, capsys):
 
 
 RUNS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from studies import lessons
 
@@ -423,6 +423,8 @@ def run(name, seed):
     return {"arm": name, "seed": seed, "validation": {"loss": 1}}
 
 if __name__ == "__main__":
+    # A shell may have its background jobs ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     lessons.run = run
     lessons.make([(name, 0) for name in sys.argv[1].split()], 1)
 """
