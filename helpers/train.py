@@ -202,13 +202,19 @@ def save_run(run: TrainingRun, known: dict, folder: Path) -> None:
 
 
 def train(
-    model, data: TrainingData, config: TrainConfig, folder=None, save_seconds=60.0
+    model,
+    data: TrainingData,
+    config: TrainConfig,
+    folder=None,
+    save_seconds=60.0,
+    on_evaluation=lambda run: None,
 ) -> list[dict]:
     """Trains until the schedule or early stopping ends; then restores the best weights.
 
     Returns the history, one entry an evaluation. The run is saved in a `folder` at each
-    evaluation and every `save_seconds`, and goes on from there. FloatingPointError when
-    the loss is no longer a number, MemoryError when a batch is too large.
+    evaluation and every `save_seconds`, and goes on from there. `on_evaluation` is
+    called with the run after each evaluation, before it is saved. FloatingPointError
+    when the loss is no longer a number, MemoryError when a batch is too large.
     """
     length = model.config.max_length
     per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
@@ -225,6 +231,7 @@ def train(
         due = run.step in moments and run.step not in (e["step"] for e in run.history)
         if due:
             run.take_stock(data, run.step / per_epoch)
+            on_evaluation(run)
         if folder and (due or time.time() - saved > save_seconds):
             save_run(run, known, folder)
             saved = time.time()
