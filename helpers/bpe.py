@@ -172,7 +172,7 @@ class BPETokenizer:
 
     def save(self, path: Path) -> None:
         """Writes the merges as JSON."""
-        Path(path).write_text(json.dumps({"merges": self.merges}) + "\n")
+        Path(path).write_text(json.dumps({"merges": self.merges}) + "\n", "utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "BPETokenizer":

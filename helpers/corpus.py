@@ -124,6 +124,20 @@ def load_corpus(name: str | None = None) -> Corpus:
     return corpus or toy_corpus()
 
 
+def require_wikitext() -> Corpus:
+    """WikiText-2 itself, for studies, whose records are about no other text.
+
+    Raises ValueError where it is not within reach.
+    """
+    corpus = load_wikitext()
+    if corpus is None:
+        raise ValueError(
+            "This is about WikiText-2, which is not within reach: connect to the "
+            f"network, or name a folder that holds it in {FOLDER_VARIABLE}."
+        )
+    return corpus
+
+
 def wikitext_at_hand() -> bool:
     """Whether `load_corpus()` gives WikiText-2 now."""
     return load_wikitext() is not None

@@ -17,7 +17,7 @@ def hardware() -> dict:
     """The machine as a reader would name it, with the versions that matter."""
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
         facts = {k.strip(): v.strip() for k, _, v in (x.partition(":") for x in lines)}
         if "cpu family" in facts:  # x86, where many processors have the same name
             cpu = "{model name}, family {cpu family}, model {model}".format_map(facts)
@@ -74,10 +74,10 @@ def write(path: Path, record: dict) -> None:
     """Writes a record as JSON, one line a value, so that changes can be reviewed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
     part.replace(path)  # whole, even if the program is stopped meanwhile
 
 
 def read(path: Path) -> dict:
     """Reads a record."""
-    return json.loads(path.read_text())
+    return json.loads(path.read_text("utf-8"))

@@ -145,7 +145,9 @@ class WordTokenizer:
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary as JSON, one word a line."""
-        Path(path).write_text(json.dumps({"words": self.words}, indent=0) + "\n")
+        Path(path).write_text(
+            json.dumps({"words": self.words}, indent=0) + "\n", "utf-8"
+        )
 
     @classmethod
     def load(cls, path: Path) -> "WordTokenizer":

@@ -88,7 +88,7 @@ def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
         "steps": history[-1]["step"],
         "best_step": best["step"],
     }
-    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "result.json").write_text(json.dumps(result), "utf-8")
 
 
 def killed(folder: Path, material: tuple, seconds: float | None) -> bool:
@@ -136,7 +136,7 @@ def broken_run(folder: Path, material, moments: Iterator, most: int) -> Iterator
 
 def result(folder: Path) -> dict:
     """What the training in a folder came out with."""
-    return json.loads((folder / "result.json").read_text())
+    return json.loads((folder / "result.json").read_text("utf-8"))
 
 
 def study(kills: int, seed: int = 0, moments: Iterator[float] | None = None) -> dict:

@@ -139,7 +139,7 @@ def resident(what: str) -> int | None:
     Not getrusage: its ru_maxrss starts at the peak of the process that started this.
     """
     with suppress(FileNotFoundError):
-        text = Path("/proc/self/status").read_text()
+        text = Path("/proc/self/status").read_text("utf-8")
         return 1024 * int(re.search(rf"{what}:\s+(\d+)", text)[1])
     return None
 

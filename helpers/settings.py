@@ -1,0 +1,106 @@
+"""Settings are honoured or refused, and a command that fails says why in one sentence.
+
+The values that a setting may have are a container: a `Number`, or a tuple of names.
+"""
+
+import argparse
+import math
+import numbers
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Number:
+    """The finite numbers from `low` to `high`; only whole ones if `kind` is int.
+
+    With `open` the lower end itself does not belong. Called with the text of an option,
+    it returns the number: the `type` of an option for argparse.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    kind: type = float
+    open: bool = False
+
+    def __contains__(self, value) -> bool:
+        real = numbers.Integral if self.kind is int else numbers.Real
+        if not isinstance(value, real) or isinstance(value, bool):
+            return False
+        above = self.low < value if self.open else self.low <= value
+        return math.isfinite(value) and above and value <= self.high
+
+    def __str__(self) -> str:
+        what = "a whole number" if self.kind is int else "a number"
+        if self.low > -math.inf:
+            what += f" above {self.low:g}" if self.open else f" from {self.low:g}"
+        return what + (f" up to {self.high:g}" if self.high < math.inf else "")
+
+    def __call__(self, text: str):
+        try:
+            value = self.kind(text)
+        except ValueError:
+            value = text
+        if value not in self:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {self}")
+        return value
+
+
+def whole(low: int, high: float = math.inf) -> Number:
+    """The whole numbers from `low` to `high`."""
+    return Number(low, high, int)
+
+
+POSITIVE, SHARE = Number(0, open=True), Number(0, 1)
+
+
+class SettingError(ValueError):
+    """A setting that cannot be honoured: its name, its value, and what can."""
+
+    def __init__(self, name: str, value, wanted):
+        if isinstance(wanted, tuple):
+            wanted = " or ".join(map(repr, wanted))
+        super().__init__(f"{name} is {value!r}; choose {wanted}.")
+        self.name = name
+
+
+def require(settings, **allowed: Container) -> None:
+    """Raises SettingError for the first attribute that has a value not allowed."""
+    for name, values in allowed.items():
+        if (value := getattr(settings, name)) not in values:
+            raise SettingError(name, value, values)
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's options; a wrong one ends it with status 2 and one sentence."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def add_configurations(self, *kinds: type) -> None:
+        """One option for each field of the configurations, with its default."""
+        for field in (field for kind in kinds for field in fields(kind)):
+            kind = float if field.default is None else type(field.default)
+            switch = {"action": argparse.BooleanOptionalAction}
+            how = switch if kind is bool else {"type": kind}
+            name = "--" + field.name.replace("_", "-")
+            self.add_argument(name, default=field.default, **how)
+
+    def build(self, kind: type, given: argparse.Namespace):
+        """A configuration from the options; one that is refused is named as typed."""
+        try:
+            return kind(**{f.name: getattr(given, f.name) for f in fields(kind)})
+        except SettingError as error:
+            option = "--" + error.name.replace("_", "-")
+            self.error(str(error).replace(error.name, option, 1))
+
+    @contextmanager
+    def one_sentence(self) -> Iterator[None]:
+        """Work whose failure is told in one sentence: status 1, or 130 after Ctrl-C."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.exit(130, f"{self.prog}: interrupted.\n")
+        except (ValueError, OSError, ArithmeticError, MemoryError) as error:
+            self.exit(1, f"{self.prog}: {error}\n")
