@@ -120,6 +120,24 @@ def trial(arm: str, name: str) -> dict:
     return found
 
 
+def choose(losses: dict[str, dict[str, float]]) -> dict[str, str]:
+    """Each arm's recipe from the losses of its trials, by arm and recipe.
+
+    This is the rule at the top of this module.
+    """
+    best = {arm: min(found.values()) for arm, found in losses.items()}
+
+    def behind(recipe: str) -> float:
+        """How far a recipe is behind the best trial, in the arm where it is worst."""
+        return max(found[recipe] - best[arm] for arm, found in losses.items())
+
+    shared = [recipe for recipe in TRIALS if behind(recipe) <= NEAR]
+    if shared:
+        mean = {r: sum(found[r] for found in losses.values()) for r in shared}
+        return dict.fromkeys(losses, min(mean, key=mean.get))
+    return {arm: min(found, key=found.get) for arm, found in losses.items()}
+
+
 def scores(model, tokenizer, corpus) -> dict:
     """Every word of both splits, a seventh hidden at a time; validation in halves.
 
