@@ -47,7 +47,8 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(fifty, "ROOT", tmp_path)
     monkeypatch.setattr(fifty, "RECORDS", tmp_path / "records")
     text = toy_corpus()
-    part = {s: getattr(text, s)[:600] for s in ("train", "validation", "test")}
+    few = {"train": 600, "validation": 60, "test": 60}
+    part = {split: getattr(text, split)[:count] for split, count in few.items()}
     corpus = dataclasses.replace(text, **part)
     monkeypatch.setattr("helpers.experiment.load_corpus", lambda: corpus)
     monkeypatch.setattr(fifty, "load_corpus", lambda: corpus)
