@@ -1,105 +1,114 @@
-"""Where the text comes from, and what happens when the hub is out of reach."""
+"""Where the text comes from, whose it is, and what happens when none can be had.
 
-import contextlib
+A hub of our own on this machine serves a text, or goes wrong in one of many ways.
+"""
+
+import hashlib
+import os
+import random
+import shutil
 import socket
-import threading
+import subprocess
+import sys
 import time
-import urllib.request
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
+import pyarrow
 import pytest
 from huggingface_hub import constants
+from pyarrow import parquet
 
-from helpers import corpus
+from helpers import corpus, hub
+from helpers.tokenizer import WordTokenizer
 
-
-@contextlib.contextmanager
-def server(answer: bytes):
-    """A local socket that reads a request and sends `answer`, or nothing if empty."""
-    seen = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve():
-            with contextlib.suppress(OSError):
-                connection, _ = listener.accept()
-                seen.append(connection.recv(4_096).decode())
-                if answer:
-                    connection.sendall(answer)
-                    connection.close()
-                else:
-                    time.sleep(5)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
+OWN = {"train": ["猫 が 好き", "犬  も\t好き \n"], "validation": ["猫"], "test": ["犬", ""]}
 
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+def write(folder: Path, splits: dict) -> Path:
+    """A folder in the hub's layout with these splits."""
+    for split, rows in splits.items():
+        table = rows if isinstance(rows, pyarrow.Table) else pyarrow.table({"text": rows})
+        file = folder / hub.CONFIG / f"{split}-00000-of-00001.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(table, file)
+    return folder
 
 
-@pytest.fixture(autouse=True)
-def fresh_network(monkeypatch):
-    """No proxy, and none remembered: urllib reads the variables only once."""
-    monkeypatch.setattr(urllib.request, "_opener", None)
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+class Hub(BaseHTTPRequestHandler):
+    """Answers as the hub does for one repository, as well as `ways` lets it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def reply(self, head_only: bool) -> None:
+        ways, name = self.server.ways, self.path.partition(f"/{hub.REVISION}/")[2]
+        self.server.asked.append((self.command, self.path))
+        if ways.get("silent") or (ways.get("stall") and not head_only):
+            time.sleep(20)
+        if status := ways.get("status"):
+            return self.send_error(status)
+        content = (self.server.folder / name).read_bytes()
+        self.send_response(200)
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", hub.REVISION)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if head_only:
+            return None
+        for start in range(0, len(content), step := ways.get("step", 2**20)):
+            if start and ways.get("stall_at_half") and start >= len(content) / 2:
+                time.sleep(20)
+            if start and ways.get("cut") and start >= len(content) / 2:
+                self.close_connection = True
+                return self.connection.shutdown(socket.SHUT_RDWR)
+            self.wfile.write(content[start : start + step])
+            time.sleep(ways.get("pause", 0))
+        return None
+
+    def do_HEAD(self):
+        self.reply(True)
+
+    def do_GET(self):
+        self.reply(False)
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path) -> Path:
+    """An empty cache, no folder chosen, and no proxy."""
+    monkeypatch.delenv(corpus.FOLDER_VARIABLE, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    return tmp_path / "cache"
 
 
-def test_a_hub_that_answers_is_found(monkeypatch):
-    with server(OK) as (url, seen):
+@pytest.fixture
+def serve(cache, monkeypatch, tmp_path):
+    """A function that starts a hub which goes wrong in some way, on a text of ours."""
+    folder = write(tmp_path / "served", OWN)
+    monkeypatch.setattr(corpus, "DIGEST", corpus.read_corpus(folder).digest)
+    started = []
+
+    def start(**ways):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+        server.daemon_threads, server.block_on_close = True, False
+        server.folder, server.ways, server.asked = folder, ways, []
+        Thread(target=server.serve_forever, daemon=True).start()
+        started.append(server)
+        url = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setattr(constants, "ENDPOINT", url)
-        assert corpus.hub_answers()
-    assert corpus.REVISION in seen[0]
+        return server
 
-
-def test_a_hub_that_never_answers_costs_no_more_than_the_patience(monkeypatch):
-    monkeypatch.setattr(corpus, "PATIENCE", 0.5)
-    with server(b"") as (url, _):
-        monkeypatch.setattr(constants, "ENDPOINT", url)
-        start = time.perf_counter()
-        assert not corpus.hub_answers()
-    assert time.perf_counter() - start < 3
-
-
-def test_a_refused_connection_is_no_answer(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
-    assert not corpus.hub_answers()
-
-
-def test_a_proxy_is_asked(monkeypatch):
-    with server(OK) as (url, seen):
-        monkeypatch.setenv("http_proxy", url)
-        monkeypatch.setenv("no_proxy", "")
-        monkeypatch.setattr(constants, "ENDPOINT", "http://hub.invalid")
-        assert corpus.hub_answers()
-    assert "http://hub.invalid" in seen[0]
-
-
-def test_the_cache_comes_before_the_hub(monkeypatch):
-    cached = corpus.Corpus("WikiText-2", ["a"], ["b"], ["c"])
-    monkeypatch.delenv(corpus.FOLDER_VARIABLE, raising=False)
-    monkeypatch.setattr(corpus, "read_cached", lambda datasets: cached)
-    monkeypatch.setattr(corpus, "hub_answers", lambda: pytest.fail("hub was asked"))
-    assert corpus.load_corpus() is cached
-
-
-def test_without_cache_and_hub_it_is_the_toy_corpus_and_says_so(monkeypatch, capsys):
-    monkeypatch.delenv(corpus.FOLDER_VARIABLE, raising=False)
-    monkeypatch.setattr(corpus, "read_cached", lambda datasets: None)
-    monkeypatch.setattr(corpus, "hub_answers", lambda: False)
-    assert corpus.load_corpus().name == "toy"
-    assert capsys.readouterr().out.count("\n") == 1
-
-
-def test_a_wrong_folder_or_name_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv(corpus.FOLDER_VARIABLE, str(tmp_path))
-    with pytest.raises(ValueError, match=tmp_path.name):
-        corpus.load_corpus()
-    with pytest.raises(ValueError, match="no corpus"):
-        corpus.load_corpus("wikitext-103")
-
-
-def test_wikitext_has_its_lines_and_words(wikitext):
-    splits = wikitext.train, wikitext.validation, wikitext.test
-    assert [len(lines) for lines in splits] == [23_767, 2_461, 2_891]
-    assert all(line == " ".join(line.split()) for line in wikitext.validation)
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
