@@ -4,11 +4,13 @@ The client runs in a process of its own, because it tries again for minutes wher
 stalls, and nothing else can end it. Left out: every other data set.
 """
 
+import logging
 import os
 import subprocess
 import sys
 import threading
 import time
+from logging.handlers import BufferingHandler
 
 from tqdm.auto import tqdm
 
@@ -54,11 +56,13 @@ def fetch() -> None:
         encoding="utf-8",
     )
     line = ""
-    with child, tqdm(desc="WikiText-2", unit="B", unit_scale=True, leave=False) as bar:
+    with child:
         try:
-            for line in child.stdout:
-                if line.strip().isdigit():
-                    bar.update(int(line) - bar.n)
+            how = {"unit": "B", "unit_scale": True, "leave": False}
+            with tqdm(desc="WikiText-2", **how) as bar:
+                for line in child.stdout:
+                    if line.strip().isdigit():
+                        bar.update(int(line) - bar.n)
         except BaseException:
             child.kill()
             raise
@@ -90,7 +94,7 @@ class Arrival:
 
 
 def main(endpoint: str, cache: str, patience: str) -> None:
-    """The process of `fetch`: prints the bytes so far, or at the end a cause."""
+    """The process of `fetch`: prints the bytes so far, or at last a cause."""
 
     def end(status: int, line: str = "") -> None:
         print(line, flush=True)
@@ -99,8 +103,12 @@ def main(endpoint: str, cache: str, patience: str) -> None:
     def watch() -> None:
         while time.monotonic() - Arrival.last < float(patience):
             time.sleep(0.05)
-        end(1, f"nothing has arrived from the hub for {float(patience):g} s")
+        why = f"nothing has arrived from the hub for {float(patience):g} s"
+        tried = [record.getMessage().partition("\n")[0] for record in log.buffer[-1:]]
+        end(1, "; ".join([why, *tried]))
 
+    log = BufferingHandler(10**6)
+    logging.getLogger("huggingface_hub").addHandler(log)
     threading.Thread(target=watch, daemon=True).start()
     try:
         from huggingface_hub import constants, hf_hub_download
