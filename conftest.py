@@ -1,6 +1,7 @@
 """What all tests share: a small budget, no bars, and which outputs are compared."""
 
 import os
+from functools import cache
 
 os.environ["MINI_TRANSFORMER_BUDGET"] = "quick"
 os.environ["TQDM_DISABLE"] = "1"
@@ -8,16 +9,17 @@ os.environ["TQDM_DISABLE"] = "1"
 import pytest
 from nbval.plugin import IPyNbCell
 
-from helpers.corpus import load_corpus, wikitext_at_hand
+from helpers.corpus import WIKITEXT, load_corpus
+
+corpus_at_hand = cache(load_corpus)
 
 
 @pytest.fixture(scope="session")
 def wikitext():
     """WikiText-2; a test that asks for it is skipped where it is not at hand."""
-    corpus = load_corpus()
-    if corpus.name != "WikiText-2":
+    if corpus_at_hand().name != WIKITEXT:
         pytest.skip("WikiText-2 is not at hand")
-    return corpus
+    return corpus_at_hand()
 
 
 def pytest_collection_modifyitems(items):
@@ -26,6 +28,6 @@ def pytest_collection_modifyitems(items):
     for item in cells:
         item.output_timeout = 60  # nbval's 5 seconds are too few on a busy machine
     tagged = [c for c in cells if "wikitext" in c.cell.metadata.get("tags", [])]
-    if tagged and not wikitext_at_hand():
+    if tagged and corpus_at_hand().name != WIKITEXT:
         for item in tagged:
             item.options["check"] = False

@@ -1,22 +1,22 @@
 """The text to learn from: WikiText-2 where it is at hand, else the toy corpus.
 
-WikiText-2 (Merity et al. 2016, CC BY-SA) comes through `datasets`: from the folder that
-MINI_TRANSFORMER_DATA names, else from the cache, else from the hub. Left out: every
-other data set.
+WikiText-2 (Merity et al. 2016, CC BY-SA) is read from the hub's cache, else it comes
+from the hub. MINI_TRANSFORMER_DATA names a folder of the same layout with this or
+another text, or chooses the toy corpus by its name.
 """
 
+import hashlib
 import os
-import threading
-import urllib.request
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.hub import CONFIG, FILES, REPOSITORY, REVISION, SPLITS, cause, fetch
 from helpers.toy import toy_split
 
-REPOSITORY, CONFIG = "Salesforce/wikitext", "wikitext-2-v1"
-REVISION = "b08601e04326c79dfdd32d625aee71d232d685c3"
+WIKITEXT, TOY = "WikiText-2", "toy"
+DIGEST = "4138d777194201bda53985ba56fef8730283c343eaa5c9313e628c9052f7272a"
 FOLDER_VARIABLE = "MINI_TRANSFORMER_DATA"
-PATIENCE = 10.0  # seconds for the hub to answer
 
 
 @dataclass(frozen=True)
@@ -29,115 +29,156 @@ class Corpus:
     test: list[str]
 
 
-def quiet_datasets():
-    """Imports `datasets` without tokens, warnings or bars; it takes a second or two."""
-    os.environ.setdefault("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
-    import datasets
+def read_rows(file: Path) -> list:
+    """The column "text" of a parquet file. Raises ValueError if there is none."""
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
 
-    datasets.logging.set_verbosity_error()
-    datasets.disable_progress_bars()
-    return datasets
-
-
-def hub_answers() -> bool:
-    """True if the hub answers within `PATIENCE` seconds; proxies are honoured."""
-    from huggingface_hub import constants
-
-    answered = []
-
-    def ask():
-        url = f"{constants.ENDPOINT}/api/datasets/{REPOSITORY}/revision/{REVISION}"
-        try:
-            with urllib.request.urlopen(url, timeout=PATIENCE):
-                answered.append(True)
-        except OSError:
-            pass
-
-    # In a thread of its own, because looking up a name cannot be timed out.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    return bool(answered)
-
-
-def read_splits(datasets, path: str, **options) -> Corpus:
-    """Loads the three splits and drops empty lines and outer spaces."""
-    loaded = datasets.load_dataset(path, CONFIG, **options)
-    splits = {
-        split: [line.strip() for line in loaded[split]["text"] if line.strip()]
-        for split in ("train", "validation", "test")
-    }
-    return Corpus("WikiText-2", **splits)
-
-
-def read_cached(datasets) -> Corpus | None:
-    """WikiText-2 from the cache of `datasets`, without asking the network, or None."""
-    online, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
     try:
-        return read_splits(datasets, REPOSITORY)
-    except (OSError, ValueError):
-        return None
-    finally:
-        datasets.config.HF_HUB_OFFLINE = online
+        with ParquetFile(file) as opened:
+            table = opened.read(["text"])
+            rows = table["text"].to_pylist() if table.num_columns else None
+    except (OSError, ValueError, LookupError, MemoryError, pyarrow.ArrowException) as e:
+        raise ValueError(f"{file} cannot be read ({cause(e)}).") from e
+    if rows is None:
+        raise ValueError(f'{file} has no column "text".')
+    for row in rows:
+        if not isinstance(row, str | None):
+            raise ValueError(f'{file} has {row!r:.40} in its column "text", no text.')
+    return rows
 
 
-def load_wikitext() -> Corpus | None:
-    """WikiText-2, or None where it cannot be had.
+def read_split(folder: Path, split: str) -> list[str]:
+    """Its lines that are not empty. Raises ValueError with the cause if there is none.
 
-    Raises ValueError if MINI_TRANSFORMER_DATA names a folder that does not hold it.
+    Runs of spaces become one.
     """
-    datasets = quiet_datasets()
-    if folder := os.environ.get(FOLDER_VARIABLE):
-        try:
-            return read_splits(datasets, str(Path(folder).expanduser()))
-        except (OSError, ValueError, KeyError) as error:
-            raise ValueError(
-                f"{FOLDER_VARIABLE} names {folder}, which does not hold {CONFIG} in "
-                "the hub's layout; correct the variable or remove it."
-            ) from error
-    corpus = read_cached(datasets)
-    if corpus is None and not datasets.config.HF_HUB_OFFLINE and hub_answers():
-        datasets.enable_progress_bars()
-        try:
-            corpus = read_splits(datasets, REPOSITORY, revision=REVISION)
-        except (OSError, ValueError):
-            corpus = None
+    pattern = f"{split}-*.parquet"
+    files = sorted((folder / CONFIG).glob(pattern))
+    if not files:
+        raise ValueError(f"There is no file {folder / CONFIG / pattern}.")
+    rows = [row for file in files for row in read_rows(file) if row]
+    lines = [" ".join(row.split()) for row in rows if row.strip()]
+    if not lines:
+        raise ValueError(f"There is no text in {folder / CONFIG / pattern}.")
+    return lines
+
+
+def text_digest(splits: dict[str, list[str]]) -> str:
+    """What a text is known by, whatever the order of its training lines.
+
+    Copies of WikiText-2 exist that have its articles in another one.
+    """
+    parts = sorted(splits["train"]), splits["validation"], splits["test"]
+    text = "\0".join("\n".join(lines) for lines in parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_corpus(folder: Path) -> Corpus:
+    """The text of a folder in the hub's layout, named by what it is.
+
+    Any text but WikiText-2 is called by its digest and the folder's name.
+    """
+    splits = {split: read_split(folder, split) for split in SPLITS}
+    digest = text_digest(splits)
+    label = re.sub(r"[^\w-]+", "_", folder.resolve().name)[:40]
+    name = WIKITEXT if digest == DIGEST else f"text-{digest[:8]}-of-{label}"
+    return Corpus(name, **splits)
+
+
+def read_cache() -> Corpus | None:
+    """WikiText-2 from the hub's cache, or None. Raises ValueError if it is damaged."""
+    from huggingface_hub import try_to_load_from_cache
+
+    where = {"revision": REVISION, "repo_type": "dataset"}
+    first = try_to_load_from_cache(REPOSITORY, FILES[0], **where)
+    if not isinstance(first, str):
+        return None
+    corpus = read_corpus(folder := Path(first).parents[1])
+    if corpus.name != WIKITEXT:
+        raise ValueError(f"The text in {folder} is not WikiText-2.")
     return corpus
+
+
+def load_wikitext() -> Corpus:
+    """WikiText-2 from the cache, else from the hub. Raises ConnectionError."""
+    damage = ""
+    try:
+        if corpus := read_cache():
+            return corpus
+    except ValueError as error:
+        damage = f"; the copy in the cache is damaged: {str(error).rstrip('.')}"
+    try:
+        fetch()
+        return read_cache()
+    except (ConnectionError, ValueError) as error:
+        raise ConnectionError(str(error).rstrip(".") + damage) from error
 
 
 def toy_corpus() -> Corpus:
     """The toy corpus as lines of text."""
     splits = {
         split: [" ".join(sentence.words) for sentence in toy_split(split)]
-        for split in ("train", "validation", "test")
+        for split in SPLITS
     }
-    return Corpus("toy", **splits)
+    return Corpus(TOY, **splits)
+
+
+def find_corpus() -> Corpus:
+    """What MINI_TRANSFORMER_DATA names, else WikiText-2.
+
+    Raises ValueError for a folder without a text, ConnectionError without WikiText-2.
+    """
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if not chosen:
+        return load_wikitext()
+    if chosen == TOY:
+        return toy_corpus()
+    try:
+        return read_corpus(Path(os.path.expanduser(chosen)))
+    except ValueError as error:
+        remedy = f"{FOLDER_VARIABLE} names this folder: correct or remove it."
+        raise ValueError(f"{error} {remedy}") from error
 
 
 def load_corpus(name: str | None = None) -> Corpus:
-    """WikiText-2 where it is at hand, else (or with the name "toy") the toy corpus."""
-    if name not in (None, "toy"):
-        raise ValueError(f"There is no corpus {name!r}; choose 'toy' or None.")
-    corpus = load_wikitext() if name is None else None
-    if corpus is None and name is None:
-        print("WikiText-2 is not within reach, so the built-in toy corpus is used.")
-    return corpus or toy_corpus()
+    """The text at hand, else (or with the name "toy") the toy corpus."""
+    if name not in (None, TOY):
+        raise ValueError(f"There is no corpus {name!r}; choose {TOY!r} or None.")
+    try:
+        return toy_corpus() if name else find_corpus()
+    except ConnectionError as error:
+        print(
+            f"WikiText-2 is not within reach ({error}), so the built-in toy corpus is "
+            "used."
+        )
+        return toy_corpus()
+
+
+def training_corpus() -> Corpus:
+    """The text at hand, for a training in full size: nothing stands in for it.
+
+    Raises ValueError where WikiText-2 is not within reach and nothing else was chosen.
+    """
+    try:
+        return find_corpus()
+    except ConnectionError as error:
+        raise ValueError(
+            f"WikiText-2 is not within reach ({error}). Connect to the network, or set "
+            f"{FOLDER_VARIABLE} to a folder that holds it, or to {TOY!r} for the "
+            "built-in toy corpus."
+        ) from error
 
 
 def require_wikitext() -> Corpus:
     """WikiText-2 itself, for studies, whose records are about no other text.
 
-    Raises ValueError where it is not within reach.
+    Raises ValueError where it is not within reach, or where another text was chosen.
     """
-    corpus = load_wikitext()
-    if corpus is None:
+    corpus = training_corpus()
+    if corpus.name != WIKITEXT:
         raise ValueError(
-            "This is about WikiText-2, which is not within reach: connect to the "
-            f"network, or name a folder that holds it in {FOLDER_VARIABLE}."
+            f"This is about WikiText-2, and the text at hand is {corpus.name!r}: "
+            f"correct or remove {FOLDER_VARIABLE}, which has chosen it."
         )
     return corpus
-
-
-def wikitext_at_hand() -> bool:
-    """Whether `load_corpus()` gives WikiText-2 now."""
-    return load_wikitext() is not None

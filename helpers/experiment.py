@@ -10,7 +10,7 @@ import torch
 
 from helpers import ROOT, parallel, record
 from helpers.checkpoint import load_state, save_model
-from helpers.corpus import load_corpus
+from helpers.corpus import training_corpus
 from helpers.evaluate import TrainingData, unigram
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
@@ -22,7 +22,7 @@ def prepare(model_config: ModelConfig, seed: int) -> tuple:
 
     A corpus with fewer words than the model asks for gets a model of as many.
     """
-    device, corpus = parallel.start(), load_corpus()
+    device, corpus = parallel.start(), training_corpus()
     tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
     model_config = replace(model_config, vocab_size=len(tokenizer))
     data = TrainingData.prepare(tokenizer, corpus, model_config.max_length)

@@ -6,7 +6,6 @@ in place of its output. Left out: two at once, and gradients.
 
 from contextlib import contextmanager
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -77,12 +76,17 @@ def without_heads(model, tokenizer, prediction: Prediction) -> Tensor:
     return chance_B.view(count)
 
 
+def ranks(values: Tensor) -> Tensor:
+    """The place of each value from the smallest on; equal ones share the mean place."""
+    _, which, counts = values.unique(return_inverse=True, return_counts=True)
+    return (counts.cumsum(0).double() - (counts - 1) / 2)[which]
+
+
 def rank_correlation(one: Tensor, other: Tensor) -> float | None:
     """Spearman's rank correlation; equal values share their mean rank.
 
     None where it is not defined: fewer than three values, or all of one side equal.
     """
-    ranks = [pd.Series(values.tolist()).rank() for values in (one, other)]
-    if len(ranks[0]) < 3 or min(rank.nunique() for rank in ranks) < 2:
+    if min(len(values.unique()) for values in (one, other)) < 2 or one.numel() < 3:
         return None
-    return float(ranks[0].corr(ranks[1]))
+    return torch.corrcoef(torch.stack([ranks(one), ranks(other)]))[0, 1].item()

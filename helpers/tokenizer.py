@@ -15,6 +15,15 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
 UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 
+# What nobody sees is neither a word nor part of one: soft hyphens, spaces of no width,
+# marks of direction and all else of Unicode's categories Cf and Cc, and variation
+# selectors. White space parts words; what joins two signs (zero-width joiners) stays.
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890"
+    r"\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    r"\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    r"\U0001d173-\U0001d17a\U000e0001-\U000e01ef]"
+)
 # A point belongs to these words, also at the end of a text, as in WikiText.
 TITLES = "Bros|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
 # To these only before a number, or before a word that begins no sentence.
@@ -29,11 +38,11 @@ WORD = re.compile(
   | (?:{COUNTED})\.(?=\s*(?:\d|<unk>))
   | (?:{LOWER})\.(?=\s+[a-z<])
     # A word; also About.com, and the first- of "first- and second-hand".
-  | [^\W_]+(?:\.[^\W_]+)*(?:-(?!\S))?
+  | [^\W_]+(?:(?:\.|[\u200c\u200d]+)[^\W_]+)*(?:-(?!\S))?
     # 's, and the 'Brien of O'Brien
   | '[^\W\d_][^\W_]*
-    # Any other mark stands alone.
-  | \S
+    # Any other mark stands alone, unless it is joined to the next.
+  | [^\s\u200c\u200d](?:[\u200c\u200d]+[^\s\u200c\u200d])*
     """,
     re.VERBOSE,
 )
@@ -51,6 +60,7 @@ def split_words(text: str) -> list[str]:
 
     Words that are split already, with a space between any two, stay as they are.
     """
+    text = UNSEEN.sub("", text)
     # Typographic marks become plain ones, unless they stand alone, as in WikiText.
     text = re.sub(r"[“”„](?=\S)|(?<=\S)[“”„]", '"', text)
     text = re.sub(r"[‘’](?=\S)|(?<=\S)[‘’]", "'", text)
@@ -111,7 +121,8 @@ def most_frequent(lines: Iterable[str], size: int) -> list[str]:
     counts = Counter(word for line in lines for word in line.split())
     for word in (UNKNOWN_WORD, *SPECIALS):
         counts.pop(word, None)
-    return sorted(counts, key=lambda word: (-counts[word], word))[:size]
+    seen = [word for word in counts if split_words(word)]
+    return sorted(seen, key=lambda word: (-counts[word], word))[:size]
 
 
 class WordTokenizer:

@@ -3,7 +3,7 @@
 import pytest
 
 from helpers import experiment
-from helpers.corpus import load_corpus
+from helpers.corpus import FOLDER_VARIABLE
 from helpers.experiment import run_experiment
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
@@ -15,7 +15,7 @@ SHORT = TrainConfig(epochs=0.05, batch_size=16, evaluations=1, precision="float3
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "ROOT", tmp_path)
-    monkeypatch.setattr(experiment, "load_corpus", lambda: load_corpus("toy"))
+    monkeypatch.setenv(FOLDER_VARIABLE, "toy")
     return tmp_path / "runs" / "short"
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from helpers import experiment, record
 from helpers import train as training
 from helpers.checkpoint import load_state, save_state
-from helpers.corpus import load_corpus
+from helpers.corpus import FOLDER_VARIABLE
 from helpers.evaluate import TrainingData, unigram
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
@@ -217,7 +217,7 @@ def race(tmp_path, monkeypatch):
     monkeypatch.setattr(speedrun, "ROOT", tmp_path)
     monkeypatch.setattr(speedrun, "RECORDS", tmp_path / "speedrun")
     monkeypatch.setattr(speedrun, "SUMMARY", tmp_path / "speedrun.json")
-    monkeypatch.setattr(experiment, "load_corpus", lambda: load_corpus("toy"))
+    monkeypatch.setenv(FOLDER_VARIABLE, "toy")
 
 
 def test_time_to_quality_from_trials_to_summary(race, monkeypatch):

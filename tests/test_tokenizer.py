@@ -1,7 +1,10 @@
 """The word-level tokenizer against WikiText-2 itself, and against unkind input."""
 
 import json
+import re
+import sys
 import time
+import unicodedata
 from collections import Counter
 
 import pytest
@@ -13,6 +16,7 @@ from helpers.tokenizer import (
     SEP,
     SPECIALS,
     UNK,
+    UNSEEN,
     WordTokenizer,
     join_words,
     most_frequent,
@@ -47,6 +51,10 @@ TYPED = [
     ),
     ("<unk>-based, 25,<unk>", "<unk> @-@ based , 25 @,@ <unk>", None),
     ("  much \t space \n", "much space", "much space"),
+    ("\ufeffThe co\u00adop \u200b\u2060 is", "The coop is", "The coop is"),
+    ("\u202ea\u202c \0 b\u200d \u200c", "a b", "a b"),
+    ("می\u200cخواهم 👨\u200d👩\u200d👧!", "می\u200cخواهم 👨\u200d👩\u200d👧 !", None),
+    ("क\u094d\u200dष ❤\ufe0f", "क \u094d\u200dष ❤", "क \u094d\u200dष ❤"),
 ]
 UNKIND = [
     "",
@@ -82,6 +90,31 @@ def test_typed_text_is_split_as_wikitext_is(typed, words, shown):
     assert join_words(split_words(typed)) == (shown or typed)
 
 
+def test_what_nobody_sees_is_no_word():
+    signs = [chr(i) for i in range(sys.maxunicode + 1)]
+    of = {sign: unicodedata.category(sign) for sign in signs}
+    unseen = {s for s in signs if of[s] in ("Cc", "Cf") and not s.isspace()}
+    unseen |= {
+        sign for sign in signs if "VARIATION SELECTOR-" in unicodedata.name(sign, "")
+    }
+    assert len(unseen) > 400 and {"\u200d", "\ufeff", "\xad", "\0"} < unseen
+    for sign in unseen:
+        assert split_words(f"{sign} a{sign} {sign}b {sign}") == ["a", "b"], ascii(sign)
+        assert sign in "\u200c\u200d" or split_words(f"a{sign}b") == ["ab"]
+    seen = [s for s in signs if UNSEEN.match(s) and s not in unseen]
+    assert {of[sign] for sign in seen} <= {"Cn", "Cf"}  # what Unicode has in reserve
+    for text in "\u200d" * 100_000, "\u200d " * 50_000, "\xad" * 100_000:
+        assert split_words(text) == []
+    assert split_words("a\u200d" * 50_000) == ["a\u200d" * 49_999 + "a"]
+    parts = [sign for sign in signs if sign.isspace()]
+    assert all(split_words(f"a{sign}b") == ["a", "b"] for sign in parts)
+
+
+def test_what_nobody_sees_is_in_no_vocabulary():
+    lines = ["\ufeff a \u200b", "\ufeff b \xad \u200d"]
+    assert most_frequent(lines, 9) == ["a", "b"]
+
+
 def test_words_that_are_split_already_stay(wikitext):
     for line in wikitext.validation:
         assert split_words(line) == line.split(" ")
@@ -98,7 +131,7 @@ def test_unkind_text_gives_a_result_soon(small, text):
     start = time.process_time()
     words = split_words(text)
     ids = small.encode(text)
-    assert "".join(words) == "".join(text.split())
+    assert "".join(words) == re.sub(r"[\0\u202e\u2066\ufe0f\s]", "", text)
     assert len(ids) == len(words) and isinstance(join_words(words), str)
     assert isinstance(small.decode(ids), str)
     assert time.process_time() - start < 2
