@@ -300,11 +300,12 @@ def test_a_damaged_cache_without_a_hub_is_named(cached, damage, monkeypatch, cap
     assert str(cached.parents[1]) in text
 
 
-def test_a_hub_with_another_text_is_not_believed(serve, monkeypatch, capsys):
+def test_another_text_from_the_hub_is_read_but_not_called_wikitext(serve, monkeypatch):
     serve()
     monkeypatch.setattr(corpus, "DIGEST", "0" * 64)
-    assert corpus.load_corpus().name == "toy"
-    assert "is not WikiText-2" in one_line(capsys)
+    assert corpus.load_corpus().name.startswith("text-")
+    with pytest.raises(ValueError, match="the text at hand is 'text-"):
+        corpus.require_wikitext()
 
 
 def test_an_interrupt_ends_the_download(serve, monkeypatch):
