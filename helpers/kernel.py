@@ -48,6 +48,7 @@ async def run_cells(book, folder: Path, on_cell) -> None:
     finally:
         if await kernel.is_alive():
             await kernel.shutdown_kernel(now=True)
+        client.km = kernel  # whose end nbclient sees to once more at exit
         if asyncio.current_task().cancelling():  # which nbclient calls a dead kernel
             raise asyncio.CancelledError
 
