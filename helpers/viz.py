@@ -116,7 +116,7 @@ def attention_mosaic(prediction, vmax=1.0) -> Figure:
             check_weights(weights_NHTS[n, h], prediction.tokens, prediction.tokens)
             rows = slice(n * tile + 1, n * tile + 1 + length)
             columns = slice(h * tile + 1, h * tile + 1 + length)
-            mosaic[rows, columns] = weights_NHTS[n, h]
+            mosaic[rows, columns] = weights_NHTS[n, h].numpy()
     height = 0.9 + 7.6 * n_layers / n_heads
     figure = Figure(figsize=(8.8, height), layout="constrained")
     axes = figure.subplots()

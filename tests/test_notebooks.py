@@ -228,20 +228,22 @@ def leaves_a_patch(book, name):
     return found
 
 
-def own_style(book, name):
+def loose_figures(source: str) -> list[str]:
+    """Figures that are made outside of `default_style`."""
+    tree = ast.parse(source)
+    styled = (
+        {*ast.walk(node)}
+        for node in ast.walk(tree)
+        if any(ast.unparse(m).endswith("default_style()") for m in managers(node))
+    )
+    loose = {*ast.walk(tree)}.difference(*styled)
+    made = (n for n in loose if isinstance(n, ast.Call) and root(n) == "Figure")
+    return [*map(ast.unparse, made)]
+
+
+def readers_style(book, name):
     """A cell makes a figure in the style that a reader may have set."""
-    found = []
-    for i, cell in cells(book):
-        tree = ast.parse(cell.source)
-        styled = (
-            {*ast.walk(node)}
-            for node in ast.walk(tree)
-            if any(ast.unparse(m).endswith("default_style()") for m in managers(node))
-        )
-        loose = {*ast.walk(tree)}.difference(*styled)
-        made = (n for n in loose if isinstance(n, ast.Call) and root(n) == "Figure")
-        found += [f"cell {i}: {ast.unparse(node)}" for node in made]
-    return found
+    return [f"cell {i}: {f}" for i, c in cells(book) for f in loose_figures(c.source)]
 
 
 def large(book, name):
@@ -291,7 +293,7 @@ RULES = [
     long_code,
     wide_code,
     leaves_a_patch,
-    own_style,
+    readers_style,
     large,
     no_ledger,
     claim_twice,
@@ -437,8 +439,8 @@ BROKEN = [
     (leaves_a_patch, code("patch('__main__.merge', print).start()")),
     (leaves_a_patch, code("hook = model.register_forward_hook(print)")),
     (leaves_a_patch, code("import torch\ntorch.set_default_dtype(torch.half)")),
-    (own_style, code("with open(x):\n    figure = Figure()")),
-    (own_style, code("def f():\n    return Figure(figsize=(1, 1)).subplots()")),
+    (readers_style, code("with open(x):\n    figure = Figure()")),
+    (readers_style, code("def f():\n    return Figure(figsize=(1, 1)).subplots()")),
     (large, output(**PICTURE | {"data": {"image/png": "a" * 1_000_000}})),
     (no_ledger, lambda book: book.cells.append(new_code_cell("1 + 1"))),
     (claim_twice, said("✓ one is one\n✓ one is one (1)\n")),
