@@ -9,9 +9,27 @@ os.environ["TQDM_DISABLE"] = "1"
 import pytest
 from nbval.plugin import IPyNbCell
 
+from helpers import ROOT
 from helpers.corpus import WIKITEXT, load_corpus
 
 corpus_at_hand = cache(load_corpus)
+
+# In kernels and commands, our own modules show every warning; .ci/run asks for more.
+asked = [os.environ["PYTHONWARNINGS"]] if "PYTHONWARNINGS" in os.environ else []
+for folder in ("explorer", "helpers", "studies"):
+    for path in (ROOT / folder).glob("*.py"):
+        asked.append(f"default:::{folder}.{path.stem}")
+os.environ["PYTHONWARNINGS"] = ",".join(asked)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Fails a cell that warns, also where its output is not compared."""
+    result = yield
+    for output in getattr(item, "test_outputs", None) or ():
+        if output.get("name") == "stderr":
+            pytest.fail(f"The cell wrote to stderr: {output['text']}")
+    return result
 
 
 @pytest.fixture(scope="session")

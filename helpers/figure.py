@@ -1,6 +1,7 @@
 """A figure in a notebook: one look for all, shown with a text, saved in its place.
 
-Figures are made without pyplot, so none is shown twice or kept in memory.
+Figures are made without pyplot, so none is shown twice or kept in memory. A reader's
+own style does not reach them: what makes or draws one does so in the `default_style`.
 """
 
 import base64
@@ -10,12 +11,12 @@ from functools import cache
 from pathlib import Path
 
 from IPython.display import display
-from matplotlib import font_manager, ft2font
+from matplotlib import font_manager, ft2font, style
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers.notebook import plots_dir
+from helpers.notebook import plots_dir, write_whole
 
 DPI = 100  # with a width of at most 9 inches, a figure fits a notebook's page
 QUIET = "#595959"
@@ -23,6 +24,15 @@ QUIET = "#595959"
 BLUES = LinearSegmentedColormap.from_list("attention", ["white", "#4c92c3"])
 
 
+def default_style():
+    """Matplotlib's own style, for a `with` statement or as a decorator.
+
+    Its settings act both when the parts of a figure are made and when it is drawn.
+    """
+    return style.context("default")
+
+
+@default_style()
 def png(figure: Figure) -> bytes:
     """A figure as PNG in 256 colours, a third of the bytes for a notebook to carry."""
     drawn, packed = io.BytesIO(), io.BytesIO()
@@ -50,7 +60,7 @@ def show(figure: Figure | bytes, alt: str, live: dict | None = None) -> None:
 def save(figure: Figure, name: str) -> Path:
     """Saves a figure among the plots of the current budget."""
     path = plots_dir() / name
-    path.write_bytes(png(figure))
+    write_whole(path, png(figure))
     return path
 
 

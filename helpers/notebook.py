@@ -2,7 +2,7 @@
 
 python -m helpers.notebook --relist         rewrite listings and set-up cells
 python -m helpers.notebook --execute [NN]   run notebooks and keep their outputs
-python -m helpers.notebook --run            run all into executed/, as a reader would
+python -m helpers.notebook --run [NN]       run them into executed/, as a reader would
 python -m helpers.notebook --stamp SLUG     write the GitHub slug into every link
 """
 
@@ -10,11 +10,13 @@ import argparse
 import ast
 import os
 import re
-import shutil
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from helpers import ROOT, __version__
+from helpers.settings import Parser
 
 SLUG = "OWNER/mini-transformer"
 SETUP = f'''\
@@ -31,11 +33,17 @@ places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "mini-transformer"]
 root = next((p for p in places if (p / "helpers/notebook.py").exists()), None)
 if root is None:
     root, part = places[-1], Path.cwd() / "mini-transformer.part"
-    shutil.rmtree(part, ignore_errors=True)  # of a clone that was interrupted
-    clone = ["git", "clone", "-q", "--depth=1", url, str(part)]
-    if subprocess.run(clone, stderr=subprocess.DEVNULL).returncode:
-        raise RuntimeError(f"Could not fetch {{url}}: offline or wrong address?")
-    part.rename(root)
+    try:
+        if root.exists():
+            raise OSError(f"{{root}} is something else; rename it")
+        shutil.rmtree(part, ignore_errors=True)  # of an interrupted clone
+        subprocess.run(["git", "clone", "-q", "--depth=1", url, str(part)],
+                       check=True, capture_output=True, encoding="utf-8")
+        part.rename(root)
+    except (OSError, subprocess.SubprocessError) as error:
+        why = str(getattr(error, "stderr", None) or error).strip()
+        raise RuntimeError(f"Could not fetch {{url}} ({{why}}). This takes git, "
+                           "a connection and a writable folder.") from None
 if sys.path[0] != str(root):
     sys.path.insert(0, str(root))
 import helpers
@@ -65,29 +73,37 @@ def budget() -> str:
 
 
 def plots_dir() -> Path:
-    """Where figures go: plots/ under `full`, else plots/quick/, which git ignores."""
+    """Where figures go: plots/ under `full`, else plots/quick/, which git ignores.
+
+    Where that cannot be written to, a folder for the time being.
+    """
     folder = ROOT / "plots" if budget() == "full" else ROOT / "plots" / "quick"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        return folder
+    except OSError as error:
+        return spare_folder(f"{folder} cannot be written to ({error.strerror})")
+
+
+@cache
+def spare_folder(why: str) -> Path:
+    """A fresh folder outside the project; says once why it is used."""
+    folder = Path(tempfile.mkdtemp(prefix="mini-transformer-"))
+    print(f"{why}; figures go to {folder}.")
     return folder
 
 
-def keep_runs_on_drive() -> None:
-    """In Colab: puts runs/ on the reader's own Drive, which outlives the session.
-
-    Colab asks for permission. Runs that are there already go on.
-    """
-    from google.colab import drive  # exists in Colab only
-
-    drive.mount("/content/drive")
-    target = Path("/content/drive/MyDrive/mini-transformer/runs")
-    target.mkdir(parents=True, exist_ok=True)
-    here = ROOT / "runs"
-    if here.is_symlink():
-        return
-    if here.exists():
-        shutil.copytree(here, target, dirs_exist_ok=True)
-        shutil.rmtree(here)
-    here.symlink_to(target)
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file as a whole or not at all; OSError names it."""
+    part = path.with_name(path.name + ".part")
+    content = content.encode() if isinstance(content, str) else content
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(f"{path} could not be saved: {error.strerror}.") from error
 
 
 def check(claim: str, condition, numbers: str = "") -> None:
@@ -126,10 +142,26 @@ def definition(name: str, module: str) -> str:
     raise ValueError(f"helpers/{module}.py defines no {name}; correct the listing.")
 
 
-def notebooks(numbers: list[str] | None = None) -> list[Path]:
-    """The project's notebooks in order, or those whose names begin with `numbers`."""
-    paths = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-    return [p for p in paths if not numbers or p.name[:2] in numbers]
+def notebooks() -> list[Path]:
+    """The project's notebooks in order."""
+    return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def numbered(number: str) -> Path:
+    """The notebook of a number, as an option names it: 01."""
+    found = {path.name[:2]: path for path in notebooks()}
+    if number not in found:
+        raise argparse.ArgumentTypeError(
+            f"{number!r} is no notebook; there are {', '.join(found)}"
+        )
+    return found[number]
+
+
+def keep(book, path: Path) -> None:
+    """Writes a notebook as Jupyter does."""
+    import nbformat
+
+    write_whole(path, nbformat.writes(book).rstrip("\n") + "\n")
 
 
 def relist(paths: list[Path]) -> None:
@@ -143,77 +175,53 @@ def relist(paths: list[Path]) -> None:
                 cell.source = f"{mark[0].strip()}\n{definition(*mark.groups())}"
             if "setup" in cell.metadata.get("tags", []):
                 cell.source = SETUP.strip()
-        nbformat.write(book, path)
+        keep(book, path)
 
 
-def execute(path: Path, target: Path) -> None:
-    """Runs a notebook from top to bottom and writes it with its outputs.
-
-    Leaves out what differs from run to run: timings, progress bars, the state of
-    widgets, the version of Python. A cell that fails ends the program, its source and
-    error shown.
-    """
-    import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
-    from tqdm.auto import tqdm
-
-    book = nbformat.read(path, as_version=4)
-    count = sum(cell.cell_type == "code" for cell in book.cells)
-    bar = tqdm(total=count, desc=path.stem, unit="cell", file=sys.stdout)
-    client = NotebookClient(
-        book,
-        timeout=3_600,
-        kernel_name="python3",
-        record_timing=False,
-        store_widget_state=False,
-        coalesce_streams=True,
-        extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(path.parent)}},
-        on_cell_complete=lambda cell, cell_index: bar.update(),
-    )
-    try:
-        client.execute()
-    except CellExecutionError as error:
-        sys.exit(f"{path.name} failed. {error}")
-    finally:
-        bar.close()
-    book.metadata["language_info"] = {"name": "python"}
-    target.parent.mkdir(exist_ok=True)
-    nbformat.write(book, target)
+def slug(text: str) -> str:
+    """OWNER/NAME as GitHub allows them, as an option names it."""
+    owner, name = r"[A-Za-z\d]+(-[A-Za-z\d]+)*", r"(?!\.{1,2}\Z)[\w.-]+(?<!\.git)"
+    if not re.fullmatch(f"{owner}/{name}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no slug; write OWNER/NAME")
+    return text
 
 
 def stamp(slug: str) -> None:
     """Writes the slug of the published repository wherever the old one stands."""
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", slug):
-        raise ValueError(f"{slug!r} is no slug; write OWNER/NAME.")
     for path in [Path(__file__), ROOT / "README.md", *notebooks()]:
-        path.write_text(path.read_text("utf-8").replace(SLUG, slug), "utf-8")
+        write_whole(path, path.read_text("utf-8").replace(SLUG, slug))
 
 
 def main() -> None:
     """The command line; see the top of this module."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog="python -m helpers.notebook",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    some = {"nargs": "*", "metavar": "NN", "type": numbered}
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--relist", action="store_true")
-    action.add_argument("--execute", nargs="*", metavar="NN")
-    action.add_argument("--run", action="store_true")
-    action.add_argument("--stamp", metavar="SLUG")
+    action.add_argument("--execute", **some)
+    action.add_argument("--run", **some)
+    action.add_argument("--stamp", metavar="SLUG", type=slug)
     given = parser.parse_args()
-    if given.relist:
-        relist(notebooks())
-    elif given.stamp:
-        stamp(given.stamp)
-    else:
+    with parser.one_sentence():
+        if given.relist:
+            return relist(notebooks())
+        if given.stamp:
+            return stamp(given.stamp)
         if given.execute is not None:  # committed outputs: always of the same kind
             os.environ |= {"MINI_TRANSFORMER_BUDGET": "quick", "TQDM_DISABLE": "1"}
             if not Path(os.environ.get("MINI_TRANSFORMER_DATA", "")).is_absolute():
                 sys.exit("MINI_TRANSFORMER_DATA must name the folder of WikiText-2.")
-        for path in notebooks(given.execute):
-            target = path if not given.run else ROOT / "executed" / path.name
-            execute(path, target)
+        from helpers.kernel import executed
+
+        for path in given.execute or given.run or notebooks():
+            target = path if given.run is None else ROOT / "executed" / path.name
+            book = executed(path)
+            target.parent.mkdir(exist_ok=True)
+            keep(book, target)
             print(f"{path.name} ran; its outputs are in {target.relative_to(ROOT)}")
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image, ImageFilter
 
-from helpers.figure import BLUES, DPI, drawable
+from helpers.figure import BLUES, DPI, default_style, drawable
 from helpers.predict import Prediction
 
 WIDTH, LINE, MARGIN, GAP = 880, 46, 24, 20  # pixels
@@ -51,6 +51,7 @@ def flow(widths: list[float], limit: float, gap: float) -> list[tuple[float, int
     return places
 
 
+@default_style()
 def text_widths(texts: list[str], style: dict) -> list[float]:
     """Widths in pixels of texts as matplotlib will draw them."""
     probe = Figure(dpi=DPI)
@@ -83,6 +84,7 @@ def draw_ring(axes, left: float, right: float, y: float) -> None:
         axes.add_patch(box)
 
 
+@default_style()
 def sentence_heatmap(
     prediction: Prediction, layer=-1, head: int | None = None, vmax=None, note=""
 ) -> Figure:

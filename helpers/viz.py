@@ -10,7 +10,15 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from helpers.figure import BLUES, QUIET, drawable, reference_lines, save, show
+from helpers.figure import (
+    BLUES,
+    QUIET,
+    default_style,
+    drawable,
+    reference_lines,
+    save,
+    show,
+)
 
 TRAIN, VALIDATION, WRONG = "#0072B2", "#D55E00", "#8a1c1c"
 TITLES = {"no_dropout": "without dropout", "dropout": "with dropout"}
@@ -57,6 +65,7 @@ def draw_weights(axes, weights_TS: Tensor, vmax: float, **options) -> None:
     )
 
 
+@default_style()
 def attention_matrix(
     weights_TS: Tensor, queries: list[str], keys: list[str], title: str, vmax=1.0
 ) -> Figure:
@@ -75,6 +84,7 @@ def attention_matrix(
     return figure
 
 
+@default_style()
 def head_matrix(prediction, vmax=1.0) -> Figure:
     """Where each head of each layer looked from the masked word; rows L1H1 to L4H8."""
     rows_NHS = prediction.weights_NHTS[:, :, prediction.position + 1]
@@ -94,6 +104,7 @@ def head_matrix(prediction, vmax=1.0) -> Figure:
     return figure
 
 
+@default_style()
 def attention_mosaic(prediction, vmax=1.0) -> Figure:
     """All attention matrices, layers down and heads across, on one scale."""
     weights_NHTS = prediction.weights_NHTS
@@ -105,7 +116,7 @@ def attention_mosaic(prediction, vmax=1.0) -> Figure:
             check_weights(weights_NHTS[n, h], prediction.tokens, prediction.tokens)
             rows = slice(n * tile + 1, n * tile + 1 + length)
             columns = slice(h * tile + 1, h * tile + 1 + length)
-            mosaic[rows, columns] = weights_NHTS[n, h]
+            mosaic[rows, columns] = weights_NHTS[n, h].numpy()
     height = 0.9 + 7.6 * n_layers / n_heads
     figure = Figure(figsize=(8.8, height), layout="constrained")
     axes = figure.subplots()
@@ -122,6 +133,7 @@ def attention_mosaic(prediction, vmax=1.0) -> Figure:
     return figure
 
 
+@default_style()
 def training_curves(records: list[dict]) -> Figure:
     """Training and validation loss of runs side by side, on the same axes.
 
@@ -163,6 +175,7 @@ def training_curves(records: list[dict]) -> Figure:
     return figure
 
 
+@default_style()
 def true_vs_pred(record: dict) -> Figure:
     """The same masked words at each phase of training: true word and prediction.
 

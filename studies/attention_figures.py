@@ -3,7 +3,7 @@
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from helpers.figure import BLUES, QUIET
+from helpers.figure import BLUES, QUIET, default_style
 from studies.figures import plain
 from studies.tables import BROAD, MODELS, erasure_rules, looked_at, whole_percent
 
@@ -20,6 +20,7 @@ LOOKS = {
 }
 
 
+@default_style()
 def erasure_figure(summary: dict) -> Figure:
     """What masking one more word costs, by the rule that picks it, panel by panel.
 
@@ -55,6 +56,7 @@ def erasure_figure(summary: dict) -> Figure:
     return figure
 
 
+@default_style()
 def heads_figure(summary: dict) -> Figure:
     """What each head of each model costs when it is off, and where it looks.
 

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from helpers.figure import QUIET, reference_lines
+from helpers.figure import QUIET, default_style, reference_lines
 from studies.tables import DIVISIONS, GUESSES, NAMES, whole_percent, with_interval
 
 COLORS = {"none": "#0072B2", "attention": "#009E73", "all": "#D55E00"}
@@ -23,6 +23,7 @@ def plain(axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+@default_style()
 def dropout_study(summary: dict, runs: list[dict]) -> Figure:
     """Curves of all runs, training and validation, and paired differences in loss.
 
@@ -81,6 +82,7 @@ def dropout_study(summary: dict, runs: list[dict]) -> Figure:
     return figure
 
 
+@default_style()
 def plateau_study(summary: dict, runs: list[dict]) -> Figure:
     """Loss and the share of the most-predicted word over the first steps, by positions.
 
@@ -126,6 +128,7 @@ def plateau_study(summary: dict, runs: list[dict]) -> Figure:
 PRECISION_MARKS = {"fp32": "o", "bf16": "s"}
 
 
+@default_style()
 def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
     """How long each peer's training step takes, one panel a batch size.
 
@@ -167,6 +170,7 @@ def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
     return figure
 
 
+@default_style()
 def time_to_quality(summary: dict, runs: list[dict], entries: list[dict]) -> Figure:
     """Validation loss against minutes: the runs of the baselines, and the entries.
 
@@ -216,6 +220,7 @@ GUESS_LOOKS = {
 }
 
 
+@default_style()
 def knowledge_figure(summary: dict) -> Figure:
     """How many words each guess gets right, by class, distance to [UNK] and frequency.
 

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from helpers.figure import QUIET, reference_lines
+from helpers.figure import QUIET, default_style, reference_lines
 from studies.figures import plain
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -62,6 +62,7 @@ def reading(summary: dict, arm: str, name: str) -> dict:
     return summary["arms"][arm]["readings"][name]
 
 
+@default_style()
 def length_figure(growth: dict, parts: dict) -> Figure:
     """Time and memory of a step of as many tokens, by length; and the fit in parts."""
     figure = Figure(figsize=(8.8, 3.6), layout="constrained")
@@ -135,6 +136,7 @@ def layout_arms() -> list[str]:
     return [f"{layout}_{length}" for layout in LAYOUTS for length in (64, 128)]
 
 
+@default_style()
 def layout_figure(summary: dict) -> Figure:
     """Three ways to fill rows at two lengths: padding, words asked a second, loss."""
     figure = Figure(figsize=(8.8, 3.3), layout="constrained")
@@ -166,6 +168,7 @@ def layout_figure(summary: dict) -> Figure:
     return figure
 
 
+@default_style()
 def vocabulary_figure(summary: dict) -> Figure:
     """The same words asked of models with different vocabularies."""
     figure = Figure(figsize=(8.8, 3.0), layout="constrained")
@@ -192,6 +195,7 @@ def vocabulary_figure(summary: dict) -> Figure:
     return figure
 
 
+@default_style()
 def size_figure(summary: dict) -> Figure:
     """Loss by layers, width and heads, after as many steps and after as much time."""
     figure = Figure(figsize=(8.8, 3.2), layout="constrained")
@@ -235,6 +239,7 @@ def size_figure(summary: dict) -> Figure:
     return figure
 
 
+@default_style()
 def tying_figure(summary: dict) -> Figure:
     """Loss with tied weights and with own ones; a line joins the two of one seed.
 
@@ -274,6 +279,7 @@ def tying_figure(summary: dict) -> Figure:
     return figure
 
 
+@default_style()
 def small_figure(summary: dict) -> Figure:
     """Curves on the small text, one a seed: when does a model know it by heart?
 
@@ -296,6 +302,7 @@ def small_figure(summary: dict) -> Figure:
     return figure
 
 
+@default_style()
 def mask_figure(summary: dict) -> Figure:
     """Loss by the share of words that is masked in training, and by what masks them."""
     figure = Figure(figsize=(7.4, 3.4), layout="constrained")
@@ -325,6 +332,7 @@ def mask_figure(summary: dict) -> Figure:
     return figure
 
 
+@default_style()
 def effects_figure(summary: dict) -> Figure:
     """Each claim about a loss: the paired differences, their mean and interval.
 

@@ -174,7 +174,7 @@ def write_notebook(path: Path, *cells: str) -> None:
         "nbformat_minor": 4,
         "cells": [blank | {"source": cell, "execution_count": None} for cell in cells],
     }
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), "utf-8")
 
 
 @contextmanager
@@ -186,7 +186,7 @@ def serve(stack: str, folder: Path):
     work, home = folder / "work", folder / "home"
     work.mkdir(parents=True)
     (home / "config/labconfig").mkdir(parents=True)
-    (home / "config/labconfig/page_config.json").write_text(json.dumps(QUIET))
+    (home / "config/labconfig/page_config.json").write_text(json.dumps(QUIET), "utf-8")
     foreign = ("JUPYTER", "IPYTHON", "PYTHON", "XDG_")
     env = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     env |= {f"JUPYTER_{k.upper()}_DIR": f"{home / k}" for k in ("config", "runtime")}
@@ -197,7 +197,7 @@ def serve(stack: str, folder: Path):
         port = probe.getsockname()[1]
     command = [PYTHON[stack], "-m", *COMMAND[stack].format(work).split(" ")]
     command += ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"]
-    with open(folder / "server.log", "w") as log:
+    with open(folder / "server.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(command, env=env, cwd=work, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 60
@@ -207,7 +207,7 @@ def serve(stack: str, folder: Path):
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    told = (folder / "server.log").read_text()[-2_000:]
+                    told = (folder / "server.log").read_text("utf-8")[-2_000:]
                     raise RuntimeError(f"The server did not start: {told}") from None
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
@@ -414,7 +414,9 @@ def versions(stack: str) -> dict[str, str]:
     server = {"lab": "jupyterlab", "classic": "notebook"}[stack]
     names = [server, "ipywidgets", "ipykernel", "torch"]
     command = [PYTHON[stack], "-c", program, *names]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    told = subprocess.run(
+        command, check=True, capture_output=True, encoding="utf-8"
+    ).stdout
     return dict(zip(names, told.split(), strict=True))
 
 

@@ -29,4 +29,4 @@ def outcome(folder: str, nodes: list[str]) -> int:
 
 if __name__ == "__main__":
     codes = [outcome(folder, nodes) for folder, nodes in json.load(sys.stdin)]
-    Path(sys.argv[1]).write_text(json.dumps(codes))
+    Path(sys.argv[1]).write_text(json.dumps(codes), "utf-8")

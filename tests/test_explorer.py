@@ -549,7 +549,7 @@ def test_nothing_is_saved_where_nothing_is_shown(models, tokenizer, saved):
 
 
 def test_a_failed_save_leaves_the_prediction(explorer, saved):
-    saved.write_text("a file where the folder should be")
+    saved.write_text("a file where the folder should be", "utf-8")
     explorer.save_page.click()
     assert "role=" in explorer.saved.value and "PRED" in said(explorer)
 

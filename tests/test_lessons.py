@@ -432,7 +432,7 @@ if __name__ == "__main__":
 
 def begin(folder, names: str):
     """Starts a command whose runs leave files and take three seconds each."""
-    (folder / "runs.py").write_text(RUNS)
+    (folder / "runs.py").write_text(RUNS, "utf-8")
     found = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "runs.py", names],
@@ -440,7 +440,7 @@ def begin(folder, names: str):
         env=os.environ | found,
         start_new_session=True,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
 
 
@@ -476,7 +476,10 @@ def test_committed_records_are_of_their_arms(tmp_path, monkeypatch):
     monkeypatch.setattr("studies.lesson_summary.SUMMARY", tmp_path / kept.name)
     summarise()
     rounded = {"parse_float": lambda number: round(float(number), 6)}
-    both = [json.loads(p.read_text(), **rounded) for p in (tmp_path / kept.name, kept)]
+    both = [
+        json.loads(p.read_text("utf-8"), **rounded)
+        for p in (tmp_path / kept.name, kept)
+    ]
     assert both[0] == both[1]
 
 

@@ -222,10 +222,10 @@ def outcomes(tmp_path_factory):
         input=json.dumps(jobs),
         env=os.environ | dict.fromkeys(ONE, "1"),
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     assert told.returncode == 0, told.stdout
-    codes = json.loads((top / "codes.json").read_text())
+    codes = json.loads((top / "codes.json").read_text("utf-8"))
     return dict(zip(["", *FAULTS], codes, strict=True)), told.stdout
 
 

@@ -1,11 +1,17 @@
 """What surrounds a lesson, and the maintainers' commands on a small project."""
 
+import errno
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import types
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -23,6 +29,7 @@ from helpers.notebook import (
     ledger,
     plots_dir,
     relist,
+    write_whole,
 )
 
 TRUE = [True, np.bool_(True), np.array(True), torch.tensor(True), torch.ones(2).any()]
@@ -106,26 +113,56 @@ def test_figures_of_a_quick_run_stay_apart(chosen, place, monkeypatch, tmp_path)
     assert plots_dir().is_dir()
 
 
-def test_runs_move_to_the_drive_and_stay_there(monkeypatch, tmp_path):
-    """With a stand-in for Colab's module, whose drive is a folder."""
-    mounted = []
-    colab = types.SimpleNamespace(drive=types.SimpleNamespace(mount=mounted.append))
-    monkeypatch.setitem(sys.modules, "google.colab", colab)
-    monkeypatch.setitem(sys.modules, "google", types.SimpleNamespace(colab=colab))
-    drive, root = tmp_path / "drive", tmp_path / "project"
-    monkeypatch.setattr(notebook, "ROOT", root)
-    monkeypatch.setattr(
-        notebook, "Path", lambda path: drive / path.removeprefix("/content/drive/")
-    )
-    (root / "runs" / "a").mkdir(parents=True)
-    (root / "runs" / "a" / "state.pt").write_text("here")
-    for _ in range(2):
-        notebook.keep_runs_on_drive()
-        assert (root / "runs").is_symlink()
-        assert (root / "runs" / "a" / "state.pt").read_text() == "here"
-    assert mounted == ["/content/drive"] * 2
-    found = drive / "MyDrive" / "mini-transformer" / "runs" / "a" / "state.pt"
-    assert found.read_text() == "here"
+def refusing(call, error):
+    """A method of Path that fails for what lies under some folder."""
+
+    def method(path, *arguments, **options):
+        if "plots" in path.parts:
+            raise OSError(error, os.strerror(error), str(path))
+        return call(path, *arguments, **options)
+
+    return method
+
+
+def test_figures_of_a_read_only_checkout_go_elsewhere(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(notebook, "ROOT", tmp_path)
+    monkeypatch.setattr(Path, "mkdir", refusing(Path.mkdir, errno.EROFS))
+    notebook.spare_folder.cache_clear()
+    spare = plots_dir()
+    assert spare == plots_dir() and spare.is_dir()
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and str(spare) in said
+    assert said.startswith(f"{tmp_path}/plots/quick cannot be written to (Read-only")
+    spare.rmdir()
+
+
+def test_figures_go_elsewhere_from_a_folder_that_is_there_and_refuses(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(notebook, "ROOT", tmp_path)
+    (tmp_path / "plots" / "quick").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full_disk)
+    notebook.spare_folder.cache_clear()
+    spare = plots_dir()
+    assert tmp_path not in spare.parents
+    spare.rmdir()
+
+
+def full_disk(*arguments, **options):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("step", ["write_bytes", "replace"])
+def test_a_file_is_written_whole_or_stays_as_it_was(step, monkeypatch, tmp_path):
+    path = tmp_path / "a.txt"
+    write_whole(path, "é")
+    assert path.read_bytes() == "é".encode()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, step, full_disk)
+        with pytest.raises(OSError, match=f"{path} could not be saved: No space left"):
+            write_whole(path, b"new")
+    assert path.read_bytes() == "é".encode()
+    assert [path] == [*tmp_path.iterdir()]
 
 
 def test_a_light_import():
@@ -133,7 +170,7 @@ def test_a_light_import():
     heavy = "[name for name in ('torch', 'nbformat', 'numpy') if name in sys.modules]"
     source = f"import sys, helpers.notebook; print({heavy})"
     told = subprocess.run(
-        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, encoding="utf-8"
     )
     assert told.stdout == "[]\n"
 
@@ -166,7 +203,7 @@ def project(tmp_path, monkeypatch):
     """A copy of what the commands need, with a module and two notebooks of its own."""
     for folder in ("helpers", "notebooks"):
         (tmp_path / folder).mkdir()
-    for name in ("__init__", "notebook"):
+    for name in ("__init__", "kernel", "notebook", "settings"):
         shutil.copy(ROOT / "helpers" / f"{name}.py", tmp_path / "helpers")
     (tmp_path / "helpers" / "steps.py").write_text(MODULE, "utf-8")
     badge = f"[![Open](https://a.b/badge.svg)](https://a.b/{SLUG}/01)"
@@ -235,7 +272,7 @@ def command(project, *arguments, **variables):
         | {"TQDM_DISABLE": "", "PYTHONPATH": "", "MINI_TRANSFORMER_DATA": str(project)}
         | variables,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
 
 
@@ -290,7 +327,7 @@ def test_run_shows_progress_and_stops_where_a_cell_fails(project):
 
 def test_stamp_writes_the_slug_everywhere_and_twice_is_well(project):
     relist(sorted((project / "notebooks").glob("*.ipynb")))
-    for slug in ("someone/mini-transformer", "someone.else/another_name"):
+    for slug in ("someone/mini-transformer", "someone-else/another_name.py"):
         told = command(project, "--stamp", slug)
         assert told.returncode == 0, told.stderr
         texts = [(project / "README.md").read_text("utf-8")]
@@ -302,9 +339,128 @@ def test_stamp_writes_the_slug_everywhere_and_twice_is_well(project):
     assert read(project).cells[1].source == before
 
 
-@pytest.mark.parametrize("slug", ["name", "a/b/c", "https://github.com/a/b", "a b/c"])
+@pytest.mark.parametrize(
+    "slug",
+    ["", "name", "a/b/c", "https://github.com/a/b", "a b/c", ".", "..", "../.."]
+    + ["a/.", "a/..", "../b", "a/", "/b", "-a/b", "a-/b", "a--b/c", "a_b/c", "a.b/c"]
+    + ["a/b.git", "a/b\n", "ä/b", "a/é", "a\\b"],
+)
 def test_what_is_no_slug_is_not_stamped(slug, project):
-    told = command(project, "--stamp", slug)
-    assert told.returncode == 1
-    assert "is no slug; write OWNER/NAME." in told.stderr
+    told = command(project, f"--stamp={slug}")
+    refused(told, f"argument --stamp: {slug!r} is no slug; write OWNER/NAME")
     assert SLUG in (project / "README.md").read_text("utf-8")
+
+
+def refused(told, *said):
+    """Status 2 and one sentence, and nothing was run."""
+    assert told.returncode == 2 and told.stdout == ""
+    assert all(part in told.stderr for part in said)
+    assert told.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("action", ["--run", "--execute"])
+@pytest.mark.parametrize("numbers", [["99"], ["01", "3"], [""], ["01_one"]], ids=str)
+def test_a_notebook_that_does_not_exist_is_refused(action, numbers, project):
+    told = command(project, action, *numbers)
+    wanted = f"argument {action}: {numbers[-1]!r} is no notebook; there are 01, 02"
+    refused(told, wanted)
+    assert not (project / "executed").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--relist", "01"], ["--run", "--relist"]])
+def test_other_options_are_refused(options, project):
+    refused(command(project, *options))
+
+
+def fill(project, *cells, name="01_one"):
+    """Gives a notebook these cells instead."""
+    book = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    nbformat.write(book, project / "notebooks" / f"{name}.ipynb")
+
+
+def test_run_takes_the_notebooks_that_are_named(project):
+    for name in ("01_one", "02_two", "03_three"):
+        fill(project, "1", name=name)
+    told = command(project, "--run", "03", "01")
+    assert told.returncode == 0, told.stderr
+    found = sorted(path.stem for path in (project / "executed").iterdir())
+    assert found == ["01_one", "03_three"]
+
+
+def test_run_uses_the_interpreter_that_runs_it(project, tmp_path):
+    """Whatever kernel of the same name is installed for the user."""
+    other = tmp_path / "jupyter" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    spec = {"argv": ["false", "{connection_file}"], "language": "python"}
+    spec["display_name"] = "another Python"
+    (other / "kernel.json").write_text(json.dumps(spec), "utf-8")
+    fill(project, "import sys\nprint(sys.executable)")
+    told = command(project, "--run", "01", JUPYTER_PATH=str(tmp_path / "jupyter"))
+    assert told.returncode == 0, told.stderr
+    (said,) = read(project, folder="executed").cells[0].outputs
+    assert said.text == f"{sys.executable}\n"
+
+
+def test_a_kernel_that_dies_is_one_sentence(project):
+    fill(project, "1", "import os\nos._exit(1)", "2")
+    told = command(project, "--run", "01", TQDM_DISABLE="1")
+    assert told.returncode == 1
+    assert told.stderr.startswith("01_one.ipynb, cell [2]: the kernel of ")
+    assert told.stderr.count("\n") == 1 and "died" in told.stderr
+
+
+def test_a_kernel_that_cannot_start_is_one_sentence(project):
+    (project / "ipykernel_launcher.py").write_text("raise SystemExit(3)", "utf-8")
+    fill(project, "1")
+    told = command(project, "--run", "01", PYTHONPATH=str(project), TQDM_DISABLE="1")
+    assert told.returncode == 1
+    assert told.stderr.startswith("01_one.ipynb, before its first cell: the kernel of ")
+    assert told.stderr.count("\n") == 1
+
+
+def kernels_of(pid: int) -> list[str]:
+    """The kernels that a process has started and that still run, where /proc tells."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"JPY_PARENT_PID={pid}\0".encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
+
+
+BUSY = """\
+from pathlib import Path
+Path("begun").touch()
+while True:
+    pass
+"""
+
+
+@pytest.mark.parametrize("moment", [0, 0.2, 0.4, 0.7, 1, 1.5, "cell"])
+def test_ctrl_c_ends_a_run_at_the_first_press(moment, project):
+    """Seconds after the bar has appeared, when the kernel starts, or within a cell."""
+    fill(project, BUSY)
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "helpers.notebook", "--run", "01"],
+        cwd=project,
+        env={name: os.environ[name] for name in os.environ.keys() - {"TQDM_DISABLE"}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # a terminal interrupts the whole group
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout.read(8)  # of the bar
+        if moment == "cell":
+            while not (project / "notebooks" / "begun").exists():
+                time.sleep(0.05)
+        else:
+            time.sleep(moment)
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert said == b"python -m helpers.notebook: interrupted.\n"
+    assert kernels_of(process.pid) == []
+    assert not (project / "executed").exists()

@@ -9,15 +9,21 @@ import copy
 import json
 import re
 import subprocess
+import sys
+import tempfile
+import types
+from pathlib import Path
+from unittest.mock import patch
 
 import nbformat
 import pytest
+import torch
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers import ROOT, __version__
-from helpers.notebook import LISTING, SETUP, SLUG, definition, notebooks
+from helpers.notebook import LISTING, SETUP, SLUG, definition, notebooks, numbered
 
 NAMES = "01_tokenizer 02_layers 03_model 04_training 05_attention 06_lessons".split()
 TAUGHT = "tokenizer bpe layers masking data model optimize train evaluate".split()
@@ -30,7 +36,8 @@ BADGE = re.compile(
     r"https://colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)"
     r"/blob/main/notebooks/([\w.-]+\.ipynb)"
 )
-LIMIT_WORDS, LIMIT_CODE, LIMIT_LISTING, LIMIT_WIDTH = 120, 25, 40, 79
+LIMIT_WORDS, LIMIT_WIDTH = 120, 79
+LIMIT_CODE, LIMIT_SETUP, LIMIT_LISTING = 25, 30, 40
 LIMIT_BYTES = 1_000_000
 MIN_CHECKS = 60
 
@@ -148,7 +155,8 @@ def long_code(book, name):
     """A code cell has too many lines. The first of a listing is not of its source."""
     found = []
     for i, cell in cells(book):
-        limit = 1 + LIMIT_LISTING if LISTING.match(cell.source) else LIMIT_CODE
+        limit = LIMIT_SETUP if "setup" in cell.metadata.get("tags", []) else LIMIT_CODE
+        limit = 1 + LIMIT_LISTING if LISTING.match(cell.source) else limit
         count = len(cell.source.splitlines())
         if count > limit:
             found.append(f"cell {i} has {count} lines, limit {limit}")
@@ -163,6 +171,79 @@ def wide_code(book, name):
         for line in cell.source.splitlines()
         if len(line) > LIMIT_WIDTH and not LISTING.match(cell.source)
     ]
+
+
+def names(book) -> tuple[set[str], set[str]]:
+    """The names that a notebook has from elsewhere: by import, and by a listing."""
+    imported, listed = {"__main__"}, set()
+    for _, cell in cells(book):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                imported |= {(n.asname or n.name).split(".")[0] for n in node.names}
+        if mark := LISTING.match(cell.source):
+            listed.add(mark[1])
+    return imported, listed
+
+
+def root(node) -> str:
+    """The name with which an expression begins: a of a.b[c].d()."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return getattr(node, "id", "")
+
+
+def managers(node) -> list:
+    """The context managers that a `with` or a decorator puts around a node's body."""
+    entered = [item.context_expr for item in getattr(node, "items", ())]
+    return entered + getattr(node, "decorator_list", [])
+
+
+CHANGE = re.compile(r"setattr|delattr|patch|set_default_\w+|register_\w*hook")
+
+
+def leaves_a_patch(book, name):
+    """A cell changes what is not its own, and an interruption would leave it so.
+
+    It may do so by a context manager: unittest.mock.patch, or the handle of a hook.
+    """
+    (imported, listed), found = names(book), []
+    for i, cell in cells(book):
+        if LISTING.match(cell.source) or "setup" in cell.metadata.get("tags", []):
+            continue
+        tree = ast.parse(cell.source)
+        local = {n for f in tree.body if hasattr(f, "args") for n in ast.walk(f)}
+        safe = {call for node in ast.walk(tree) for call in managers(node)}
+        for node in {*ast.walk(tree)} - safe:
+            stored = isinstance(getattr(node, "ctx", None), ast.Store | ast.Del)
+            func = getattr(node, "func", None)
+            called = getattr(func, "attr", ""), root(func)
+            if (
+                (stored and not isinstance(node, ast.Name) and root(node) in imported)
+                or (stored and node not in local and root(node) in listed)
+                or (isinstance(node, ast.stmt) and getattr(node, "name", "") in listed)
+                or isinstance(node, ast.Global)
+                or any(map(CHANGE.fullmatch, called))
+            ):
+                found.append(f"cell {i}: {ast.unparse(node)[:60]}")
+    return found
+
+
+def loose_figures(source: str) -> list[str]:
+    """Figures that are made outside of `default_style`."""
+    tree = ast.parse(source)
+    styled = (
+        {*ast.walk(node)}
+        for node in ast.walk(tree)
+        if any(ast.unparse(m).endswith("default_style()") for m in managers(node))
+    )
+    loose = {*ast.walk(tree)}.difference(*styled)
+    made = (n for n in loose if isinstance(n, ast.Call) and root(n) == "Figure")
+    return [*map(ast.unparse, made)]
+
+
+def readers_style(book, name):
+    """A cell makes a figure in the style that a reader may have set."""
+    return [f"cell {i}: {f}" for i, c in cells(book) for f in loose_figures(c.source)]
 
 
 def large(book, name):
@@ -211,6 +292,8 @@ RULES = [
     long_text,
     long_code,
     wide_code,
+    leaves_a_patch,
+    readers_style,
     large,
     no_ledger,
     claim_twice,
@@ -242,6 +325,18 @@ PICTURE = dict(
 FOLDED = "\n\n<details><summary>Hint</summary>" + "word " * 130 + "</details>"
 
 
+DRAWN = """\
+with patch("__main__.merge", print), layer.register_forward_hook(print):
+    x = draw()
+x.y = 1
+@viz.default_style()
+def draw():
+    return Figure()
+with default_style():
+    figure = Figure()
+"""
+
+
 def good():
     """A small notebook to which no rule objects."""
     link = f"https://colab.research.google.com/github/{SLUG}/blob/main/notebooks/{NAME}"
@@ -255,7 +350,7 @@ def good():
             ),
             new_markdown_cell("| a table |\n" * 130 + FOLDED + "[a](https://b.c/d e)"),
             new_code_cell(listing),
-            new_code_cell("draw()", outputs=[new_output(**PICTURE)]),
+            new_code_cell(DRAWN, outputs=[new_output(**PICTURE)]),
             new_code_cell("ledger()"),
         ]
     )
@@ -333,6 +428,19 @@ BROKEN = [
     (long_code, edit(4, "def merge", "x = 1\n" * 40 + "def merge")),
     (wide_code, code("x" * 80)),
     (wide_code, edit(1, "import os", "import os  # " + "x" * 70)),
+    (leaves_a_patch, code("import helpers.train as t\nt.x = 1")),
+    (leaves_a_patch, code("merge = print")),
+    (leaves_a_patch, code("def merge():\n    pass")),
+    (leaves_a_patch, code("import os\nos.environ['A'] = 'b'")),
+    (leaves_a_patch, code("from helpers.layers import A\nA.fused = True")),
+    (leaves_a_patch, code("def f():\n    global merge\n    merge = print")),
+    (leaves_a_patch, code("setattr(merge, 'x', 1)")),
+    (leaves_a_patch, code("with x:\n    merge = print")),
+    (leaves_a_patch, code("patch('__main__.merge', print).start()")),
+    (leaves_a_patch, code("hook = model.register_forward_hook(print)")),
+    (leaves_a_patch, code("import torch\ntorch.set_default_dtype(torch.half)")),
+    (readers_style, code("with open(x):\n    figure = Figure()")),
+    (readers_style, code("def f():\n    return Figure(figsize=(1, 1)).subplots()")),
     (large, output(**PICTURE | {"data": {"image/png": "a" * 1_000_000}})),
     (no_ledger, lambda book: book.cells.append(new_code_cell("1 + 1"))),
     (claim_twice, said("✓ one is one\n✓ one is one (1)\n")),
@@ -527,11 +635,126 @@ def test_versions_that_differ_are_told_in_one_sentence(alone):
     assert told == f"This notebook is 0.0.9, the project {__version__}.\n"
 
 
-def test_a_project_that_cannot_be_fetched_says_so(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINI_TRANSFORMER_REPO", (tmp_path / "nowhere").as_uri())
-    book = new_notebook(cells=[new_code_cell(SETUP)])
-    with pytest.raises(Exception, match="Could not fetch .*nowhere"):
-        printed(book, tmp_path)
+def occupied(folder, monkeypatch):
+    (folder / "mini-transformer" / "mine").mkdir(parents=True)
+
+
+def taken_by_a_file(folder, monkeypatch):
+    (folder / "mini-transformer").write_text("mine", "utf-8")
+
+
+def without_git(folder, monkeypatch):
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def read_only(folder, monkeypatch):
+    def refuse(*arguments, **options):
+        raise subprocess.CalledProcessError(128, "git", stderr="Read-only file system")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+
+
+def offline(folder, monkeypatch):
+    monkeypatch.setenv("MINI_TRANSFORMER_REPO", (folder / "nowhere").as_uri())
+
+
+@pytest.mark.parametrize(
+    "cause, told",
+    [
+        (offline, "nowhere"),
+        (without_git, "No such file or directory: 'git'"),
+        (occupied, "mini-transformer is something else; rename it"),
+        (taken_by_a_file, "mini-transformer is something else; rename it"),
+        (read_only, "Read-only file system"),
+    ],
+)
+def test_a_project_that_cannot_be_fetched_is_told_with_its_cause(
+    cause, told, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    cause(tmp_path, monkeypatch)
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    with pytest.raises(RuntimeError) as failed:
+        exec(compile(SETUP, "set-up", "exec"), {})
+    said = str(failed.value)
+    assert said.startswith("Could not fetch ") and re.search(told, said)
+    assert said.endswith("This takes git, a connection and a writable folder.")
+    assert failed.value.__suppress_context__  # a short traceback
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def demonstration(number: str, mark: str) -> str:
+    """The code of the cell that has this text."""
+    book = nbformat.read(numbered(number), as_version=4)
+    (found,) = (c.source for _, c in cells(book) if mark in c.source)
+    return found
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """The names of a notebook, as its kernel has them, with a step and a run."""
+    module = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    vars(module).update(tempfile=tempfile, Path=Path, patch=patch, train_step=print)
+    vars(module).update(TrainingRun=type("TrainingRun", (), {}))
+    return vars(module)
+
+
+def test_an_interrupted_kill_leaves_the_living_step(kernel, tmp_path, capsys):
+    exec(demonstration("04", "def killed_run"), kernel)
+    living, seen = kernel["train_step"], []
+
+    def small_run(folder):
+        seen.append(kernel["train_step"])
+        raise KeyboardInterrupt if len(seen) < 3 else kernel["Killed"]
+
+    kernel["small_run"] = small_run
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            kernel["killed_run"](tmp_path)
+        assert kernel["train_step"] is living
+        exec(demonstration("04", "def killed_run"), kernel)  # the cell, run again
+    (tmp_path / "state.pt").touch()
+    kernel["killed_run"](tmp_path)
+    assert kernel["train_step"] is living and living not in seen
+    step = types.SimpleNamespace(step=29)
+    seen[-1](step, "a batch")  # reaches the living step, whatever came before
+    assert capsys.readouterr().out.endswith("state.pt\nnamespace(step=29) a batch\n")
+
+
+def test_an_interrupted_forgetful_run_leaves_the_class_that_remembers(kernel):
+    complete, seen = kernel["TrainingRun"], []
+
+    def small_run(folder):
+        seen.append(kernel["TrainingRun"])
+        raise KeyboardInterrupt
+
+    kernel |= {"killed_run": lambda folder: None, "small_run": small_run}
+    with pytest.raises(KeyboardInterrupt):
+        exec(demonstration("04", "class Forgetful"), kernel)
+    assert seen == [kernel["Forgetful"]] and kernel["TrainingRun"] is complete
+
+
+@pytest.mark.parametrize("mark", ["register_forward_hook", "register_forward_pre_hook"])
+def test_an_interrupted_hook_is_gone(mark, kernel):
+    seen = []
+
+    def fill_mask(model, *arguments):
+        seen.append(hooks())
+        raise KeyboardInterrupt
+
+    def hooks():
+        return len(part._forward_hooks) + len(part._forward_pre_hooks)
+
+    part = torch.nn.Identity()
+    part.output = part.attention = part
+    kernel |= {"model": types.SimpleNamespace(blocks=[part] * 4), "words": []}
+    kernel |= {"fill_mask": fill_mask, "tokenizer": None, "guess": part}
+    part.words = []
+    with pytest.raises(KeyboardInterrupt):
+        exec(demonstration("05", mark), kernel)
+    assert seen == [1] and hooks() == 0
 
 
 def test_notebooks_are_plain_json():
@@ -542,7 +765,7 @@ def test_notebooks_are_plain_json():
 def test_an_exported_page_shows_the_explorers_picture():
     """Where no kernel runs, a picture stands in place of the widget; nothing loads."""
     html = pytest.importorskip("nbconvert").HTMLExporter()
-    (path,) = notebooks(["05"])
+    path = numbered("05")
     book = nbformat.read(path, as_version=4)
     (cell,) = (c for _, c in cells(book) if c.source.endswith("examples=examples)"))
     (output,) = cell.outputs

@@ -127,7 +127,7 @@ def imports_without(missing: list[str], source: str) -> str:
     wanted = re.findall(line, source, re.M)
     program = f"import sys\n{without}" + "\n".join(sorted({*wanted}))
     found = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, encoding="utf-8"
     )
     return found.stderr
 
@@ -150,7 +150,7 @@ def machine_paths(text: str) -> list[str]:
 def test_no_path_of_a_developers_machine():
     folders = ["helpers", "explorer", "notebooks", "README.md"]
     found = subprocess.run(
-        ["git", "ls-files", *folders], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", *folders], cwd=ROOT, capture_output=True, encoding="utf-8"
     )
     names = found.stdout.split()
     if found.returncode:  # no git checkout

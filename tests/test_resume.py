@@ -75,11 +75,11 @@ def attempt(fault, folder: Path, *material) -> None:
 def main(out: Path) -> None:
     """Five random kills of the code as it is; one late kill with each fault."""
     status = resume.main(["--kills", "5", "--out", str(out / "random.json")])
-    (out / "status.json").write_text(json.dumps(status))
+    (out / "status.json").write_text(json.dumps(status), "utf-8")
     for name, fault in ({"none": load} | FAULTS).items():
         resume.attempt = partial(attempt, fault)
         found = resume.study(1, moments=itertools.repeat(60.0))
-        (out / f"{name}.json").write_text(json.dumps(found))
+        (out / f"{name}.json").write_text(json.dumps(found), "utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,9 @@ def records(tmp_path_factory):
     threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, __file__, str(out)]
     subprocess.run(command, env=os.environ | threads, check=True, timeout=240)
-    return {path.stem: json.loads(path.read_text()) for path in out.glob("*.json")}
+    return {
+        path.stem: json.loads(path.read_text("utf-8")) for path in out.glob("*.json")
+    }
 
 
 def test_a_killed_training_ends_as_an_unbroken_one(records):

@@ -133,13 +133,13 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setattr(dropout, "RECORDS", records)
     monkeypatch.setattr(dropout, "SUMMARY", tmp_path / "dropout_study.json")
     guesses = {"bigram": {"loss": 3.8, "accuracy": 0.3}}
-    (tmp_path / "references.json").write_text(json.dumps(guesses))
+    (tmp_path / "references.json").write_text(json.dumps(guesses), "utf-8")
     runs = [fake_run("none", seed, 3.0 + seed) for seed in range(3)]
     runs += [fake_run("all", seed, 3.2 + seed + 0.1 * seed) for seed in range(3)]
     runs += [fake_run("attention", 1, 3.9)]
     for run in runs:
         name = dropout.run_name(run["arm"], run["seed"], 8)
-        (records / f"{name}.json").write_text(json.dumps(run))
+        (records / f"{name}.json").write_text(json.dumps(run), "utf-8")
     return runs
 
 
@@ -157,7 +157,7 @@ def test_differences_are_paired_by_seed(study):
 
 def test_runs_of_another_recipe_are_not_mixed_in(study):
     path = dropout.RECORDS / f"{dropout.run_name('all', 2, 8)}.json"
-    path.write_text(json.dumps(study[5] | {"number_format": "torch.float32"}))
+    path.write_text(json.dumps(study[5] | {"number_format": "torch.float32"}), "utf-8")
     with pytest.raises(ValueError, match="another recipe"):
         dropout.summarise()
 
@@ -456,10 +456,10 @@ def collapse(tmp_path, monkeypatch):
         for seed in range(3):
             found = fake_plateau(positions, 1e-3, seed, first + 120 * seed)
             path = tmp_path / f"{positions}_{seed}.json"
-            path.write_text(json.dumps(found))
+            path.write_text(json.dumps(found), "utf-8")
             arms[positions].append(plateau.read(path, wanted_of(found)))
     control = fake_plateau("none", 1e-3, 0, plateau.STEPS + 40)
-    path.write_text(json.dumps(control))
+    path.write_text(json.dumps(control), "utf-8")
     control = plateau.read(path, wanted_of(control))
     trials = {positions: seeds[:1] * 3 for positions, seeds in arms.items()}
     return trials, arms, control, [f"word {i}" for i in range(9)] + ["the"]
@@ -491,7 +491,7 @@ def test_a_plateau_record_of_another_run_is_refused(tmp_path):
     found = fake_plateau("rotary", 1e-3, 0, 80)
     path, wanted = tmp_path / "rotary_0.json", wanted_of(found)
     assert plateau.read(path, wanted) is None
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(found), "utf-8")
     assert plateau.read(path, wanted)
     coarse = [e for e in found["history"] if e["step"] % 80 == 0]
     for changed, name in (
@@ -502,7 +502,7 @@ def test_a_plateau_record_of_another_run_is_refused(tmp_path):
         (found | {"history": found["history"][:9]}, "training"),
         (found | {"history": coarse}, "training"),
     ):
-        path.write_text(json.dumps(changed))
+        path.write_text(json.dumps(changed), "utf-8")
         with pytest.raises(ValueError, match=f"another {name}"):
             plateau.read(path, wanted)
 
