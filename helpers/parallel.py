@@ -50,12 +50,19 @@ def own_rows(batch: Tensor) -> Tensor:
 
 
 def from_first(make: Callable[[], Any]) -> Any:
-    """What the first process makes, in all of them."""
+    """What the first process makes, or the error that it meets, in all of them."""
     rank, parts = part()
     if parts == 1:
         return make()
-    box = [make() if rank == 0 else None]
+    box = [None, None]
+    if rank == 0:
+        try:
+            box[0] = make()
+        except Exception as error:
+            box[1] = error
     dist.broadcast_object_list(box)
+    if box[1]:
+        raise box[1]
     return box[0]
 
 
