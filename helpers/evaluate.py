@@ -122,6 +122,10 @@ class TrainingData:
     @classmethod
     def prepare(cls, tokenizer, corpus, length: int = 64, sample: int = 512):
         """Encodes the training and validation splits, in blocks of `length`."""
+        if length < 3 or sample < 1:
+            raise ValueError(
+                f"length is {length} and sample is {sample}; choose at least 3 and 1."
+            )
         stream = join(encode_lines(tokenizer, corpus.train))
         validation_BT = pack(encode_lines(tokenizer, corpus.validation), length)
         blocks_BT = cut(stream, length)

@@ -108,7 +108,8 @@ def main(arguments: list[str] | None = None) -> None:
     with parser.named():
         run_folder(given.name)
     configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
-    with parser.one_sentence(), memory_advice(given.batch_size):
+    advice = memory_advice(given.batch_size)
+    with parser.one_sentence(), parallel.end_of_others(), advice:
         result = run_experiment(given.name, *configs)
     if result:  # else another process has it
         print(

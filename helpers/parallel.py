@@ -6,7 +6,8 @@ models that do not fit one device.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -64,6 +65,17 @@ def from_first(make: Callable[[], Any]) -> Any:
     if box[1]:
         raise box[1]
     return box[0]
+
+
+@contextmanager
+def end_of_others() -> Iterator[None]:
+    """Turns the end of another process into a ConnectionError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if part()[1] == 1 or "peer" not in str(error):
+            raise
+        raise ConnectionError("Another process has ended; see what it says.") from error
 
 
 def summed(number: Tensor) -> Tensor:

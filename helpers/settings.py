@@ -7,6 +7,7 @@ import argparse
 import math
 import numbers
 import re
+import sys
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -29,8 +30,9 @@ class Number:
         real = numbers.Integral if self.kind is int else numbers.Real
         if not isinstance(value, real) or isinstance(value, bool):
             return False
+        value = value if isinstance(value, int) else float(value)
         above = self.low < value if self.open else self.low <= value
-        return above and value <= self.high and abs(value) < math.inf
+        return above and value <= self.high and abs(value) <= sys.float_info.max
 
     def __str__(self) -> str:
         what = "a whole number" if self.kind is int else "a number"
