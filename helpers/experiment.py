@@ -53,11 +53,17 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     """
     folder = run_folder(name)
     corpus, tokenizer, data, model = prepare(model_config, config.seed)
-    settings = {"model": asdict(model.config), "training": asdict(config)}
+    settings = {"corpus": corpus.name, "model": asdict(model.config)}
+    settings["training"] = asdict(config)
     if (folder / f"{name}.json").exists():
         found = record.read(folder / f"{name}.json")
-        if {key: found[key] for key in settings} != settings:
-            raise ValueError(f"{folder} holds another run; choose another name.")
+        for part, value in settings.items():
+            if found.get(part) != value:
+                said = f"{found.get(part)}, not {value}"
+                raise ValueError(
+                    f"{folder} holds another run: its {part} is {said}. Choose another "
+                    "name."
+                )
         try:
             load_model(folder / f"{name}.safetensors")
             return found
@@ -70,7 +76,6 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(tokenizer))
     result = {
         "name": name,
-        "corpus": corpus.name,
         "hardware": record.hardware() | {"processes": parallel.part()[1]},
         **settings,
         "number_format": str(load_state(folder / "state.pt")["dtype"]),
@@ -109,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
         run_folder(given.name)
     configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
     advice = memory_advice(given.batch_size)
-    with parser.one_sentence(), parallel.end_of_others(), advice:
+    with parser.one_sentence(), parallel.one_of_many(), advice:
         result = run_experiment(given.name, *configs)
     if result:  # else another process has it
         print(

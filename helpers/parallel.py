@@ -68,14 +68,21 @@ def from_first(make: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def end_of_others() -> Iterator[None]:
-    """Turns the end of another process into a ConnectionError."""
+def one_of_many() -> Iterator[None]:
+    """A process's whole part in a training, which it leaves in order.
+
+    The end of another process becomes a ConnectionError here. One that ended without
+    leaving could be aborted by its own threads.
+    """
     try:
         yield
     except RuntimeError as error:
         if part()[1] == 1 or "peer" not in str(error):
             raise
         raise ConnectionError("Another process has ended; see what it says.") from error
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def summed(number: Tensor) -> Tensor:
