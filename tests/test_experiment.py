@@ -49,7 +49,7 @@ def test_a_run_is_not_made_again_and_no_other_takes_its_place(place, monkeypatch
 
 def test_the_words_of_another_run_are_named(place):
     run_experiment("short", TINY, SHORT)
-    with pytest.raises(ValueError, match="its training is .*'seed': 0.*, not .*: 1"):
+    with pytest.raises(ValueError, match="holds another run: its .*seed.* 0.* 1"):
         run_experiment("short", TINY, replace(SHORT, seed=1))
     found = record.read(place / "short.json")
     record.write(place / "short.json", found | {"corpus": "another"})
