@@ -19,6 +19,33 @@ from helpers.masking import IGNORE, asked, evaluation_subsets
 from helpers.tokenizer import MASK, PAD
 
 
+def require_known(model, *texts: Tensor) -> None:
+    """Raises ValueError if a text has an id for which the model has no vector."""
+    highest, size = max(int(ids.max()) for ids in texts), model.config.vocab_size
+    if highest >= size:
+        raise ValueError(
+            f"The text has id {highest}, but the model has vocab_size {size}; take "
+            "the tokenizer that the model was made for."
+        )
+
+
+def require_usable(data: "TrainingData") -> None:
+    """Raises ValueError if a text has less than a block, or no word to be asked."""
+    size = data.validation_BT.shape[1] - 1
+    if len(data.stream) < size:
+        raise ValueError(
+            f"The training text has {len(data.stream)} tokens, and a block needs "
+            f"{size}; take more text, or a smaller max_length."
+        )
+    subsets = {"training": data.sample_subset_BT, "validation": data.subset_BT}
+    for split, subset_BT in subsets.items():
+        if not (subset_BT == 0).any():
+            raise ValueError(
+                f"The {split} text has no word of the vocabulary that could be asked; "
+                "take other text, or a tokenizer that was trained on it."
+            )
+
+
 @torch.no_grad()
 def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
     """Scores a model on fixed masks: all [MASK], dropout off, float32.
@@ -26,6 +53,7 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
     Each subset is masked and predicted in turn. Returns loss (nats a word), accuracy,
     the id predicted most often with its share, and the number of words scored.
     """
+    require_known(model, ids_BT)
     device, training = next(model.parameters()).device, model.training
     model.eval()
     total, true, predicted = 0.0, [], []
@@ -46,6 +74,8 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
             true.append(labels_M)
             predicted.append(logits_MV.argmax(-1))
     model.train(training)
+    if not true:
+        raise ValueError("No word of this text is in these subsets; take more text.")
     true_M, predicted_M = torch.cat(true), torch.cat(predicted)
     counts_V = predicted_M.bincount(minlength=logits_MV.shape[-1])
     return {
@@ -86,9 +116,16 @@ class TrainingData:
     sample_BT: Tensor
     sample_subset_BT: Tensor
 
+    def __post_init__(self):
+        require_usable(self)
+
     @classmethod
     def prepare(cls, tokenizer, corpus, length: int = 64, sample: int = 512):
         """Encodes the training and validation splits, in blocks of `length`."""
+        if length < 3 or sample < 1:
+            raise ValueError(
+                f"length is {length} and sample is {sample}; choose at least 3 and 1."
+            )
         stream = join(encode_lines(tokenizer, corpus.train))
         validation_BT = pack(encode_lines(tokenizer, corpus.validation), length)
         blocks_BT = cut(stream, length)
@@ -127,6 +164,7 @@ def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
 
 def take_stock(model, data: TrainingData) -> dict:
     """One entry of a training history: both losses in eval mode, and the probes."""
+    require_known(model, data.stream)
     train = evaluate(model, data.sample_BT, data.sample_subset_BT)
     validation = evaluate(model, data.validation_BT, data.subset_BT)
     return {

@@ -4,17 +4,31 @@ Trains on the corpus at hand and leaves weights, vocabulary and record in `runs/
 """
 
 import argparse
-from dataclasses import asdict, fields, replace
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 
 from helpers import ROOT, parallel, record
-from helpers.checkpoint import load_state, save_model
+from helpers.checkpoint import load_model, load_state, save_model
 from helpers.corpus import training_corpus
 from helpers.evaluate import TrainingData, unigram
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.optimize import TrainConfig, memory_advice
+from helpers.settings import Parser, SettingError
 from helpers.tokenizer import WordTokenizer
-from helpers.train import TrainConfig, train
+from helpers.train import train
+
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{,99}")
+
+
+def run_folder(name: str) -> Path:
+    """Where a run of that name lies. SettingError unless it names a single folder."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        wanted = "up to 100 of A-Z, a-z, 0-9, '_', '-' and '.', the first not a '.'"
+        raise SettingError("name", name, wanted)
+    return ROOT / "runs" / name
 
 
 def prepare(model_config: ModelConfig, seed: int) -> tuple:
@@ -37,14 +51,24 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     record is not made again. Under `torchrun` the first process does what follows the
     training; in the others the record is empty.
     """
-    folder = ROOT / "runs" / name
+    folder = run_folder(name)
     corpus, tokenizer, data, model = prepare(model_config, config.seed)
-    settings = {"model": asdict(model.config), "training": asdict(config)}
+    settings = {"corpus": corpus.name, "model": asdict(model.config)}
+    settings["training"] = asdict(config)
     if (folder / f"{name}.json").exists():
         found = record.read(folder / f"{name}.json")
-        if {key: found[key] for key in settings} != settings:
-            raise ValueError(f"{folder} holds another run; choose another name.")
-        return found
+        for part, value in settings.items():
+            if found.get(part) != value:
+                said = f"{found.get(part)}, not {value}"
+                raise ValueError(
+                    f"{folder} holds another run: its {part} is {said}. Choose another "
+                    "name."
+                )
+        try:
+            load_model(folder / f"{name}.safetensors")
+            return found
+        except ValueError as error:
+            print(f"{error} The run has its record, but it is made again.")
     history = train(model, data, config, folder)
     if parallel.part()[0]:
         return {}
@@ -52,7 +76,6 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(tokenizer))
     result = {
         "name": name,
-        "corpus": corpus.name,
         "hardware": record.hardware() | {"processes": parallel.part()[1]},
         **settings,
         "number_format": str(load_state(folder / "state.pt")["dtype"]),
@@ -74,19 +97,9 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     return result
 
 
-def add_options(parser: argparse.ArgumentParser, *configs) -> None:
-    """One option for each field of the configurations, with its default."""
-    for field in (field for config in configs for field in fields(config)):
-        kind = float if field.default is None else type(field.default)
-        switch = {"action": argparse.BooleanOptionalAction}
-        how = switch if kind is bool else {"type": kind}
-        name = "--" + field.name.replace("_", "-")
-        parser.add_argument(name, default=field.default, **how)
-
-
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """`python -m helpers.train --name dropout --dropout 0.1`: one run, resumable."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m helpers.train",
         description="Train a masked language model on WikiText-2. Results land in "
         "runs/NAME; the same command goes on where a run of that name was interrupted. "
@@ -95,15 +108,17 @@ def main() -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--name", required=True, help="folder under runs/")
-    add_options(parser, ModelConfig, TrainConfig)
-    given = vars(parser.parse_args())
-    name, configs = given["name"], []
-    for kind in (ModelConfig, TrainConfig):
-        configs.append(kind(**{f.name: given[f.name] for f in fields(kind)}))
-    result = run_experiment(name, *configs)
+    parser.add_configurations(ModelConfig, TrainConfig)
+    given = parser.parse_args(arguments)
+    with parser.named():
+        run_folder(given.name)
+    configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
+    advice = memory_advice(given.batch_size)
+    with parser.one_sentence(), parallel.one_of_many(), advice:
+        result = run_experiment(given.name, *configs)
     if result:  # else another process has it
         print(
-            f"{name}: best at step {result['best_step']} with a validation loss of "
-            f"{result['best_loss']:.3f} nats, {result['best_accuracy']:.1%} right, on "
-            f"a seventh of the words; weights and record are in runs/{name}"
+            f"{given.name}: best at step {result['best_step']} with a validation loss "
+            f"of {result['best_loss']:.3f} nats, {result['best_accuracy']:.1%} right, "
+            f"on a seventh of the words; weights and record are in runs/{given.name}"
         )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from helpers.predict import Prediction, word_chances
+from helpers.predict import Prediction, require_same_words, word_chances
 from helpers.tokenizer import CLS, MASK, SEP
 
 
@@ -22,6 +22,7 @@ def masked_ids(tokenizer, prediction: Prediction) -> Tensor:
 
 def target_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tensor:
     """Probability of the target at the masked position of each row, shape (B,)."""
+    require_same_words(model, tokenizer)
     at_BM = torch.full((len(inputs_BT), 1), prediction.position + 1)
     chance_BMV, _ = word_chances(model, inputs_BT, at_BM)
     return chance_BMV[:, 0, tokenizer.ids[prediction.target]]

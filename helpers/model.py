@@ -8,6 +8,7 @@ Shapes: B batch, T position, D d_model, H heads, V vocabulary, N layers, M posit
 a row at which a word is asked.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,24 @@ from helpers.layers import (
     sinusoidal_positions,
     take,
 )
-from helpers.tokenizer import PAD
+from helpers.settings import POSITIVE, Number, SettingError, require, whole
+from helpers.tokenizer import PAD, SPECIALS
+
+DROPOUT = Number(0, 0.999)  # 1 would leave nothing
+MODEL_VALUES = {
+    "vocab_size": whole(len(SPECIALS) + 1),
+    "max_length": whole(3),  # [CLS], a word, [SEP]
+    "n_layers": whole(1),
+    "d_model": whole(1),
+    "n_heads": whole(1),
+    "d_ff": whole(1),
+    "dropout": DROPOUT,
+    "positions": ("rotary", "learned", "sinusoidal", "none"),
+    "norm": ("pre", "post"),
+    "norm_eps": POSITIVE,
+    "tied": (True, False),
+}
+MOST_WEIGHTS = 10**9  # 16 GB with gradients and AdamW's averages
 
 
 @dataclass(frozen=True)
@@ -43,17 +61,32 @@ class ModelConfig:
     tied: bool = True  # the output layer shares the token embedding's weights
 
     def __post_init__(self):
-        if self.positions not in ("rotary", "learned", "sinusoidal", "none"):
-            raise ValueError(
-                f"positions is {self.positions!r}; choose 'rotary', 'learned', "
-                "'sinusoidal' or 'none'."
-            )
+        require(self, **MODEL_VALUES)
+        if self.attention_dropout is not None:
+            require(self, attention_dropout=DROPOUT)
+        require_fitting(self)
 
     @classmethod
     def bert(cls, **sizes) -> "ModelConfig":
         """BERT's choices (Devlin 2019) at the series' sizes, or at those given."""
         choices = dict(positions="learned", norm="post", norm_eps=1e-12, dropout=0.1)
         return cls(**(choices | sizes))
+
+
+def require_fitting(config: ModelConfig) -> None:
+    """Raises SettingError for sizes that do not go together, or make a giant."""
+    parts = {"rotary": 2 * config.n_heads, "sinusoidal": math.lcm(2, config.n_heads)}
+    part = parts.get(config.positions, config.n_heads)
+    if config.d_model % part:
+        why = f"as n_heads is {config.n_heads} and positions is {config.positions!r}"
+        raise SettingError("d_model", config.d_model, f"a multiple of {part}, {why}")
+    block = config.d_model * (4 * config.d_model + 2 * config.d_ff)
+    rows = config.vocab_size + config.max_length
+    if (n_weights := rows * config.d_model + config.n_layers * block) > MOST_WEIGHTS:
+        names = "n_layers", "d_ff", "vocab_size", "max_length"
+        sizes = ", ".join(f"{name} is {getattr(config, name)}" for name in names)
+        wanted = f"smaller sizes ({sizes}): {n_weights:.1g} weights are over a billion"
+        raise SettingError("d_model", config.d_model, wanted)
 
 
 class Embedding(nn.Module):

@@ -14,6 +14,26 @@ import torch
 from torch import Tensor
 
 from helpers.model import MaskedLanguageModel
+from helpers.settings import POSITIVE, SHARE, Number, require, whole
+
+TRAIN_VALUES = {
+    "epochs": Number(0, 1_000_000, open=True),
+    "batch_size": whole(1),
+    "optimizer": ("adamw", "muon"),
+    "learning_rate": POSITIVE,
+    "muon_rate": POSITIVE,
+    "weight_decay": Number(0),
+    "warmup": SHARE,
+    "cooldown": SHARE,
+    "mask_rate": Number(0, 1, open=True),
+    "last_mask_rate": SHARE,
+    "masks": ("fixed", "independent"),
+    "clip": POSITIVE,
+    "evaluations": whole(1, 100_000),
+    "patience": whole(1),
+    "precision": ("auto", "float32", "bfloat16", "float16"),
+    "seed": whole(0),
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +56,9 @@ class TrainConfig:
     patience: int = 3  # evaluations without a lower loss before stopping
     precision: str = "auto"  # or "float32", "bfloat16", "float16"
     seed: int = 0
+
+    def __post_init__(self):
+        require(self, **TRAIN_VALUES)
 
 
 def rate_factor(step: int, total: int, warmup: float, cooldown: float) -> float:
@@ -61,10 +84,6 @@ def make_optimizers(
     Weight decay pulls on matrices only: a smaller bias or a smaller gain of a LayerNorm
     does not make a simpler function.
     """
-    if config.optimizer not in ("adamw", "muon"):
-        raise ValueError(
-            f"optimizer is {config.optimizer!r}; choose 'adamw' or 'muon'."
-        )
     muon = config.optimizer == "muon"
     inner = {id(p): p for p in model.blocks.parameters() if muon and p.ndim == 2}
     others = [p for p in model.parameters() if id(p) not in inner]

@@ -6,7 +6,8 @@ models that do not fit one device.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -50,13 +51,38 @@ def own_rows(batch: Tensor) -> Tensor:
 
 
 def from_first(make: Callable[[], Any]) -> Any:
-    """What the first process makes, in all of them."""
+    """What the first process makes, or the error that it meets, in all of them."""
     rank, parts = part()
     if parts == 1:
         return make()
-    box = [make() if rank == 0 else None]
+    box = [None, None]
+    if rank == 0:
+        try:
+            box[0] = make()
+        except Exception as error:
+            box[1] = error
     dist.broadcast_object_list(box)
+    if box[1]:
+        raise box[1]
     return box[0]
+
+
+@contextmanager
+def one_of_many() -> Iterator[None]:
+    """A process's whole part in a training, which it leaves in order.
+
+    The end of another process becomes a ConnectionError here. One that ended without
+    leaving could be aborted by its own threads.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if part()[1] == 1 or "peer" not in str(error):
+            raise
+        raise ConnectionError("Another process has ended; see what it says.") from error
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def summed(number: Tensor) -> Tensor:

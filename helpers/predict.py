@@ -104,6 +104,15 @@ def to_words(text: str | list[str], max_length: int) -> list[str]:
     return words
 
 
+def require_same_words(model, tokenizer) -> None:
+    """Raises ValueError for a tokenizer with more words than the model, or fewer."""
+    if len(tokenizer) != model.config.vocab_size:
+        raise ValueError(
+            f"The tokenizer has {len(tokenizer):,} words, but the model has vocab_size "
+            f"{model.config.vocab_size:,}; load the two that were saved together."
+        )
+
+
 @torch.no_grad()
 def word_chances(model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False):
     """Probabilities (B, M, V) at the positions asked; weights (B, N, H, T, S) or None.
@@ -129,6 +138,7 @@ def predict_positions(
     Raises ValueError for an empty text, one that is too long, or a position that does
     not exist.
     """
+    require_same_words(model, tokenizer)
     words = to_words(text, model.config.max_length)
     for position in positions:
         if not 0 <= position < len(words):

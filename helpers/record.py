@@ -72,6 +72,7 @@ def samples(history, unigram_loss, validation_BT, words: list[str]) -> list[dict
 
 def write(path: Path, record: dict) -> None:
     """Writes a record as JSON, one line a value, so that changes can be reviewed."""
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -79,5 +80,8 @@ def write(path: Path, record: dict) -> None:
 
 
 def read(path: Path) -> dict:
-    """Reads a record."""
-    return json.loads(path.read_text("utf-8"))
+    """Reads a record; ValueError if it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is missing or damaged ({error}).") from error

@@ -6,6 +6,8 @@ The values that a setting may have are a container: a `Number`, or a tuple of na
 import argparse
 import math
 import numbers
+import re
+import sys
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -28,14 +30,15 @@ class Number:
         real = numbers.Integral if self.kind is int else numbers.Real
         if not isinstance(value, real) or isinstance(value, bool):
             return False
+        value = value if isinstance(value, int) else float(value)
         above = self.low < value if self.open else self.low <= value
-        return math.isfinite(value) and above and value <= self.high
+        return above and value <= self.high and abs(value) <= sys.float_info.max
 
     def __str__(self) -> str:
         what = "a whole number" if self.kind is int else "a number"
         if self.low > -math.inf:
-            what += f" above {self.low:g}" if self.open else f" from {self.low:g}"
-        return what + (f" up to {self.high:g}" if self.high < math.inf else "")
+            what += f" above {self.low:,}" if self.open else f" from {self.low:,}"
+        return what + (f" up to {self.high:,}" if self.high < math.inf else "")
 
     def __call__(self, text: str):
         try:
@@ -47,8 +50,8 @@ class Number:
         return value
 
 
-def whole(low: int, high: float = math.inf) -> Number:
-    """The whole numbers from `low` to `high`."""
+def whole(low: int, high: int = 10**9) -> Number:
+    """The whole numbers from `low` to `high`; beyond a billion it is a slip."""
     return Number(low, high, int)
 
 
@@ -59,48 +62,78 @@ class SettingError(ValueError):
     """A setting that cannot be honoured: its name, its value, and what can."""
 
     def __init__(self, name: str, value, wanted):
+        super().__init__(name, value, wanted)
+
+    def __str__(self) -> str:
+        name, value, wanted = self.args
         if isinstance(wanted, tuple):
             wanted = " or ".join(map(repr, wanted))
-        super().__init__(f"{name} is {value!r}; choose {wanted}.")
-        self.name = name
+        return f"{name} is {value!r}; choose {wanted}."
 
 
 def require(settings, **allowed: Container) -> None:
-    """Raises SettingError for the first attribute that has a value not allowed."""
+    """Raises SettingError for the first attribute that has a value not allowed.
+
+    NumPy's numbers and the like become Python's own: equal settings are one run, and a
+    record can hold them.
+    """
     for name, values in allowed.items():
         if (value := getattr(settings, name)) not in values:
             raise SettingError(name, value, values)
+        if isinstance(values, Number) and type(value) not in (int, float):
+            object.__setattr__(settings, name, values.kind(value))
+
+
+def reader(kind: type):
+    """Reads an option's text; what is not of this kind is left to the configuration."""
+
+    def read(text: str):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+
+    return read
 
 
 class Parser(argparse.ArgumentParser):
     """A command's options; a wrong one ends it with status 2 and one sentence."""
 
     def error(self, message: str):
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
     def add_configurations(self, *kinds: type) -> None:
         """One option for each field of the configurations, with its default."""
         for field in (field for kind in kinds for field in fields(kind)):
             kind = float if field.default is None else type(field.default)
             switch = {"action": argparse.BooleanOptionalAction}
-            how = switch if kind is bool else {"type": kind}
+            how = switch if kind is bool else {"type": reader(kind)}
             name = "--" + field.name.replace("_", "-")
             self.add_argument(name, default=field.default, **how)
 
     def build(self, kind: type, given: argparse.Namespace):
-        """A configuration from the options; one that is refused is named as typed."""
-        try:
+        """A configuration from the options."""
+        with self.named():
             return kind(**{f.name: getattr(given, f.name) for f in fields(kind)})
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Within it, a setting that is refused is named as it was typed: status 2."""
+        try:
+            yield
         except SettingError as error:
-            option = "--" + error.name.replace("_", "-")
-            self.error(str(error).replace(error.name, option, 1))
+            message = str(error)
+            for action in self._actions:
+                option = action.option_strings[0]
+                message = re.sub(rf"\b{action.dest}(?= is )", option, message)
+            self.error(message)
 
     @contextmanager
     def one_sentence(self) -> Iterator[None]:
         """Work whose failure is told in one sentence: status 1, or 130 after Ctrl-C."""
         try:
             yield
-        except KeyboardInterrupt:
-            self.exit(130, f"{self.prog}: interrupted.\n")
+        except KeyboardInterrupt as error:
+            self.exit(130, f"{self.prog}: {str(error) or 'interrupted.'}\n")
         except (ValueError, OSError, ArithmeticError, MemoryError) as error:
-            self.exit(1, f"{self.prog}: {error}\n")
+            self.exit(1, f"{self.prog}: {' '.join(str(error).split())}\n")

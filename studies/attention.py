@@ -13,7 +13,6 @@ groups of blocks that are resampled; the others as in helpers.layers.
 Losses and falls of log-probability are in nats.
 """
 
-import argparse
 import time
 
 import numpy as np
@@ -30,6 +29,7 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import Prediction, fill_mask
 from helpers.tokenizer import CLS, MASK, SEP
 from studies.attention_figures import erasure_figure, heads_figure
+from studies.command import command
 from studies.intervals import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.runs import known, trained
 from studies.tables import TRAINED, erasure_table, heads_table, layers_table
@@ -312,22 +312,24 @@ def measure() -> dict:
     return found
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measures what is missing, then draws and prints."""
-    argparse.ArgumentParser(
-        prog="python -m studies.attention",
-        description="Mask words and switch heads off, resumable; parts that the record "
-        "holds are skipped.",
-    ).parse_args()
-    summary = measure()
-    figures = {
-        "attention_erasure.png": erasure_figure(summary),
-        "attention_heads.png": heads_figure(summary),
-    }
-    for name, figure in figures.items():
-        (ROOT / "plots" / name).write_bytes(png(figure))
-    for table in (erasure_table, layers_table, heads_table):
-        print(table(summary), end="\n\n")
+    parser = command(
+        "attention",
+        "Mask words and switch heads off, resumable; parts that the record holds are "
+        "skipped.",
+    )
+    parser.parse_args(arguments)
+    with parser.one_sentence():
+        summary = measure()
+        figures = {
+            "attention_erasure.png": erasure_figure(summary),
+            "attention_heads.png": heads_figure(summary),
+        }
+        for name, figure in figures.items():
+            (ROOT / "plots" / name).write_bytes(png(figure))
+        for table in (erasure_table, layers_table, heads_table):
+            print(table(summary), end="\n\n")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ weights, batches and masks, so their differences are paired. The recipe was chos
 without dropout, on the validation split; the test split decides nothing.
 """
 
-import argparse
 from dataclasses import replace
 
 import torch
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, save_model
-from helpers.corpus import load_corpus
+from helpers.corpus import require_wikitext
 from helpers.data import (
     bucket,
     encode_lines,
@@ -27,8 +26,10 @@ from helpers.experiment import prepare, run_experiment
 from helpers.figure import png
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
+from helpers.optimize import TRAIN_VALUES
 from helpers.tokenizer import WordTokenizer
 from helpers.viz import training_curves, true_vs_pred
+from studies.command import COUNT, SEED, command
 from studies.figures import dropout_study
 from studies.intervals import mean_interval
 from studies.references import references
@@ -87,7 +88,7 @@ def run(arm: str, seed: int, epochs: int, precision: str = "auto") -> None:
     path = ROOT / "runs" / name / f"{name}.safetensors"
     model, tokenizer, _ = load_model(path)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    corpus = load_corpus()
+    corpus = require_wikitext()
     for split in ("validation", "test"):
         found[split] = final_scores(model, tokenizer, getattr(corpus, split))
     record.write(target, {"arm": arm} | found)
@@ -147,8 +148,13 @@ def summarise() -> dict:
         found = record.read(path)
         epochs = f"{found['training']['epochs']:g}"
         if recipes.setdefault(epochs, recipe_of(found)) != recipe_of(found):
-            raise ValueError(f"{path} has another recipe; move it away.")
+            raise ValueError(
+                f"{path} is of another recipe than other runs of {epochs} epochs, and "
+                "cannot be summarised with them."
+            )
         budgets.setdefault(epochs, {}).setdefault(found["arm"], []).append(found)
+    if not budgets:
+        raise ValueError(f"There are no runs in {RECORDS}; leave out --summary.")
     result = {"recipes": recipes, "budgets": {}}
     for epochs, arms in budgets.items():
         table = {arm: summary_of(arms[arm]) for arm in ARMS if arm in arms}
@@ -178,8 +184,10 @@ def wasted_shares(tokenizer, lines: list[str], length: int) -> dict[str, float]:
 
 def ship(epochs: int) -> None:
     """Copies weights and record of the seed of median loss to where notebooks read."""
-    table = record.read(SUMMARY)["budgets"][str(epochs)]
-    lines, length = load_corpus().train, ModelConfig().max_length
+    table = record.read(SUMMARY)["budgets"].get(str(epochs), {})
+    if missing := ", ".join(arm for arm in SHIPPED if arm not in table):
+        raise ValueError(f"There are no runs of {epochs} epochs of: {missing}.")
+    lines, length = require_wikitext().train, ModelConfig().max_length
     tokenizer = WordTokenizer.train(lines, ModelConfig().vocab_size)
     wasted = wasted_shares(tokenizer, lines, length)
     for arm, shipped in SHIPPED.items():
@@ -213,33 +221,35 @@ def draw() -> None:
         (folder / name).write_bytes(png(figure))
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Runs what is missing, then summarises and draws."""
     gpu = torch.cuda.is_available()
     epochs, seeds = (50, 5) if gpu else (8, 3)
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.dropout",
-        description="Train every arm of the dropout study over its seeds, resumable; "
-        "runs whose record exists are skipped. Then write the summary and the figures.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = command(
+        "dropout",
+        "Train every arm of the dropout study over its seeds, resumable; runs whose "
+        "record exists are skipped. Then write the summary and the figures.",
     )
+    precisions = TRAIN_VALUES["precision"]
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(seeds)))
-    parser.add_argument("--epochs", type=int, default=epochs)
-    parser.add_argument("--precision", default="auto", help="one for all runs")
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=list(range(seeds)))
+    parser.add_argument("--epochs", type=COUNT, default=epochs)
+    parser.add_argument("--precision", choices=precisions, default="auto")
     parser.add_argument("--summary", action="store_true", help="train nothing")
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     # The two outer arms of all seeds first: they answer the question.
     jobs = [(arm, seed) for seed in given.seeds for arm in given.arms]
-    for arm, seed in sorted(jobs, key=lambda job: job[0] == "attention"):
-        if not given.summary:
+    jobs.sort(key=lambda job: job[0] == "attention")
+    with parser.one_sentence():
+        require_wikitext()
+        for arm, seed in () if given.summary else jobs:
             print(f"{arm}, seed {seed}, {given.epochs} epochs", flush=True)
             run(arm, seed, given.epochs, given.precision)
-    summarise()
-    if given.ship:
-        ship(given.epochs)
-    draw()
+        summarise()
+        if given.ship:
+            ship(given.epochs)
+        draw()
 
 
 if __name__ == "__main__":

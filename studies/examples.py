@@ -7,7 +7,6 @@ wrong, and a near miss. The record keeps one sentence for each, and how many oth
 would have fitted. Left out: sentences with more than two words outside the vocabulary.
 """
 
-import argparse
 import re
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from helpers.data import lone_sentences
 from helpers.figure import png
 from helpers.predict import Prediction, fill_mask, mask_each
 from helpers.sentence import sentence_heatmap
+from studies.command import command
 from studies.runs import trained
 
 SHORTEST, LONGEST, UNKNOWN = 10, 20, 2  # words of a sentence; outside the vocabulary
@@ -169,12 +169,8 @@ def described(kind: str, found: Prediction, fit: int, cosine: float) -> dict:
     return entry | ({"cosine": cosine} if near else {})
 
 
-def main() -> None:
+def study() -> None:
     """Chooses the four, writes their record and draws their heatmaps."""
-    argparse.ArgumentParser(
-        prog="python -m studies.examples",
-        description="Choose four predictions by rule and draw where the model looked.",
-    ).parse_args()
     begun = time.perf_counter()
     models, tokenizer, corpus, source = trained(MODEL)
     model = models[MODEL]
@@ -200,6 +196,15 @@ def main() -> None:
     }
     found |= {"kinds": kinds, "seconds": round(time.perf_counter() - begun, 1)}
     record.write(SUMMARY, found | {"hardware": record.hardware()})
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Chooses, writes, draws."""
+    about = "Choose four predictions by rule and draw where the model looked."
+    parser = command("examples", about)
+    parser.parse_args(arguments)
+    with parser.one_sentence():
+        study()
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ as the paired difference of an arm to the one without dropout, at each arm's bes
 (of the selection half) and at epoch fifty.
 """
 
-import argparse
 import hashlib
+import itertools
 from dataclasses import asdict, replace
 
 import torch
@@ -27,12 +27,13 @@ from torch import Tensor
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_model
-from helpers.corpus import load_corpus
+from helpers.corpus import require_wikitext
 from helpers.data import encode_lines, lone_sentences, pack, pad
 from helpers.evaluate import evaluate, unigram
 from helpers.experiment import prepare
 from helpers.masking import evaluation_subsets
 from helpers.train import TrainingRun, train
+from studies.command import SEED, command
 from studies.dropout import ARMS
 from studies.runs import FAST, known, whole_score
 
@@ -170,7 +171,7 @@ def run(arm: str, seed: int, recipe: str) -> dict:
     if not trained:
         return found
     model, tokenizer, data = trained
-    history, corpus = found["history"], load_corpus()
+    history, corpus = found["history"], require_wikitext()
     best = min(history, key=lambda entry: entry["validation_loss"])
     found |= {"recipe": recipe, "best_epoch": best["epoch"]}
     weights = {"best": state["stopping"]["weights"], "last": state["model"]}
@@ -188,29 +189,27 @@ def run(arm: str, seed: int, recipe: str) -> dict:
     return found
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Runs what is missing."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.fifty",
-        description="Train the arms for fifty epochs, resumable; runs whose record "
-        "exists are skipped.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = command(
+        "fifty",
+        "Train the arms for fifty epochs, resumable; runs whose record exists are "
+        "skipped.",
     )
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--recipe", choices=TRIALS, help="train with this recipe")
-    parser.add_argument("--trials", action="store_true", help="make the trials")
-    given = parser.parse_args()
-    if load_corpus().name == "toy":
-        parser.error("The study is about WikiText-2, which is not within reach.")
-    torch.set_num_threads(1)
-    if given.trials:
-        for name in TRIALS:
-            for arm in given.arms:
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2])
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--recipe", choices=TRIALS, help="train with this recipe")
+    what.add_argument("--trials", action="store_true", help="make the trials")
+    given = parser.parse_args(arguments)
+    with parser.one_sentence():
+        require_wikitext()
+        torch.set_num_threads(1)
+        if given.trials:
+            for name, arm in itertools.product(TRIALS, given.arms):
                 trial(arm, name)
-    elif given.recipe:
-        for seed in given.seeds:
-            for arm in given.arms:
+        else:
+            for seed, arm in itertools.product(given.seeds, given.arms):
                 run(arm, seed, given.recipe)
 
 

@@ -13,7 +13,6 @@ Shapes: M masked words, U groups of neighbouring blocks that are resampled; the 
 as in helpers.evaluate. Losses are in nats a word, accuracies are shares.
 """
 
-import argparse
 import math
 import time
 from collections import Counter
@@ -31,6 +30,7 @@ from helpers.evaluate import TrainingData
 from helpers.figure import png
 from helpers.masking import IGNORE, asked, evaluation_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SPECIALS, UNK
+from studies.command import command
 from studies.examples import FUNCTION_WORDS, MONTHS
 from studies.figures import knowledge_figure
 from studies.intervals import CONFIDENCE, GROUP, RESAMPLES, bootstrap
@@ -443,18 +443,20 @@ def measure() -> dict:
     return record.read(SUMMARY)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measures what is missing, then draws and prints."""
-    argparse.ArgumentParser(
-        prog="python -m studies.knowledge",
-        description="Mask every validation word once and score by kind of word; a "
-        "record that is there is not measured again.",
-    ).parse_args()
-    summary = measure()
-    (ROOT / "plots" / "knowledge.png").write_bytes(png(knowledge_figure(summary)))
-    for measure_name in ("accuracy", "loss"):
-        print(knowledge_table(summary, measure_name), end="\n\n")
-    print(alone_table(summary))
+    parser = command(
+        "knowledge",
+        "Mask every validation word once and score by kind of word; a record that is "
+        "there is not measured again.",
+    )
+    parser.parse_args(arguments)
+    with parser.one_sentence():
+        summary = measure()
+        (ROOT / "plots" / "knowledge.png").write_bytes(png(knowledge_figure(summary)))
+        for measure_name in ("accuracy", "loss"):
+            print(knowledge_table(summary, measure_name), end="\n\n")
+        print(alone_table(summary))
 
 
 if __name__ == "__main__":

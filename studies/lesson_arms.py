@@ -18,7 +18,7 @@ from torch import Tensor
 
 from helpers import ROOT
 from helpers.bpe import FIRST_MERGE, BPETokenizer
-from helpers.corpus import load_corpus
+from helpers.corpus import require_wikitext
 from helpers.data import batches, bucket, cut, encode_lines, join, pack, pad, seeded
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
@@ -128,7 +128,7 @@ ARMS = {
 @cache
 def tokenizer_of(pieces: bool, vocab_size: int):
     """The tokenizer of an arm, learned once and kept in `runs/`."""
-    corpus = load_corpus()
+    corpus = require_wikitext()
     path = ROOT / "runs" / "lessons" / f"{corpus.name}_bpe_{vocab_size}.json"
     if not pieces:
         return WordTokenizer.train(corpus.train, vocab_size)
@@ -142,7 +142,7 @@ def tokenizer_of(pieces: bool, vocab_size: int):
 
 @cache
 def encoded(pieces: bool, vocab_size: int, split: str) -> list[list[int]]:
-    lines = getattr(load_corpus(), split)
+    lines = getattr(require_wikitext(), split)
     return encode_lines(tokenizer_of(pieces, vocab_size), lines)
 
 

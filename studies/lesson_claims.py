@@ -20,6 +20,7 @@ GRAMMAR, FACTS = "function words", "names"
 
 
 EXPECTED = "above", "below", "same"
+STUDIES = "growth", "dropout", "plateau", "knowledge"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,16 @@ class Claim:
     def __post_init__(self):
         if self.expected not in EXPECTED:
             raise ValueError(f"expected is {self.expected!r}, not one of {EXPECTED}.")
-        arms = () if isinstance(self.effect, str) else self.effect.arms
-        if unknown := {*arms} - ARMS.keys():
+        if isinstance(self.effect, str):
+            if self.effect not in STUDIES:
+                raise ValueError(f"effect is {self.effect!r}, not one of {STUDIES}.")
+            return
+        if unknown := {*self.effect.arms} - ARMS.keys():
             raise ValueError(f"No such arms: {', '.join(sorted(unknown))}.")
+        if self.effect.reading not in (known := readings({})):
+            raise ValueError(
+                f"reading is {self.effect.reading!r}, not one of {', '.join(known)}."
+            )
 
 
 AT_TIME, AT_STEPS = "loss at equal time", "loss at equal steps"

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from helpers import ROOT, record
-from helpers.corpus import load_corpus
+from helpers.corpus import require_wikitext
 from helpers.data import encode_lines, lone_sentences, pad
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
@@ -99,7 +99,7 @@ def fit(name: str, seed: int, device: str) -> tuple:
 
 def score_alone(model, arm: Arm) -> dict:
     """The words of sentences of 5 to 40 words, each by itself, in the same sevenths."""
-    lines = lone_sentences(load_corpus().validation)
+    lines = lone_sentences(require_wikitext().validation)
     lines.sort(key=lambda line: len(line.split()))
     tokenizer = tokenizer_of(arm.pieces, arm.model_config.vocab_size)
     ids_BT = pad(encode_lines(tokenizer, lines), arm.model_config.max_length)
@@ -122,7 +122,7 @@ def run(name: str, seed: int) -> dict:
     if arm.training.get("masks") == "independent":
         found["alone"] = score_alone(model, arm)
     if name in VOCABULARIES:
-        corpus = load_corpus()
+        corpus = require_wikitext()
         asked = words_asked(corpus.validation, known_words(corpus.train, KNOWN))
         tokenizer = tokenizer_of(arm.pieces, arm.model_config.vocab_size)
         found["asked"] = score_words(model, tokenizer, corpus.validation, asked)

@@ -4,7 +4,6 @@ Trains what is missing, an arm and a seed at a time, times a step of each arm be
 of the base, then decides each claim by what the records say, and draws it.
 """
 
-import argparse
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -12,8 +11,9 @@ import torch
 from matplotlib.figure import Figure
 
 from helpers import ROOT, record
-from helpers.corpus import load_corpus
+from helpers.corpus import require_wikitext
 from helpers.figure import png
+from studies.command import COUNT, SEED, command
 from studies.lesson_arms import ARMS
 from studies.lesson_costs import measure, untimed
 from studies.lesson_figures import drawable, length_figure
@@ -55,33 +55,34 @@ def figures(summary: dict) -> dict[str, Figure]:
     return {f"lesson_{name}.png": figure for name, figure in drawn.items()}
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Runs what is missing, then summarises and draws."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.lessons",
-        description="Train the arms of the lessons over their seeds, resumable; runs "
-        "whose record exists are skipped. Then time a step of each arm that has no "
-        "time on record, and write the summary, the figures and the table.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = command(
+        "lessons",
+        "Train the arms of the lessons over their seeds, resumable; runs whose record "
+        "exists are skipped. Then time a step of each arm that has no time on record, "
+        "and write the summary, the figures and the table.",
     )
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(SEEDS)))
-    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=list(range(SEEDS)))
+    parser.add_argument("--processes", type=COUNT, default=1, help="runs at a time")
     parser.add_argument("--summary", action="store_true", help="train nothing")
-    given = parser.parse_args()
-    if not given.summary:
-        if load_corpus().name == "toy":
-            parser.error("The lessons are about WikiText-2, which is not within reach.")
-        jobs = [(arm, seed) for arm in given.arms for seed in given.seeds]
-        make(jobs, given.processes)
-        if names := untimed():
-            measure(names)
-    elif names := untimed():
-        parser.error(f"No step times of {', '.join(names)}: leave out --summary.")
-    summary = summarise()
-    for name, figure in figures(summary).items():
-        (ROOT / "plots" / name).write_bytes(png(figure))
-    print(lessons_table(summary))
+    given = parser.parse_args(arguments)
+    with parser.one_sentence():
+        if not given.summary:
+            require_wikitext()
+            jobs = [(arm, seed) for arm in given.arms for seed in given.seeds]
+            make(jobs, given.processes)
+            if names := untimed():
+                measure(names)
+        elif names := untimed():
+            raise ValueError(
+                f"No step times of {', '.join(names)}: leave out --summary."
+            )
+        summary = summarise()
+        for name, figure in figures(summary).items():
+            (ROOT / "plots" / name).write_bytes(png(figure))
+        print(lessons_table(summary))
 
 
 if __name__ == "__main__":

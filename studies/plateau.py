@@ -8,12 +8,12 @@ from the start. The control, one run, cannot tell positions apart at all. Evalua
 often, on a part of the validation text.
 """
 
-import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_state
+from helpers.corpus import require_wikitext
 from helpers.data import steps_per_epoch
 from helpers.evaluate import unigram
 from helpers.experiment import prepare
@@ -22,6 +22,7 @@ from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.train import train
 from helpers.viz import true_vs_pred
+from studies.command import COUNT, command
 from studies.figures import plateau_study
 from studies.intervals import mean_interval
 from studies.plateau_runs import CONTROL, RECORDS, SUMMARY, run_name
@@ -68,7 +69,7 @@ def read(target: Path, wanted: dict) -> dict | None:
     ]
     steps = [entry["step"] for entry in history]
     if not same_start(chosen, wanted["training"]) or steps != [*EVALUATED]:
-        raise ValueError(f"{target} has another training; move it away.")
+        raise ValueError(f"{target} is of another training than this study's runs.")
     left = step_left(history, found["unigram_loss"])
     return found | {"history": history, "step_left": left}
 
@@ -175,22 +176,13 @@ def summarise(
     return result
 
 
-def main() -> None:
-    """Runs what is missing, then summarises and draws."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.plateau",
-        description="Train with three kinds of positions past the unigram plateau, "
-        "resumable; runs whose record exists are skipped.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--positions", nargs="+", choices=POSITIONS, default=POSITIONS)
-    parser.add_argument("--seeds", type=int, default=3, help="how many")
-    given = parser.parse_args()
+def study(kinds: list[str], seeds: int) -> None:
+    """Runs what is missing; with all kinds of positions, summarises and draws."""
     trials, arms = {}, {}
-    for positions in given.positions:
+    for positions in kinds:
         trials[positions] = [run(positions, rate, 0) for rate in RATES]
         rate = best_rate(trials[positions])
-        arms[positions] = [run(positions, rate, seed) for seed in range(given.seeds)]
+        arms[positions] = [run(positions, rate, seed) for seed in range(seeds)]
     if set(arms) == set(POSITIONS):
         words = prepare(ModelConfig(), 0)[1].words
         control = run(*CONTROL)
@@ -203,6 +195,21 @@ def main() -> None:
         for name, figure in figures.items():
             (ROOT / "plots" / name).write_bytes(png(figure))
         print(plateau_table(summary))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The whole study, or some kinds of positions."""
+    parser = command(
+        "plateau",
+        "Train with three kinds of positions past the unigram plateau, resumable; runs "
+        "whose record exists are skipped.",
+    )
+    parser.add_argument("--positions", nargs="+", choices=POSITIONS, default=POSITIONS)
+    parser.add_argument("--seeds", type=COUNT, default=3, help="how many")
+    given = parser.parse_args(arguments)
+    with parser.one_sentence():
+        require_wikitext()
+        study(given.positions, given.seeds)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ disk. Each attempt is a fork of this process, so that PyTorch is imported once; 
 not for Windows. Left out: a failure of the power, which may also lose what was written.
 """
 
-import argparse
 import contextlib
 import hashlib
 import io
@@ -33,6 +32,7 @@ from helpers.evaluate import TrainingData
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
+from studies.command import COUNT, SEED, command, require_writable
 
 LENGTH = 32
 SAVE_SECONDS = 0.02  # so that many of the kills meet a state half written
@@ -190,19 +190,20 @@ def study(kills: int, seed: int = 0, moments: Iterator[float] | None = None) -> 
 
 def main(arguments: list[str] | None = None) -> int:
     """Makes the study, writes its record, says what came out; 1 if anything differs."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.resume",
-        description="Kill trainings at random moments, restart them, and compare what "
-        "they end with to an unbroken one.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = command(
+        "resume",
+        "Kill trainings at random moments, restart them, and compare what they end "
+        "with to an unbroken one.",
     )
     default = ROOT / "plots" / "records" / "resume.json"
-    parser.add_argument("--kills", type=int, default=100, help="in all runs together")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--kills", type=COUNT, default=100, help="in all runs together")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the moments")
     parser.add_argument("--out", type=Path, default=default, help="the record")
     given = parser.parse_args(arguments)
-    found = study(given.kills, given.seed)
-    record.write(given.out, found)
+    require_writable(parser, given.out)
+    with parser.one_sentence():
+        found = study(given.kills, given.seed)
+        record.write(given.out, found)
     print(
         f"{found['kills']} kills in {found['runs']} runs, {found['left_tmp_file']} of "
         f"them while a state was being written; {found['damaged_files']} damaged files;"

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_state
-from helpers.corpus import REVISION, load_corpus
+from helpers.corpus import REVISION, require_wikitext
 from helpers.evaluate import TrainingData, evaluate
 from helpers.optimize import TrainConfig
 
@@ -29,7 +29,7 @@ def trained(*names: str) -> tuple:
     paths = {name: ROOT / "weights" / f"{name}.safetensors" for name in names}
     loaded = {name: load_model(path) for name, path in paths.items()}
     _, tokenizer, info = loaded[names[0]]
-    corpus = load_corpus()
+    corpus = require_wikitext()
     if corpus.name != info["corpus"]:
         raise ValueError(f"The weights are of {info['corpus']}, not {corpus.name}.")
     digests = {
@@ -48,7 +48,7 @@ def known(path: Path, wanted: dict) -> dict | None:
     found = record.read(path)
     for key, value in wanted.items():
         if found.get(key) != value:
-            raise ValueError(f"{path} has another {key}; move it away.")
+            raise ValueError(f"{path} is of another run: it has another {key}.")
     return found
 
 

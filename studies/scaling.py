@@ -10,7 +10,6 @@ longer and longer blocks, with attention written out or fused, or with more word
 Shapes as in helpers.model; a matmul is rows × inner × columns.
 """
 
-import argparse
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +18,10 @@ import torch
 
 from helpers import ROOT
 from helpers.layers import SelfAttention
-from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.model import MODEL_VALUES, MaskedLanguageModel, ModelConfig
 from helpers.record import hardware, write
+from helpers.settings import whole
+from studies.command import COUNT, command, require_writable
 from studies.throughput import (
     in_fresh_process,
     make_batch,
@@ -31,7 +32,8 @@ from studies.throughput import (
     training_step,
 )
 
-LENGTHS = [16 * 2**i for i in range(8)]  # 16 to 2,048
+SHORTEST = 16  # tokens of the blocks that warm up a step
+LENGTHS = [SHORTEST * 2**i for i in range(8)]  # 16 to 2,048
 VOCABULARIES = [2_000 * 2**i for i in range(5)]  # 2,000 to 32,000
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 AFTER_FORWARD = 2  # passes over the same numbers backward for each one forward
@@ -167,7 +169,7 @@ def step_at(tokens: int, fused: bool, device: str, sizes: dict) -> Callable:
         if isinstance(module, SelfAttention):
             module.fused = fused
     whole = make_batch(tokens // config.max_length, config, device)
-    small = make_batch(2, ModelConfig(**sizes | {"max_length": 16}), device)
+    small = make_batch(2, ModelConfig(**sizes | {"max_length": SHORTEST}), device)
     step = training_step(model, our_loss, whole, "fp32")
     step(small)
     return step
@@ -200,29 +202,35 @@ def growth(tokens: int, rounds: int, device: str, lengths, words, **sizes) -> di
     return {"hardware": hardware(), "tokens": tokens, "growth": rows}
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments: list[str] | None = None) -> None:
+    """Measures one of the two and writes its record."""
+    parser = command("scaling", __doc__.splitlines()[0])
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--ceilings", action="store_true")
     what.add_argument("--growth", action="store_true")
     parser.add_argument("--out", type=Path, help="default: in plots/records/")
-    parser.add_argument("--tokens", type=int, default=4096, help="a step")
-    parser.add_argument("--rounds", type=int, default=3, help="steps timed; growth")
-    parser.add_argument("--lengths", type=int, nargs="*", default=LENGTHS)
-    parser.add_argument("--words", type=int, nargs="*", default=VOCABULARIES)
-    return parser.parse_args()
-
-
-def main() -> None:
-    arguments = parse()
+    vocabulary = MODEL_VALUES["vocab_size"]
+    parser.add_argument("--tokens", type=COUNT, default=4096, help="a step")
+    parser.add_argument("--rounds", type=COUNT, default=3, help="steps timed; growth")
+    parser.add_argument("--lengths", type=whole(SHORTEST), nargs="+", default=LENGTHS)
+    parser.add_argument("--words", type=vocabulary, nargs="+", default=VOCABULARIES)
+    given = parser.parse_args(arguments)
+    longest = max([ModelConfig().max_length, *(given.lengths if given.growth else ())])
+    if given.tokens < longest:
+        parser.error(
+            f"--tokens is {given.tokens}; choose a whole number from {longest}"
+        )
+    name = "ceilings.json" if given.ceilings else "growth.json"
+    out = ROOT / "plots" / "records" / name if given.out is None else given.out
+    require_writable(parser, out)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = "ceilings.json" if arguments.ceilings else "growth.json"
-    if arguments.ceilings:
-        record = ceilings(arguments.tokens, device)
-    else:
-        sizes = arguments.lengths, arguments.words
-        record = growth(arguments.tokens, arguments.rounds, device, *sizes)
-    write(arguments.out or ROOT / "plots" / "records" / name, record)
+    with parser.one_sentence():
+        if given.ceilings:
+            found = ceilings(given.tokens, device)
+        else:
+            sizes = given.lengths, given.words
+            found = growth(given.tokens, given.rounds, device, *sizes)
+        write(out, found)
 
 
 if __name__ == "__main__":

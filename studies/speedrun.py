@@ -24,6 +24,7 @@ import torch
 
 from helpers import ROOT, record
 from helpers.checkpoint import save_model
+from helpers.corpus import require_wikitext
 from helpers.data import steps_per_epoch
 from helpers.evaluate import TrainingData
 from helpers.experiment import prepare
@@ -31,6 +32,7 @@ from helpers.figure import png
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig, pick_dtype
 from helpers.train import TrainingRun, identity, train, train_step
+from studies.command import SEED, command, required
 from studies.figures import time_to_quality
 from studies.intervals import mean_interval, one_sided_p
 from studies.runs import fewer, known, lengthen, whole_score
@@ -202,7 +204,8 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
     entries and the timing are not of the same hardware, or of other recipes.
     """
     _, tokenizer, data, _ = prepare(ModelConfig(), 0)
-    words, times = len(tokenizer), record.read(RECORDS / "times.json")
+    maker = "python -m studies.speedrun"
+    words, times = len(tokenizer), required(RECORDS / "times.json", f"{maker} --time")
     if times["recipes"] != recipes():
         raise ValueError("The steps were timed with other recipes; time them again.")
     entries, runs = [], []
@@ -211,6 +214,8 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
         entries.append(known(path, settings("entry", data, words, seed=seed)))
         if entries[-1]["hardware"] != times["hardware"]:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
+    if not entries:
+        raise ValueError(f"There is no entry in {RECORDS}; make one: {maker}")
     config = RECIPES["entry"][1]
     rates = {"rate": config.learning_rate, "muon_rate": config.muon_rate}
     result = {"hardware": times["hardware"], "near": NEAR}
@@ -233,18 +238,8 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
     return result, runs, entries
 
 
-def main() -> None:
+def work(given) -> None:
     """One entry; or the baselines, the timing, the summary."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.speedrun",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the entry (default 0)")
-    parser.add_argument("--baselines", nargs="*", choices=BASELINES, metavar="ARM")
-    parser.add_argument("--time", action="store_true")
-    parser.add_argument("--summary", action="store_true")
-    given = parser.parse_args()
     if given.baselines is not None:
         for arm in given.baselines or BASELINES:
             trials = [baseline(arm, rate, TRIAL) for rate in RATES]
@@ -262,6 +257,20 @@ def main() -> None:
             f"{found['validation']['loss']:.3f} nats after {found['steps']:,} steps, "
             f"{found['seconds']:.0f} s from the start of the process"
         )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """What the options ask for."""
+    parser = command("speedrun", __doc__, argparse.RawDescriptionHelpFormatter)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--seed", type=SEED, default=0, help="of the entry (default 0)")
+    what.add_argument("--baselines", nargs="*", choices=BASELINES, metavar="ARM")
+    what.add_argument("--time", action="store_true")
+    what.add_argument("--summary", action="store_true")
+    given = parser.parse_args(arguments)
+    with parser.one_sentence():
+        require_wikitext()
+        work(given)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ All take turns, step by step, so that a busy machine slows all of them.
     python -m studies.throughput [--compile] [--table] [--out PATH] [--help]
 """
 
-import argparse
 import itertools
 import os
 import re
@@ -23,9 +22,11 @@ from torch import nn
 
 from helpers import ROOT
 from helpers.masking import IGNORE, asked, mask_tokens
-from helpers.model import ModelConfig
-from helpers.record import hardware, read, write
+from helpers.model import DROPOUT, ModelConfig
+from helpers.record import hardware, write
+from helpers.settings import whole
 from helpers.tokenizer import CLS, SPECIALS, UNK
+from studies.command import COUNT, command, require_writable, required
 from studies.peers import (
     OURS,
     PEERS,
@@ -37,7 +38,7 @@ from studies.peers import (
 )
 
 UNKNOWN, MASK_RATE = 0.26, 0.15  # the share of [UNK] in the training text, and asked
-PRECISIONS, DROPOUTS = ("fp32", "bf16"), (0.0, 0.1)
+PRECISIONS, DROPOUTS, TOKENS = ("fp32", "bf16"), (0.0, 0.1), (4_096, 16_384)
 WARM_UP = 2  # steps before the clock runs
 LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
 
@@ -253,26 +254,30 @@ def table(record: dict) -> str:
     return "\n".join(lines)
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments: list[str] | None = None) -> None:
+    """Measures the grid, or a part of it, and writes the record; or prints it."""
+    parser = command("throughput", __doc__.splitlines()[0])
     path = ROOT / "plots" / "records" / "throughput.json"
     parser.add_argument("--out", type=Path, default=path, help="the record")
     parser.add_argument("--table", action="store_true", help="print it, as Markdown")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
-    parser.add_argument("--rounds", type=int, help="default: 15; 5 with many tokens")
-    parser.add_argument("--tokens", type=int, nargs="+", default=[4096, 16384])
-    parser.add_argument("--dropouts", type=float, nargs="+", default=DROPOUTS)
+    tokens = whole(ModelConfig().max_length)
+    parser.add_argument("--rounds", type=COUNT, help="default: 15; 5 with many tokens")
+    parser.add_argument("--tokens", type=tokens, nargs="+", default=TOKENS)
+    parser.add_argument("--dropouts", type=DROPOUT, nargs="+", default=DROPOUTS)
     parser.add_argument("--no-memory", dest="memory", action="store_false")
-    given = parser.parse_args()
-    part = not given.memory or [*given.dropouts] != [*DROPOUTS]
-    if part and given.out == path:
+    given = parser.parse_args(arguments)
+    if given.table:
+        with parser.one_sentence():
+            print(table(required(given.out, "python -m studies.throughput")))
+        return
+    grid = given.memory, [*given.dropouts], [*given.tokens]
+    if grid != (True, [*DROPOUTS], [*TOKENS]) and given.out.resolve() == path.resolve():
         parser.error("a part of the grid would replace the whole record; name --out")
-    return given
+    require_writable(parser, given.out)
+    with parser.one_sentence():
+        write(given.out, measure(given))
 
 
 if __name__ == "__main__":
-    arguments = parse()
-    if arguments.table:
-        print(table(read(arguments.out)))
-    else:
-        write(arguments.out, measure(arguments))
+    main()

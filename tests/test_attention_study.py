@@ -283,7 +283,7 @@ def quick(model, tmp_path, monkeypatch):
 
     corpus = Corpus("toy", *[[" ".join(words) for words, _, _ in ASKED]] * 3)
     info = {"corpus": "toy"}
-    monkeypatch.setattr(runs, "load_corpus", lambda: corpus)
+    monkeypatch.setattr(runs, "require_wikitext", lambda: corpus)
     monkeypatch.setattr(runs, "load_model", lambda path: (model, TOKENIZER, info))
     chosen = [asked[:2] for asked in ASKED], {"chosen": 2}
     monkeypatch.setattr(attention, "choose", lambda tokenizer, lines: chosen)
@@ -312,10 +312,10 @@ def test_a_record_of_other_weights_is_refused(quick, monkeypatch):
     quick += [None] * 4
     found = attention.measure()
     record.write(attention.SUMMARY, found | {"weights": {"dropout": "another"}})
-    with pytest.raises(ValueError, match="another weights; move it away"):
+    with pytest.raises(ValueError, match="another weights"):
         attention.measure()
     corpus = Corpus("WikiText-2", [], [], [])
-    monkeypatch.setattr(runs, "load_corpus", lambda: corpus)
+    monkeypatch.setattr(runs, "require_wikitext", lambda: corpus)
     with pytest.raises(ValueError, match="are of toy, not WikiText-2"):
         attention.measure()
 

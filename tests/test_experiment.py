@@ -1,12 +1,18 @@
 """One experiment from corpus to record, on the toy corpus."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from helpers import experiment
+from helpers import experiment, record
+from helpers.bpe import BPETokenizer
+from helpers.checkpoint import load_model
 from helpers.corpus import FOLDER_VARIABLE
 from helpers.experiment import run_experiment
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.tokenizer import WordTokenizer
 
 TINY = ModelConfig(n_layers=1, d_model=16, n_heads=2, d_ff=16)
 SHORT = TrainConfig(epochs=0.05, batch_size=16, evaluations=1, precision="float32")
@@ -39,3 +45,50 @@ def test_a_run_is_not_made_again_and_no_other_takes_its_place(place, monkeypatch
     assert run_experiment("short", TINY, SHORT) == found
     with pytest.raises(ValueError, match="another run"):
         run_experiment("short", ModelConfig.bert(), SHORT)
+
+
+def test_the_words_of_another_run_are_named(place):
+    run_experiment("short", TINY, SHORT)
+    with pytest.raises(ValueError, match="holds another run: its .*seed.* 0.* 1"):
+        run_experiment("short", TINY, replace(SHORT, seed=1))
+    found = record.read(place / "short.json")
+    record.write(place / "short.json", found | {"corpus": "another"})
+    with pytest.raises(ValueError, match="its corpus is another, not toy"):
+        run_experiment("short", TINY, SHORT)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_run_that_has_lost_its_weights_says_so_and_makes_them(place, damage, capsys):
+    found, weights = run_experiment("short", TINY, SHORT), place / "short.safetensors"
+    before = load_model(weights)[0].state_dict()
+    damage(weights)
+    assert run_experiment("short", TINY, SHORT)["history"] == found["history"]
+    assert "short.safetensors" in (said := capsys.readouterr().out)
+    assert "made again" in said
+    after = load_model(weights)[0].state_dict()
+    assert all(after[name].equal(weight) for name, weight in before.items())
+
+
+def test_a_damaged_record_is_named(place):
+    run_experiment("short", TINY, SHORT)
+    (place / "short.json").write_text("{", "utf-8")
+    with pytest.raises(ValueError, match="short.json is missing or damaged"):
+        run_experiment("short", TINY, SHORT)
+
+
+def test_nothing_is_written_outside_runs(place):
+    for name in ("../short", "short/1", str(place.parent.parent / "short"), "", "."):
+        with pytest.raises(ValueError, match="name is "):
+            run_experiment(name, TINY, SHORT)
+    assert not place.parent.exists() and [*place.parent.parent.iterdir()] == []
+
+
+def test_a_path_may_be_a_string(tmp_path):
+    record.write(str(tmp_path / "new" / "a.json"), {"a": 1})
+    assert record.read(str(tmp_path / "new" / "a.json")) == {"a": 1}
+    words = WordTokenizer.train(["one two"])
+    words.save(str(tmp_path / "words.json"))
+    assert WordTokenizer.load(str(tmp_path / "words.json")).words == words.words
+    pairs = BPETokenizer.train(["one two one two"], 2)
+    pairs.save(str(tmp_path / "pairs.json"))
+    assert BPETokenizer.load(str(tmp_path / "pairs.json")).merges == pairs.merges

@@ -378,7 +378,7 @@ def quick(models, tokenizer, corpus, tmp_path, monkeypatch):
     def load_model(path):
         return models[path.stem], tokenizer, {"corpus": "toy"}
 
-    monkeypatch.setattr(runs, "load_corpus", lambda: corpus)
+    monkeypatch.setattr(runs, "require_wikitext", lambda: corpus)
     monkeypatch.setattr(runs, "load_model", load_model)
     monkeypatch.setattr(knowledge, "study", study)
     monkeypatch.setattr(knowledge, "SUMMARY", tmp_path / "knowledge.json")
@@ -395,9 +395,9 @@ def test_a_record_of_other_weights_or_another_text_is_refused(
 ):
     found = knowledge.measure()
     record.write(knowledge.SUMMARY, found | {"weights": {"dropout": "another"}})
-    with pytest.raises(ValueError, match="another weights; move it away"):
+    with pytest.raises(ValueError, match="another weights"):
         knowledge.measure()
-    monkeypatch.setattr(runs, "load_corpus", lambda: replace(corpus, name="W"))
+    monkeypatch.setattr(runs, "require_wikitext", lambda: replace(corpus, name="W"))
     with pytest.raises(ValueError, match="are of toy, not W"):
         knowledge.measure()
 

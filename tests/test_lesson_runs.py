@@ -51,7 +51,7 @@ TINY = {  # by what their records hold beside the others
 @pytest.fixture(autouse=True)
 def small_scale(tmp_path, monkeypatch):
     """The text in place of WikiText, with fewer known words and larger parts."""
-    own = {"load_corpus": lambda: CORPUS, "ROOT": tmp_path, "RECORDS": tmp_path}
+    own = {"require_wikitext": lambda: CORPUS, "ROOT": tmp_path, "RECORDS": tmp_path}
     own |= {"KNOWN": KNOWN, "TOKENS": TOKENS, "SMALL": SMALL, "SHARED": 40, "RARE": 40}
     own |= {"ARMS": {**TINY}, "EVERY": 2, "VOCABULARIES": ("asked",), "MIXED": MIXED}
     for cached in lesson_arms.tokenizer_of, lesson_arms.encoded, lesson_runs.digest:
@@ -332,7 +332,7 @@ def test_byte_pairs_are_of_the_text_at_hand(monkeypatch):
     merges = []
     for corpus in CORPUS, other, CORPUS:
         lesson_arms.tokenizer_of.cache_clear()
-        monkeypatch.setattr(lesson_arms, "load_corpus", lambda found=corpus: found)
+        monkeypatch.setattr(lesson_arms, "require_wikitext", lambda found=corpus: found)
         merges.append(lesson_arms.tokenizer_of(True, 340).merges)
     assert merges[0] == merges[2] != merges[1]
 

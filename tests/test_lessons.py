@@ -20,6 +20,7 @@ from studies.lesson_claims import (
     CLAIMS,
     EXPECTED,
     OTHERS,
+    STUDIES,
     Claim,
     decide,
     step_minutes,
@@ -152,6 +153,11 @@ def test_a_claim_that_cannot_be_decided_is_refused():
     for wrong in Effect("bse", "base"), Effect("base", "base", "loss", ("base", "bse")):
         with pytest.raises(ValueError, match="arms: bse"):
             Claim(9, "", wrong, "below")
+    with pytest.raises(ValueError, match="reading is 'los', not one of loss, right,"):
+        Claim(9, "", Effect("base", "untied", "los"), "below")
+    with pytest.raises(ValueError, match="effect is 'grwoth', not one of"):
+        Claim(9, "", "grwoth", "below")
+    assert {*STUDIES} == OTHERS.keys()
 
 
 def test_records_of_another_design_are_not_read(tmp_path, monkeypatch):
@@ -382,31 +388,29 @@ def test_figures_show_what_the_summary_holds(tmp_path, monkeypatch, seeds):
 def test_a_summary_trains_nothing(tmp_path, monkeypatch, capsys):
     summary, spies = summed_up(tmp_path, monkeypatch, WHOLE), Mock(ROOT=tmp_path)
     spies.untimed.return_value = []
-    for name in ("make", "measure", "untimed", "load_corpus", "ROOT"):
+    for name in ("make", "measure", "untimed", "require_wikitext", "ROOT"):
         monkeypatch.setattr(lessons, name, getattr(spies, name))
     (tmp_path / "plots").mkdir()
-    monkeypatch.setattr("sys.argv", ["lessons", "--summary"])
-    lessons.main()
+    lessons.main(["--summary"])
+    spies.require_wikitext.assert_not_called()
     assert capsys.readouterr().out == lessons_table(summary) + "\n"
     kinds = "length layout vocabulary size tying small mask effects".split()
     found = {p.name: p.read_bytes()[:4] for p in (tmp_path / "plots").iterdir()}
     assert found == {f"lesson_{kind}.png": b"\x89PNG" for kind in kinds}
-    given = "lessons --arms untied base --seeds 2 --processes 3"
-    monkeypatch.setattr("sys.argv", given.split())
-    spies.load_corpus.return_value.name = "toy"
+    given = "--arms untied base --seeds 2 --processes 3".split()
+    spies.require_wikitext.side_effect = ValueError("another text")
     with pytest.raises(SystemExit):
-        lessons.main()
-    spies.load_corpus.return_value.name = "WikiText-2"
-    lessons.main()
+        lessons.main(given)
+    spies.require_wikitext.side_effect = None
+    lessons.main(given)
     spies.make.assert_called_once_with([("untied", 2), ("base", 2)], 3)
     spies.measure.assert_not_called()
     spies.untimed.return_value = ["untied"]
-    lessons.main()
+    lessons.main(given)
     spies.measure.assert_called_once_with(["untied"])
-    monkeypatch.setattr("sys.argv", ["lessons", "--summary"])
-    with pytest.raises(SystemExit):
-        lessons.main()
-    assert "untied" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        lessons.main(["--summary"])
+    assert ended.value.code == 1 and "untied" in capsys.readouterr().err
 
 
 RUNS = """

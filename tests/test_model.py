@@ -184,8 +184,8 @@ def test_fresh_weights_give_chance():
     [
         ({"positions": "relative"}, "'relative'; choose 'rotary'"),
         ({"norm": "none"}, "'none'; choose 'pre' or 'post'"),
-        ({"n_heads": 5}, "does not divide into 5 heads"),
-        ({"n_heads": 8}, "even size"),
+        ({"n_heads": 5}, "d_model is 24; choose a multiple of 10, as n_heads is 5"),
+        ({"n_heads": 8}, "multiple of 16, as n_heads is 8 and positions is 'rotary'"),
         ({"positions": "sinusoidal", "d_model": 9, "n_heads": 3}, "d_model is 9"),
     ],
 )

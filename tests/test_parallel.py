@@ -1,6 +1,7 @@
 """Several processes make one training: their gradients, losses and weights agree."""
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -142,3 +143,66 @@ def test_a_killed_process_is_started_again_and_nothing_is_lost(found, tmp_path):
         assert 0 < min(got["losses"]) <= ranks.DEATH  # it went on from a checkpoint
         assert got["validation"] == want["validation"]
         assert got["digest"] == want["digest"]
+
+
+BROKEN = """
+import sys
+from pathlib import Path
+
+from helpers import experiment
+from helpers.corpus import Corpus
+from helpers.data import encode_lines, join, pack
+
+LINES = ["one two three four five six seven eight nine ten"] * 40
+experiment.ROOT = Path(sys.argv[1])
+for name in "load_corpus", "training_corpus":
+    setattr(experiment, name, lambda: Corpus("few words", LINES, LINES, []))
+experiment.main(sys.argv[2:])
+"""
+
+
+def ended(folder, *options) -> list[tuple[int, str]]:
+    """Status and standard error of two processes of one training."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    common |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TQDM_DISABLE": "1"}
+    options = ["--name=x", "--n-layers=1", "--d-model=16", "--epochs=2", *options]
+    command = [sys.executable, "-c", BROKEN, str(folder), *options]
+    place = {"cwd": ROOT, "text": True, "stderr": subprocess.PIPE}
+    programs = [
+        subprocess.Popen(command, env=os.environ | common | {"RANK": rank}, **place)
+        for rank in "01"
+    ]
+    try:
+        said = [program.communicate(timeout=120)[1] for program in programs]
+        return [(p.returncode, s) for p, s in zip(programs, said, strict=True)]
+    finally:
+        for program in programs:
+            program.kill()
+
+
+@pytest.mark.parametrize(
+    "options, status, told",
+    [
+        (["--batch-size=0"], 2, "--batch-size is 0; choose a whole number from 1"),
+        (["--batch-size=3", "--precision=float32"], 1, "3 rows do not divide among 2"),
+        (["--batch-size=4", "--precision=float32"], 1, "No state in"),
+        (["--batch-size=4", "--precision=float32"], 1, "Is a directory"),
+    ],
+)
+def test_an_error_is_a_sentence_in_each_process(tmp_path, options, status, told):
+    """Also where the first process alone meets it, as when it reads the state."""
+    if told == "No state in":
+        (tmp_path / "runs" / "x").mkdir(parents=True)
+        (tmp_path / "runs" / "x" / "state.pt").write_bytes(b"damaged")
+    if told == "Is a directory":
+        (tmp_path / "runs" / "x" / "state.tmp").mkdir(parents=True)
+    both = ended(tmp_path, *options)
+    for code, said in both:
+        lines = [line for line in said.splitlines() if line.startswith("python -m")]
+        assert code == status and len(lines) == 1
+        assert "Traceback" not in said
+    alone = "Is a directory"  # met while the other one is at work
+    assert told in both[0][1]
+    assert ("Another process has ended" if told == alone else told) in both[1][1]

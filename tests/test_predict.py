@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny import tiny_model
 
+from helpers.knockout import without_heads, without_words
 from helpers.predict import (
     chance_and_rank,
     fill_mask,
@@ -217,3 +218,20 @@ def test_a_position_that_does_not_exist_is_one_sentence(model, position):
         fill_mask(model, TOKENIZER, SENTENCE, position)
     with pytest.raises(ValueError, match=f"no word {position}; choose 0 to 5"):
         predict_positions(model, TOKENIZER, SENTENCE, [0, position])
+
+
+@pytest.mark.parametrize("change", [-1, 1, 400])
+def test_a_tokenizer_of_another_size_is_refused(model, change):
+    """With more words some ids have no vector; with fewer some answers have no name."""
+    words = [f"word{i}" for i in range(model.config.vocab_size + change)]
+    other = WordTokenizer([*SPECIALS, *words[len(SPECIALS) :]])
+    own = fill_mask(model, TOKENIZER, SENTENCE, 0)
+    said = f"tokenizer has {len(other)} words, but the model has vocab_size"
+    for ask in (
+        lambda: fill_mask(model, other, SENTENCE, 0),
+        lambda: mask_each(model, other, SENTENCE),
+        lambda: without_words(model, other, own),
+        lambda: without_heads(model, other, own),
+    ):
+        with pytest.raises(ValueError, match=said):
+            ask()

@@ -1,10 +1,17 @@
 """Which values a setting may have, and how a command says that it has another."""
 
+import json
 import math
-from dataclasses import dataclass
+import pickle
+import re
+from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
+from helpers.model import ModelConfig
+from helpers.optimize import TrainConfig
 from helpers.settings import POSITIVE, SHARE, Parser, SettingError, require, whole
 
 
@@ -87,3 +94,116 @@ def test_a_failure_is_one_sentence(error, status, told, capsys):
 def test_what_is_no_failure_of_the_work_keeps_its_traceback():
     with pytest.raises(AttributeError), Parser(prog="bake").one_sentence():
         raise AttributeError
+
+
+CONFIGURATIONS = ModelConfig, TrainConfig
+BAD = math.nan, math.inf, -math.inf, -1, -0.5, 10**400, "x", "", None, [1], {}, 1j
+
+
+@pytest.mark.parametrize(
+    "kind, name",
+    [(kind, field.name) for kind in CONFIGURATIONS for field in fields(kind)],
+)
+def test_every_field_of_a_configuration_is_checked(kind, name):
+    for value in BAD:
+        if (name, value) == ("attention_dropout", None):
+            continue
+        with pytest.raises(SettingError, match=f"^{name} is "):
+            kind(**{name: value})
+        with pytest.raises(SettingError, match=f"^{name} is "):
+            replace(kind(), **{name: value})
+
+
+@pytest.mark.parametrize(
+    "kind, setting",
+    [
+        (ModelConfig, {"vocab_size": 5}),  # special tokens alone
+        (ModelConfig, {"max_length": 2}),  # [CLS], [SEP]
+        (ModelConfig, {"n_layers": 0}),
+        (ModelConfig, {"n_layers": 2.0}),
+        (ModelConfig, {"d_model": True}),
+        (ModelConfig, {"dropout": 1}),
+        (ModelConfig, {"attention_dropout": 1.0}),
+        (ModelConfig, {"norm": "Pre"}),
+        (ModelConfig, {"norm_eps": 0}),
+        (TrainConfig, {"masks": "Fixed"}),
+        (TrainConfig, {"patience": 0}),
+        (TrainConfig, {"evaluations": 0}),
+        (TrainConfig, {"epochs": 0}),
+        (TrainConfig, {"epochs": 1e308}),
+        (TrainConfig, {"batch_size": 0}),
+        (TrainConfig, {"mask_rate": 0}),
+        (TrainConfig, {"mask_rate": 1.01}),
+        (TrainConfig, {"warmup": 2}),
+        (TrainConfig, {"cooldown": 1.5}),
+        (TrainConfig, {"clip": 0}),
+        (TrainConfig, {"optimizer": "sgd"}),
+        (TrainConfig, {"precision": "float64"}),
+        (TrainConfig, {"seed": 1.5}),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(kind, setting):
+    ((name, value),) = setting.items()
+    with pytest.raises(SettingError, match=re.escape(f"{name} is {value!r}; choose")):
+        kind(**setting)
+
+
+@pytest.mark.parametrize(
+    "kind, settings",
+    [
+        (ModelConfig, {"vocab_size": 6, "max_length": 3, "n_layers": 1, "d_ff": 1}),
+        (ModelConfig, {"d_model": 1, "n_heads": 1, "positions": "none"}),
+        (ModelConfig, {"d_model": 2, "n_heads": 1, "positions": "sinusoidal"}),
+        (ModelConfig, {"attention_dropout": 0, "dropout": 0.9}),
+        (TrainConfig, {"batch_size": 1, "patience": 1, "evaluations": 1}),
+        (TrainConfig, {"warmup": 1, "cooldown": 1, "weight_decay": 0}),
+        (TrainConfig, {"mask_rate": 1, "last_mask_rate": 0, "epochs": 3}),
+    ],
+)
+def test_the_ends_of_the_ranges_are_taken(kind, settings):
+    assert {**asdict(kind(**settings)), **settings} == asdict(kind(**settings))
+
+
+def test_numbers_of_other_libraries_are_the_same_settings():
+    mine = TrainConfig(seed=3, epochs=2, mask_rate=0.5, clip=0.25)
+    theirs = TrainConfig(
+        seed=np.int64(3), epochs=np.float32(2), mask_rate=Fraction(1, 2), clip=0.25
+    )
+    assert theirs == mine and repr(theirs.seed) == "3"
+    assert json.loads(json.dumps(asdict(theirs))) == asdict(mine)
+    assert ModelConfig(d_model=np.int32(128)) == ModelConfig(d_model=128)
+    json.dumps(asdict(ModelConfig(d_model=np.int32(128))))
+
+
+def test_configurations_come_back_from_a_record():
+    for config in (ModelConfig(), ModelConfig.bert(n_layers=2), TrainConfig(epochs=8)):
+        again = type(config)(**json.loads(json.dumps(asdict(config))))
+        assert again == config and hash(again) == hash(config)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [{"n_layers": 10**9}, {"d_model": 10**6}, {"d_ff": 10**9}, {"vocab_size": 10**8}],
+)
+def test_a_giant_is_refused_before_it_takes_memory(sizes):
+    with pytest.raises(SettingError, match="weights are over a billion"):
+        ModelConfig(**sizes)
+
+
+def test_a_refusal_reaches_another_process():
+    error = SettingError("masks", "x", ("fixed", "independent"))
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) and type(again) is SettingError
+
+
+def test_ctrl_c_is_told_in_its_own_words_if_it_has_some(capsys):
+    with pytest.raises(SystemExit) as ended, Parser(prog="bake").one_sentence():
+        raise KeyboardInterrupt("Run the same again to go on.")
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "bake: Run the same again to go on.\n"
+
+
+def test_a_failure_of_many_lines_is_told_in_one(capsys):
+    with pytest.raises(SystemExit), Parser(prog="bake").one_sentence():
+        raise ValueError("No\n  corpus.")
+    assert capsys.readouterr().err == "bake: No corpus.\n"

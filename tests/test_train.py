@@ -293,11 +293,6 @@ def test_every_parameter_has_one_optimizer_and_only_matrices_decay(toy, optimize
         assert {id(p) for p in groups[-1]["params"]} == inner
 
 
-def test_an_unknown_optimizer_is_refused(toy):
-    with pytest.raises(ValueError, match="'sgd'; choose 'adamw' or 'muon'"):
-        make_optimizers(build(toy[1]), TrainConfig(optimizer="sgd"))
-
-
 def test_batches_hold_one_pass_of_the_text_an_epoch():
     """Each token once an epoch, but for the few that do not fill a batch."""
     stream = torch.arange(10, 10 + 31 * 8 * 5 + 40)

@@ -1,0 +1,311 @@
+"""The command lines: odd options, missing things, and what a run may be called.
+
+A wrong option ends a command with status 2 and one sentence that names the option, the
+value and what would do, before anything is loaded; what fails later, with status 1.
+"""
+
+import importlib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from helpers import ROOT, experiment, parallel, record
+from helpers.model import ModelConfig
+from helpers.optimize import TrainConfig
+from studies import command, dropout, lesson_costs, lessons, runs, speedrun, throughput
+
+HUGE = "1" + "0" * 30
+ODD = "-1", "0", "nan", "inf", "x", "", HUGE, "1.5", "[1]"
+RIGHT = {  # odd values that do make sense, of helpers.train
+    "dropout": {"0"},
+    "attention_dropout": {"0"},
+    "norm_eps": {HUGE, "1.5"},
+    "epochs": {"1.5"},
+    "learning_rate": {HUGE, "1.5"},
+    "muon_rate": {HUGE, "1.5"},
+    "weight_decay": {"0", HUGE, "1.5"},
+    "warmup": {"0"},
+    "cooldown": {"0"},
+    "last_mask_rate": {"0"},
+    "clip": {HUGE, "1.5"},
+    "seed": {"0"},
+}
+FIELDS = [field for kind in (ModelConfig, TrainConfig) for field in fields(kind)]
+REFUSED = [
+    (field.name, value)
+    for field in FIELDS
+    if not isinstance(field.default, bool)
+    for value in ODD
+    if value not in RIGHT.get(field.name, ())
+]
+
+
+class Reached(BaseException):
+    """The work began."""
+
+
+def reached(*_, **__):
+    raise Reached
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Whatever loads, trains or measures raises Reached."""
+    monkeypatch.setattr(parallel, "start", reached)
+    for module in STUDIES:
+        for name in ("require_wikitext", "study", "measure", "ceilings", "growth"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, reached)
+    monkeypatch.setattr(runs, "require_wikitext", reached)
+
+
+def told(main, arguments: list[str], capsys) -> tuple[int, str]:
+    """The status with which a command ends, and the one sentence that it says."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, said = capsys.readouterr()
+    assert out == "" and said.startswith("python -m ") and said.count("\n") == 1
+    return ended.value.code, said
+
+
+def train(*options: str) -> list[str]:
+    return ["--name", "odd", *options]
+
+
+def test_the_table_of_odd_options_is_long_enough():
+    assert len(REFUSED) > 150
+    assert {name for name, _ in REFUSED} == {f.name for f in FIELDS} - {"tied"}
+
+
+@pytest.mark.parametrize("name, value", REFUSED)
+def test_an_odd_option_of_a_training_is_refused(name, value, no_work, capsys):
+    option = "--" + name.replace("_", "-")
+    status, said = told(experiment.main, train(f"{option}={value}"), capsys)
+    assert status == 2 and f"{option} is " in said and "; choose " in said
+    assert value in said.replace("_", "") or float(value) in map(number, said.split())
+
+
+def number(word: str) -> float | None:
+    try:
+        return float(word.rstrip(";"))
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize(
+    "name, value", [(name, value) for name, good in RIGHT.items() for value in good]
+)
+def test_an_option_at_the_end_of_its_range_is_taken(name, value, no_work):
+    with pytest.raises(Reached):
+        experiment.main(train(f"--{name.replace('_', '-')}={value}"))
+
+
+@pytest.mark.parametrize(
+    "options, mentioned",
+    [
+        (["--n-heads", "7"], ["--n-heads is 7", "--d-model is 256", "multiple of 14"]),
+        (["--d-model", "100"], ["--d-model is 100", "multiple of 16"]),
+        (
+            ["--positions=sinusoidal", "--d-model=9", "--n-heads=3"],
+            ["--d-model is 9", "multiple of 6"],
+        ),
+        (["--n-layers", "1000000000"], ["--n-layers is 1000000000", "billion"]),
+        (["--vocab-size", "900000000"], ["--vocab-size is 900000000", "billion"]),
+        (["--warm", "2"], ["--warmup is 2.0", "from 0 up to 1"]),
+        (["--masks", "Fixed"], ["--masks is 'Fixed'", "'fixed' or 'independent'"]),
+        (["--masks", "two\nlines"], ["--masks is"]),
+        (["--tied=1"], ["--tied"]),
+        (["--other\noption"], ["--other option"]),
+        (["--epochs"], ["--epochs"]),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options, mentioned, no_work, capsys):
+    status, said = told(experiment.main, train(*options), capsys)
+    assert status == 2 and [part for part in mentioned if part not in said] == []
+
+
+NAMES = ["exp/1", "../x", "/tmp/x", "", ".", "..", ".hidden", "a b", "a\\b", "é", "a\n"]
+NAMES += ["a" * 101, "~", "a:b", "nul\0"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_no_folder_is_refused(name, no_work, capsys, tmp_path):
+    status, said = told(experiment.main, [f"--name={name}"], capsys)
+    assert status == 2 and f"--name is {name!r}; choose" in said
+    with pytest.raises(ValueError, match="name is "):
+        experiment.run_experiment(name, ModelConfig(), TrainConfig())
+
+
+def test_names_that_runs_have_are_folders_under_runs():
+    for name in ("odd", "all_8_epochs_seed_0", "1e-3", "v1.2", "_", "a" * 100):
+        assert experiment.run_folder(name) == ROOT / "runs" / name
+    with pytest.raises(ValueError, match="name is PosixPath|name is WindowsPath"):
+        experiment.run_folder(Path("odd"))
+
+
+STUDIES = [
+    importlib.import_module(f"studies.{path.stem}")
+    for path in sorted((ROOT / "studies").glob("*.py"))
+    if "def main(" in path.read_text("utf-8")
+]
+WHOLE = "-1", "nan", "inf", "x", "", HUGE, "1.5"
+OPTIONS = {
+    "attention": {},
+    "dropout": {
+        "--arms": ("x", ""),
+        "--seeds": WHOLE,
+        "--epochs": (*WHOLE, "0"),
+        "--precision": ("x", "", "float64"),
+    },
+    "examples": {},
+    "fifty": {"--arms": ("x", ""), "--seeds": WHOLE, "--recipe": ("x", "")},
+    "knowledge": {},
+    "lessons": {
+        "--arms": ("x", ""),
+        "--seeds": WHOLE,
+        "--processes": (*WHOLE, "0"),
+    },
+    "plateau": {"--positions": ("x", "none"), "--seeds": (*WHOLE, "0")},
+    "resume": {"--kills": (*WHOLE, "0"), "--seed": WHOLE, "--out": ("", "/", "..")},
+    "scaling": {
+        "--tokens": (*WHOLE, "0", "63"),
+        "--rounds": (*WHOLE, "0"),
+        "--lengths": (*WHOLE, "0", "15", "8192"),
+        "--words": (*WHOLE, "0", "5"),
+        "--out": ("", "/", ".."),
+    },
+    "speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
+    "throughput": {
+        "--tokens": (*WHOLE, "0", "63"),
+        "--rounds": (*WHOLE, "0"),
+        "--dropouts": ("-1", "nan", "inf", "x", "", HUGE, "1"),
+        "--out": ("", "/", ".."),
+    },
+}
+NEEDED = {"scaling": ["--growth"], "fifty": ["--trials"]}  # else nothing is asked for
+WRONG = [
+    (study, option, value)
+    for study, options in OPTIONS.items()
+    for option, values in options.items()
+    for value in values
+]
+
+
+def main_of(study: str):
+    return importlib.import_module(f"studies.{study}").main
+
+
+def test_every_command_of_the_studies_is_in_the_table():
+    assert {module.__name__ for module in STUDIES} == {f"studies.{s}" for s in OPTIONS}
+
+
+@pytest.mark.parametrize("study, option, value", WRONG)
+def test_an_odd_option_of_a_study_is_refused(study, option, value, no_work, capsys):
+    needed = [] if option == "--recipe" else NEEDED.get(study, [])
+    status, said = told(main_of(study), [*needed, f"{option}={value}"], capsys)
+    named = "--tokens" if (option, value) == ("--lengths", "8192") else option
+    assert status == 2 and said.startswith(f"python -m studies.{study}: ")
+    assert named in said and (value in said or value in said.replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    "study, options",
+    [(study, ["--nonsense"]) for study in OPTIONS]
+    + [
+        (s, [o])
+        for s, options in OPTIONS.items()
+        for o in options
+        if o != "--baselines"
+    ]
+    + [
+        ("fifty", []),
+        ("scaling", []),
+        ("scaling", ["--growth", "--ceilings"]),
+        ("speedrun", ["--time", "--summary"]),
+        ("speedrun", ["--seed", "1", "--baselines"]),
+        ("throughput", ["--tokens", "4096"]),
+        ("throughput", ["--no-memory", "--out", "plots/records/throughput.json"]),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(study, options, no_work, capsys):
+    status, said = told(main_of(study), options, capsys)
+    assert status == 2 and said.startswith(f"python -m studies.{study}: ")
+
+
+@pytest.mark.parametrize("study", OPTIONS)
+def test_a_study_without_its_text_ends_in_one_sentence(study, monkeypatch, capsys):
+    def missing():
+        raise ValueError("WikiText-2 is not within reach.")
+
+    without = "resume", "scaling", "throughput"  # which need no text
+    if study in without:
+        assert not hasattr(importlib.import_module(f"studies.{study}"), "runs")
+        return
+    for module in (importlib.import_module(f"studies.{study}"), runs):
+        if hasattr(module, "require_wikitext"):
+            monkeypatch.setattr(module, "require_wikitext", missing)
+    status, said = told(main_of(study), NEEDED.get(study, []), capsys)
+    assert status == 1 and "WikiText-2 is not within reach." in said
+
+
+@pytest.mark.parametrize("study", ["resume", "scaling", "throughput"])
+def test_a_folder_for_the_record_is_made_before_the_work(study, no_work, tmp_path):
+    out = tmp_path / "a" / "b" / "record.json"
+    with pytest.raises(Reached):
+        main_of(study)([*NEEDED.get(study, []), "--out", str(out)])
+    assert [*out.parent.iterdir()] == []
+
+
+@pytest.mark.parametrize("study", ["resume", "scaling", "throughput"])
+def test_a_record_that_cannot_be_written_is_no_beginning(
+    study, no_work, tmp_path, capsys
+):
+    (tmp_path / "file").touch()
+    for place in ("file/record.json", "a" * 254, "."):
+        options = [*NEEDED.get(study, []), "--out", str(tmp_path / place)]
+        status, said = told(main_of(study), options, capsys)
+        assert status == 2 and repr(str(tmp_path / place)) in said
+
+
+def test_a_summary_says_what_is_missing_and_what_makes_it(
+    tmp_path, monkeypatch, capsys
+):
+    for module in (dropout, speedrun):
+        monkeypatch.setattr(module, "RECORDS", tmp_path / module.__name__)
+        monkeypatch.setattr(module, "SUMMARY", tmp_path / "summary.json")
+        monkeypatch.setattr(module, "require_wikitext", lambda: None)
+    monkeypatch.setattr(speedrun, "prepare", lambda *_: (None, [], None, None))
+    monkeypatch.setattr(lesson_costs, "COSTS", tmp_path / "costs.json")
+    status, said = told(dropout.main, ["--summary"], capsys)
+    assert status == 1 and "no runs in" in said and "leave out --summary" in said
+    status, said = told(speedrun.main, ["--summary"], capsys)
+    assert status == 1 and "times.json; make it: python -m studies.speedrun" in said
+    record.write(speedrun.RECORDS / "times.json", {"recipes": speedrun.recipes()})
+    status, said = told(speedrun.main, ["--summary"], capsys)
+    assert status == 1 and "no entry in" in said
+    status, said = told(lessons.main, ["--summary"], capsys)
+    assert status == 1 and "leave out --summary" in said
+    missing = ["--table", "--out", str(tmp_path / "none.json")]
+    status, said = told(throughput.main, missing, capsys)
+    assert status == 1 and "none.json; make it: python -m studies.throughput" in said
+
+
+def test_weights_of_runs_that_were_not_made_are_not_shipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(dropout, "SUMMARY", tmp_path / "summary.json")
+    record.write(dropout.SUMMARY, {"budgets": {"8": {"none": {}}}})
+    with pytest.raises(ValueError, match="no runs of 8 epochs of: all"):
+        dropout.ship(8)
+    with pytest.raises(ValueError, match="no runs of 50 epochs of: none, all"):
+        dropout.ship(50)
+
+
+def test_no_study_advises_to_move_records_away():
+    for path in (ROOT / "studies").glob("*.py"):
+        text = path.read_text("utf-8")
+        assert "move it" not in text and "delete" not in text, path
+
+
+def test_a_required_record_is_read(tmp_path):
+    record.write(tmp_path / "one.json", {"a": 1})
+    assert command.required(tmp_path / "one.json", "") == {"a": 1}
