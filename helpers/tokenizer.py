@@ -2,11 +2,13 @@
 
 Free text is split as WikiText is (Merity et al. 2016, section 4.3): clitics stand apart
 (`it 's`), and `@-@`, `@,@`, `@.@` are a hyphen, comma or point inside a word or number.
-Left out: lower-casing, stemming, and the normalisation of Unicode.
+What is seen as one character stays whole, and so does a blank that a person leaves,
+`[MASK]` or `___`. Left out: lower-casing and stemming.
 """
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,10 +21,18 @@ UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 TITLES = "Bros|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
 # To these only before a number, or before a word that begins no sentence.
 COUNTED, LOWER = "No|Nos|pp", "Co|Inc|Jr|Ltd|var"
+# What belongs to the character before it: accents and vowel signs, skin tones, a second
+# emoji after a joiner, the second letter of a flag. One ˑ stands for all of it in WORD.
+TAIL = re.compile(
+    r"(?=[^\x00-\u02d0])(?:["  # most characters are none, and passed over at once
+    + "".join(c for c in map(chr, range(0x20000)) if unicodedata.category(c)[0] == "M")
+    + "ˑ\u200c\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef]"
+    + r"|\u200d[^\x00-\xa0\s]?|(?<=[🇦-🇿])[🇦-🇿])+"
+)
 WORD = re.compile(
     rf"""
-    # WikiText's own marks, and ...
-    <unk> | @[-.,]@ | \.{{2,}}
+    # WikiText's own marks, and ... and a blank
+    <unk> | @[-.,]@ | \.{{2,}} | \[MASK\] | _{{3,}}
     # With their points: U.S., then Dr. and the J. of a name, No. 5, Jr.
   | (?:[^\W\d_]\.)+[^\W\d_]\.(?!\w)
   | (?:{TITLES}|[A-Z])\.(?!\w)
@@ -33,7 +43,7 @@ WORD = re.compile(
     # 's, and the 'Brien of O'Brien
   | '[^\W\d_][^\W_]*
     # Any other mark stands alone.
-  | \S
+  | \Sˑ?
     """,
     re.VERBOSE,
 )
@@ -51,11 +61,15 @@ def split_words(text: str) -> list[str]:
 
     Words that are split already, with a space between any two, stay as they are.
     """
+    text = unicodedata.normalize("NFC", text)
+    tails = iter(TAIL.findall(text))
+    text = TAIL.sub("ˑ", text)
     # Typographic marks become plain ones, unless they stand alone, as in WikiText.
     text = re.sub(r"[“”„](?=\S)|(?<=\S)[“”„]", '"', text)
     text = re.sub(r"[‘’](?=\S)|(?<=\S)[‘’]", "'", text)
     text = INNER.sub(r" @\g<0>@ ", text)
-    return WORD.findall(OPENING.sub("' ", text))
+    words = WORD.findall(OPENING.sub("' ", text))
+    return [re.sub("ˑ", lambda _: next(tails), word) for word in words]
 
 
 def glued(before: str, word: str, after: str) -> tuple[bool, bool]:
@@ -122,7 +136,7 @@ class WordTokenizer:
         if tuple(words[: len(SPECIALS)]) != SPECIALS or len(distinct) < len(words):
             raise ValueError(f"A vocabulary is {SPECIALS}, then words, each once.")
         self.words = list(words)
-        # Special tokens have no entry: nobody can type a [MASK] into a text.
+        # Special tokens have no entry: typed into a text, they are unknown words.
         self.ids = {word: i for i, word in enumerate(words) if word not in SPECIALS}
 
     def __len__(self) -> int:

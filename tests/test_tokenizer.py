@@ -2,6 +2,7 @@
 
 import json
 import time
+import unicodedata
 from collections import Counter
 
 import pytest
@@ -80,6 +81,33 @@ def test_typed_text_is_split_as_wikitext_is(typed, words, shown):
     if words is not None:
         assert " ".join(split_words(typed)) == words
     assert join_words(split_words(typed)) == (shown or typed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👍🏽 👨‍👩‍👧 👩🏽‍🚀 🏳️‍🌈 🇩🇪 1️⃣ ❤️ ☕ 🏴\U000e0067\U000e0062\U000e0065\U000e007f",
+        "हिन्दी சிங்கம் ภาษาไทย שָׁלוֹם مُحَمَّد می‌خواهم क्\u200dष",
+        "Z\u0351\u036balgo\u0300\u0301\u0302 x\u030c.y e\u0329\u0301 ːˑː",
+        "the ___ and [MASK] ______",
+    ],
+)
+def test_what_is_seen_as_one_stays_one_word(text):
+    whole = unicodedata.normalize("NFC", text)
+    assert split_words(text) == whole.split(" ")
+    close = split_words(whole.replace(" ", "!"))
+    assert [word for word in close if word != "!"] == whole.split(" ")
+
+
+def test_text_is_normalised():
+    assert split_words("Beyonce\u0301's \u212b") == ["Beyonc\u00e9", "'s", "\u00c5"]
+
+
+def test_signs_without_a_tail_stand_apart():
+    assert split_words("👍👍a☕b!__") == [*"👍👍a☕b!__"]
+    assert split_words("a \u0301 b") == ["a", "\u0301", "b"]
+    assert split_words("👍🏽👍a\u0301b") == ["👍🏽", "👍", "\u00e1b"]
+    assert split_words("the[MASK]'s (___)") == ["the", "[MASK]", "'s", *"(", "___", ")"]
 
 
 def test_words_that_are_split_already_stay(wikitext):
