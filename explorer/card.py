@@ -9,7 +9,7 @@ import html
 from torch import Tensor
 
 from helpers.knockout import rank_correlation
-from helpers.predict import Prediction
+from helpers.predict import BLANK, Prediction
 from helpers.sentence import percent
 
 STRONGEST = 0.8  # of the blue; text on it keeps a contrast of more than 4.5:1
@@ -95,6 +95,8 @@ def verdict_html(prediction: Prediction, n_words: int) -> str:
         f'<span class="mt-pred" {data(word=pred, p=prediction.p_pred)}>PRED: '
         f"<b>{safe(pred)}</b> {percent(prediction.p_pred)}</span>"
     )
+    if prediction.blank:
+        return f"TRUE: there is none, the word was left blank. {guess}"
     if prediction.true is None:
         return (
             f'<span class="mt-outside">TRUE: “{safe(masked)}” is outside the '
@@ -182,7 +184,8 @@ def words_html(
             f'style="--w:{abs(change) / furthest:.3f}"></i></span></td></tr>'
         )
     # As in the study of many sentences: all [UNK] are one token, and not compared.
-    known = [i for i in others if not unknown[i]]
+    words = prediction.words  # and a blank is hidden anyway
+    known = [i for i in others if not unknown[i] and words[i] != BLANK]
     rho = rank_correlation(share_W[known], p - left_W[known])
     told = "not defined" if rho is None else f"{rho:.2f}".replace("-", "−")
     return (

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer import Explorer, card, views, widget
+from explorer import Explorer, card, controls, views, widget
 from explorer.views import Choice
 from helpers import figure, predict
 from helpers.knockout import rank_correlation, without_heads, without_words
@@ -97,6 +97,15 @@ def ringed(explorer) -> list[int]:
     return found
 
 
+def pressed(row) -> list[int]:
+    """The buttons that show that they are pressed, to the eye and in words."""
+    buttons = row.buttons
+    seen = [i for i, b in enumerate(buttons) if "mod-active" in b._dom_classes]
+    told = [i for i, b in enumerate(buttons) if b.tooltip.endswith(row.pressed)]
+    assert seen == told
+    return seen
+
+
 def refused(explorer) -> str:
     """The sentence that the explorer shows in place of a result."""
     assert 'role="alert"' in explorer.card.value
@@ -133,9 +142,8 @@ def test_of_equal_words_only_the_clicked_one_is_masked(explorer):
     labels = [button.description for button in explorer.words.buttons]
     assert labels == predict.split_words(TEXT) and labels.count("the") == 3
     for position in (6, 3, 0):
-        explorer.words.buttons[position].value = True  # as a click does
-        pressed = [button.value for button in explorer.words.buttons]
-        assert [i for i, on in enumerate(pressed) if on] == [position]
+        explorer.words.buttons[position].click()
+        assert pressed(explorer.words) == [position]
         assert Page(explorer.card.value).find("mt-card")[0]["data-position"] == str(
             position
         )
@@ -162,11 +170,8 @@ def test_layer_and_head_are_those_that_the_card_names(explorer, models, tokenize
         assert alphas(explorer) == pytest.approx(expected(chosen, *given), abs=1e-3)
         # A blank choice is what a reader sees where a value is None.
         assert explorer.layer.value == layer and explorer.head.value == head
-        pressed = (
-            [b.description for b in row.buttons if b.value]
-            for row in (explorer.layer, explorer.head)
-        )
-        assert [*pressed] == [[layer], [head]]
+        for row in (explorer.layer, explorer.head):
+            assert pressed(row) == [row.index]
 
 
 def test_the_sentence_for_those_who_do_not_see_names_the_words(explorer):
@@ -185,28 +190,37 @@ def test_a_click_or_choice_leaves_the_buttons_alone(explorer):
     explorer.words.index = 5
     explorer.layer.index, explorer.head.index = 0, 2
     explorer.model.value = "without"
-    assert {*changed} == {"index", "value"}
+    assert {*changed} == {"index", "_dom_classes", "tooltip"}
     assert [*explorer.words.children] == before
 
 
 def test_a_click_on_the_masked_word_leaves_it_masked(explorer):
-    explorer.words.index = 3
-    button = explorer.words.buttons[3]
-    button.value = False  # as a second click does
-    assert button.value and explorer.words.index == 3 and ringed(explorer) == [3]
+    for _ in range(2):
+        explorer.words.buttons[3].click()
+        assert pressed(explorer.words) == [3] == ringed(explorer)
 
 
-def test_buttons_of_a_former_sentence_are_closed(explorer):
+def test_buttons_of_a_former_sentence_are_closed_and_answer_no_more(explorer):
     old = [*explorer.words.buttons]
     explorer.text.value = "a cat saw the dog"
     assert {button.comm for button in old} == {None}
-    old[3].value = True
-    assert explorer.words.index == 0
+    old[3].click()
+    assert explorer.words.index == 0 and ringed(explorer) == [0]
+
+
+def test_of_clicks_to_and_fro_the_last_one_wins(explorer):
+    for row in (explorer.words, explorer.layer, explorer.head):
+        first, second = row.buttons[0], row.buttons[2]
+        for button in (first, second, first):
+            button.click()
+        assert pressed(row) == [0]
+    assert ringed(explorer) == [0]
+    assert "mean of all layers, mean of all heads" in said(explorer)
 
 
 def test_a_sentence_is_predicted_once_and_knocked_out_once(explorer, models):
     calls = []
-    models["with"].register_forward_hook(lambda *_: calls.append(1))
+    explorer.models["with"].register_forward_hook(lambda *_: calls.append(1))
     explorer.text.value = "a cat ."
     assert len(calls) == 3  # all positions, then words and heads of the first
     for position in (1, 2, 0, 1):
@@ -349,10 +363,12 @@ def test_a_refused_sentence_ends_the_knock_outs_of_the_one_before(models, tokeni
         explorer = Explorer(models, tokenizer, TEXT)
         explorer.guess.value = "cat"
         waiting, explorer.text.value = explorer.waiting, ""
-        await asyncio.sleep(20 * widget.PAUSE)
+        await asyncio.sleep(20 * controls.PAUSE)
         assert waiting.cancelled() and refused(explorer)
         assert explorer.knocked.value == explorer.own.value == ""
-        explorer.save_page.click()  # of the sentence before, which is still there
+        assert explorer.words.options == ()
+        explorer.save_page.click()
+        assert "nothing to save" in explorer.saved.value
         assert "PRED" not in said(explorer)
 
     asyncio.run(refuse())
@@ -397,8 +413,10 @@ def test_scores_that_are_not_finite_are_no_prediction(models, tokenizer):
 
 def test_rows_of_buttons_are_named_for_those_who_do_not_see(explorer):
     for row, name in ((explorer.layer, "Layer"), (explorer.head, "Head")):
-        tips = [button.tooltip for button in row.buttons]
+        tips = [button.tooltip.removesuffix(", chosen") for button in row.buttons]
         assert tips == [f"{name} {option}" for option in row.options]
+    tips = [button.tooltip for button in explorer.words.buttons]
+    assert tips == ["masked", *[""] * 11]
 
 
 def test_a_small_change_is_not_drawn_as_a_large_one(explorer):
