@@ -5,6 +5,7 @@ light and dark, are in look.css.
 """
 
 import html
+import re
 
 from torch import Tensor
 
@@ -12,12 +13,13 @@ from helpers.knockout import rank_correlation
 from helpers.predict import BLANK, Prediction
 from helpers.sentence import percent
 
+JOINER = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")  # within one character
 STRONGEST = 0.8  # of the blue; text on it keeps a contrast of more than 4.5:1
 
 
 def shown(word: str) -> str:
     """A word as a page can show it: odd characters become ▯, a long word is cut."""
-    word = "".join(c if c.isprintable() else "▯" for c in word)
+    word = "".join(c if c.isprintable() or JOINER.match(c) else "▯" for c in word)
     return word if len(word) <= 24 else word[:23] + "…"
 
 

@@ -13,6 +13,12 @@ import traitlets
 from explorer.views import CSS
 
 BOTH = "side by side"
+# Half a character (a lone surrogate) ends the connection of a classic server: the page
+# has to replace it by �, when a field changes and before the field itself hears of it.
+MEND = """this.closest('.mt-box')?.addEventListener('change', event => {
+  const field = event.target;
+  if (field.matches('input')) field.value = field.value.toWellFormed();
+}, true)"""
 PAUSE = 0.01  # seconds in which another event can come first
 
 
@@ -198,7 +204,7 @@ class Controls(Turns):
         self.save_page.add_class("mt-save-page")
         for row in (self.words, self.layer, self.head, self.model):
             row.serve = self.serve
-        look = widgets.HTML(f"<style>{CSS}</style>")
+        look = widgets.HTML(f'<style onload="{MEND}">{CSS}</style>')
         hint = "Click a word to mask it, or type a sentence and press Enter."
         self.style, self.scale, self.own, self.card, self.knocked, self.saved = (
             widgets.HTML() for _ in range(6)

@@ -136,7 +136,7 @@ class Explorer(Controls):
     def read(self) -> None:
         """Takes over the sentence: all positions are predicted, the buttons renewed."""
         self.stop()
-        self.views = None  # nothing to draw while the buttons change
+        self.views, self.saved.value = None, ""  # nothing to draw until all is new
         text, start, self.start = self.text.value, self.start, None
         try:
             if "\ufffd" in text:
@@ -150,7 +150,7 @@ class Explorer(Controls):
                 )
         except Exception:  # nothing of the sentence before may stay, or be clicked
             self.words.options = ()
-            self.style.value = self.scale.value = self.saved.value = ""
+            self.style.value = self.scale.value = ""
             raise
         self.words.options = [*map(card.shown, views.words)]
         self.words.index = start
@@ -159,7 +159,7 @@ class Explorer(Controls):
 
     def turn(self) -> None:
         """Another word is masked: a guess was for the one before."""
-        self.guess.value = self.saved.value = ""
+        self.guess.value = ""
         self.draw()
 
     def draw(self) -> None:
