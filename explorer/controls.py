@@ -4,6 +4,7 @@ Stock ipywidgets, the same on 7.7.1 (Colab) and 8.x.
 """
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Iterator
 
@@ -33,13 +34,18 @@ def running_loop():
 class Turns:
     """Answers events one at a time, whichever thread they come in.
 
-    JupyterLab brings some in threads of their own (subshells). All are answered in the
+    JupyterLab sends some to threads of their own (subshells). All are answered in the
     event loop in which the object was made: while a cell runs there they wait for its
     end, as cells do. Where there was no loop each thread answers its own, under a lock.
+
+    Answers go out in the context of the cell that made the object, too: ipykernel takes
+    the next event of a widget to the thread of the request that its last message
+    answered, so that quick clicks on two widgets would overtake each other.
     """
 
     def __init__(self):
         self.loop, self.lock = running_loop(), threading.RLock()
+        self.context = contextvars.copy_context()
 
     @property
     def at_once(self) -> bool:
@@ -50,7 +56,7 @@ class Turns:
         """Does what an event asks for."""
         if self.at_once or self.loop is running_loop():
             with self.lock:
-                action()
+                self.context.copy().run(action)
         else:
             self.loop.call_soon_threadsafe(self.serve, action)
 
