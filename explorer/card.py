@@ -5,19 +5,21 @@ light and dark, are in look.css.
 """
 
 import html
+import re
 
 from torch import Tensor
 
 from helpers.knockout import rank_correlation
-from helpers.predict import Prediction
+from helpers.predict import BLANK, Prediction
 from helpers.sentence import percent
 
+JOINER = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")  # within one character
 STRONGEST = 0.8  # of the blue; text on it keeps a contrast of more than 4.5:1
 
 
 def shown(word: str) -> str:
     """A word as a page can show it: odd characters become ▯, a long word is cut."""
-    word = "".join(c if c.isprintable() else "▯" for c in word)
+    word = "".join(c if c.isprintable() or JOINER.match(c) else "▯" for c in word)
     return word if len(word) <= 24 else word[:23] + "…"
 
 
@@ -95,6 +97,8 @@ def verdict_html(prediction: Prediction, n_words: int) -> str:
         f'<span class="mt-pred" {data(word=pred, p=prediction.p_pred)}>PRED: '
         f"<b>{safe(pred)}</b> {percent(prediction.p_pred)}</span>"
     )
+    if prediction.blank:
+        return f"TRUE: there is none, the word was left blank. {guess}"
     if prediction.true is None:
         return (
             f'<span class="mt-outside">TRUE: “{safe(masked)}” is outside the '
@@ -182,7 +186,8 @@ def words_html(
             f'style="--w:{abs(change) / furthest:.3f}"></i></span></td></tr>'
         )
     # As in the study of many sentences: all [UNK] are one token, and not compared.
-    known = [i for i in others if not unknown[i]]
+    words = prediction.words  # and a blank is hidden anyway
+    known = [i for i in others if not unknown[i] and words[i] != BLANK]
     rho = rank_correlation(share_W[known], p - left_W[known])
     told = "not defined" if rho is None else f"{rho:.2f}".replace("-", "−")
     return (

@@ -7,6 +7,7 @@ import hashlib
 import html
 import io
 import json
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
@@ -16,7 +17,7 @@ from PIL import Image
 from explorer import card
 from helpers.figure import png
 from helpers.knockout import without_heads, without_words
-from helpers.predict import Prediction, chance_and_rank, mask_each
+from helpers.predict import Prediction, chance_and_rank, mask_each, to_ids
 from helpers.sentence import sentence_heatmap, view_name
 from helpers.tokenizer import SPECIALS, UNK, split_words
 
@@ -61,7 +62,7 @@ class Views:
         self.models, self.tokenizer, self.scope = models, tokenizer, scope
         self.text, self.answers = text, {}
         self.words = self.ask(mask_each, next(iter(models)))[0].words
-        self.unknown = [i == UNK for i in tokenizer.encode(self.words)]
+        self.unknown = [i == UNK for i in to_ids(tokenizer, self.words)]
         self.n_words = len(tokenizer) - len(SPECIALS)
         self.n_layers = next(iter(models.values())).config.n_layers
 
@@ -183,17 +184,22 @@ class Views:
         whole.save(buffer, "png")
         return buffer.getvalue()
 
-    def page(self, choice: Choice, layers: dict) -> str:
+    def page(self, choice: Choice, layers: dict) -> Generator:
         """One HTML file that shows every word masked, in each of `layers`, offline.
 
-        `layers` maps a name to a layer; models and head stay as chosen.
+        `layers` maps a name to a layer; models and head stay as chosen. A generator
+        that pauses after each step, because it takes its time, and returns the file.
         """
         moments = []
         for position in range(len(self.words)):
+            for question in self.questions(replace(choice, position=position)):
+                self.ask(*question)
+                yield
             views = []
             for layer in layers.values():
                 view = replace(choice, position=position, layer=layer)
                 views.append(self.seen(view) | {"knocked": self.words_knocked(view)})
+                yield
             moments.append({"views": views, "heads": self.heads_knocked(view)})
         buttons = (
             f'<button class="widget-toggle-button">{card.safe(word)}</button>'
@@ -217,7 +223,8 @@ class Views:
     def file_name(self, choice: Choice) -> str:
         """A name for what is saved, without ending: safe, and of this view alone."""
         prediction = self.predictions(choice)[0]
-        true, pred = slug(prediction.true or "[UNK]"), slug(prediction.pred)
+        unknown = "blank" if prediction.blank else "[UNK]"
+        true, pred = slug(prediction.true or unknown), slug(prediction.pred)
         state = repr((self.text, choice)).encode()
         digest = hashlib.sha256(state).hexdigest()[:8]
         return f"explorer_pos{choice.position}_true-{true}_pred-{pred}_{digest}"

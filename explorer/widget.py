@@ -6,22 +6,23 @@ it is entered; what takes something away follows when the prediction is on its w
 the page.
 """
 
-import asyncio
 import html
 import uuid
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 
 from IPython.display import display
 
 from explorer import card
-from explorer.controls import BOTH, Controls
+from explorer.controls import Controls
 from explorer.views import Choice, Views
 from helpers import ROOT
 from helpers.figure import show
+from helpers.predict import BLANK, require_same_words
 from helpers.sentence import caption
 
 SAVED = ROOT / "saved"  # ignored by git
-PAUSE = 0.01  # seconds in which another click can come first
 
 
 def offer(path: Path) -> None:
@@ -33,26 +34,43 @@ def offer(path: Path) -> None:
     files.download(str(path))
 
 
-class Explorer(Controls):
-    """An interactive view of one or more models of the same vocabulary.
+def require_alike(models: dict, tokenizer) -> None:
+    """Raises ValueError for models that cannot stand in one explorer."""
+    if not models:
+        raise ValueError("There is no model to explore; give one, with its name.")
+    for size in ("vocab_size", "max_length", "n_layers", "n_heads"):
+        sizes = {name: getattr(model.config, size) for name, model in models.items()}
+        if len({*sizes.values()}) > 1:
+            told = ", ".join(f"{name}: {value}" for name, value in sizes.items())
+            raise ValueError(
+                f"The models differ in {size} ({told}); give each its own explorer."
+            )
+    require_same_words(next(iter(models.values())), tokenizer)
 
-    `models` maps a name to a model; the word at `position` is masked first. `examples`
-    maps a label to a text and the position to mask. Display the object; in a saved
-    notebook, and wherever no kernel runs, a picture of the state in which it was
-    displayed is shown instead.
+
+class Explorer(Controls):
+    """An interactive view of one or more models of the same sizes and vocabulary.
+
+    `models` maps a name to a model; the word at `position`, or else the first blank or
+    word, is masked first. `examples` maps a label to a text and the position to mask.
+    The explorer shows the models as they were when it was made. Display the object; in
+    a saved notebook, and wherever no kernel runs, a picture of the state in which it
+    was displayed is shown instead.
     """
 
-    def __init__(self, models: dict, tokenizer, text: str, position=0, examples=None):
-        self.models, self.tokenizer = models, tokenizer
-        self.examples, self.start = examples or {}, position
+    def __init__(
+        self, models: dict, tokenizer, text: str, position=None, examples=None
+    ):
+        require_alike(models, tokenizer)
+        # Copies, so that nothing done to a model can change an answer half-way.
+        self.models = {name: deepcopy(model).eval() for name, model in models.items()}
+        self.tokenizer, self.examples, self.start = tokenizer, examples or {}, position
         self.views, self.waiting = None, None
         self.scope = f"mt-{uuid.uuid4().hex[:8]}"
         config = next(iter(models.values())).config
         self.layers = {"mean": None}
         self.layers |= {str(n + 1): n for n in range(config.n_layers)}
         self.layers |= {"rollout": "rollout"}
-        # Half a character (a lone surrogate) could not be sent to the page.
-        text = text.encode(errors="replace").decode()
         names = models, self.examples
         super().__init__(text, self.scope, self.layers, config.n_heads, *names)
         self.layer.value = str(config.n_layers)
@@ -83,20 +101,20 @@ class Explorer(Controls):
             place.value = told
 
     def guarded(self, action, place=None):
-        """The action with its errors shown: front ends hide them."""
+        """The action as a handler that shows its errors: front ends hide them."""
 
-        def run(change=None):
+        def attempt():
             try:
                 action()
             except Exception as error:  # a reader must never face a silent widget
                 self.tell(error, place)
 
-        return run
+        return lambda change=None: self.serve(attempt)
 
     def choice(self) -> Choice:
         """What the controls say."""
         head = self.head.index - 1 if self.head.index else None
-        both = self.model.value == BOTH
+        both = self.model.index == len(self.models)
         models = tuple(self.models) if both else (self.model.value,)
         return Choice(self.words.index, models, self.layers[self.layer.value], head)
 
@@ -104,6 +122,7 @@ class Explorer(Controls):
         """Takes over an example's sentence; its word is masked first."""
         if self.example.index:
             text, self.start = self.examples[self.example.value]
+            self.example.index = 0  # so that the same one can be chosen again
             if text == self.text.value:
                 self.read()
             else:
@@ -117,15 +136,22 @@ class Explorer(Controls):
     def read(self) -> None:
         """Takes over the sentence: all positions are predicted, the buttons renewed."""
         self.stop()
-        text, start, self.start = self.text.value, self.start, 0
-        if self.example.index and self.examples[self.example.value][0] != text:
-            self.example.index = 0
-        views = Views(self.models, self.tokenizer, text, self.scope)
-        if not 0 <= start < len(views.words):
-            raise ValueError(
-                f"There is no word {start}; choose 0 to {len(views.words) - 1}."
-            )
-        self.views = None  # nothing to draw while the buttons change
+        self.views, self.saved.value = None, ""  # nothing to draw until all is new
+        text, start, self.start = self.text.value, self.start, None
+        try:
+            if "\ufffd" in text:
+                raise ValueError("� is half a character; delete it, or type it again.")
+            views = Views(self.models, self.tokenizer, text, self.scope)
+            if start is None:
+                start = views.words.index(BLANK) if BLANK in views.words else 0
+            if not 0 <= start < len(views.words):
+                raise ValueError(
+                    f"There is no word {start}; choose 0 to {len(views.words) - 1}."
+                )
+        except Exception:  # nothing of the sentence before may stay, or be clicked
+            self.words.options = ()
+            self.style.value = self.scale.value = ""
+            raise
         self.words.options = [*map(card.shown, views.words)]
         self.words.index = start
         self.views = views
@@ -133,7 +159,7 @@ class Explorer(Controls):
 
     def turn(self) -> None:
         """Another word is masked: a guess was for the one before."""
-        self.guess.value = self.saved.value = ""
+        self.guess.value = ""
         self.draw()
 
     def draw(self) -> None:
@@ -141,29 +167,23 @@ class Explorer(Controls):
         self.stop()
         if not self.views:
             return
-        seen = self.views.seen(self.choice())
+        choice = self.choice()
+        seen = self.views.seen(choice)
         self.style.value = f"<style>{seen['style']}</style>"
         self.scale.value, self.card.value = seen["scale"], seen["card"]
         self.draw_own()
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # no kernel, so nobody who could click in between
-            loop = None
-        if loop and self.views.questions(self.choice()):
+        if questions := self.views.questions(choice):
             self.knocked.value = ""
-            self.waiting = loop.create_task(self.knock_out())
+            self.waiting = self.work(self.knock_out(questions), self.tell)
         else:
             self.draw_knocked()
 
-    async def knock_out(self) -> None:
-        """Asks one question at a time, so that another click is served in between."""
-        try:
-            for question in self.views.questions(self.choice()):
-                await asyncio.sleep(PAUSE)
-                self.views.ask(*question)
-            self.draw_knocked()
-        except Exception as error:  # which nobody else would see
-            self.tell(error)
+    def knock_out(self, questions: list[tuple]) -> Iterator[None]:
+        """Asks one question a step; the choice stays, as another one ends this work."""
+        for question in questions:
+            yield
+            self.views.ask(*question)
+        self.draw_knocked()
 
     def draw_knocked(self) -> None:
         """Shows each other word and each head taken away."""
@@ -178,20 +198,30 @@ class Explorer(Controls):
 
     def write_picture(self) -> None:
         """Saves the view as PNG."""
-        if self.views:
-            self.save("png", self.views.picture(self.choice()))
+        views, choice = self.shown()
+        self.save("png", views.picture(choice), views.file_name(choice))
 
     def write_page(self) -> None:
         """Saves the sentence as a page that needs neither kernel nor network."""
-        if self.views:
-            self.saved.value = "Saving every word; for a long sentence, a minute …"
-            page = self.views.page(self.choice(), self.layers)
-            self.save("html", page.encode())
+        views, choice = self.shown()
+        self.saved.value = "Saving every word; for a long sentence, a minute …"
 
-    def save(self, ending: str, content: bytes) -> None:
+        def steps():
+            page = yield from views.page(choice, self.layers)
+            self.save("html", page.encode(), views.file_name(choice))
+
+        self.work(steps(), lambda error: self.tell(error, self.saved))
+
+    def shown(self) -> tuple[Views, Choice]:
+        """What is shown now, whatever is clicked while it is saved."""
+        if not self.views:
+            raise ValueError("There is nothing to save; type a sentence first.")
+        return self.views, self.choice()
+
+    def save(self, ending: str, content: bytes, name: str) -> None:
         """Writes a file into saved/ and tells where it lies."""
         SAVED.mkdir(exist_ok=True)
-        path = SAVED / f"{self.views.file_name(self.choice())}.{ending}"
+        path = SAVED / f"{name}.{ending}"
         path.write_bytes(content)
         name = f"{SAVED.name}/{path.name}"
         told = f'<span class="mt-saved" data-path="{name}">Saved as {name}, in the '

@@ -4,18 +4,22 @@ A word is knocked out by [MASK], so that all others keep their places; a head by
 in place of its output. Left out: two at once, and gradients.
 """
 
-from contextlib import contextmanager
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from helpers.predict import Prediction, require_same_words, word_chances
+from helpers.predict import (
+    Prediction,
+    require_same_words,
+    shallow_copy,
+    to_ids,
+    word_chances,
+)
 from helpers.tokenizer import CLS, MASK, SEP
 
 
 def masked_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
-    ids = tokenizer.encode(prediction.words)
+    ids = to_ids(tokenizer, prediction.words)
     ids[prediction.position] = MASK
     return torch.tensor([CLS, *ids, SEP])
 
@@ -40,31 +44,46 @@ def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
     return target_chances(model, tokenizer, prediction, inputs_BT)
 
 
-@contextmanager
-def heads_off(model, off_BNH: Tensor):
-    """Within it, heads where `off_BNH` is True add nothing to their layer.
+class Silence(nn.Module):
+    """Sets to 0 what some heads would send into the output projection.
+
+    `off_BH` is True for these heads, in each row of the batch; B 1 is the same for all.
+    """
+
+    def __init__(self, off_BH: Tensor):
+        super().__init__()
+        self.off_BH = off_BH
+
+    def forward(self, mixed_BTD: Tensor) -> Tensor:
+        rows, batch = len(self.off_BH), len(mixed_BTD)
+        if rows not in (1, batch):
+            raise ValueError(
+                f"The pattern of heads has {rows} rows, the batch {batch}; give one "
+                "for each row, or one for all."
+            )
+        width = mixed_BTD.shape[-1] // self.off_BH.shape[1]
+        off_BD = self.off_BH.to(mixed_BTD.device).repeat_interleave(width, 1)
+        return mixed_BTD.masked_fill(off_BD[:, None], 0)
+
+
+def heads_off(model, off_BNH: Tensor) -> nn.Module:
+    """The model in which heads where `off_BNH` is True add nothing to their layer.
 
     Shape (B, N, H), a pattern for each row of the batch; B 1 is the same for all.
     Their slice is set to 0 before the output projection (Michel et al. 2019, eq. 2).
+    It shares the weights of the one given, which stays as it is.
     """
-
-    def silence(off_BH):
-        def before(module, inputs):
-            mixed_BTD = inputs[0]
-            off = off_BH.repeat_interleave(mixed_BTD.shape[-1] // off_BH.shape[1], 1)
-            return (mixed_BTD.masked_fill(off[:, None].to(mixed_BTD.device), 0),)
-
-        return before
-
-    hooks = [
-        block.attention.output.register_forward_pre_hook(silence(off_BH))
-        for block, off_BH in zip(model.blocks, off_BNH.unbind(1), strict=True)
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    count = model.config.n_layers, model.config.n_heads
+    if off_BNH.dtype != torch.bool or off_BNH.shape[1:] != count:
+        raise ValueError(
+            f"{off_BNH.dtype} of shape {tuple(off_BNH.shape)} does not say which heads "
+            f"are off; give torch.bool of shape (B, {count[0]}, {count[1]})."
+        )
+    silenced = shallow_copy(model)
+    for block, off_BH in zip(silenced.blocks, off_BNH.unbind(1), strict=True):
+        attention = block.attention
+        attention.output = nn.Sequential(Silence(off_BH), attention.output)
+    return silenced
 
 
 def without_heads(model, tokenizer, prediction: Prediction) -> Tensor:
@@ -72,9 +91,9 @@ def without_heads(model, tokenizer, prediction: Prediction) -> Tensor:
     count = model.config.n_layers, model.config.n_heads
     number = count[0] * count[1]
     inputs_BT = masked_ids(tokenizer, prediction).repeat(number, 1)
-    with heads_off(model, torch.eye(number, dtype=torch.bool).view(number, *count)):
-        chance_B = target_chances(model, tokenizer, prediction, inputs_BT)
-    return chance_B.view(count)
+    each_BNH = torch.eye(number, dtype=torch.bool).view(number, *count)
+    silenced = heads_off(model, each_BNH)
+    return target_chances(silenced, tokenizer, prediction, inputs_BT).view(count)
 
 
 def ranks(values: Tensor) -> Tensor:

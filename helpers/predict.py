@@ -1,21 +1,27 @@
 """Questions to a trained model: what is the hidden word, and where did it look?
 
-A sentence is wrapped as in training, [CLS] words [SEP]. Positions count its words.
+A sentence is wrapped as in training, [CLS] words [SEP]. Positions count its words. A
+person may leave a blank, `[MASK]` or `___`: the model sees [MASK]. Nothing here changes
+a model, not even its mode.
 """
 
+import copy
+import re
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, split_words
+
+BLANK = "___"
 
 
 @dataclass(frozen=True)
 class Prediction:
     """What a model says of one hidden word.
 
-    `true` is None where the word is outside the vocabulary; then so are its
+    `true` is None where the word is outside the vocabulary, or a blank; then so are its
     probability and rank (1 = most probable). `chance_V` holds the probability of every
     word, `weights_NHTS` the attention weights of the whole sequence, [CLS] first and
     [SEP] last.
@@ -41,8 +47,13 @@ class Prediction:
         return self.top[0][1]
 
     @property
+    def blank(self) -> bool:
+        """Whether a person left a blank, so that there is no true word."""
+        return self.words[self.position] == BLANK
+
+    @property
     def target(self) -> str:
-        """The true word, or the guess where the true one is outside the vocabulary."""
+        """The true word, or the guess where no true one is known."""
         return self.true or self.pred
 
     @property
@@ -92,8 +103,10 @@ def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
 
 
 def to_words(text: str | list[str], max_length: int) -> list[str]:
-    """The words of a sentence that fits the model; otherwise ValueError."""
-    words = split_words(text) if isinstance(text, str) else list(text)
+    """The words of a sentence that fits the model, blanks as ___; else ValueError."""
+    words = split_words(text) if isinstance(text, str) else text
+    blank = re.compile(r"\[MASK\]|_{3,}").fullmatch
+    words = [BLANK if blank(word) else word for word in words]
     if not words:
         raise ValueError("There is no word in the text; type a sentence.")
     if len(words) > max_length - 2:
@@ -102,6 +115,12 @@ def to_words(text: str | list[str], max_length: int) -> list[str]:
             f"{max_length - 2}. Shorten it."
         )
     return words
+
+
+def to_ids(tokenizer, words: list[str]) -> list[int]:
+    """The ids of words, that of [MASK] for a blank."""
+    ids = tokenizer.encode(words)
+    return [MASK if word == BLANK else i for word, i in zip(words, ids, strict=True)]
 
 
 def require_same_words(model, tokenizer) -> None:
@@ -113,13 +132,31 @@ def require_same_words(model, tokenizer) -> None:
         )
 
 
+def shallow_copy(module: nn.Module) -> nn.Module:
+    """The same weights and hooks in modules of their own.
+
+    To change the copy's mode, or to put another module into it, leaves alone the
+    original, which may be in use elsewhere at the same time.
+    """
+    copied = copy.copy(
+        getattr(module, "_orig_mod", module)
+    )  # what a compiled one wraps
+    copied._modules = {
+        name: child if child is None else shallow_copy(child)
+        for name, child in copied._modules.items()
+    }
+    return copied
+
+
 @torch.no_grad()
 def word_chances(model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False):
     """Probabilities (B, M, V) at the positions asked; weights (B, N, H, T, S) or None.
 
-    Special tokens and [UNK] are no answers: they get 0, the rest is renormalised.
-    Raises ValueError where the model gives no finite scores.
+    Dropout is off, whatever the model's mode. Special tokens and [UNK] are no answers:
+    they get 0, the rest is renormalised. Raises ValueError where the model gives no
+    finite scores.
     """
+    model = shallow_copy(model).eval()
     device = next(model.parameters()).device
     found = model(inputs_BT.to(device), at_BM.to(device), need_weights=need_weights)
     logits_BMV, weights_BNHTS = found if need_weights else (found, None)
@@ -145,7 +182,7 @@ def predict_positions(
             raise ValueError(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
-    ids = tokenizer.encode(words)
+    ids = to_ids(tokenizer, words)
     ids_BT = torch.tensor([[CLS, *ids, SEP]]).repeat(len(positions), 1)
     at_BM = torch.tensor(positions)[:, None] + 1  # after [CLS]
     inputs_BT = ids_BT.scatter(1, at_BM, MASK)
@@ -157,7 +194,7 @@ def predict_positions(
     ):
         best = zip(*map(Tensor.tolist, chance_V.topk(top_k)), strict=True)
         top = [(tokenizer.words[i], p) for p, i in best]
-        known = (true := ids[position]) != UNK
+        known = (true := ids[position]) not in (UNK, MASK)
         name = tokenizer.words[true] if known else None
         scored = chance_and_rank(chance_V, true) if known else (None, None)
         found.append(
@@ -167,9 +204,20 @@ def predict_positions(
 
 
 def fill_mask(
-    model, tokenizer, text: str | list[str], position: int, top_k: int = 5
+    model, tokenizer, text: str | list[str], position: int | None = None, top_k: int = 5
 ) -> Prediction:
-    """Hides one word of a sentence and asks the model for it."""
+    """Hides one word of a sentence and asks the model for it.
+
+    Without a position, the word is the blank: "the cat ___ on the mat".
+    """
+    if position is None:
+        words = to_words(text, model.config.max_length)
+        if words.count(BLANK) != 1:
+            raise ValueError(
+                f"The text has {words.count(BLANK)} blanks; write one ___ or [MASK] in "
+                "place of the word to hide, or give its position."
+            )
+        position = words.index(BLANK)
     return predict_positions(model, tokenizer, text, [position], top_k)[0]
 
 

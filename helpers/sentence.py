@@ -24,7 +24,8 @@ def percent(share: float) -> str:
 
 def caption(prediction: Prediction) -> str:
     """Two lines: true and predicted word, then the five best guesses."""
-    true = "outside the vocabulary" if prediction.true is None else prediction.true
+    unknown = "none, a blank" if prediction.blank else "outside the vocabulary"
+    true = prediction.true or unknown
     best = ", ".join(f"{word} {percent(p)}" for word, p in prediction.top)
     return (
         f"TRUE: {true} • PRED: {prediction.pred} ({percent(prediction.p_pred)})\n"

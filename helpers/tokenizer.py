@@ -2,11 +2,13 @@
 
 Free text is split as WikiText is (Merity et al. 2016, section 4.3): clitics stand apart
 (`it 's`), and `@-@`, `@,@`, `@.@` are a hyphen, comma or point inside a word or number.
-Left out: lower-casing, stemming, and the normalisation of Unicode.
+What is seen as one character stays whole, and so does a blank that a person leaves,
+`[MASK]` or `___`. Left out: lower-casing and stemming.
 """
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,8 +19,9 @@ UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 
 # What nobody sees is neither a word nor part of one: soft hyphens, spaces of no width,
 # marks of direction and all else of Unicode's categories Cf and Cc, and variation
-# selectors. White space parts words; what joins two signs (zero-width joiners) stays.
+# selectors. Joiners, and the letters behind the flag of a region, are parts of TAIL.
 UNSEEN = re.compile(
+    r"(🏴[\U000e0020-\U000e007f]+)|"
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890"
     r"\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
     r"\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
@@ -28,21 +31,29 @@ UNSEEN = re.compile(
 TITLES = "Bros|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
 # To these only before a number, or before a word that begins no sentence.
 COUNTED, LOWER = "No|Nos|pp", "Co|Inc|Jr|Ltd|var"
+# What belongs to the character before it: accents and vowel signs, skin tones, the
+# second letter of a flag, what a joiner joins. One ˑ stands for all of it in WORD.
+TAIL = re.compile(
+    r"(?=[^\x00-\u02d0])(?:["  # most characters are none, and passed over at once
+    + "".join(c for c in map(chr, range(0x20000)) if unicodedata.category(c)[0] == "M")
+    + "ˑ\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]|(?<=[🇦-🇿])[🇦-🇿]"
+    + r"|(?<=[^\s\u200c\u200d])[\u200c\u200d]+(?:(?=\w)|[^\w\s\x00-\xa0\u200c\u200d]))+"
+)
 WORD = re.compile(
     rf"""
-    # WikiText's own marks, and ...
-    <unk> | @[-.,]@ | \.{{2,}}
+    # WikiText's own marks, and ... and a blank
+    <unk> | @[-.,]@ | \.{{2,}} | \[MASK\] | _{{3,}}
     # With their points: U.S., then Dr. and the J. of a name, No. 5, Jr.
   | (?:[^\W\d_]\.)+[^\W\d_]\.(?!\w)
   | (?:{TITLES}|[A-Z])\.(?!\w)
   | (?:{COUNTED})\.(?=\s*(?:\d|<unk>))
   | (?:{LOWER})\.(?=\s+[a-z<])
     # A word; also About.com, and the first- of "first- and second-hand".
-  | [^\W_]+(?:(?:\.|[\u200c\u200d]+)[^\W_]+)*(?:-(?!\S))?
+  | [^\W_]+(?:\.[^\W_]+)*(?:-(?!\S))?
     # 's, and the 'Brien of O'Brien
   | '[^\W\d_][^\W_]*
-    # Any other mark stands alone, unless it is joined to the next.
-  | [^\s\u200c\u200d](?:[\u200c\u200d]+[^\s\u200c\u200d])*
+    # Any other mark stands alone.
+  | [^\s\u200c\u200d]ˑ?
     """,
     re.VERBOSE,
 )
@@ -60,12 +71,15 @@ def split_words(text: str) -> list[str]:
 
     Words that are split already, with a space between any two, stay as they are.
     """
-    text = UNSEEN.sub("", text)
+    text = UNSEEN.sub(r"\1", unicodedata.normalize("NFC", text))
+    tails = iter(TAIL.findall(text))
+    text = TAIL.sub("ˑ", text)
     # Typographic marks become plain ones, unless they stand alone, as in WikiText.
     text = re.sub(r"[“”„](?=\S)|(?<=\S)[“”„]", '"', text)
     text = re.sub(r"[‘’](?=\S)|(?<=\S)[‘’]", "'", text)
     text = INNER.sub(r" @\g<0>@ ", text)
-    return WORD.findall(OPENING.sub("' ", text))
+    words = WORD.findall(OPENING.sub("' ", text))
+    return [re.sub("ˑ", lambda _: next(tails), word) for word in words]
 
 
 def glued(before: str, word: str, after: str) -> tuple[bool, bool]:
@@ -133,7 +147,7 @@ class WordTokenizer:
         if tuple(words[: len(SPECIALS)]) != SPECIALS or len(distinct) < len(words):
             raise ValueError(f"A vocabulary is {SPECIALS}, then words, each once.")
         self.words = list(words)
-        # Special tokens have no entry: nobody can type a [MASK] into a text.
+        # Special tokens have no entry: typed into a text, they are unknown words.
         self.ids = {word: i for i, word in enumerate(words) if word not in SPECIALS}
 
     def __len__(self) -> int:

@@ -243,8 +243,7 @@ def heads(model, data: TrainingData) -> dict:
     off = switches(model.config.n_layers, model.config.n_heads)
     found = {}
     for name, off_NH in tqdm(off.items(), leave=False, desc="heads, layers"):
-        with heads_off(model, off_NH[None]):
-            found[name] = score(model, data)
+        found[name] = score(heads_off(model, off_NH[None]), data)
     costs = {name: one["loss"] - intact["loss"] for name, one in found.items()}
     costs = bootstrap(costs, intact["words"])
     total = intact["words"].sum()

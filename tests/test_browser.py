@@ -6,9 +6,21 @@ import re
 import browser
 import pytest
 import torch
-from browser import TEXT, choose, enter, mask, numbers, redrawn, retype, settle, words
+from browser import (
+    TEXT,
+    choose,
+    enter,
+    expect,
+    mask,
+    numbers,
+    redrawn,
+    retype,
+    settle,
+    words,
+)
 from PIL import Image
 
+from explorer.views import Choice, Views
 from helpers import ROOT
 from helpers.checkpoint import load_model
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, split_words
@@ -308,6 +320,124 @@ def test_a_saved_page_says_of_each_word_what_the_explorer_said(notebook, page):
             assert faint(kept) == []
     assert trouble == browser.Trouble()
     path.unlink()
+
+
+LONG = "The king took the city in the winter and the army left the town by the river ."
+# Whatever a card says on its way, in order: its position and its layer.
+CARDS = """() => {
+  window.cards = [];
+  window.watch?.disconnect();
+  const note = card => cards.push(
+    [Number(card.dataset.position), card.innerText.match(/position .(.*?),/)[1]]);
+  window.watch = new MutationObserver(records => {
+    for (const {addedNodes} of records)
+      for (const node of addedNodes) node.querySelectorAll?.(".mt-card").forEach(note);
+  });
+  watch.observe(document.body, {childList: true, subtree: true});
+}"""
+
+
+def quickly(page, row: str, order: list[int], pause: int) -> list:
+    """Clicks buttons of a row by mouse, a pause after each; the cards that follow."""
+    page.evaluate(CARDS)
+    boxes = [page.locator(f"{row} button").nth(i).bounding_box() for i in order]
+    for box in boxes:
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(pause)
+    page.wait_for_function("n => window.cards.length >= n", arg=len(order))
+    return page.evaluate("() => window.cards")
+
+
+def test_of_clicks_to_and_fro_the_last_one_wins(page):
+    """On the first sentence, and on a new one, whose events take another way."""
+    for text in (TEXT, LONG):
+        if text != TEXT:
+            retype(page, text)
+        for pause in (0, 40, 150):
+            mask(page, 0)
+            cards = quickly(page, ".mt-words", [5, 2, 5], pause)
+            assert [position for position, _ in cards] == [5, 2, 5]
+            settle(page, 5)
+            assert active(page) == [5] and focused(page) == 5
+            choose(page, "layer", "rollout")
+            cards = quickly(page, ".mt-layer", [1, 2, 1], pause)
+            assert [layer for _, layer in cards] == ["layer 1", "layer 2", "layer 1"]
+            pressed = page.locator(".mt-layer button.mod-active")
+            assert pressed.all_inner_texts() == ["1"]
+            assert pressed.get_attribute("title") == "Layer 1, chosen"
+
+
+def exact(source: str) -> list[float]:
+    """The exact numbers of a saved page, in their order."""
+    found = re.findall(r'data-(?:p|attention|vmax)=\\"([\d.]+)', source)
+    return [float(number) for number in found]
+
+
+def test_clicks_during_a_save_change_none_of_its_numbers(page, trained):
+    """After a change of sentence, whose buttons JupyterLab serves in another thread."""
+    retype(page, LONG)
+    mask(page, 3)
+    page.locator("button.mt-save-page").click()
+    page.get_by_text("Saving every word").wait_for()
+    for i in range(17):
+        words(page).nth(i).click(no_wait_after=True)
+    link = page.locator(".mt-saved[data-path]")
+    path = ROOT / link.get_attribute("data-path", timeout=3 * browser.PATIENCE)
+    settle(page, 16)
+    assert path.name.startswith("explorer_pos3_true-the_")
+    model, tokenizer = trained
+    alone = Views({"one": model}, tokenizer, LONG, "mt").page(
+        Choice(3, ("one",), 3), {str(n): n for n in (None, 0, 1, 2, 3, "rollout")}
+    )
+    steps = [*returning(alone)]
+    found, expected = exact(path.read_text("utf-8")), exact(steps[-1])
+    assert len(found) > 17 * 6 * 20 and found == pytest.approx(expected, abs=1e-5)
+    path.unlink()
+
+
+def returning(steps):
+    """The steps of long work, and then what it returns."""
+    yield (yield from steps)
+
+
+COMMS = {
+    "lab": "jupyterapp.shell.currentWidget.sessionContext.session.kernel._comms.size",
+    "classic": "Object.keys(IPython.notebook.kernel.comm_manager.comms).length",
+}
+HALF = """box => {
+  box.value = "the \\ud83d cat";
+  for (const kind of ["input", "change"])
+    box.dispatchEvent(new Event(kind, {bubbles: true}));
+}"""
+
+
+def test_nothing_of_a_former_sentence_is_left(notebook, page):
+    retype(page, LONG)
+    before = page.evaluate(COMMS[notebook.stack])
+    enter(page, "sentence", "the " * 63)
+    page.wait_for_selector(".mt-alert")
+    expect(words(page)).to_have_count(0)
+    assert page.locator(".mt-box :is(.mt-knock, .mt-scale)").count() == 0
+    text, position = browser.EXAMPLE
+    for _ in range(2):  # the same example twice
+        page.locator(".mt-examples select").select_option("a church")
+        settle(page, position)
+        assert labels(page) == split_words(text) and active(page) == [position]
+        mask(page, 1)
+    retype(page, LONG)
+    page.wait_for_function(f"before => {COMMS[notebook.stack]} === before", arg=before)
+
+
+def test_a_blank_and_half_a_character_are_told_in_a_sentence(page):
+    enter(page, "sentence", "The king [MASK] the 👩🏽‍🚀 .")
+    settle(page, 2)
+    assert labels(page) == ["The", "king", "___", "the", "👩🏽‍🚀", "."]
+    assert active(page) == [2]
+    assert "the word was left blank" in page.locator(".mt-card").inner_text()
+    page.locator(".mt-sentence input").evaluate(HALF)
+    page.wait_for_selector(".mt-alert")
+    assert "half a character" in page.locator(".mt-alert").inner_text()
+    retype(page, LONG)
 
 
 # Each piece of text with its colour and all that is painted below it, nearest first.

@@ -2,18 +2,23 @@
 
 import asyncio
 import base64
+import copy
 import io
 import json
 import re
 import sys
+import threading
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
+import ipywidgets
 import pytest
 import torch
 from PIL import Image
 
-from explorer import Explorer, card, views, widget
+from explorer import Explorer, card, controls, views, widget
 from explorer.views import Choice
 from helpers import figure, predict
 from helpers.knockout import rank_correlation, without_heads, without_words
@@ -97,6 +102,15 @@ def ringed(explorer) -> list[int]:
     return found
 
 
+def pressed(row) -> list[int]:
+    """The buttons that show that they are pressed, to the eye and in words."""
+    buttons = row.buttons
+    seen = [i for i, b in enumerate(buttons) if "mod-active" in b._dom_classes]
+    told = [i for i, b in enumerate(buttons) if b.tooltip.endswith(row.pressed)]
+    assert seen == told
+    return seen
+
+
 def refused(explorer) -> str:
     """The sentence that the explorer shows in place of a result."""
     assert 'role="alert"' in explorer.card.value
@@ -133,9 +147,8 @@ def test_of_equal_words_only_the_clicked_one_is_masked(explorer):
     labels = [button.description for button in explorer.words.buttons]
     assert labels == predict.split_words(TEXT) and labels.count("the") == 3
     for position in (6, 3, 0):
-        explorer.words.buttons[position].value = True  # as a click does
-        pressed = [button.value for button in explorer.words.buttons]
-        assert [i for i, on in enumerate(pressed) if on] == [position]
+        explorer.words.buttons[position].click()
+        assert pressed(explorer.words) == [position]
         assert Page(explorer.card.value).find("mt-card")[0]["data-position"] == str(
             position
         )
@@ -162,11 +175,8 @@ def test_layer_and_head_are_those_that_the_card_names(explorer, models, tokenize
         assert alphas(explorer) == pytest.approx(expected(chosen, *given), abs=1e-3)
         # A blank choice is what a reader sees where a value is None.
         assert explorer.layer.value == layer and explorer.head.value == head
-        pressed = (
-            [b.description for b in row.buttons if b.value]
-            for row in (explorer.layer, explorer.head)
-        )
-        assert [*pressed] == [[layer], [head]]
+        for row in (explorer.layer, explorer.head):
+            assert pressed(row) == [row.index]
 
 
 def test_the_sentence_for_those_who_do_not_see_names_the_words(explorer):
@@ -185,28 +195,37 @@ def test_a_click_or_choice_leaves_the_buttons_alone(explorer):
     explorer.words.index = 5
     explorer.layer.index, explorer.head.index = 0, 2
     explorer.model.value = "without"
-    assert {*changed} == {"index", "value"}
+    assert {*changed} == {"index", "_dom_classes", "tooltip"}
     assert [*explorer.words.children] == before
 
 
 def test_a_click_on_the_masked_word_leaves_it_masked(explorer):
-    explorer.words.index = 3
-    button = explorer.words.buttons[3]
-    button.value = False  # as a second click does
-    assert button.value and explorer.words.index == 3 and ringed(explorer) == [3]
+    for _ in range(2):
+        explorer.words.buttons[3].click()
+        assert pressed(explorer.words) == [3] == ringed(explorer)
 
 
-def test_buttons_of_a_former_sentence_are_closed(explorer):
+def test_buttons_of_a_former_sentence_are_closed_and_answer_no_more(explorer):
     old = [*explorer.words.buttons]
     explorer.text.value = "a cat saw the dog"
     assert {button.comm for button in old} == {None}
-    old[3].value = True
-    assert explorer.words.index == 0
+    old[3].click()
+    assert explorer.words.index == 0 and ringed(explorer) == [0]
+
+
+def test_of_clicks_to_and_fro_the_last_one_wins(explorer):
+    for row in (explorer.words, explorer.layer, explorer.head):
+        first, second = row.buttons[0], row.buttons[2]
+        for button in (first, second, first):
+            button.click()
+        assert pressed(row) == [0]
+    assert ringed(explorer) == [0]
+    assert "mean of all layers, mean of all heads" in said(explorer)
 
 
 def test_a_sentence_is_predicted_once_and_knocked_out_once(explorer, models):
     calls = []
-    models["with"].register_forward_hook(lambda *_: calls.append(1))
+    explorer.models["with"].register_forward_hook(lambda *_: calls.append(1))
     explorer.text.value = "a cat ."
     assert len(calls) == 3  # all positions, then words and heads of the first
     for position in (1, 2, 0, 1):
@@ -287,6 +306,281 @@ def test_knock_outs_stand_beside_the_attention(explorer, models, tokenizer):
         assert f"p({fresh.target})" in page.text
 
 
+def returned(steps):
+    """What long work returns in the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def page_alone(explorer, models, tokenizer, text: str, choice: Choice) -> str:
+    """The page as it ought to be saved: models, views and thread of its own."""
+    fresh = views.Views(copy.deepcopy(models), tokenizer, text, explorer.scope)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(returned, fresh.page(choice, explorer.layers)).result()
+
+
+SECOND = "a dog saw the cat and the cat saw $ 5 – a dog and the cat ."
+BOTH = Choice(2, ("with", "without"), 1)
+
+
+def begin_save(explorer) -> None:
+    """After a change of sentence, saves the page of two models and one word."""
+    explorer.text.value = SECOND
+    explorer.model.value = "side by side"
+    explorer.words.index = BOTH.position
+    explorer.save_page.click()
+
+
+def click_words(explorer) -> None:
+    """Clicks every word, then word 4."""
+    for button in (*explorer.words.buttons, explorer.words.buttons[4]):
+        button.click()
+        time.sleep(0.01)
+
+
+def check_after_clicks(explorer, models, tokenizer, saved) -> None:
+    """The page is that of the moment of the save, the card that of the last click."""
+    (path,) = saved.iterdir()
+    expected = page_alone(explorer, models, tokenizer, SECOND, BOTH)
+    assert path.read_text("utf-8") == expected
+    assert path.name.startswith("explorer_pos2_true-saw_")
+    assert pressed(explorer.words) == [4] == ringed(explorer)
+    fresh = fill_mask(models["with"], tokenizer, SECOND, 4)
+    left_NH = without_heads(models["with"], tokenizer, fresh)
+    page = Page(explorer.card.value)
+    p = float(page.find("mt-true")[0]["data-p"])
+    assert p == pytest.approx(fresh.p_true, abs=1e-6)
+    cells = [e for e in Page(explorer.knocked.value).find("td") if "data-head" in e]
+    shown = [float(e["data-p"]) for e in cells[: left_NH.numel()]]
+    assert shown == pytest.approx(left_NH.flatten().tolist(), abs=1e-6)
+
+
+@pytest.fixture
+def reader(models, tokenizer):
+    """Asks the reader's own model in a thread; yields the answers, of words 3 and 7."""
+    asked, going_on = [], True
+
+    def ask():
+        while going_on:
+            found = fill_mask(models["with"], tokenizer, TEXT, 3)
+            left_W = without_words(models["with"], tokenizer, found)
+            left_NH = without_heads(models["with"], tokenizer, found)
+            asked.append((found.p_pred, *left_W.tolist(), *left_NH.flatten().tolist()))
+        return {*asked}
+
+    with ThreadPoolExecutor(1) as pool:
+        task = pool.submit(ask)
+        try:
+            yield task
+        finally:
+            going_on = False
+        assert len(task.result()) == 1 < len(asked)
+
+
+def test_clicks_of_other_threads_leave_a_save_right(models, tokenizer, saved, reader):
+    """With a loop, as in a kernel: the clicks come in threads, as in subshells."""
+    threads = set()
+
+    async def save():
+        explorer = Explorer(models, tokenizer, TEXT)
+        explorer.card.observe(lambda _: threads.add(threading.get_ident()), "value")
+        begin_save(explorer)
+        for _ in range(2):
+            await asyncio.to_thread(click_words, explorer)
+        while not (saved.exists() and explorer.waiting.done()):
+            await asyncio.sleep(0.01)
+        return explorer
+
+    explorer = asyncio.run(save())
+    assert threads == {threading.get_ident()}
+    check_after_clicks(explorer, models, tokenizer, saved)
+
+
+def test_clicks_without_a_loop_wait_for_each_other(models, tokenizer, saved, reader):
+    explorer = Explorer(models, tokenizer, TEXT)
+    with ThreadPoolExecutor(3) as pool:
+        saving = pool.submit(begin_save, explorer)
+        while "Saving" not in explorer.saved.value and not saving.done():
+            time.sleep(0.0001)
+        for _ in range(2):
+            pool.submit(click_words, explorer)
+    saving.result()
+    check_after_clicks(explorer, models, tokenizer, saved)
+
+
+def test_other_events_are_served_while_a_page_is_saved(models, tokenizer, saved):
+    async def save():
+        explorer = Explorer(models, tokenizer, TEXT)
+        begin_save(explorer)
+        for position in (5, 6):
+            explorer.words.buttons[position].click()
+            await asyncio.wait_for(asyncio.shield(explorer.waiting), timeout=30)
+            assert Page(explorer.knocked.value).find("mt-knock")
+            assert not saved.exists() and ringed(explorer) == [position]
+        explorer.text.value = "a cat ."
+        while "data-path" not in explorer.saved.value:
+            await asyncio.sleep(0.01)
+        (path,) = saved.iterdir()
+        assert path.name in explorer.saved.value and "_pos2_" in path.name
+        expected = page_alone(explorer, models, tokenizer, SECOND, BOTH)
+        assert path.read_text("utf-8") == expected
+
+    asyncio.run(save())
+
+
+def test_a_picture_has_the_name_of_what_it_shows(explorer, saved, monkeypatch):
+    picture = views.Views.picture
+
+    def clicked(self, choice):
+        drawn = picture(self, choice)
+        explorer.words.index = 5  # a click while it was drawn
+        return drawn
+
+    monkeypatch.setattr(views.Views, "picture", clicked)
+    explorer.words.index = 3
+    explorer.save_picture.click()
+    (path,) = saved.iterdir()
+    assert path.name.startswith("explorer_pos3_true-the_")
+
+
+def test_what_becomes_of_the_models_changes_no_answer(models, tokenizer):
+    explorer = Explorer(models, tokenizer, TEXT, position=3)
+    explorer.model.value = "side by side"
+    before = explorer.card.value, explorer.knocked.value
+    models["with"].train()
+    for weight in models["with"].parameters():
+        weight.data.zero_()
+    models["without"].to("meta")
+    explorer.text.value = SECOND
+    explorer.text.value = TEXT
+    explorer.words.index = 3
+    assert (explorer.card.value, explorer.knocked.value) == before
+    assert models["with"].training
+
+
+def test_a_model_in_training_mode_is_explored_without_dropout(tokenizer, models):
+    config = ModelConfig(vocab_size=len(tokenizer), dropout=0.5, **SIZES)
+    noisy = MaskedLanguageModel(config).train()
+    explorer = Explorer({"noisy": noisy}, tokenizer, TEXT)
+    first = explorer.card.value
+    explorer.text.value = SECOND
+    explorer.text.value = TEXT
+    assert explorer.card.value == first and noisy.training
+
+
+@pytest.mark.parametrize(
+    "sizes, told",
+    [
+        ({"n_layers": 1}, r"differ in n_layers \(with: 2, other: 1\)"),
+        ({"n_layers": 3}, r"differ in n_layers \(with: 2, other: 3\)"),
+        ({"n_heads": 4}, r"differ in n_heads \(with: 2, other: 4\)"),
+        ({"max_length": 8}, r"differ in max_length \(with: 64, other: 8\)"),
+        ({"vocab_size": 9}, r"differ in vocab_size \(with: 18, other: 9\)"),
+    ],
+)
+def test_models_of_other_sizes_are_refused(models, tokenizer, sizes, told):
+    config = ModelConfig(**({"vocab_size": len(tokenizer)} | SIZES | sizes))
+    models = {"with": models["with"], "other": MaskedLanguageModel(config)}
+    with pytest.raises(ValueError, match=told + "; give each its own explorer"):
+        Explorer(models, tokenizer, TEXT)
+
+
+def test_a_tokenizer_of_another_size_and_no_model_are_refused(models, tokenizer):
+    other = WordTokenizer([*tokenizer.words, "more"])
+    with pytest.raises(ValueError, match="tokenizer has 19 words.*vocab_size 18"):
+        Explorer(models, other, TEXT)
+    with pytest.raises(ValueError, match="no model to explore"):
+        Explorer({}, tokenizer, TEXT)
+
+
+def test_a_model_may_be_called_side_by_side(models, tokenizer):
+    explorer = Explorer({"side by side": models["with"]}, tokenizer, TEXT)
+    assert explorer.choice().models == ("side by side",) and "PRED" in said(explorer)
+
+
+def test_no_widget_is_left_behind(explorer):
+    alive = ipywidgets.widgets.widget._instances
+    explorer.text.value = SECOND
+    before = len(alive)
+    for text in ("a dog .", "", SECOND[::-1], TEXT, "word " * 99) * 4:
+        explorer.text.value = text
+        explorer.layer.index, explorer.words.index = 1, 0
+    explorer.text.value = SECOND
+    assert len(alive) == before
+
+
+@pytest.mark.parametrize("text", ["", "word " * 63, "the half \ufffd of it"])
+def test_nothing_of_a_former_sentence_stays_beside_a_refusal(explorer, text):
+    explorer.guess.value = "cat"
+    old = [*explorer.words.buttons]
+    explorer.text.value = text
+    shown = explorer.style, explorer.scale, explorer.knocked, explorer.own
+    assert [part.value for part in shown] == [""] * 4
+    alert = refused(explorer)
+    assert explorer.words.buttons == [] and explorer.words.children == (*[],)
+    for button in (old[3], explorer.layer.buttons[0], explorer.head.buttons[1]):
+        button.click()
+    explorer.guess.value = "dog"
+    assert refused(explorer) == alert and explorer.own.value == ""
+    explorer.text.value = "the cat"
+    assert "layer" not in alert and "mean of all layers, head 1" in said(explorer)
+
+
+def test_a_blank_has_no_true_word(models, tokenizer):
+    text = "the cat [MASK] the ____ dog"
+    explorer = Explorer(models, tokenizer, text)
+    assert explorer.words.options == ("the", "cat", "___", "the", "___", "dog")
+    assert ringed(explorer) == [2] and marked(explorer, "[UNK]") == []
+    words = [*"the cat".split(), "[MASK]", "the", "[MASK]", "dog"]
+    fresh = fill_mask(models["with"], tokenizer, words, 2)
+    assert "TRUE: there is none, the word was left blank." in said(explorer)
+    assert f"PRED: {fresh.pred} {percent(fresh.p_pred)}" in said(explorer)
+    assert "rank" not in said(explorer) and "wrong" not in said(explorer)
+    page = Page(explorer.knocked.value)
+    assert f"p({fresh.pred})" in page.text and "over the 4 other words" in page.text
+    rows = [e for e in page.find("tr") if "data-position" in e]
+    left_W = without_words(models["with"], tokenizer, fresh)
+    shown = {int(row["data-position"]): float(row["data-p"]) for row in rows}
+    for i in (0, 1, 3, 4, 5):
+        assert shown[i] == pytest.approx(float(left_W[i]), abs=1e-6)
+    explorer.words.index = 1
+    assert "TRUE: cat" in said(explorer)
+    explorer.text.value = "a dog ___"
+    assert ringed(explorer) == [2]
+
+
+def test_a_blank_is_saved_under_a_name_of_its_own(models, tokenizer, saved):
+    explorer = Explorer(models, tokenizer, "the ___ saw", position=1)
+    explorer.save_picture.click()
+    (path,) = saved.iterdir()
+    assert "_true-blank_" in path.name
+
+
+@pytest.mark.parametrize("text", ["\ud83d", "the \udc00 cat", "a \ude00\ud83d dog"])
+def test_half_a_character_is_one_sentence(models, tokenizer, text):
+    explorer = Explorer(models, tokenizer, text)
+    assert "� is half a character" in refused(explorer)
+    explorer.text.value = "the cat"
+    assert "PRED" in said(explorer)
+    explorer.guess.value = text
+    assert "is not one of the 13 words" in Page(explorer.own.value).text
+    explorer.text.value = text
+    assert "� is half a character" in refused(explorer)
+    for field in (explorer.text, explorer.guess):
+        json.dumps(field.get_state(), default=str, ensure_ascii=False).encode()
+    explorer.text.value = "the \ud83d\ude00 cat"  # both halves are a character
+    assert explorer.words.options == ("the", "😀", "cat")
+
+
+def test_what_is_seen_as_one_character_is_shown_as_one(models, tokenizer):
+    explorer = Explorer(models, tokenizer, "👩🏽‍🚀 می‌خواهم e\u0301 a\u202eb")
+    assert explorer.words.options == ("👩🏽‍🚀", "می‌خواهم", "é", "a", "▯", "b")
+    assert "“👩🏽‍🚀” is outside the vocabulary" in said(explorer)
+
+
 @pytest.mark.parametrize("position", [3, 10])
 def test_no_caption_claims_a_cause(explorer, position):
     explorer.model.value = "side by side"
@@ -326,10 +620,10 @@ def test_an_example_brings_its_sentence_and_its_word(models, tokenizer):
     explorer.example.value = "two"
     assert (len(explorer.words.options), explorer.words.index) == (3, 1)
     explorer.text.value = "a dog ."
-    assert explorer.example.index == 0
     explorer.example.value = "two"  # again
     assert (explorer.text.value, explorer.words.index) == ("the dog .", 1)
-    explorer.words.index, explorer.example.index = 0, 0
+    explorer.words.index = 0
+    assert explorer.example.index == 0  # so that a page sends the same choice again
     explorer.example.value = "two"  # though its sentence is still there
     assert explorer.words.index == 1
     explorer.text.value = "a ."
@@ -349,10 +643,12 @@ def test_a_refused_sentence_ends_the_knock_outs_of_the_one_before(models, tokeni
         explorer = Explorer(models, tokenizer, TEXT)
         explorer.guess.value = "cat"
         waiting, explorer.text.value = explorer.waiting, ""
-        await asyncio.sleep(20 * widget.PAUSE)
+        await asyncio.sleep(20 * controls.PAUSE)
         assert waiting.cancelled() and refused(explorer)
         assert explorer.knocked.value == explorer.own.value == ""
-        explorer.save_page.click()  # of the sentence before, which is still there
+        assert explorer.words.options == ()
+        explorer.save_page.click()
+        assert "nothing to save" in explorer.saved.value
         assert "PRED" not in said(explorer)
 
     asyncio.run(refuse())
@@ -397,8 +693,10 @@ def test_scores_that_are_not_finite_are_no_prediction(models, tokenizer):
 
 def test_rows_of_buttons_are_named_for_those_who_do_not_see(explorer):
     for row, name in ((explorer.layer, "Layer"), (explorer.head, "Head")):
-        tips = [button.tooltip for button in row.buttons]
+        tips = [button.tooltip.removesuffix(", chosen") for button in row.buttons]
         assert tips == [f"{name} {option}" for option in row.options]
+    tips = [button.tooltip for button in explorer.words.buttons]
+    assert tips == ["masked", *[""] * 11]
 
 
 def test_a_small_change_is_not_drawn_as_a_large_one(explorer):
@@ -469,7 +767,15 @@ def test_bad_input_gets_one_clear_sentence(explorer, models, tokenizer, text, se
 
 @pytest.mark.parametrize(
     "text",
-    ["zzz", "😀 東京 שלום", "\0", "\ud800", "a\u202eb", "<unk>", "[MASK]", "x" * 9_999]
+    [
+        "zzz",
+        "😀 東京 שלום",
+        "\0",
+        "a\u202eb",
+        "<unk>",
+        "[MASK]",
+        "x" * 9_999,
+    ]
     + ["<img src=x onerror=alert(1)>", "</style><script>", "' onclick='x", "the " * 62],
     ids=lambda text: ascii(text[:24]),
 )
@@ -477,7 +783,7 @@ def test_odd_input_gets_a_result_that_can_be_sent(models, tokenizer, text):
     explorer = Explorer(models, tokenizer, text)
     for position in range(min(8, len(explorer.words.options))):
         explorer.words.index = position
-        explorer.guess.value = text[:99].encode(errors="replace").decode()
+        explorer.guess.value = text[:99]
         assert "PRED" in said(explorer)
         written = explorer.card.value + explorer.knocked.value + explorer.own.value
         tags = "div section p b bdi table caption tr th td span i small".split()

@@ -1,10 +1,14 @@
 """Predictions against a plain forward pass, and one sentence for what cannot be."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from tiny import tiny_model
 
 from helpers.knockout import without_heads, without_words
+from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import (
     chance_and_rank,
     fill_mask,
@@ -12,6 +16,7 @@ from helpers.predict import (
     predict_positions,
     rollout,
     to_words,
+    word_chances,
 )
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
 
@@ -24,7 +29,6 @@ STRANGE = [
     "שלום עולם. مرحبا",
     "你好,世界。",
     "a\0b",
-    "\0",
     "\ud800 \udfff",
     "<b>bold</b> &amp; <script>alert(1)</script>",
     "[MASK] [PAD] [CLS] [SEP] [UNK] <unk>",
@@ -173,11 +177,142 @@ def test_free_text_is_split_and_a_list_is_taken_as_it_is(model):
 
 
 def test_nobody_can_type_a_special_token(model):
-    words = ["[MASK]", "[PAD]", "cat"]
+    words = ["[UNK]", "[PAD]", "cat"]
     first = fill_mask(model, TOKENIZER, words, 2)
     second = fill_mask(model, TOKENIZER, ["xyzzy", "plugh", "cat"], 2)
     assert first.top == second.top
     assert fill_mask(model, TOKENIZER, words, 0).true is None
+
+
+@pytest.mark.parametrize("blank", ["[MASK]", "___", "_" * 12])
+def test_a_blank_is_hidden_and_has_no_true_word(model, blank):
+    found = fill_mask(model, TOKENIZER, f"the {blank} sat on the mat")
+    hidden = fill_mask(model, TOKENIZER, "the cat sat on the mat", 1)
+    assert found.words == ["the", "___", *"sat on the mat".split()]
+    assert (found.position, found.top, found.blank) == (1, hidden.top, True)
+    assert (found.true, found.p_true, found.rank_true) == (None, None, None)
+    assert (found.target, found.p_target) == (found.pred, found.p_pred)
+    assert not hidden.blank and hidden.true == "cat"
+    as_list = fill_mask(model, TOKENIZER, ["the", blank, *"sat on the mat".split()])
+    assert as_list.top == hidden.top
+    # Beside another hidden word it stays a blank, glued to a mark or not.
+    two = fill_mask(model, TOKENIZER, f"the {blank} sat on the cat{blank}", 5)
+    ids = [CLS, *TOKENIZER.encode("the"), MASK, *TOKENIZER.encode("sat on the"), MASK]
+    with torch.no_grad():
+        scores = model(torch.tensor([[*ids, MASK, SEP]]))[0, 6, len(SPECIALS) :]
+    best = scores.softmax(-1).max()
+    assert two.p_pred == pytest.approx(float(best), abs=1e-6)
+
+
+@pytest.mark.parametrize("text, count", [("the cat", 0), ("___ [MASK] the", 2)])
+def test_without_a_position_there_is_one_blank(model, text, count):
+    with pytest.raises(ValueError, match=f"has {count} blanks; write one ___ or"):
+        fill_mask(model, TOKENIZER, text)
+
+
+def test_the_same_text_in_another_unicode_form_is_the_same_text():
+    tokenizer = WordTokenizer([*SPECIALS, "caf\u00e9", "the"])
+    model = tiny_model(len(tokenizer))
+    found = fill_mask(model, tokenizer, "the cafe\u0301", 1)
+    assert found.true == "caf\u00e9"
+
+
+def modes(model) -> list[bool]:
+    return [module.training for module in model.modules()]
+
+
+@pytest.fixture
+def training():
+    """A model with dropout, one half of it in training mode, the other not."""
+    torch.manual_seed(0)
+    sizes = {"max_length": 32, "n_layers": 2, "d_model": 16, "n_heads": 2}
+    config = ModelConfig(vocab_size=len(TOKENIZER), dropout=0.5, **sizes)
+    model = MaskedLanguageModel(config).train()
+    model.blocks[1].eval()
+    return model
+
+
+def questions(model):
+    """Each way to ask a model, as a function without arguments."""
+    found = fill_mask(copy.deepcopy(model).eval(), TOKENIZER, SENTENCE, 1)
+    given = model, TOKENIZER
+    return [
+        lambda: fill_mask(*given, SENTENCE, 1).chance_V,
+        lambda: mask_each(*given, SENTENCE)[2].chance_V,
+        lambda: predict_positions(*given, SENTENCE, [0, 1])[1].chance_V,
+        lambda: without_words(*given, found),
+        lambda: without_heads(*given, found),
+        lambda: word_chances(
+            model, torch.tensor([[CLS, 6, SEP]]), torch.ones(1, 1).long()
+        )[0],
+    ]
+
+
+def test_predictions_are_made_without_dropout_and_leave_the_mode_alone(training):
+    before = modes(training)
+    assert True in before and False in before
+    steady = questions(copy.deepcopy(training).eval())
+    for ask, expected in zip(questions(training), steady, strict=True):
+        assert torch.equal(ask(), expected())
+        assert modes(training) == before
+
+
+def test_a_failure_leaves_the_mode_alone(training):
+    before = modes(training)
+    asked = questions(training)
+    next(training.parameters()).data.fill_(float("nan"))
+    for ask in asked:
+        with pytest.raises(ValueError, match="not finite"):
+            ask()
+        assert modes(training) == before
+
+
+def test_a_model_is_asked_while_another_thread_trains_it(training):
+    """Its training steps keep their dropout, and the answers have none."""
+    seen = []
+    training.blocks[0].dropout.register_forward_hook(
+        lambda module, *_: seen.append(module.training)
+    )
+    ids_BT = torch.tensor([[CLS, 6, MASK, 8, SEP]])
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(
+            lambda: {
+                fill_mask(training, TOKENIZER, SENTENCE, 1).p_pred for _ in range(99)
+            }
+        )
+        steps = 0
+        while not asking.done():
+            training(ids_BT)
+            steps += 1
+        assert len(asking.result()) == 1
+    # In each step of training one dropout twice, in each answer none.
+    assert seen.count(True) == 2 * steps and seen.count(False) == 2 * 99
+
+
+def test_the_weights_are_those_of_the_model_when_asked(model):
+    model = copy.deepcopy(model)
+    assert fill_mask(model, TOKENIZER, SENTENCE, 1).pred != "dog"
+    model.head.decoder.bias.data[TOKENIZER.ids["dog"]] += 9
+    assert fill_mask(model, TOKENIZER, SENTENCE, 1).pred == "dog"
+
+
+def test_a_compiled_model_answers_in_its_own_mode(training):
+    expected = fill_mask(training, TOKENIZER, SENTENCE, 1).chance_V
+    compiled = torch.compile(training, backend="eager")
+    assert torch.equal(fill_mask(compiled, TOKENIZER, SENTENCE, 1).chance_V, expected)
+    training.compile(backend="eager")
+    assert torch.equal(fill_mask(training, TOKENIZER, SENTENCE, 1).chance_V, expected)
+
+
+@pytest.mark.parametrize("more", [["one"], ["one", "two"], []])
+def test_a_tokenizer_of_another_size_is_one_sentence(model, more):
+    words = [*WORDS, *more] if more else WORDS[:-1]
+    other = WordTokenizer([*SPECIALS, *words])
+    said = f"tokenizer has {len(other)} words, but the model has vocab_size 15"
+    with pytest.raises(ValueError, match=said):
+        fill_mask(model, other, SENTENCE, 1)
+    with pytest.raises(ValueError, match=said):
+        mask_each(model, other, SENTENCE)
 
 
 @pytest.mark.parametrize("text", STRANGE, ids=ascii)
@@ -190,7 +325,7 @@ def test_strange_text_gives_a_result(model, text):
         assert len(found.tokens) == found.weights_NHTS.shape[-1]
 
 
-@pytest.mark.parametrize("text", ["", " \n\t ", []])
+@pytest.mark.parametrize("text", ["", " \n\t ", "\0", []])
 def test_no_text_is_one_sentence(model, text):
     for ask in (fill_mask, lambda *given: mask_each(*given[:3])):
         with pytest.raises(ValueError, match="no word in the text; type a sentence"):

@@ -54,7 +54,7 @@ TYPED = [
     ("\ufeffThe co\u00adop \u200b\u2060 is", "The coop is", "The coop is"),
     ("\u202ea\u202c \0 b\u200d \u200c", "a b", "a b"),
     ("می\u200cخواهم 👨\u200d👩\u200d👧!", "می\u200cخواهم 👨\u200d👩\u200d👧 !", None),
-    ("क\u094d\u200dष ❤\ufe0f", "क \u094d\u200dष ❤", "क \u094d\u200dष ❤"),
+    ("क\u094d\u200dष ❤\ufe0f", "क\u094d\u200dष ❤", "क\u094d\u200dष ❤"),
 ]
 UNKIND = [
     "",
@@ -113,6 +113,33 @@ def test_what_nobody_sees_is_no_word():
 def test_what_nobody_sees_is_in_no_vocabulary():
     lines = ["\ufeff a \u200b", "\ufeff b \xad \u200d"]
     assert most_frequent(lines, 9) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👍🏽 👨‍👩‍👧 👩🏽‍🚀 🏳️‍🌈 🇩🇪 1️⃣ ❤️ ☕ 🏴\U000e0067\U000e0062\U000e0065\U000e007f",
+        "हिन्दी சிங்கம் ภาษาไทย שָׁלוֹם مُحَمَّد می‌خواهم क्\u200dष",
+        "Z\u0351\u036balgo\u0300\u0301\u0302 x\u030c.y e\u0329\u0301 ːˑː",
+        "the ___ and [MASK] ______",
+    ],
+)
+def test_what_is_seen_as_one_stays_one_word(text):
+    whole = unicodedata.normalize("NFC", text).replace("\ufe0f", "")
+    assert split_words(text) == whole.split(" ")
+    close = split_words(whole.replace(" ", "!"))
+    assert [word for word in close if word != "!"] == whole.split(" ")
+
+
+def test_text_is_normalised():
+    assert split_words("Beyonce\u0301's \u212b") == ["Beyonc\u00e9", "'s", "\u00c5"]
+
+
+def test_signs_without_a_tail_stand_apart():
+    assert split_words("👍👍a☕b!__") == [*"👍👍a☕b!__"]
+    assert split_words("a \u0301 b") == ["a", "\u0301", "b"]
+    assert split_words("👍🏽👍a\u0301b") == ["👍🏽", "👍", "\u00e1b"]
+    assert split_words("the[MASK]'s (___)") == ["the", "[MASK]", "'s", *"(", "___", ")"]
 
 
 def test_words_that_are_split_already_stay(wikitext):
