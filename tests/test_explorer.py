@@ -411,6 +411,20 @@ def test_clicks_without_a_loop_wait_for_each_other(models, tokenizer, saved, rea
     check_after_clicks(explorer, models, tokenizer, saved)
 
 
+def test_without_a_loop_no_two_events_are_answered_at_once(explorer):
+    inside, seen = [], []
+
+    def answer():
+        inside.append(1)
+        time.sleep(0.01)
+        seen.append(len(inside))
+        inside.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        [*pool.map(lambda _: explorer.serve(answer), range(8))]
+    assert seen == [1] * 8
+
+
 def test_other_events_are_served_while_a_page_is_saved(models, tokenizer, saved):
     async def save():
         explorer = Explorer(models, tokenizer, TEXT)
