@@ -4,12 +4,12 @@ Trains on the corpus at hand and leaves weights, vocabulary and record in `runs/
 """
 
 import argparse
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 
 import torch
 
 from helpers import ROOT, parallel, record
-from helpers.checkpoint import load_state, save_model
+from helpers.checkpoint import load_model, load_state, save_model
 from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData, unigram
 from helpers.model import MaskedLanguageModel, ModelConfig
@@ -39,12 +39,15 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     """
     folder = ROOT / "runs" / name
     corpus, tokenizer, data, model = prepare(model_config, config.seed)
-    settings = {"model": asdict(model.config), "training": asdict(config)}
+    settings = {"model": model.config, "training": config}
     if (folder / f"{name}.json").exists():
         found = record.read(folder / f"{name}.json")
-        if {key: found[key] for key in settings} != settings:
-            raise ValueError(f"{folder} holds another run; choose another name.")
-        return found
+        record.require_same(folder, found, settings | {"corpus": corpus.name})
+        try:
+            load_model(folder / f"{name}.safetensors", tokenizer)
+            return found
+        except ValueError as error:
+            print(f"The record of {name} is there, but {error} It is made again.")
     history = train(model, data, config, folder)
     if parallel.part()[0]:
         return {}
@@ -54,7 +57,7 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
         "name": name,
         "corpus": corpus.name,
         "hardware": record.hardware() | {"processes": parallel.part()[1]},
-        **settings,
+        **record.plain(settings),
         "number_format": str(load_state(folder / "state.pt")["dtype"]),
         "seed": config.seed,
         "vocab_size": len(tokenizer),

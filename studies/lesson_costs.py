@@ -13,7 +13,8 @@ from helpers import record
 from helpers.data import bucket, pack, pad, seeded, wasted_share
 from helpers.masking import IGNORE
 from helpers.model import MaskedLanguageModel
-from helpers.train import TrainingRun, train_step
+from helpers.run import TrainingRun
+from helpers.train import train_step
 from studies.lesson_arms import ARMS, Arm, hiding, source, text_of
 from studies.lesson_runs import RECORDS
 from studies.throughput import WARM_UP, spread

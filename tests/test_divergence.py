@@ -13,7 +13,9 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import SPECIALS
 from helpers.train import TrainConfig, train, train_step
 
-CONFIG = TrainConfig(epochs=12, batch_size=4, evaluations=9, patience=99)
+CONFIG = TrainConfig(
+    epochs=12, batch_size=4, evaluations=9, patience=99, precision="float32"
+)
 
 
 def build():
@@ -23,9 +25,8 @@ def build():
 
 
 @pytest.fixture
-def data(monkeypatch):
-    """72 steps over random words; the number format is not left to a stopwatch."""
-    monkeypatch.setattr(train_module, "pick_dtype", lambda *_: torch.float32)
+def data():
+    """72 steps over random words."""
     generator = torch.Generator().manual_seed(0)
     stream = torch.randint(len(SPECIALS), 12, (7 * 4 * 6,), generator=generator)
     ids = stream[:32].view(4, 8)

@@ -12,8 +12,9 @@ from helpers.evaluate import TrainingData, evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import fill_mask, mask_each
+from helpers.run import EarlyStopping
 from helpers.tokenizer import SPECIALS, WordTokenizer
-from helpers.train import EarlyStopping, TrainConfig, train, train_step
+from helpers.train import TrainConfig, train, train_step
 
 CONFIG = TrainConfig(epochs=4, batch_size=4, evaluations=4, patience=99)
 

@@ -17,8 +17,9 @@ from helpers.corpus import Corpus
 from helpers.evaluate import evaluate
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import MaskedLanguageModel
+from helpers.run import TrainingRun
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
-from helpers.train import TrainingRun, train_step
+from helpers.train import train_step
 from studies import lesson_arms, lesson_costs, lesson_runs, lesson_words
 from studies.lesson_arms import ARMS, FAST, STEPS, Arm, hiding, rate, scored, source
 from studies.lesson_runs import EVERY, PARTS, fit, run, score
