@@ -14,7 +14,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from helpers import parallel
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.record import on_disk, unwritable
+from helpers.record import on_disk
 from helpers.tokenizer import WordTokenizer
 
 DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
@@ -48,6 +48,12 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     model.load_state_dict({names.get(k, k): w for k, w in weights.items()})
 
 
+def signed(content: bytes) -> bytes:
+    """A weights file with its SHA-256 in the place that was left for it."""
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return content.replace(DIGEST + NO_DIGEST, DIGEST + digest, 1)
+
+
 def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> None:
     """Writes the weights in 16 bits, with configuration, digests and `info` (JSON).
 
@@ -64,10 +70,7 @@ def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> Non
         "info": json.dumps(info),
         "digest": NO_DIGEST.decode(),
     }
-    content = save(tensors, metadata)
-    digest = hashlib.sha256(content).hexdigest().encode()
-    content = content.replace(DIGEST + NO_DIGEST, DIGEST + digest, 1)
-    path = Path(path)
+    path, content = Path(path), signed(save(tensors, metadata))
     on_disk(path.with_name(path.name + ".part"), content).replace(path)
 
 
@@ -77,9 +80,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict, ModelConfig]:
     ValueError if it does not fit its digest, or describes a model larger than itself.
     """
     content = path.read_bytes()
-    before, found, rest = content.partition(DIGEST)
-    whole = hashlib.sha256(before + found + NO_DIGEST + rest[64:]).hexdigest()
-    if whole.encode() != rest[:64]:
+    before, _, rest = content.partition(DIGEST)
+    if signed(before + DIGEST + NO_DIGEST + rest[64:]) != content:
         raise ValueError("it does not fit its digest")
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
@@ -138,17 +140,15 @@ def locked(folder: Path | None) -> Iterator[None]:
     if folder is None or parallel.part()[0]:
         yield
         return
+    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise ValueError(
             f"Another training is at work in {folder}; wait for its end, or choose "
             "another name."
         ) from None
-    except OSError as error:
-        raise unwritable(folder, error) from error
     try:
         yield
     finally:
@@ -178,10 +178,16 @@ def save_state(path: str | Path, state: dict) -> None:
     os.replace(fresh, path)
 
 
-def foreign(path: Path, why) -> ValueError:
-    return ValueError(
-        f"{path} holds no training state of this project ({why}); choose another name."
-    )
+@contextmanager
+def foreign_if_it_fails(path: Path) -> Iterator[None]:
+    """Reading what a whole file holds, which may be anything; else ValueError."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"{path} holds no training state of this project ({error!r}); choose "
+            "another name."
+        ) from error
 
 
 def load_state(path: str | Path) -> dict:
@@ -197,56 +203,36 @@ def load_state(path: str | Path) -> dict:
         if content is None:
             print(f"{candidate} is damaged; it is passed over.")
             continue
-        try:
+        with foreign_if_it_fails(candidate):
             parts = zipfile.ZipFile(io.BytesIO(content)).infolist()
             if sum(part.file_size for part in parts) > len(content):
                 raise ValueError("it is packed")
             state = torch.load(
                 io.BytesIO(content), map_location="cpu", weights_only=True
             )
-        except Exception as error:  # whatever a file may hold
-            raise foreign(candidate, error) from error
-        if not isinstance(state, dict):
-            raise foreign(candidate, f"but a {type(state).__name__}")
-        return state
+            state.keys()
+            return state
     if found:
         raise ValueError(f"No state in {path.parent} is whole; choose another name.")
     return {}
 
 
-def identity_in(state: dict, path: Path, known: dict) -> dict:
-    """The identity that a state holds, in the form of the one that is `known`.
-
-    At first states had it all in one, and no digests but that of the text: a digest
-    that is not there is taken as known. ValueError if there is no identity.
-    """
-    found = state.get("identity")
-    if not isinstance(found, dict) or "text" not in found:
-        raise foreign(path, "it does not say of which run")
-    for part, value in known.items():
-        if part not in found and is_dataclass(value):
-            names = [f.name for f in fields(value) if f.name in found]
-            found = found | {part: {name: found[name] for name in names}}
-    return known | found
-
-
-def require_state_of(run, state: dict, path: Path) -> None:
-    """Raises ValueError unless a state has all parts of a run, in its shapes."""
-    mine = run.state_dict()
-    groups = [[p for g in o.param_groups for p in g["params"]] for o in run.optimizers]
-    try:
-        for part, value in mine.items():
-            if type(state[part]) is not type(value):
-                raise TypeError(f"its {part} is a {type(state[part]).__name__}")
-        same = state["stopping"].keys() == mine["stopping"].keys()
-        same &= all({"step", "validation_loss"} <= e.keys() for e in state["history"])
-        for weights in (state["model"], state["stopping"]["weights"]):
-            same &= all(mine["model"][k].shape == w.shape for k, w in weights.items())
-        for params, saved in zip(groups, state["optimizers"], strict=True):
-            for i, values in saved["state"].items():
-                shapes = (), params[i].shape
-                same &= all(value.shape in shapes for value in values.values())
-        if not same:
-            raise ValueError("its parts are of other shapes")
-    except Exception as error:  # whatever a file may hold
-        raise foreign(path, error) from error
+def require_fit(run, state: dict) -> None:
+    """Raises an error unless a state has a run's parts, of its types and shapes."""
+    mine, best = run.state_dict(), state["stopping"]["weights"] or state["model"]
+    pairs = [(state[part], mine[part]) for part in mine]
+    pairs += [
+        (state["stopping"][part], mine["stopping"][part]) for part in mine["stopping"]
+    ]
+    for weights in (state["model"], best):
+        pairs += [(weights[name], weight) for name, weight in mine["model"].items()]
+    for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        for i, values in saved["state"].items():
+            pairs += [(v, params[i].detach()) for v in values.values() if v.ndim]
+    pairs += [(entry["validation_loss"], 0.0) for entry in state["history"]]
+    pairs += [(entry["step"], 0) for entry in state["history"]]
+    for found, wanted in pairs:
+        shapes = [getattr(value, "shape", None) for value in (found, wanted)]
+        if type(found) is not type(wanted) or shapes[0] != shapes[1]:
+            raise ValueError("its parts have other types or shapes")

@@ -85,30 +85,30 @@ def plain(identity: dict) -> dict:
     return {k: asdict(v) if is_dataclass(v) else v for k, v in identity.items()}
 
 
+def settings(kind: type, part: str, found: dict) -> dict:
+    """A configuration in a record; a field that is newer than it has its default."""
+    # In the states of trainings all stood side by side at first.
+    there = found.get(
+        part, {k: v for k, v in found.items() if k in kind.__match_args__}
+    )
+    return asdict(kind()) | there
+
+
 def require_same(place, found: dict, wanted: dict, free: Container = ()) -> None:
     """Raises ValueError if what a place holds is not of the run wanted.
 
-    Configurations are compared field by field. A field that is not recorded had its
-    default then; those in `free` may differ.
+    Configurations are compared field by field. What is named in `free` may differ.
     """
     for part, value in wanted.items():
         then, now = {part: found.get(part)}, {part: value}
         if is_dataclass(value):
-            then, now = then[part] or {}, asdict(value)
-            then = asdict(type(value)()) | then if isinstance(then, dict) else {}
+            then, now = settings(type(value), part, found), asdict(value)
         for name in {**now, **then}:
             if name not in free and then.get(name) != now.get(name):
                 raise ValueError(
                     f"{place} holds another run: its {name} is {then.get(name)}, not "
                     f"{now.get(name)}. Choose another name for this one."
                 )
-
-
-def unwritable(path: Path, error: OSError) -> OSError:
-    return OSError(
-        f"{path} cannot be written: {error.strerror or error}. What was saved before "
-        "is as it was; make room, or choose another folder."
-    )
 
 
 def on_disk(path: Path, content: bytes) -> Path:
@@ -125,7 +125,10 @@ def on_disk(path: Path, content: bytes) -> Path:
     except OSError as error:
         with suppress(OSError):
             path.unlink()
-        raise unwritable(path, error) from error
+        raise OSError(
+            f"{path} cannot be written ({error.strerror}). What was saved before is as "
+            "it was; make room, or choose another folder."
+        ) from error
     return path
 
 

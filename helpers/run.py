@@ -4,6 +4,7 @@ A run that was interrupted goes on as if it had not been: all that changes is sa
 a folder goes on only with the run that it holds. Left out: several runs in one folder.
 """
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 
 from helpers import parallel, record
 from helpers.checkpoint import (
-    identity_in,
+    foreign_if_it_fails,
     load_state,
     load_weights,
     own_weights,
-    require_state_of,
+    require_fit,
     save_state,
 )
 from helpers.evaluate import TrainingData
@@ -122,15 +123,17 @@ def start_or_resume(model, data, config, folder, known: dict) -> TrainingRun:
     path = None if folder is None else folder / "state.pt"
     state = parallel.from_first(lambda: load_state(path)) if path else {}
     if state:
-        record.require_same(folder, identity_in(state, path, known), known)
+        with foreign_if_it_fails(path):
+            found = state["identity"]
+            older = known.keys() - found.keys() - {"text"}  # had no other digest
+        record.require_same(folder, found, known, older)
     # A run keeps its number format where that can be.
-    dtype = parallel.from_first(
-        lambda: pick_dtype(model, config.precision, state.get("dtype"))
-    )
-    run = TrainingRun(model, config, dtype)
+    pick = partial(pick_dtype, model, config.precision, state.get("dtype"))
+    run = TrainingRun(model, config, parallel.from_first(pick))
     if state:
-        require_state_of(run, state, path)
-        run.load_state_dict(state)
+        with foreign_if_it_fails(path):
+            require_fit(run, state)
+            run.load_state_dict(state)
     return run
 
 

@@ -100,7 +100,7 @@ class Parser(argparse.ArgumentParser):
         """Work whose failure is told in one sentence: status 1, or 130 after Ctrl-C."""
         try:
             yield
-        except KeyboardInterrupt:
-            self.exit(130, f"{self.prog}: interrupted.\n")
+        except KeyboardInterrupt as error:
+            self.exit(130, f"{self.prog}: {str(error) or 'interrupted.'}\n")
         except (ValueError, OSError, ArithmeticError, MemoryError) as error:
             self.exit(1, f"{self.prog}: {error}\n")

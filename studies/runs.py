@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from helpers import ROOT, record
-from helpers.checkpoint import identity_in, load_model, load_state, save_state
+from helpers.checkpoint import load_model, load_state, save_state
 from helpers.corpus import REVISION, load_corpus
 from helpers.evaluate import TrainingData, evaluate
 from helpers.optimize import TrainConfig
@@ -71,9 +71,9 @@ def lengthen(run: Path, longer: Path, identity: dict) -> None:
     state = load_state(run / "state.pt")
     if not state or load_state(longer / "state.pt"):
         return
-    found = identity_in(state, run / "state.pt", identity)
-    record.require_same(run, found, identity, LENGTH)
-    if not same_start(TrainConfig(**found["training"]), identity["training"]):
+    record.require_same(run, state["identity"], identity, LENGTH)
+    made = record.settings(TrainConfig, "training", state["identity"])
+    if not same_start(TrainConfig(**made), identity["training"]):
         raise ValueError(f"{run} holds another run than {longer} begins with.")
     whole = state | {"identity": record.plain(identity)}
     save_state(longer / "state.pt", whole)
