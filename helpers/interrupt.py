@@ -21,7 +21,7 @@ def end_at_first_press() -> None:
 
     def ignored(error):
         if issubclass(error.exc_type, KeyboardInterrupt):  # in a destructor, say
-            threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
+            threading.Timer(0.01, os.kill, [os.getpid(), signal.SIGINT]).start()
         else:
             sys.__unraisablehook__(error)
 

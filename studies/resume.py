@@ -32,6 +32,7 @@ from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData
 from helpers.interrupt import held_back
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.settings import Parser, whole
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
 
@@ -193,19 +194,22 @@ def study(kills: int, seed: int = 0, moments: Iterator[float] | None = None) -> 
 
 def main(arguments: list[str] | None = None) -> int:
     """Makes the study, writes its record, says what came out; 1 if anything differs."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m studies.resume",
         description="Kill trainings at random moments, restart them, and compare what "
         "they end with to an unbroken one.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     default = ROOT / "plots" / "records" / "resume.json"
-    parser.add_argument("--kills", type=int, default=100, help="in all runs together")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument(
+        "--kills", type=whole(1), default=100, help="in all runs together"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the moments")
     parser.add_argument("--out", type=Path, default=default, help="the record")
     given = parser.parse_args(arguments)
-    found = study(given.kills, given.seed)
-    record.write(given.out, found)
+    with parser.one_sentence():
+        found = study(given.kills, given.seed)
+        record.write(given.out, found)
     print(
         f"{found['kills']} kills in {found['runs']} runs, {found['left_tmp_file']} of "
         f"them while a state was being written; {found['damaged_files']} damaged files;"
