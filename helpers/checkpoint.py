@@ -210,7 +210,8 @@ def load_state(path: str | Path) -> dict:
             state = torch.load(
                 io.BytesIO(content), map_location="cpu", weights_only=True
             )
-            state.keys()
+            if not state.keys():
+                raise ValueError("it is empty")
             return state
     if found:
         raise ValueError(f"No state in {path.parent} is whole; choose another name.")

@@ -126,6 +126,7 @@ def start_or_resume(model, data, config, folder, known: dict) -> TrainingRun:
         with foreign_if_it_fails(path):
             found = state["identity"]
             older = known.keys() - found.keys() - {"text"}  # had no other digest
+            torch.finfo(state["dtype"])  # raises if it is no number format
         record.require_same(folder, found, known, older)
     # A run keeps its number format where that can be.
     pick = partial(pick_dtype, model, config.precision, state.get("dtype"))

@@ -76,7 +76,11 @@ def untimed() -> list[str]:
     """The arms whose costs are not on record, or are of another design."""
     made = record.read(COSTS)["arms"] if COSTS.exists() else {}
     designs = {name: cost["design"] for name, cost in made.items()}
-    return [name for name, arm in ARMS.items() if designs.get(name) != asdict(arm)]
+    return [
+        name
+        for name, arm in ARMS.items()
+        if name not in designs or Arm(**designs[name]) != arm
+    ]
 
 
 def measure(names: list[str]) -> dict:

@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import math
 import time
 from functools import cache
 
@@ -85,12 +84,13 @@ def fit(name: str, seed: int, device: str) -> tuple:
     bar = tqdm(total=steps, unit="step", desc=f"{name}, seed {seed}", leave=False)
     for ids_BT in itertools.islice(source(arm, seed), steps):
         start = time.monotonic()
-        loss = train_step(run, ids_BT, config, steps, hide)
+        try:
+            loss = train_step(run, ids_BT, config, steps, hide)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{name}, seed {seed} diverged: {error}") from None
         run.seconds += time.monotonic() - start
         if run.step % EVERY == 0:
             curve.append({"step": run.step, **score(model, rows), "batch": loss.item()})
-            if not math.isfinite(curve[-1]["loss"]):
-                raise FloatingPointError(f"{name}, seed {seed} diverged: {curve[-1]}")
             bar.set_postfix(validation=f"{curve[-1]['loss']:.2f}")
             bar.update(EVERY)
     bar.close()

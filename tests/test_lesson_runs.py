@@ -308,9 +308,9 @@ def test_words_are_scored_as_one_by_one(tokenizer):
 
 
 def test_a_run_that_diverges_is_not_recorded(tmp_path, monkeypatch):
-    wild = replace(TINY["asked"], training={"learning_rate": float("inf")})
+    wild = replace(TINY["asked"], training={"learning_rate": 1e30})
     monkeypatch.setitem(lesson_runs.ARMS, "asked", wild)
-    with pytest.raises(FloatingPointError, match="asked, seed 1 diverged"):
+    with pytest.raises(FloatingPointError, match="asked, seed 1 diverged: .* number"):
         run("asked", 1)
     assert [*tmp_path.glob("*.json")] == []
 
@@ -366,7 +366,7 @@ def test_a_run_is_made_once(name, tmp_path, monkeypatch):
     monkeypatch.setattr(lesson_runs, "fit", None)
     assert found == record.read(tmp_path / f"{name}_seed_1.json") == run(name, 1)
     monkeypatch.setitem(lesson_runs.ARMS, name, replace(arm, small=True))
-    with pytest.raises(ValueError, match="another design"):
+    with pytest.raises(ValueError, match="another run: its small is False, not True"):
         run(name, 1)
 
 
