@@ -220,20 +220,21 @@ def load_state(path: str | Path) -> dict:
 
 def require_fit(run, state: dict) -> None:
     """Raises an error unless a state has a run's parts, of its types and shapes."""
-    mine, best = run.state_dict(), state["stopping"]["weights"] or state["model"]
-    pairs = [(state[part], mine[part]) for part in mine]
-    pairs += [
-        (state["stopping"][part], mine["stopping"][part]) for part in mine["stopping"]
-    ]
-    for weights in (state["model"], best):
-        pairs += [(weights[name], weight) for name, weight in mine["model"].items()]
+
+    def compare(found, mine) -> None:
+        shapes = [getattr(value, "shape", None) for value in (found, mine)]
+        if not isinstance(found, type(mine)) or shapes[0] != shapes[1]:
+            raise ValueError("its parts have other types or shapes")
+        for key in mine if isinstance(mine, dict) else ():
+            compare(found[key], mine[key])
+
+    mine = run.state_dict() | {"scaler": {}}
+    compare(state, mine)
+    compare(state["stopping"]["weights"] or mine["model"], mine["model"])
+    for entry in state["history"]:
+        compare(entry, {"step": 0, "validation_loss": 0.0})
     for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
         params = [p for group in optimizer.param_groups for p in group["params"]]
         for i, values in saved["state"].items():
-            pairs += [(v, params[i].detach()) for v in values.values() if v.ndim]
-    pairs += [(entry["validation_loss"], 0.0) for entry in state["history"]]
-    pairs += [(entry["step"], 0) for entry in state["history"]]
-    for found, wanted in pairs:
-        shapes = [getattr(value, "shape", None) for value in (found, wanted)]
-        if type(found) is not type(wanted) or shapes[0] != shapes[1]:
-            raise ValueError("its parts have other types or shapes")
+            for value in values.values():
+                compare(value, params[i].data if value.ndim else value)

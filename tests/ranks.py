@@ -137,6 +137,9 @@ def measure(rank: int, parts: int, folder: Path, data: TrainingData) -> None:
     found = {"gradients": {case: gradients(*case) for case in CASES}}
     for optimizer in ("adamw", "muon"):
         found[optimizer] = curve(data, optimizer)
+    run, ids_BT = TrainingRun(build(0.1), CONFIG, torch.float32), batch("words")
+    nothing = train_module.train_step(run, ids_BT.fill_(UNK), CONFIG, LAST)
+    found["nothing"] = nothing.item(), run.step
     if parts == 1:
         curve(data, "adamw", folder / "change", end=CHANGE)
     if parts == 2:

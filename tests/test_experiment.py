@@ -2,7 +2,8 @@
 
 import pytest
 
-from helpers import experiment
+from helpers import experiment, record
+from helpers.checkpoint import load_model
 from helpers.corpus import load_corpus
 from helpers.experiment import run_experiment
 from helpers.model import ModelConfig
@@ -39,3 +40,26 @@ def test_a_run_is_not_made_again_and_no_other_takes_its_place(place, monkeypatch
     assert run_experiment("short", TINY, SHORT) == found
     with pytest.raises(ValueError, match="another run"):
         run_experiment("short", ModelConfig.bert(), SHORT)
+
+
+@pytest.mark.parametrize("harm", ["gone", "zeroed", "older"])
+def test_a_record_without_its_weights_is_said_and_mended(place, harm, capsys):
+    found, path = run_experiment("short", TINY, SHORT), place / "short.safetensors"
+    content = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(bytes(len(content)) if harm == "zeroed" else content[:-1])
+    again = run_experiment("short", TINY, SHORT)
+    said = capsys.readouterr().out
+    assert said.startswith("The record of short is there, but ") and str(path) in said
+    assert said.count("\n") == 1 and said.endswith(" It is made again.\n")
+    assert again["history"] == found["history"]
+    assert load_model(path)[2]["best_loss"] == found["best_loss"]
+
+
+def test_a_record_of_another_corpus_is_another_run(place):
+    found = run_experiment("short", TINY, SHORT)
+    record.write(place / "short.json", found | {"corpus": "WikiText-2"})
+    with pytest.raises(ValueError, match="its corpus is WikiText-2, not toy"):
+        run_experiment("short", TINY, SHORT)

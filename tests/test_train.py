@@ -40,7 +40,7 @@ def toy():
 
 
 @pytest.fixture(autouse=True)
-def no_stopwatch(monkeypatch):
+def no_clock(monkeypatch):
     """The seconds in a history do not depend on the machine."""
     monkeypatch.setattr(train_module, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
