@@ -159,9 +159,7 @@ def test_records_of_another_design_are_not_read(tmp_path, monkeypatch):
     path = tmp_path / "layers_1_seed_0.json"
     made = record.read(path)
     record.write(path, made | {"design": made["design"] | {"steps": 7}})
-    with pytest.raises(
-        ValueError, match="layers_1_seed_0.json holds .*: its steps is 7"
-    ):
+    with pytest.raises(ValueError, match="seed_0.json holds .*: its steps is 7"):
         summarise()
 
 
