@@ -10,3 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 for stream in (sys.stdout, sys.stderr):  # a console without ✓ shows ? in its place
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
+if sys.argv[:1] == ["-m"]:  # a command of this project is being started
+    from helpers.interrupt import end_at_first_press
+
+    end_at_first_press()

@@ -1,24 +1,33 @@
 """Weights, vocabulary and training state on disk.
 
 Finished models are safetensors files: numbers and a few strings, nothing that could run
-code. They carry their configuration and a digest of their vocabulary. The state of a
-running training is PyTorch's own format, read with `weights_only=True` and written so
-that a crash leaves the old file. Left out: sharding and formats of other libraries.
+code. They carry their configuration and digests of themselves and of their vocabulary.
+The state of a running training is PyTorch's own format, read with `weights_only=True`
+and written so that a crash leaves the old file. Left out: sharding and formats of other
+libraries.
 """
 
 import hashlib
 import io
 import json
 import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from filelock import FileLock, Timeout
+from safetensors.torch import load, save
+from torch import Tensor, nn
 
+from helpers import parallel
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.record import on_disk
 from helpers.tokenizer import WordTokenizer
+
+DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
 
 
 def vocabulary_digest(tokenizer: WordTokenizer) -> str:
@@ -28,24 +37,69 @@ def vocabulary_digest(tokenizer: WordTokenizer) -> str:
     ).hexdigest()
 
 
-def save_model(path: Path, model: MaskedLanguageModel, tokenizer, info: dict) -> None:
-    """Writes the weights in 16 bits, with configuration, digest and `info` (JSON)."""
+def own_weights(model: nn.Module) -> dict[str, Tensor]:
+    """A model's weights under its own names, which `torch.compile` changes."""
+    return {k.replace("_orig_mod.", ""): w for k, w in model.state_dict().items()}
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Gives a model, compiled or not, weights under its own names."""
+    names = {name.replace("_orig_mod.", ""): name for name in model.state_dict()}
+    model.load_state_dict({names.get(k, k): w for k, w in weights.items()})
+
+
+def signed(content: bytes) -> bytes:
+    """A weights file with its SHA-256 in the place that was left for it."""
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return content.replace(DIGEST + NO_DIGEST, DIGEST + digest, 1)
+
+
+def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> None:
+    """Writes the weights in 16 bits, with configuration, digests and `info` (JSON).
+
+    OSError if that cannot be done, which leaves the file of before.
+    """
     tensors = {
         name: weight.detach().cpu().half().contiguous()
-        for name, weight in model.state_dict().items()
+        for name, weight in own_weights(model).items()
         if not (model.config.tied and name == "head.decoder.weight")
     }
     metadata = {
         "config": json.dumps(asdict(model.config)),
         "vocabulary": vocabulary_digest(tokenizer),
         "info": json.dumps(info),
+        "digest": NO_DIGEST.decode(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata)
+    path, content = Path(path), signed(save(tensors, metadata))
+    on_disk(path.with_name(path.name + ".part"), content).replace(path)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict, ModelConfig]:
+    """What a weights file holds: tensors, metadata, configuration.
+
+    ValueError if it does not fit its digest, or describes a model larger than itself.
+    """
+    content = path.read_bytes()
+    before, _, rest = content.partition(DIGEST)
+    if signed(before + DIGEST + NO_DIGEST + rest[64:]) != content:
+        raise ValueError("it does not fit its digest")
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    weights = {name: weight.float() for name, weight in load(content).items()}
+    config = ModelConfig(**json.loads(metadata["config"]))
+    width, rows = config.d_model, config.vocab_size
+    if config.positions in ("learned", "sinusoidal"):
+        rows += config.max_length
+    size = width * (rows + config.n_layers * (4 * width + 2 * config.d_ff))
+    held = sum(weight.numel() for weight in weights.values())
+    # Waves are computed, not held; a megabyte of them is no harm.
+    if size > held + 2**20 or config.n_layers > len(weights):
+        raise ValueError("it describes a larger model than it holds")
+    return weights, metadata, config
 
 
 def load_model(
-    path: Path, tokenizer: WordTokenizer | None = None
+    path: str | Path, tokenizer: WordTokenizer | None = None
 ) -> tuple[MaskedLanguageModel, WordTokenizer, dict]:
     """Reads a model in eval mode, its tokenizer and its info; runs no code of the file.
 
@@ -58,30 +112,47 @@ def load_model(
     if tokenizer is None:
         tokenizer = WordTokenizer.load(path.parent / "vocabulary.json")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        config = ModelConfig(**json.loads(metadata["config"]))
+        weights, metadata, config = read_weights(path)
         digest, info = metadata["vocabulary"], json.loads(metadata["info"])
+        if config.tied:
+            weights["head.decoder.weight"] = weights["embedding.token.weight"]
         model = MaskedLanguageModel(config).eval()
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        load_weights(model, weights)
+    except Exception as error:  # whatever a file may hold
         raise ValueError(
-            f"{path} is damaged or no model of this project ({error}); fetch it again."
+            f"{path} is damaged or no model of this version of the project ({error}); "
+            "fetch it again, or train it again."
         ) from error
     if digest != vocabulary_digest(tokenizer):
         raise ValueError(
             f"{path} was trained with another vocabulary; load the vocabulary.json "
             "that was saved with it."
         )
-    if config.tied and "embedding.token.weight" in weights:
-        weights["head.decoder.weight"] = weights["embedding.token.weight"]
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path} does not fit its own configuration; fetch it again."
-        ) from error
     return model, tokenizer, info
+
+
+@contextmanager
+def locked(folder: Path | None) -> Iterator[None]:
+    """Keeps other trainings out of a folder; ValueError if there is one in it.
+
+    The operating system takes the lock back however a program ends.
+    """
+    if folder is None or parallel.part()[0]:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(
+            f"Another training is at work in {folder}; wait for its end, or choose "
+            "another name."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def whole_content(path: Path) -> bytes | None:
@@ -91,40 +162,79 @@ def whole_content(path: Path) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
-def save_state(path: Path, state: dict) -> None:
+def save_state(path: str | Path, state: dict) -> None:
     """Writes a training state so that a crash at any moment leaves a whole one.
 
     The file begins with the SHA-256 of the rest. The one before, if it is whole, is
-    kept beside it.
+    kept beside it. OSError if there is no room for another.
     """
-    buffer = io.BytesIO()
+    path, buffer = Path(path), io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
-    with open(fresh, "wb") as file:
-        file.write(hashlib.sha256(content).digest() + content)
-        file.flush()
-        os.fsync(file.fileno())  # on the disk before it gets its name
+    digest = hashlib.sha256(content).digest()
+    fresh = on_disk(path.with_suffix(".tmp"), digest + content)
     if path.exists() and whole_content(path) is not None:
         os.replace(path, path.with_suffix(".old"))
     os.replace(fresh, path)
 
 
-def load_state(path: Path) -> dict:
+@contextmanager
+def foreign_if_it_fails(path: Path) -> Iterator[None]:
+    """Reading what a whole file holds, which may be anything; else ValueError."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"{path} holds no training state of this project ({error!r}); choose "
+            "another name."
+        ) from error
+
+
+def load_state(path: str | Path) -> dict:
     """Reads a training state onto the CPU; {} if there is none yet.
 
     Passes over a damaged file with one line, to the one before. Raises ValueError if
-    nothing whole is left.
+    nothing whole is left, or if it is something else.
     """
+    path = Path(path)
     found = [p for p in (path, path.with_suffix(".old")) if p.exists()]
     for candidate in found:
         content = whole_content(candidate)
-        if content is not None:
-            return torch.load(
+        if content is None:
+            print(f"{candidate} is damaged; it is passed over.")
+            continue
+        with foreign_if_it_fails(candidate):
+            parts = zipfile.ZipFile(io.BytesIO(content)).infolist()
+            if sum(part.file_size for part in parts) > len(content):
+                raise ValueError("it is packed")
+            state = torch.load(
                 io.BytesIO(content), map_location="cpu", weights_only=True
             )
-        print(f"{candidate} is damaged; it is passed over.")
+            if not state.keys():
+                raise ValueError("it is empty")
+            return state
     if found:
-        raise ValueError(f"No state in {path.parent} is whole; delete it, start anew.")
+        raise ValueError(f"No state in {path.parent} is whole; choose another name.")
     return {}
+
+
+def require_fit(run, state: dict) -> None:
+    """Raises an error unless a state has a run's parts, of its types and shapes."""
+
+    def compare(found, mine) -> None:
+        shapes = [getattr(value, "shape", None) for value in (found, mine)]
+        if not isinstance(found, type(mine)) or shapes[0] != shapes[1]:
+            raise ValueError("its parts have other types or shapes")
+        for key in mine if isinstance(mine, dict) else ():
+            compare(found[key], mine[key])
+
+    mine = run.state_dict() | {"scaler": {}}
+    compare(state, mine)
+    compare(state["stopping"]["weights"] or mine["model"], mine["model"])
+    for entry in state["history"]:
+        compare(entry, {"step": 0, "validation_loss": 0.0})
+    for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        for i, values in saved["state"].items():
+            for value in values.values():
+                compare(value, params[i].data if value.ndim else value)

@@ -34,7 +34,7 @@ def rows(lines: list[list[int]], length: int) -> list[list[int]]:
 def pad(lines: list[list[int]], length: int) -> Tensor:
     """One row a line, filled with [PAD] up to `length`. Shape (B, T)."""
     filled = [row + [PAD] * (length - len(row)) for row in rows(lines, length)]
-    ids_BT = torch.tensor(filled)
+    ids_BT = torch.tensor(filled, device="cpu")
     return ids_BT
 
 
@@ -48,14 +48,15 @@ def bucket(
         batch = by_length[start : start + batch_size]
         longest = max(map(len, batch))
         filled = [row + [PAD] * (longest - len(row)) for row in batch]
-        batches.append(torch.tensor(filled))
-    order = torch.randperm(len(batches), generator=generator)
+        batches.append(torch.tensor(filled, device="cpu"))
+    order = torch.randperm(len(batches), generator=generator, device="cpu")
     return [batches[i] for i in order]
 
 
 def join(lines: list[list[int]]) -> Tensor:
     """All lines in one stream of ids, each ended by [SEP]. Shape (length of text,)."""
-    return torch.tensor([token for line in lines for token in (*line, SEP)])
+    ids = [token for line in lines for token in (*line, SEP)]
+    return torch.tensor(ids, device="cpu")
 
 
 def cut(stream: Tensor, length: int, offset: int = 0) -> Tensor:
@@ -79,7 +80,7 @@ def pack(lines: list[list[int]], length: int, offset: int = 0) -> Tensor:
 def seeded(*key) -> torch.Generator:
     """A generator on the CPU whose draws depend on `key` alone, on every machine."""
     digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+    return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:4], "big"))
 
 
 def steps_per_epoch(stream: Tensor, length: int, batch_size: int) -> int:
@@ -98,9 +99,9 @@ def batches(
     per_epoch = steps_per_epoch(stream, length, batch_size)
     for epoch in itertools.count(start // per_epoch):
         draw = seeded(seed, "order", epoch)
-        offset = int(torch.randint(length - 1, (1,), generator=draw))
+        offset = int(torch.randint(length - 1, (1,), generator=draw, device="cpu"))
         blocks_BT = cut(stream, length, offset)
-        order = torch.randperm(len(blocks_BT), generator=draw)
+        order = torch.randperm(len(blocks_BT), generator=draw, device="cpu")
         for step in range(start % per_epoch, per_epoch):
             first = step * batch_size
             yield blocks_BT[order[first : first + batch_size]]

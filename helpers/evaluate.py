@@ -143,7 +143,7 @@ def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
     """
     device, training = next(model.parameters()).device, model.training
     model.eval()
-    picks = torch.linspace(0, len(data.validation_BT) - 2, count).long()
+    picks = torch.linspace(0, len(data.validation_BT) - 2, count, device="cpu").long()
     found = []
     for row in picks.unique().tolist():
         selected_T = data.subset_BT[row] == 0

@@ -5,7 +5,7 @@ Trains on the corpus at hand and leaves weights, vocabulary and record in `runs/
 
 import argparse
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,22 +53,15 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     """
     folder = run_folder(name)
     corpus, tokenizer, data, model = prepare(model_config, config.seed)
-    settings = {"corpus": corpus.name, "model": asdict(model.config)}
-    settings["training"] = asdict(config)
+    settings = {"model": model.config, "training": config}
     if (folder / f"{name}.json").exists():
         found = record.read(folder / f"{name}.json")
-        for part, value in settings.items():
-            if found.get(part) != value:
-                said = f"{found.get(part)}, not {value}"
-                raise ValueError(
-                    f"{folder} holds another run: its {part} is {said}. Choose another "
-                    "name."
-                )
+        record.require_same(folder, found, settings | {"corpus": corpus.name})
         try:
-            load_model(folder / f"{name}.safetensors")
+            load_model(folder / f"{name}.safetensors", tokenizer)
             return found
         except ValueError as error:
-            print(f"{error} The run has its record, but it is made again.")
+            print(f"The record of {name} is there, but {error} It is made again.")
     history = train(model, data, config, folder)
     if parallel.part()[0]:
         return {}
@@ -77,7 +70,7 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     result = {
         "name": name,
         "hardware": record.hardware() | {"processes": parallel.part()[1]},
-        **settings,
+        **record.plain(settings),
         "number_format": str(load_state(folder / "state.pt")["dtype"]),
         "seed": config.seed,
         "vocab_size": len(tokenizer),

@@ -21,13 +21,13 @@ def masked_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
     ids = to_ids(tokenizer, prediction.words)
     ids[prediction.position] = MASK
-    return torch.tensor([CLS, *ids, SEP])
+    return torch.tensor([CLS, *ids, SEP], device="cpu")
 
 
 def target_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tensor:
     """Probability of the target at the masked position of each row, shape (B,)."""
     require_same_words(model, tokenizer)
-    at_BM = torch.full((len(inputs_BT), 1), prediction.position + 1)
+    at_BM = inputs_BT.new_full((len(inputs_BT), 1), prediction.position + 1)
     chance_BMV, _ = word_chances(model, inputs_BT, at_BM)
     return chance_BMV[:, 0, tokenizer.ids[prediction.target]]
 
@@ -39,7 +39,7 @@ def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
     of Li et al. 2016, with [MASK] in its place.
     """
     ids_T = masked_ids(tokenizer, prediction)
-    own = torch.arange(1, len(ids_T) - 1)[:, None]
+    own = torch.arange(1, len(ids_T) - 1, device="cpu")[:, None]
     inputs_BT = ids_T.repeat(len(own), 1).scatter(1, own, MASK)
     return target_chances(model, tokenizer, prediction, inputs_BT)
 
@@ -91,7 +91,7 @@ def without_heads(model, tokenizer, prediction: Prediction) -> Tensor:
     count = model.config.n_layers, model.config.n_heads
     number = count[0] * count[1]
     inputs_BT = masked_ids(tokenizer, prediction).repeat(number, 1)
-    each_BNH = torch.eye(number, dtype=torch.bool).view(number, *count)
+    each_BNH = torch.eye(number, dtype=torch.bool, device="cpu").view(number, *count)
     silenced = heads_off(model, each_BNH)
     return target_chances(silenced, tokenizer, prediction, inputs_BT).view(count)
 

@@ -10,6 +10,9 @@ Tensor names carry their dimensions: B batch, T position that looks, S position 
 at, D d_model, H heads, K head dimension, F feed-forward.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,8 +63,9 @@ def sinusoidal_positions(length: int, d_model: int) -> Tensor:
     """
     if d_model % 2:
         raise ValueError(f"d_model is {d_model}; sine and cosine need an even number.")
-    frequency = 10_000 ** (-torch.arange(0, d_model, 2) / d_model)
-    angle = torch.arange(length)[:, None] * frequency
+    how = {"device": "cpu", "dtype": torch.float32}
+    frequency = 10_000 ** (-torch.arange(0, d_model, 2, **how) / d_model)
+    angle = torch.arange(length, **how)[:, None] * frequency
     positions_TD = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
     return positions_TD
 
@@ -74,7 +78,7 @@ def rotate(x_BHTK: Tensor, at_BT: Tensor | None = None) -> Tensor:
     `at_BT` gives the positions; without it they are 0, 1, 2 and so on.
     """
     length, d_head = x_BHTK.shape[-2:]
-    pair = torch.arange(0, d_head, 2, device=x_BHTK.device)
+    pair = torch.arange(0, d_head, 2, device=x_BHTK.device, dtype=torch.float32)
     at = torch.arange(length, device=x_BHTK.device) if at_BT is None else at_BT[:, None]
     angle = at[..., None] * 10_000 ** (-pair / d_head)
     cos, sin = angle.cos().to(x_BHTK.dtype), angle.sin().to(x_BHTK.dtype)
@@ -87,6 +91,18 @@ def take(x_BSD: Tensor, at_BT: Tensor | None) -> Tensor:
     if at_BT is None:
         return x_BSD
     return x_BSD.gather(1, at_BT[..., None].expand(-1, -1, x_BSD.shape[-1]))
+
+
+@contextmanager
+def plain_defaults() -> Iterator[None]:
+    """PyTorch's own defaults, the CPU and float32, whatever a reader's are."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 class Dropout(nn.Dropout):
@@ -104,7 +120,7 @@ class Dropout(nn.Dropout):
         if x.is_cuda or not self.training or not self.p:
             return super().forward(x)
         rank, parts = self.part
-        draws = torch.empty(-(-parts * x.numel() // 4), dtype=torch.int64)
+        draws = torch.empty(-(-parts * x.numel() // 4), dtype=torch.int64, device="cpu")
         bits = draws.random_(-(2**63), None).view(torch.int16)[: parts * x.numel()]
         kept = bits.view(parts, *x.shape)[rank] >= round(self.p * 2**16) - 2**15
         return x * (kept.to(x.dtype) / (1 - self.p))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from helpers.tokenizer import MASK, SPECIALS
 
+ON_CPU = {"device": "cpu", "dtype": torch.float32}  # whatever the defaults are
 IGNORE = -100  # the label of a position that is not predicted, PyTorch's own default
 
 
@@ -25,7 +26,9 @@ def eligible(ids_BT: Tensor) -> Tensor:
 
 def select(ids_BT: Tensor, rate: float, generator: torch.Generator) -> Tensor:
     """Draws each eligible position with probability `rate`: BERT's way. (B, T) bool."""
-    return eligible(ids_BT) & (torch.rand(ids_BT.shape, generator=generator) < rate)
+    return eligible(ids_BT) & (
+        torch.rand(ids_BT.shape, generator=generator, **ON_CPU) < rate
+    )
 
 
 def select_fixed(ids_BT: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -33,7 +36,7 @@ def select_fixed(ids_BT: Tensor, count: int, generator: torch.Generator) -> Tens
 
     A block with fewer eligible positions gives them all.
     """
-    draw_BT = torch.rand(ids_BT.shape, generator=generator)
+    draw_BT = torch.rand(ids_BT.shape, generator=generator, **ON_CPU)
     draw_BT = draw_BT.masked_fill(~eligible(ids_BT), -1.0)
     # Positions rather than a threshold: two draws can be equal.
     highest = draw_BT.topk(min(count, ids_BT.shape[1]), dim=1).indices
@@ -50,9 +53,9 @@ def replace(
     One draw decides all three; two draws in a row would give other shares. Returns a
     new tensor (B, T); `ids_BT` is not changed.
     """
-    draw_BT = torch.rand(ids_BT.shape, generator=generator)
+    draw_BT = torch.rand(ids_BT.shape, generator=generator, **ON_CPU)
     word_BT = torch.randint(
-        len(SPECIALS), vocab_size, ids_BT.shape, generator=generator
+        len(SPECIALS), vocab_size, ids_BT.shape, generator=generator, device="cpu"
     )
     inputs_BT = ids_BT.masked_fill(selected_BT & (draw_BT < 0.8), MASK)
     swapped_BT = selected_BT & (draw_BT >= 0.8) & (draw_BT < 0.9)
@@ -101,10 +104,10 @@ def evaluation_subsets(ids_BT: Tensor, n_subsets: int = 7, seed: int = 0) -> Ten
     1/7 = 14.3 %, with the same masks for every model.
     """
     position = eligible(ids_BT).flatten().nonzero().squeeze(1)
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(position), generator=generator)
-    subset = torch.full((ids_BT.numel(),), -1)
-    subset[position[order]] = torch.arange(len(position)) % n_subsets
+    generator = torch.Generator("cpu").manual_seed(seed)
+    order = torch.randperm(len(position), generator=generator, device="cpu")
+    subset = ids_BT.new_full((ids_BT.numel(),), -1)
+    subset[position[order]] = torch.arange(len(position), device="cpu") % n_subsets
     subset_BT = subset.view(ids_BT.shape)
     return subset_BT
 

@@ -20,6 +20,7 @@ from helpers.layers import (
     EncoderBlock,
     FeedForward,
     SelfAttention,
+    plain_defaults,
     sinusoidal_positions,
     take,
 )
@@ -169,6 +170,7 @@ def initialise(module: nn.Module) -> None:
 class MaskedLanguageModel(nn.Module):
     """Predicts hidden words from both sides (Devlin 2019)."""
 
+    @plain_defaults()  # so that a seed gives the same weights everywhere
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config

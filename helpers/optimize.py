@@ -5,13 +5,11 @@ mixed precision (Micikevicius et al. 2018). Left out: other optimisers and sched
 """
 
 import itertools
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from helpers.model import MaskedLanguageModel
 from helpers.settings import POSITIVE, SHARE, Number, require, whole
@@ -111,44 +109,48 @@ def make_optimizers(
 
 
 def pick_dtype(
-    model: MaskedLanguageModel, ids_BT: Tensor, precision: str = "auto"
+    model: MaskedLanguageModel, precision: str = "auto", begun_in=None
 ) -> torch.dtype:
     """The number format in which matrices are multiplied: as named, or "auto".
 
     bfloat16 on GPUs of compute capability 8 and up, float16 on older ones (a T4 has no
-    units for bfloat16); on a CPU, whichever is faster for this model on this batch.
+    units for bfloat16). On a CPU bfloat16 where it has instructions for it, else
+    float32. A run keeps the format that it was begun in, except float16 on a CPU, which
+    takes minutes for what takes seconds.
     """
     formats = {"float32", "bfloat16", "float16"}
     if precision not in formats | {"auto"}:
         raise ValueError(f"precision is {precision!r}; choose 'auto' or a float type.")
-    if precision in formats:
-        return getattr(torch, precision)
-    device = next(model.parameters()).device
+    named = getattr(torch, precision) if precision in formats else None
+    chosen, device = begun_in or named, next(model.parameters()).device
+    if chosen and (chosen != torch.float16 or device.type == "cuda"):
+        return chosen
     if device.type == "cuda":
         modern = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if modern else torch.float16
-    at_BM = torch.arange(0, ids_BT.shape[1], 7).expand(len(ids_BT), -1)
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16) * 2:  # the first round warms up
-        start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            logits_BMV = model(ids_BT, at_BM)
-        logits_BMV.float().logsumexp(-1).mean().backward()
-        model.zero_grad()
-        seconds[dtype] = time.perf_counter() - start
-    return min(seconds, key=seconds.get)
+    if chosen and not begun_in:
+        raise ValueError("precision is 'float16', which needs a GPU; choose 'auto'.")
+    fast = torch.cpu._is_avx512_bf16_supported()
+    chosen = torch.bfloat16 if fast else torch.float32
+    if begun_in:
+        print(f"The run was begun in float16, on a GPU; here it goes on in {chosen}.")
+    return chosen
 
 
 @contextmanager
-def memory_advice(batch_size: int) -> Iterator[None]:
-    """Turns running out of memory into a MemoryError that names a remedy."""
+def memory_advice(batch_size: int, parts: int = 1) -> Iterator[None]:
+    """Turns running out of memory into a MemoryError that names a remedy.
+
+    A batch is divided evenly among so many processes.
+    """
     try:
         yield
     except RuntimeError as error:  # of which torch.OutOfMemoryError is one
         said = str(error)
         if "out of memory" not in said and "can't allocate memory" not in said:
             raise
+        half = batch_size // 2 // parts * parts
+        less = f"batch_size={half}" if half else "a smaller model or shorter blocks"
         raise MemoryError(
-            f"A batch of {batch_size} blocks does not fit into memory; use "
-            f"batch_size={max(1, batch_size // 2)}."
+            f"A batch of {batch_size} blocks does not fit into memory; use {less}."
         ) from error

@@ -90,9 +90,10 @@ def rollout(weights_NHTS: Tensor) -> Tensor:
     connection carries; then the product Ã_N … Ã_1 (Abnar & Zuidema 2020, section 3).
     """
     length = weights_NHTS.shape[-1]
-    followed_TS = torch.eye(length)
+    one_TS = torch.eye(length, dtype=weights_NHTS.dtype, device=weights_NHTS.device)
+    followed_TS = one_TS
     for weights_HTS in weights_NHTS:
-        followed_TS = (weights_HTS.mean(0) + torch.eye(length)) / 2 @ followed_TS
+        followed_TS = (weights_HTS.mean(0) + one_TS) / 2 @ followed_TS
     return followed_TS
 
 
@@ -183,8 +184,8 @@ def predict_positions(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
     ids = to_ids(tokenizer, words)
-    ids_BT = torch.tensor([[CLS, *ids, SEP]]).repeat(len(positions), 1)
-    at_BM = torch.tensor(positions)[:, None] + 1  # after [CLS]
+    ids_BT = torch.tensor([[CLS, *ids, SEP]], device="cpu").repeat(len(positions), 1)
+    at_BM = torch.tensor(positions, device="cpu")[:, None] + 1  # after [CLS]
     inputs_BT = ids_BT.scatter(1, at_BM, MASK)
     chance_BMV, weights_BNHTS = word_chances(model, inputs_BT, at_BM, need_weights=True)
     top_k = min(top_k, len(tokenizer) - len(SPECIALS))

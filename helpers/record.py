@@ -3,12 +3,17 @@
 Every figure about a training run is drawn from such a record, on any machine.
 """
 
+import hashlib
 import json
 import os
 import platform
+from collections.abc import Container
+from contextlib import suppress
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 CONTEXT = 6  # words shown on each side of a probed word
 
@@ -70,13 +75,68 @@ def samples(history, unigram_loss, validation_BT, words: list[str]) -> list[dict
     return table
 
 
+def digest(tensor: Tensor) -> str:
+    """SHA-256 of a tensor's numbers."""
+    return hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
+
+
+def plain(identity: dict) -> dict:
+    """What makes a run this run, as a record holds it: configurations as dicts."""
+    return {k: asdict(v) if is_dataclass(v) else v for k, v in identity.items()}
+
+
+def settings(kind: type, part: str, found: dict) -> dict:
+    """A configuration in a record; a field that is newer than it has its default."""
+    # In the states of trainings all stood side by side at first.
+    there = found.get(
+        part, {k: v for k, v in found.items() if k in kind.__match_args__}
+    )
+    return asdict(kind()) | there
+
+
+def require_same(place, found: dict, wanted: dict, free: Container = ()) -> None:
+    """Raises ValueError if what a place holds is not of the run wanted.
+
+    Configurations are compared field by field. What is named in `free` may differ.
+    """
+    for part, value in wanted.items():
+        then, now = {part: found.get(part)}, {part: value}
+        if is_dataclass(value):
+            then, now = settings(type(value), part, found), asdict(value)
+        for name in {**now, **then}:
+            if name not in free and then.get(name) != now.get(name):
+                raise ValueError(
+                    f"{place} holds another run: its {name} is {then.get(name)}, not "
+                    f"{now.get(name)}. Choose another name for this one."
+                )
+
+
+def on_disk(path: Path, content: bytes) -> Path:
+    """Writes a file that is to get its name afterwards; returns its path.
+
+    OSError with the path if that cannot be done; nothing half written is left then.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        raise OSError(
+            f"{path} cannot be written ({error.strerror}). What was saved before is as "
+            "it was; make room, or choose another folder."
+        ) from error
+    return path
+
+
 def write(path: Path, record: dict) -> None:
     """Writes a record as JSON, one line a value, so that changes can be reviewed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    part.replace(path)  # whole, even if the program is stopped meanwhile
+    path, text = Path(path), json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    # Whole, even if the program is stopped meanwhile.
+    on_disk(path.with_name(path.name + ".part"), text.encode()).replace(path)
 
 
 def read(path: Path) -> dict:

@@ -6,7 +6,8 @@ weights, batches and masks, so their differences are paired. The recipe was chos
 without dropout, on the validation split; the test split decides nothing.
 """
 
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
 
 import torch
 
@@ -26,22 +27,24 @@ from helpers.experiment import prepare, run_experiment
 from helpers.figure import png
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
-from helpers.optimize import TRAIN_VALUES
+from helpers.optimize import TRAIN_VALUES, TrainConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.viz import training_curves, true_vs_pred
 from studies.command import COUNT, SEED, command
 from studies.figures import dropout_study
 from studies.intervals import mean_interval
 from studies.references import references
-from studies.runs import FAST, whole_score
+from studies.runs import FAST, known, whole_score
 
 ARMS = {
     "none": ModelConfig(),
     "all": ModelConfig(dropout=0.1),
     "attention": ModelConfig(attention_dropout=0.1),
 }
+RUN = re.compile(f"({'|'.join(ARMS)})_([0-9]+)_epochs_seed_([0-9]+)")
 RECORDS = ROOT / "plots" / "records" / "dropout_study"
 SUMMARY = RECORDS.with_suffix(".json")
+FREE = ("precision",)  # runs of one number format may be named or found out
 SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
 
 
@@ -64,8 +67,15 @@ def final_scores(model, tokenizer, lines: list[str]) -> dict:
 
 
 def run_name(arm: str, seed: int, epochs: int) -> str:
-    """The name of a run and of its record."""
+    """The name of a run and of its record, which `RUN` takes apart."""
     return f"{arm}_{epochs}_epochs_seed_{seed}"
+
+
+def identity(arm: str, seed: int, epochs: int) -> dict:
+    """What makes a run this run; its number format is one for all, and noted."""
+    config = replace(FAST, epochs=float(epochs), evaluations=epochs, seed=seed)
+    settings = {"model": ARMS[arm], "training": config}
+    return {"arm": arm, "seed": seed, "corpus": "WikiText-2"} | settings
 
 
 def run(arm: str, seed: int, epochs: int, precision: str = "auto") -> None:
@@ -73,17 +83,11 @@ def run(arm: str, seed: int, epochs: int, precision: str = "auto") -> None:
 
     Scored are the weights as they are saved, in 16 bits.
     """
-    name = run_name(arm, seed, epochs)
+    name, wanted = run_name(arm, seed, epochs), identity(arm, seed, epochs)
     target = RECORDS / f"{name}.json"
-    if target.exists():
+    if known(target, wanted, FREE):
         return
-    config = replace(
-        FAST,
-        epochs=float(epochs),
-        evaluations=epochs,
-        seed=seed,
-        precision=precision,
-    )
+    config = replace(wanted["training"], precision=precision)
     found = run_experiment(name, ARMS[arm], config)
     path = ROOT / "runs" / name / f"{name}.safetensors"
     model, tokenizer, _ = load_model(path)
@@ -133,26 +137,26 @@ def paired(arm: dict, base: dict) -> dict:
 
 def recipe_of(found: dict) -> dict:
     """What the runs of one budget must have in common, or they are not comparable."""
-    varied = "seed", "precision"
-    training = {k: v for k, v in found["training"].items() if k not in varied}
-    return training | {"number_format": found["number_format"]}
+    training = asdict(TrainConfig(**found["training"]))
+    varied = {k: v for k, v in training.items() if k not in ("seed", *FREE)}
+    return varied | {"number_format": found["number_format"]}
 
 
 def summarise() -> dict:
     """The study's table, from the records of its runs; written to `SUMMARY`.
 
-    ValueError if runs of one budget were made with different recipes.
+    ValueError if one is not of its arm as declared, or of another number format than
+    the others of its budget.
     """
     budgets, recipes = {}, {}
     for path in sorted(RECORDS.glob("*.json")):
-        found = record.read(path)
-        epochs = f"{found['training']['epochs']:g}"
+        if not (parts := RUN.fullmatch(path.stem)):
+            raise ValueError(f"{path} is named after no run of this study.")
+        arm, epochs, seed = parts.groups()
+        found = known(path, identity(arm, int(seed), int(epochs)), FREE)
         if recipes.setdefault(epochs, recipe_of(found)) != recipe_of(found):
-            raise ValueError(
-                f"{path} is of another recipe than other runs of {epochs} epochs, and "
-                "cannot be summarised with them."
-            )
-        budgets.setdefault(epochs, {}).setdefault(found["arm"], []).append(found)
+            raise ValueError(f"{path} is in another number format; compare within one.")
+        budgets.setdefault(epochs, {}).setdefault(arm, []).append(found)
     if not budgets:
         raise ValueError(f"There are no runs in {RECORDS}; leave out --summary.")
     result = {"recipes": recipes, "budgets": {}}

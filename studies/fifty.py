@@ -18,9 +18,8 @@ as the paired difference of an arm to the one without dropout, at each arm's bes
 (of the selection half) and at epoch fifty.
 """
 
-import hashlib
 import itertools
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -32,7 +31,8 @@ from helpers.data import encode_lines, lone_sentences, pack, pad
 from helpers.evaluate import evaluate, unigram
 from helpers.experiment import prepare
 from helpers.masking import evaluation_subsets
-from helpers.train import TrainingRun, train
+from helpers.run import TrainingRun
+from helpers.train import train
 from studies.command import SEED, command
 from studies.dropout import ARMS
 from studies.runs import FAST, known, whole_score
@@ -96,14 +96,14 @@ def fit(name: str, arm: str, config, part: int, keep: bool) -> tuple:
         losses = f"{entry['train_loss']:.3f} {entry['validation_loss']:.3f}"
         print(f"{name}: epoch {entry['epoch']:.2f}: {losses}", flush=True)
 
-    text = hashlib.sha256(data.stream.numpy().tobytes()).hexdigest()
-    settings = {"model": asdict(model.config), "training": asdict(config)}
+    text = record.digest(data.stream)
+    settings = {"model": model.config, "training": config}
     identity = {"arm": arm, "seed": config.seed, **settings, "text": text}
     target = RECORDS / f"{name}.json"
     if found := known(target, identity):
         return found, None, None, target
     history = train(model, data, config, folder, 120.0, note)
-    found = {"name": name, "hardware": record.hardware(), **identity}
+    found = {"name": name, "hardware": record.hardware(), **record.plain(identity)}
     found |= {"number_format": config.precision, "history": history}
     return found, (model, tokenizer, data), load_state(folder / "state.pt"), target
 

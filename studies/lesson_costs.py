@@ -13,7 +13,8 @@ from helpers import record
 from helpers.data import bucket, pack, pad, seeded, wasted_share
 from helpers.masking import IGNORE
 from helpers.model import MaskedLanguageModel
-from helpers.train import TrainingRun, train_step
+from helpers.run import TrainingRun
+from helpers.train import train_step
 from studies.lesson_arms import ARMS, Arm, hiding, source, text_of
 from studies.lesson_runs import RECORDS
 from studies.throughput import WARM_UP, spread
@@ -75,7 +76,11 @@ def untimed() -> list[str]:
     """The arms whose costs are not on record, or are of another design."""
     made = record.read(COSTS)["arms"] if COSTS.exists() else {}
     designs = {name: cost["design"] for name, cost in made.items()}
-    return [name for name, arm in ARMS.items() if designs.get(name) != asdict(arm)]
+    return [
+        name
+        for name, arm in ARMS.items()
+        if name not in designs or Arm(**designs[name]) != arm
+    ]
 
 
 def measure(names: list[str]) -> dict:

@@ -2,9 +2,7 @@
 
 import hashlib
 import itertools
-import math
 import time
-from dataclasses import asdict
 from functools import cache
 
 import torch
@@ -17,7 +15,8 @@ from helpers.data import encode_lines, lone_sentences, pad
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
-from helpers.train import TrainingRun, train_step
+from helpers.run import TrainingRun
+from helpers.train import train_step
 from studies.lesson_arms import (
     ARMS,
     KNOWN,
@@ -47,14 +46,14 @@ def digest(pieces: bool, vocab_size: int) -> str:
 
 
 def settings(name: str, seed: int) -> dict:
-    """What makes a run this run, but for its text, as its record holds it."""
+    """What makes a run this run, but for its text."""
     arm = ARMS[name]
     return {
         "arm": name,
         "seed": seed,
-        "design": asdict(arm),
-        "model": asdict(arm.model_config),
-        "training": asdict(arm.train_config(seed)),
+        "design": arm,
+        "model": arm.model_config,
+        "training": arm.train_config(seed),
     }
 
 
@@ -84,13 +83,14 @@ def fit(name: str, seed: int, device: str) -> tuple:
     rows, hide, curve = scored(arm, PARTS), hiding(arm, seed), []
     bar = tqdm(total=steps, unit="step", desc=f"{name}, seed {seed}", leave=False)
     for ids_BT in itertools.islice(source(arm, seed), steps):
-        start = time.time()
-        loss = train_step(run, ids_BT, config, steps, hide)
-        run.seconds += time.time() - start
+        start = time.monotonic()
+        try:
+            loss = train_step(run, ids_BT, config, steps, hide)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{name}, seed {seed} diverged: {error}") from None
+        run.seconds += time.monotonic() - start
         if run.step % EVERY == 0:
             curve.append({"step": run.step, **score(model, rows), "batch": loss.item()})
-            if not math.isfinite(curve[-1]["loss"]):
-                raise FloatingPointError(f"{name}, seed {seed} diverged: {curve[-1]}")
             bar.set_postfix(validation=f"{curve[-1]['loss']:.2f}")
             bar.update(EVERY)
     bar.close()
@@ -114,7 +114,11 @@ def run(name: str, seed: int) -> dict:
     arm, device = ARMS[name], "cuda" if torch.cuda.is_available() else "cpu"
     model, curve, seconds = fit(name, seed, device)
     rows = scored(arm)
-    found = {"hardware": record.hardware(), "seconds": seconds, **identity}
+    found = {
+        "hardware": record.hardware(),
+        "seconds": seconds,
+        **record.plain(identity),
+    }
     found |= {"weights": sum(p.numel() for p in model.parameters())}
     found |= {"curve": curve, "validation": score(model, rows)}
     if arm.masks == "known only":

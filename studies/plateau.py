@@ -8,7 +8,7 @@ from the start. The control, one run, cannot tell positions apart at all. Evalua
 often, on a part of the validation text.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from helpers import ROOT, record
@@ -26,7 +26,7 @@ from studies.command import COUNT, command
 from studies.figures import plateau_study
 from studies.intervals import mean_interval
 from studies.plateau_runs import CONTROL, RECORDS, SUMMARY, run_name
-from studies.runs import fewer, known, same_start
+from studies.runs import LENGTH, fewer, known, same_start
 from studies.tables import plateau_table
 
 POSITIONS = "rotary", "sinusoidal", "learned"
@@ -57,19 +57,18 @@ def read(target: Path, wanted: dict) -> dict | None:
     A longer run will do as well, in whichever way its number format was chosen.
     ValueError if it is of another run.
     """
-    training = {"training": record.read(target)["training"]} if target.exists() else {}
-    found = known(target, wanted | training)
+    found = known(target, wanted, (*LENGTH, "precision"))
     if found is None:
         return None
-    chosen = found["training"] | {"precision": RECIPE.precision}
+    made = TrainConfig(**found["training"] | {"precision": RECIPE.precision})
     history = [
         entry
         for entry in found["history"]
         if entry["step"] % EVERY == 0 and entry["step"] <= STEPS
     ]
     steps = [entry["step"] for entry in history]
-    if not same_start(chosen, wanted["training"]) or steps != [*EVALUATED]:
-        raise ValueError(f"{target} is of another training than this study's runs.")
+    if not same_start(made, wanted["training"]) or steps != [*EVALUATED]:
+        raise ValueError(f"{target} holds another run: its warm-up or steps differ.")
     left = step_left(history, found["unigram_loss"])
     return found | {"history": history, "step_left": left}
 
@@ -83,8 +82,8 @@ def run(positions: str, rate: float, seed: int) -> dict:
     epochs = STEPS / steps_per_epoch(data.stream, 64, RECIPE.batch_size)
     config = replace(RECIPE, epochs=epochs, learning_rate=rate, seed=seed)
     wanted = {
-        "model": asdict(model.config),
-        "training": asdict(config),
+        "model": model.config,
+        "training": config,
         "unigram_loss": chance["loss"],  # stands for the text and what is scored of it
     }
     target = RECORDS / f"{name}.json"
@@ -99,7 +98,7 @@ def run(positions: str, rate: float, seed: int) -> dict:
         "rate": rate,
         "seed": seed,
         "hardware": record.hardware(),
-        **wanted,
+        **record.plain(wanted),
         "number_format": str(load_state(folder / "state.pt")["dtype"]),
         "step_left": step_left(history, chance["loss"]),
         "samples": record.samples(history, chance["loss"], data.validation_BT, words),

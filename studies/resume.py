@@ -29,6 +29,7 @@ from helpers import train as train_module
 from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData
+from helpers.interrupt import held_back
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
@@ -48,6 +49,7 @@ CONFIG = TrainConfig(
     cooldown=0.0,
     evaluations=16,
     patience=5,
+    precision="float32",
 )
 
 
@@ -76,8 +78,6 @@ def fingerprint(model: MaskedLanguageModel, history: list[dict]) -> str:
 def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
     """Trains until the end, or until killed; what comes out is left in result.json."""
     torch.set_num_threads(1)
-    # The number format is not left to a stopwatch.
-    train_module.pick_dtype = lambda *_: torch.float32
     train_module.tqdm = partial(tqdm, disable=True)
     torch.manual_seed(0)
     model = MaskedLanguageModel(sizes)
@@ -95,10 +95,13 @@ def killed(folder: Path, material: tuple, seconds: float | None) -> bool:
     """Makes one attempt, killed after so many seconds; False if it came to its end."""
     fork = multiprocessing.get_context("fork")
     process = fork.Process(target=attempt, args=(folder, *material))
-    process.start()
-    process.join(seconds)
-    process.kill()
-    process.join()
+    try:
+        with held_back():  # for ever in the fork, which this process is to end
+            process.start()
+        process.join(seconds)
+    finally:
+        process.kill()
+        process.join()
     if process.exitcode not in (0, -signal.SIGKILL):
         raise RuntimeError("The training failed by itself; see above.")
     return process.exitcode != 0

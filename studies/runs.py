@@ -41,27 +41,26 @@ def trained(*names: str) -> tuple:
     return models, tokenizer, corpus, {"corpus": text, "weights": digests}
 
 
-def known(path: Path, wanted: dict) -> dict | None:
-    """A run's record if there is one; ValueError if it is not of the run wanted."""
+def known(path: Path, wanted: dict, free: tuple[str, ...] = ()) -> dict | None:
+    """A run's record if there is one; ValueError if it is not of the run wanted.
+
+    Settings in `free` may be other ones.
+    """
     if not path.exists():
         return None
     found = record.read(path)
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            raise ValueError(f"{path} is of another run: it has another {key}.")
+    record.require_same(path, found, wanted, free)
     return found
 
 
-def same_start(one: dict, other: dict) -> bool:
+def same_start(one: TrainConfig, other: TrainConfig) -> bool:
     """Whether two settings differ in nothing but the length of a constant rate.
 
     Both then do the same at each of their common steps.
     """
-    free = dict.fromkeys(LENGTH)
-    warm_ups = (given["epochs"] * given["warmup"] for given in (one, other))
-    return (
-        one | free == other | free and math.isclose(*warm_ups) and not one["cooldown"]
-    )
+    as_long = replace(one, **{name: getattr(other, name) for name in LENGTH})
+    warm_ups = (given.epochs * given.warmup for given in (one, other))
+    return as_long == other and math.isclose(*warm_ups) and not one.cooldown
 
 
 def lengthen(run: Path, longer: Path, identity: dict) -> None:
@@ -72,9 +71,12 @@ def lengthen(run: Path, longer: Path, identity: dict) -> None:
     state = load_state(run / "state.pt")
     if not state or load_state(longer / "state.pt"):
         return
-    if not same_start(state["identity"], identity):
+    record.require_same(run, state["identity"], identity, LENGTH)
+    made = record.settings(TrainConfig, "training", state["identity"])
+    if not same_start(TrainConfig(**made), identity["training"]):
         raise ValueError(f"{run} holds another run than {longer} begins with.")
-    save_state(longer / "state.pt", state | {"identity": identity})
+    whole = state | {"identity": record.plain(identity)}
+    save_state(longer / "state.pt", whole)
 
 
 def whole_score(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:

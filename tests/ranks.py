@@ -23,13 +23,19 @@ from helpers import train as train_module
 from helpers.corpus import load_corpus
 from helpers.evaluate import TrainingData
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.run import TrainingRun
 from helpers.tokenizer import PAD, SPECIALS, UNK, WordTokenizer
-from helpers.train import TrainConfig, TrainingRun, train
+from helpers.train import TrainConfig, train
 
 LENGTH, VOCABULARY = 16, 128  # more words than the toy corpus has
 LAST, CHANGE, DEATH = 20, 9, 13  # steps
 CONFIG = TrainConfig(
-    epochs=0.1, batch_size=24, evaluations=2, patience=99, masks="independent"
+    epochs=0.1,
+    batch_size=24,
+    evaluations=2,
+    patience=99,
+    masks="independent",
+    precision="float32",
 )
 CASES = [
     (precision, text, dropout)
@@ -117,26 +123,23 @@ def curve(data, optimizer, folder=None, end=None) -> dict:
 def without_multiplication():
     """The step as it would be if gradients were left as the mean over processes."""
     source = inspect.getsource(train_module.train_step)
-    wrong = source.replace("scale(loss * parts)", "scale(loss)")
+    wrong = source.replace("update(run, loss * parts", "update(run, loss")
     assert wrong != source
     exec(wrong, vars(train_module))
 
 
-def settle() -> None:
-    """One thread, no bars; the number format is not left to a stopwatch."""
-    torch.set_num_threads(1)
-    train_module.pick_dtype = lambda *_: torch.float32
-
-
 def measure(rank: int, parts: int, folder: Path, data: TrainingData) -> None:
     """All that test_parallel.py wants to know of one process."""
-    settle()
+    torch.set_num_threads(1)
     if parts > 1:
         place = f"file://{folder}/meet{parts}"
         dist.init_process_group("gloo", place, rank=rank, world_size=parts)
     found = {"gradients": {case: gradients(*case) for case in CASES}}
     for optimizer in ("adamw", "muon"):
         found[optimizer] = curve(data, optimizer)
+    run, ids_BT = TrainingRun(build(0.1), CONFIG, torch.float32), batch("words")
+    nothing = train_module.train_step(run, ids_BT.fill_(UNK), CONFIG, LAST)
+    found["nothing"] = nothing.item(), run.step
     if parts == 1:
         curve(data, "adamw", folder / "change", end=CHANGE)
     if parts == 2:
@@ -154,7 +157,7 @@ def measure(rank: int, parts: int, folder: Path, data: TrainingData) -> None:
 
 def measure_all(folder: Path) -> None:
     """In 1, 2 and 4 processes, one after the other."""
-    settle()  # threads would not survive a fork
+    torch.set_num_threads(1)  # threads would not survive a fork
     data = prepare()
     for parts in (1, 2, 4):
         torch.multiprocessing.start_processes(
@@ -164,7 +167,7 @@ def measure_all(folder: Path) -> None:
 
 def train_and_die(folder: Path) -> None:
     """A training under `torchrun`; process 1 is killed at a step, the first time."""
-    settle()
+    torch.set_num_threads(1)
     rank, step, mark = int(os.environ["RANK"]), train_module.train_step, folder / "died"
     if mark.exists():
         time.sleep(3 * (1 - rank))  # in which 1 must not go by where 0 was before

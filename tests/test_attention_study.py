@@ -312,7 +312,7 @@ def test_a_record_of_other_weights_is_refused(quick, monkeypatch):
     quick += [None] * 4
     found = attention.measure()
     record.write(attention.SUMMARY, found | {"weights": {"dropout": "another"}})
-    with pytest.raises(ValueError, match="another weights"):
+    with pytest.raises(ValueError, match="another run: its weights is"):
         attention.measure()
     corpus = Corpus("WikiText-2", [], [], [])
     monkeypatch.setattr(runs, "require_wikitext", lambda: corpus)

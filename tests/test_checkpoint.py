@@ -7,23 +7,30 @@ import itertools
 import json
 import os
 import pickle
+import re
+import subprocess
+import sys
+import zipfile
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from helpers import ROOT
+from helpers import ROOT, checkpoint, record
 from helpers.checkpoint import (
     load_model,
     load_state,
+    locked,
     save_model,
     save_state,
+    signed,
     vocabulary_digest,
 )
 from helpers.evaluate import TrainingData
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.run import TrainingRun
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import TrainConfig, train
 
@@ -134,26 +141,143 @@ def test_a_file_of_another_kind_is_refused(saved, content):
         load_model(saved, TOKENIZER)
 
 
-def test_a_damaged_header_never_gives_anything_but_a_sentence(saved):
-    whole = saved.read_bytes()
-    header = 8 + int.from_bytes(whole[:8], "little")
-    refused = 0
-    for at in range(0, header, 7):
-        saved.write_bytes(whole[:at] + bytes([whole[at] ^ 0x15]) + whole[at + 1 :])
-        try:
+@pytest.mark.parametrize("part", range(4))
+def test_a_single_bit_that_changed_is_noticed_wherever_it_is(saved, part):
+    """In the length of the header, its metadata, its padding, in the numbers."""
+    whole, digest = saved.read_bytes(), saved.read_bytes().index(b'"digest"')
+    near = {*range(16), *range(digest, digest + 80)}
+    for at in range(part, len(whole), 4):
+        for bit in range(8) if at in near else (at // 4 % 8,):
+            flipped = bytes([whole[at] ^ (1 << bit)])
+            saved.write_bytes(whole[:at] + flipped + whole[at + 1 :])
+            with pytest.raises(ValueError, match=re.escape(str(saved))):
+                load_model(saved, TOKENIZER)
+    saved.write_bytes(whole)
+    load_model(saved, TOKENIZER)
+
+
+def test_a_file_without_a_digest_or_with_other_metadata_is_refused(saved):
+    with safe_open(saved, "pt") as file:
+        metadata, tensors = file.metadata(), load_file(saved)
+    config = json.dumps(json.loads(metadata["config"]) | {"n_heads": 4})
+    older = {k: v for k, v in metadata.items() if k != "digest"}
+    for changed in (metadata | {"config": config}, metadata | {"info": "{}"}, older):
+        saved.write_bytes(save(tensors, changed))
+        with pytest.raises(ValueError, match="does not fit its digest.*again"):
             load_model(saved, TOKENIZER)
-        except ValueError:
-            refused += 1
-    assert refused > header / 7 / 2  # the rest of the header is the user's own `info`
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"n_layers": 10**9},
+        {"vocab_size": 10**10},
+        {"d_model": 10**7},
+        {"d_ff": 10**10},
+        {"max_length": 10**10, "positions": "sinusoidal"},
+        {"max_length": 10**10, "positions": "learned"},
+        {"n_layers": 10**5, "d_model": 1, "d_ff": 1, "n_heads": 1, "vocab_size": 1},
+    ],
+)
+def test_a_file_that_claims_a_huge_model_is_refused_at_once(saved, sizes, monkeypatch):
+    """With a digest that fits; no model is built."""
+    rewrite(saved, reconfigure(**sizes))
+    monkeypatch.setattr(checkpoint, "MaskedLanguageModel", None)
+    with pytest.raises(ValueError, match="describes a larger model than it holds"):
+        load_model(saved, TOKENIZER)
+
+
+def test_tensors_that_are_not_there_are_not_allocated(saved):
+    """A header that claims 8 GB, with a digest that fits."""
+    header = {
+        "head.norm.bias": {"dtype": "F16", "shape": [2**32], "data_offsets": [0, 2**33]}
+    }
+    header["__metadata__"] = {"digest": "0" * 64}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    saved.write_bytes(signed(len(text).to_bytes(8, "little") + text + b"\0" * 64))
+    with pytest.raises(ValueError, match="is damaged or no model"):
+        load_model(saved, TOKENIZER)
+
+
+@pytest.mark.parametrize("how", ["whole", "part", "in place"])
+def test_a_compiled_model_saves_and_loads_under_its_own_names(how, tmp_path):
+    plain, compiled, path = build(), build(), str(tmp_path / "model.safetensors")
+    if how == "whole":
+        compiled = torch.compile(compiled)
+    elif how == "part":
+        compiled.blocks[0] = torch.compile(compiled.blocks[0])
+    else:
+        compiled.compile()
+    save_model(path, compiled.train(), TOKENIZER, INFO)
+    found = load_model(path, TOKENIZER)[0]
+    assert found.state_dict().keys() == plain.state_dict().keys()
+    for name, weight in plain.state_dict().items():
+        assert torch.equal(found.state_dict()[name], weight.half().float()), name
+    run = TrainingRun(compiled, TrainConfig(), torch.float32)
+    run.stopping.update(1.0, 0, compiled)
+    state = run.state_dict()
+    assert not [k for k in (*state["model"], *run.stopping.weights) if "_orig" in k]
+    other = TrainingRun(plain, TrainConfig(), torch.float32)
+    other.load_state_dict(state)  # a run may be compiled now and not later
+    run.load_state_dict(other.state_dict())
+    run.stopping.restore(compiled)
+
+
+def test_a_path_may_be_text(tmp_path):
+    place = str(tmp_path / "run" / "state.pt")
+    assert load_state(place) == {}
+    save_state(place, {"step": 3})
+    assert load_state(place) == {"step": 3}
+
+
+FULL = OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("what", ["state", "weights", "record"])
+def test_a_full_disk_leaves_what_was_there_and_says_so(
+    what, saved, states, monkeypatch
+):
+    path = {"state": states, "weights": saved, "record": saved.with_suffix(".json")}
+    path = path[what]
+    act = {
+        "state": lambda: save_state(path, {"step": 3}),
+        "weights": lambda: save_model(path, build(tied=False), TOKENIZER, {}),
+        "record": lambda: record.write(path, {"a": 1}),
+    }[what]
+    if what == "record":
+        record.write(path, {"a": 0})
+    before = {p: p.read_bytes() for p in path.parent.iterdir()}
+
+    def full(_):
+        raise FULL
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=f"^{path.parent}.*cannot be written .No sp"):
+            act()
+    assert {p: p.read_bytes() for p in path.parent.iterdir()} == before
+    act()
+    assert path.read_bytes() != before[path]
+
+
+def test_where_no_folder_can_be_it_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    for act in (
+        lambda: save_state(tmp_path / "file" / "state.pt", {}),
+        lambda: save_model(tmp_path / "file" / "m", build(), TOKENIZER, {}),
+        lambda: train(build(), made_of(words()), SHORT, tmp_path / "file" / "run"),
+    ):
+        with pytest.raises(OSError, match=str(tmp_path / "file")):
+            act()
 
 
 def rewrite(path, change):
     """Writes a safetensors file anew, its tensors and metadata changed."""
     with safe_open(path, "pt") as file:
-        metadata = file.metadata()
+        metadata = file.metadata() | {"digest": "0" * 64}
     tensors = load_file(path)
     change(tensors, metadata)
-    save_file(tensors, path, metadata)
+    path.write_bytes(signed(save(tensors, metadata)))
 
 
 def reconfigure(**choices):
@@ -175,10 +299,10 @@ def reconfigure(**choices):
         (reconfigure(positions="relative"), "is damaged or no model"),
         (reconfigure(d_model="eight"), "is damaged or no model"),
         (reconfigure(n_heads=3), "is damaged or no model"),
-        (reconfigure(d_model=16), "does not fit its own configuration"),
-        (reconfigure(n_layers=3), "does not fit its own configuration"),
-        (reconfigure(vocab_size=13), "does not fit its own configuration"),
-        (lambda t, m: t.pop("norm.weight"), "does not fit its own configuration"),
+        (reconfigure(d_model=16), "is damaged or no model"),
+        (reconfigure(n_layers=3), "is damaged or no model"),
+        (reconfigure(vocab_size=13), "is damaged or no model"),
+        (lambda t, m: t.pop("norm.weight"), "is damaged or no model"),
     ],
 )
 def test_a_file_that_contradicts_itself_is_refused(saved, change, said):
@@ -209,7 +333,7 @@ def test_no_file_runs_code(tmp_path):
         with pytest.raises(ValueError, match="No state in .* is whole"):
             load_state(path)
         path.write_bytes(hashlib.sha256(content).digest() + content)
-        with pytest.raises(pickle.UnpicklingError):
+        with pytest.raises(ValueError, match="bomb holds no training state"):
             load_state(path)
     assert not target.exists()
     pickle.loads(bomb).close()
@@ -273,7 +397,7 @@ def test_a_truncated_state_is_passed_over(states, kept, capsys):
 def test_without_a_whole_state_the_run_is_refused(states, capsys):
     flip(states, 100)
     flip(states.with_suffix(".old"), 100)
-    with pytest.raises(ValueError, match="No state in .*run is whole; delete it"):
+    with pytest.raises(ValueError, match="No state in .*run is whole; choose"):
         load_state(states)
     assert capsys.readouterr().out.count("is damaged") == 2
     states.unlink()
@@ -371,10 +495,7 @@ def made_of(stream):
         ({}, {}, words(1), "text is [0-9a-f]{64}, not [0-9a-f]{64}"),
     ],
 )
-def test_a_folder_of_another_run_is_refused(
-    choices, config, stream, said, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("helpers.train.pick_dtype", lambda *_: torch.float32)
+def test_a_folder_of_another_run_is_refused(choices, config, stream, said, tmp_path):
     mine = TrainConfig(epochs=1, batch_size=4, evaluations=1)
     history = train(build(), made_of(words()), mine, folder=tmp_path)
     before = (tmp_path / "state.pt").read_bytes()
@@ -383,6 +504,132 @@ def test_a_folder_of_another_run_is_refused(
         train(build(**choices), made_of(stream), other, folder=tmp_path)
     assert (tmp_path / "state.pt").read_bytes() == before
     assert train(build(), made_of(words()), mine, folder=tmp_path) == history
+
+
+SHORT = TrainConfig(epochs=1, batch_size=4, evaluations=1, precision="float32")
+
+
+def test_a_run_that_is_scored_on_other_text_is_another_run(tmp_path):
+    history = train(build(), made_of(words()), SHORT, tmp_path)
+    for part in ("validation_BT", "subset_BT", "sample_BT", "sample_subset_BT"):
+        data = made_of(words())
+        setattr(data, part, getattr(data, part)[:2])
+        with pytest.raises(ValueError, match=f"another run: its {part} is"):
+            train(build(), data, SHORT, tmp_path)
+    assert train(build(), made_of(words()), SHORT, tmp_path) == history
+
+
+def test_a_state_of_before_is_still_of_its_run(tmp_path):
+    """All settings in one, without digests of what is scored, or a newer field."""
+    history = train(build(), made_of(words()), SHORT, tmp_path)
+    state = load_state(tmp_path / "state.pt")
+    older = state["identity"]["model"] | state["identity"]["training"]
+    del older["clip"], older["tied"]
+    older["text"] = state["identity"]["text"]
+    save_state(tmp_path / "state.pt", state | {"identity": older})
+    assert train(build(), made_of(words()), SHORT, tmp_path) == history
+    for change, said in (
+        ({"clip": 2.0}, "clip is 2.0, not 1.0"),
+        ({"tied": False}, "tied is False, not True"),
+        ({"text": "x"}, "text is x"),
+        ({"text": None}, "text is None"),
+    ):
+        save_state(tmp_path / "state.pt", state | {"identity": older | change})
+        with pytest.raises(ValueError, match=f"another run: its {said}"):
+            train(build(), made_of(words()), SHORT, tmp_path)
+
+
+def changed(state, *path, value):
+    """A copy of a state with another value at a place."""
+    if not path:
+        return value
+    copy = state.copy()
+    copy[path[0]] = changed(state[path[0]], *path[1:], value=value)
+    return copy
+
+
+HUGE = torch.zeros(1).expand(2**31)  # of 8 GB, if it were copied
+FOREIGN = {
+    "a list": lambda s: [1, 2],
+    "a number": lambda s: 3,
+    "an empty dict": lambda s: {},
+    "no keys of a run": lambda s: {"weights": HUGE},
+    "no identity": lambda s: {k: v for k, v in s.items() if k != "identity"},
+    "no step": lambda s: {k: v for k, v in s.items() if k != "step"},
+    "an identity that is none": lambda s: changed(s, "identity", value=[1]),
+    "a text as step": lambda s: changed(s, "step", value="1"),
+    "a text as format": lambda s: changed(s, "dtype", value="float32"),
+    "a text as history": lambda s: changed(s, "history", value="none"),
+    "another history": lambda s: changed(s, "history", value=[{"a": 1}]),
+    "a huge weight": lambda s: changed(s, "model", "norm.bias", value=HUGE),
+    "a weight as text": lambda s: changed(s, "model", "norm.bias", value="x"),
+    "no weights": lambda s: changed(s, "model", value={}),
+    "other best weights": lambda s: changed(
+        s, "stopping", "weights", "norm.bias", value=HUGE
+    ),
+    "a text as patience": lambda s: changed(s, "stopping", "patience", value="3"),
+    "no optimizer": lambda s: changed(s, "optimizers", value=[]),
+    "a huge mean": lambda s: changed(
+        s, "optimizers", 0, "state", 0, "exp_avg", value=HUGE
+    ),
+    "no groups": lambda s: changed(s, "optimizers", 0, "param_groups", value=[]),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_whole_file_that_is_no_state_of_this_run_is_refused(what, tmp_path):
+    train(build(), made_of(words()), SHORT, tmp_path)
+    path = tmp_path / "state.pt"
+    save_state(path, FOREIGN[what](load_state(path)))
+    with pytest.raises(ValueError, match=f"^{path} holds no training state"):
+        train(build(), made_of(words()), SHORT, tmp_path)
+
+
+def test_a_state_that_would_unpack_to_far_more_is_refused(tmp_path):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data/0", b"\0" * 10**7)
+    path, packed = tmp_path / "state.pt", content.getvalue()
+    path.write_bytes(hashlib.sha256(packed).digest() + packed)
+    with pytest.raises(ValueError, match=f"^{path} holds no training state.*packed"):
+        load_state(path)
+
+
+def test_a_second_training_in_a_folder_ends_and_touches_nothing(tmp_path):
+    found = []
+
+    def second(run):
+        before = {p: p.read_bytes() for p in tmp_path.glob("state.*")}
+        with pytest.raises(ValueError, match="Another training is at work in"):
+            train(build(), made_of(words()), SHORT, str(tmp_path))
+        found.append(before == {p: p.read_bytes() for p in tmp_path.glob("state.*")})
+
+    history = train(build(), made_of(words()), SHORT, tmp_path, 60.0, second)
+    assert found == [True] * len(history)
+    assert train(build(), made_of(words()), SHORT, tmp_path) == history
+
+
+def test_a_killed_training_leaves_its_folder_free(tmp_path):
+    program = (
+        "import os, signal, pathlib\nfrom helpers.checkpoint import locked\n"
+        f"with locked(pathlib.Path({str(tmp_path)!r})):\n"
+        "    print('in', flush=True)\n    signal.pause()"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline() == "in\n"
+        with pytest.raises(ValueError, match="Another training"), locked(tmp_path):
+            pass
+        run.kill()
+    with locked(tmp_path):
+        pass
+
+
+def test_only_the_first_process_locks(tmp_path, monkeypatch):
+    with locked(tmp_path):
+        monkeypatch.setattr(checkpoint.parallel, "part", lambda: (1, 2))
+        with locked(tmp_path):
+            pass
 
 
 @pytest.mark.parametrize("name", ["dropout", "no_dropout"])

@@ -92,3 +92,26 @@ def test_a_path_may_be_a_string(tmp_path):
     pairs = BPETokenizer.train(["one two one two"], 2)
     pairs.save(str(tmp_path / "pairs.json"))
     assert BPETokenizer.load(str(tmp_path / "pairs.json")).merges == pairs.merges
+
+
+@pytest.mark.parametrize("harm", ["gone", "zeroed", "older"])
+def test_a_record_without_its_weights_is_said_and_mended(place, harm, capsys):
+    found, path = run_experiment("short", TINY, SHORT), place / "short.safetensors"
+    content = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(bytes(len(content)) if harm == "zeroed" else content[:-1])
+    again = run_experiment("short", TINY, SHORT)
+    said = capsys.readouterr().out
+    assert said.startswith("The record of short is there, but ") and str(path) in said
+    assert said.count("\n") == 1 and said.endswith(" It is made again.\n")
+    assert again["history"] == found["history"]
+    assert load_model(path)[2]["best_loss"] == found["best_loss"]
+
+
+def test_a_record_of_another_corpus_is_another_run(place):
+    found = run_experiment("short", TINY, SHORT)
+    record.write(place / "short.json", found | {"corpus": "WikiText-2"})
+    with pytest.raises(ValueError, match="its corpus is WikiText-2, not toy"):
+        run_experiment("short", TINY, SHORT)

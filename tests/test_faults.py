@@ -12,10 +12,13 @@ from helpers.evaluate import TrainingData, evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import fill_mask, mask_each
+from helpers.run import EarlyStopping
 from helpers.tokenizer import SPECIALS, WordTokenizer
-from helpers.train import EarlyStopping, TrainConfig, train, train_step
+from helpers.train import TrainConfig, train, train_step
 
-CONFIG = TrainConfig(epochs=4, batch_size=4, evaluations=4, patience=99)
+CONFIG = TrainConfig(
+    epochs=4, batch_size=4, evaluations=4, patience=99, precision="float32"
+)
 
 
 def build(dropout=0.0):
@@ -31,9 +34,8 @@ def words(count, seed=0):
 
 @pytest.fixture
 def data(monkeypatch):
-    """A text of random words; nothing is left to a stopwatch."""
-    monkeypatch.setattr("helpers.train.pick_dtype", lambda *_: torch.float32)
-    monkeypatch.setattr("helpers.train.time", SimpleNamespace(time=lambda: 0.0))
+    """A text of random words; the seconds in a history are 0."""
+    monkeypatch.setattr("helpers.train.time", SimpleNamespace(monotonic=lambda: 0.0))
     ids = words((4, 8), 1)
     subset = evaluation_subsets(ids)
     return TrainingData(words((7 * 4 * 6,)), ids, subset, ids, subset)

@@ -395,7 +395,7 @@ def test_a_record_of_other_weights_or_another_text_is_refused(
 ):
     found = knowledge.measure()
     record.write(knowledge.SUMMARY, found | {"weights": {"dropout": "another"}})
-    with pytest.raises(ValueError, match="another weights"):
+    with pytest.raises(ValueError, match="another run: its weights is"):
         knowledge.measure()
     monkeypatch.setattr(runs, "require_wikitext", lambda: replace(corpus, name="W"))
     with pytest.raises(ValueError, match="are of toy, not W"):

@@ -57,7 +57,7 @@ def fake_run(name: str, seed: int) -> dict:
     far, near = random.Random(name), random.Random(f"{name} {seed}")
     draw = iter(lambda: far.uniform(3, 5) + near.uniform(0, 0.3), None)
     steps = range(100, ARMS[name].steps + 1, 100)
-    found = lesson_runs.settings(name, seed)
+    found = record.plain(lesson_runs.settings(name, seed))
     found |= {"hardware": {"device": f"machine {seed}"}}
     found |= {"weights": 7, "validation": {"loss": next(draw)}}
     found |= {"curve": [{"step": step, "loss": next(draw)} for step in steps]}
@@ -165,7 +165,7 @@ def test_records_of_another_design_are_not_read(tmp_path, monkeypatch):
     path = tmp_path / "layers_1_seed_0.json"
     made = record.read(path)
     record.write(path, made | {"design": made["design"] | {"steps": 7}})
-    with pytest.raises(ValueError, match="layers_1_seed_0.json has another design"):
+    with pytest.raises(ValueError, match="seed_0.json holds .*: its steps is 7"):
         summarise()
 
 
@@ -474,7 +474,7 @@ def test_committed_records_are_of_their_arms(tmp_path, monkeypatch):
     for path in runs.glob("*_seed_*.json"):
         run = record.read(path)
         wanted = lesson_runs.wanted(run["arm"], run["seed"]) | {"text": run["text"]}
-        assert run.items() >= wanted.items()
+        record.require_same(path, run, wanted)
         texts.add((run["design"]["pieces"], run["model"]["vocab_size"], run["text"]))
     assert len(texts) == len({text[:2] for text in texts})  # one a tokenizer
     monkeypatch.setattr("studies.lesson_summary.SUMMARY", tmp_path / kept.name)

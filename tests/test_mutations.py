@@ -153,9 +153,9 @@ FAULTS = {
         "test_faults.py::test_dropout_is_off_while_scoring_and_on_again_after",
     ),
     "best weights that go on changing": (
-        "train",
-        "{k: v.clone() for k, v in model.state_dict().items()}",
-        "dict(model.state_dict())",
+        "run",
+        "{k: v.clone() for k, v in own_weights(model).items()}",
+        "own_weights(model)",
         "test_faults.py::test_early_stopping_keeps_a_copy_of_the_best_weights",
     ),
     "best weights not restored": (
@@ -165,7 +165,7 @@ FAULTS = {
         "test_faults.py::test_training_ends_with_the_best_weights",
     ),
     "resume forgets the state of the optimizer": (
-        "train",
+        "run",
         "optimizer.load_state_dict(saved)",
         "pass",
         "test_faults.py::test_an_interrupted_run_ends_as_if_it_had_not_been",
@@ -178,8 +178,8 @@ FAULTS = {
     ),
     "hidden position off by one": (
         "predict",
-        "torch.tensor(positions)[:, None] + 1",
-        "torch.tensor(positions)[:, None]",
+        "[:, None] + 1  # after",
+        "[:, None]  # after",
         "test_faults.py::test_the_word_asked_for_is_the_one_hidden",
     ),
     "attention of the position beside the hidden one": (

@@ -26,12 +26,13 @@ from helpers import ROOT, __version__
 from helpers.notebook import LISTING, SETUP, SLUG, definition, notebooks, numbered
 
 NAMES = "01_tokenizer 02_layers 03_model 04_training 05_attention 06_lessons".split()
-TAUGHT = "tokenizer bpe layers masking data model optimize train evaluate".split()
+TAUGHT = "tokenizer bpe layers masking data model optimize run train evaluate".split()
 NOT_LISTED = {
     "main",  # a command line
     "require_fitting",  # says which sizes go together; 02 and 03 meet them one by one
     "require_usable",  # refuses a text in which there is nothing to learn or to ask
     "require_known",  # refuses a text that is encoded for another model
+    "plain_defaults",  # keeps a reader's own defaults out, and is no part of the model
     "lone_sentences",  # serves the experiment's held-out sentences, not the model
     "probe",  # serves a table of the training history; 05 asks the model directly
 }

@@ -106,6 +106,11 @@ def test_all_processes_have_the_same_weights_bit_by_bit(found, parts, optimizer)
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize(("parts", "rank"), [(1, 0), *OTHERS])
+def test_a_batch_that_asks_nothing_is_a_step_without_an_update(found, parts, rank):
+    assert found[parts, rank]["nothing"] == (0.0, 1)
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_two_processes_go_on_where_one_stopped(found, rank):
     got, want = found[2, rank]["change"], found[1, 0]["adamw"]

@@ -16,7 +16,8 @@ import pytest
 
 from helpers import ROOT
 from helpers import train as train_module
-from helpers.train import EarlyStopping, TrainingRun, train_step
+from helpers.run import EarlyStopping, TrainingRun
+from helpers.train import train_step
 from studies import resume
 
 LATE = 47  # a step at which the best weights are no longer the last

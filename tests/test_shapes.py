@@ -20,8 +20,9 @@ from helpers.layers import attend
 from helpers.masking import asked, eligible, evaluation_subsets, mask_tokens, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import predict_positions
+from helpers.run import TrainingRun
 from helpers.tokenizer import PAD, SPECIALS, WordTokenizer
-from helpers.train import TrainConfig, TrainingRun, seeded, train_step
+from helpers.train import TrainConfig, seeded, train_step
 
 SIZES = dict(B=2, T=6, S=6, D=12, H=3, K=4, F=7, V=11, N=8, M=5)
 SUFFIX = re.compile(r"_([BTSDHKFVNMC]+)$")

@@ -3,20 +3,20 @@
 import json
 import math
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 import torch
 from scipy import stats
 
-from helpers import experiment, record
+from helpers import ROOT, experiment, record
 from helpers import train as training
 from helpers.checkpoint import load_state, save_state
 from helpers.corpus import FOLDER_VARIABLE
 from helpers.evaluate import TrainingData, unigram
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
-from helpers.optimize import rate_factor
+from helpers.optimize import TrainConfig, rate_factor
 from helpers.tokenizer import CLS
 from studies import dropout, plateau, plateau_runs, runs, speedrun
 from studies.figures import (
@@ -114,9 +114,7 @@ def fake_run(arm: str, seed: int, loss: float, epochs=8.0) -> dict:
         for s, e in ((0, 0), (10, 1), (40, 4), (80, 8))
     ]
     return {
-        "arm": arm,
-        "seed": seed,
-        "training": {"epochs": epochs, "seed": seed},
+        **record.plain(dropout.identity(arm, seed, int(epochs))),
         "number_format": "torch.bfloat16",
         "hardware": {"device": "a machine"},
         "validation": scores,
@@ -158,8 +156,72 @@ def test_differences_are_paired_by_seed(study):
 def test_runs_of_another_recipe_are_not_mixed_in(study):
     path = dropout.RECORDS / f"{dropout.run_name('all', 2, 8)}.json"
     path.write_text(json.dumps(study[5] | {"number_format": "torch.float32"}), "utf-8")
-    with pytest.raises(ValueError, match="another recipe"):
+    with pytest.raises(ValueError, match="another number format; compare"):
         dropout.summarise()
+
+
+CHANGES = {
+    "d_ff is 8, not 512": lambda r: r | {"model": r["model"] | {"d_ff": 8}},
+    "dropout is 0.5": lambda r: r | {"model": r["model"] | {"dropout": 0.5}},
+    "clip is 2": lambda r: r | {"training": r["training"] | {"clip": 2.0}},
+    "wings is 2": lambda r: r | {"model": r["model"] | {"wings": 2}},
+    "seed is 7": lambda r: r | {"seed": 7},
+    "arm is none": lambda r: r | {"arm": "none"},
+    "corpus is toy": lambda r: r | {"corpus": "toy"},
+}
+
+
+@pytest.mark.parametrize("told", CHANGES)
+def test_a_record_that_is_not_of_its_arm_is_neither_skipped_nor_summarised(study, told):
+    path = dropout.RECORDS / f"{dropout.run_name('all', 2, 8)}.json"
+    path.write_text(json.dumps(CHANGES[told](study[5])))
+    for act in (dropout.summarise, lambda: dropout.run("all", 2, 8)):
+        with pytest.raises(ValueError, match=f"{path} holds .*: its {told}") as caught:
+            act()
+        assert "delete" not in str(caught.value) and "move" not in str(caught.value)
+
+
+def test_an_arm_that_was_changed_is_not_taken_as_done(study, monkeypatch):
+    monkeypatch.setitem(dropout.ARMS, "all", ModelConfig(dropout=0.5))
+    for act in (dropout.summarise, lambda: dropout.run("all", 2, 8)):
+        with pytest.raises(ValueError, match="its dropout is 0.1, not 0.5"):
+            act()
+
+
+def test_a_copy_under_another_name_is_refused(study):
+    for name in ("all_8_epochs_seed_9", "every_8_epochs_seed_0"):
+        path = dropout.RECORDS / f"{name}.json"
+        path.write_text(json.dumps(study[5]))
+        with pytest.raises(ValueError, match=name):
+            dropout.summarise()
+        path.unlink()
+
+
+def test_a_field_newer_than_a_record_had_its_default(study, monkeypatch):
+    """As ModelConfig's and TrainConfig's would have, had they another field."""
+
+    @dataclass(frozen=True)
+    class Newer(TrainConfig):
+        wings: int = 2
+
+    def newer(arm, seed, epochs):
+        config = Newer(**asdict(older(arm, seed, epochs)["training"]))
+        return older(arm, seed, epochs) | {"training": replace(config, wings=wings)}
+
+    older = dropout.identity
+    monkeypatch.setattr(dropout, "identity", newer)
+    wings = 2
+    assert dropout.summarise()
+    wings = 3
+    with pytest.raises(ValueError, match="its wings is 2, not 3"):
+        dropout.summarise()
+
+
+def test_the_committed_records_are_of_their_arms():
+    for path in (ROOT / "plots" / "records" / "dropout_study").glob("*.json"):
+        arm, epochs, seed = dropout.RUN.fullmatch(path.stem).groups()
+        wanted = dropout.identity(arm, int(seed), int(epochs))
+        assert runs.known(path, wanted, dropout.FREE)
 
 
 def test_the_gap_is_that_of_the_best_epoch(study):
@@ -258,16 +320,17 @@ def test_what_cannot_be_compared_is_refused(race, monkeypatch):
         speedrun.entry(0)
     for change, message in (
         ({"hardware": {"device": "another"}}, "other hardware"),
-        ({"training": found["training"] | {"learning_rate": 9.0}}, "another training"),
-        ({"text_length": 9}, "another text_length"),
+        ({"training": found["training"] | {"learning_rate": 9.0}}, "rate is 9.0"),
+        ({"text_length": 9}, "its text_length is 9"),
     ):
         speedrun.record.write(path, found | change)
         with pytest.raises(ValueError, match=message):
             speedrun.summarise()
     speedrun.record.write(path, found)
-    older = times | {"recipes": {}}
+    entry = [asdict(ModelConfig()), asdict(TrainConfig())]
+    older = times | {"recipes": times["recipes"] | {"entry": entry}}
     speedrun.record.write(speedrun.RECORDS / "times.json", older)
-    with pytest.raises(ValueError, match="other recipes"):
+    with pytest.raises(ValueError, match="times.json holds another run: its n_layers"):
         speedrun.summarise()
 
 
@@ -321,7 +384,7 @@ def test_a_baseline_goes_on_where_it_was_killed(race, monkeypatch):
     monkeypatch.setattr(speedrun, "train", None)  # once made, it is only read
     assert speedrun.baseline("scheduled", 1e-3, 0.1) == again
     monkeypatch.setattr(speedrun, "WARM_UP", 8)
-    with pytest.raises(ValueError, match="another training"):
+    with pytest.raises(ValueError, match="another run: its warmup is"):
         speedrun.baseline("scheduled", 1e-3, 0.1)
 
 
@@ -363,23 +426,26 @@ def test_the_plain_recipe_warms_up_and_keeps_its_rate(race):
     data = experiment.prepare(ModelConfig(), 0)[2]
     found = speedrun.settings("plain", data, 104, 0.3)
     config, steps = found["training"], found["steps"]
-    shape = config["warmup"], config["cooldown"]
+    shape = config.warmup, config.cooldown
     factors = [rate_factor(step, steps, *shape) for step in range(steps)]
     assert factors.index(1.0) == 8 and set(factors[8:]) == {1.0}
-    assert found["model"]["vocab_size"] == 104
+    assert found["model"].vocab_size == 104
 
 
 def test_a_state_in_place_is_not_replaced(tmp_path):
-    short = {"epochs": 1.0, "warmup": 0.2, "evaluations": 1, "cooldown": 0.0}
-    long = short | {"epochs": 4.0, "warmup": 0.05, "evaluations": 4}
+    config = TrainConfig(epochs=1.0, warmup=0.2, evaluations=1, cooldown=0.0)
+    short = asdict(ModelConfig()) | asdict(config) | {"text": "t"}  # as states were
+    config = replace(config, epochs=4.0, warmup=0.05, evaluations=4)
+    wanted = {"model": ModelConfig(), "training": config, "text": "t"}
+    long = record.plain(wanted)
     save_state(tmp_path / "short" / "state.pt", {"step": 1, "identity": short})
     place = tmp_path / "long" / "state.pt"
-    runs.lengthen(place.parents[1] / "short", place.parent, long)
+    runs.lengthen(place.parents[1] / "short", place.parent, wanted)
     assert load_state(place) == {"step": 1, "identity": long}
     save_state(place, {"step": 2, "identity": long})
     place.unlink()  # killed between two renamings: only the one before is left
     save_state(tmp_path / "short" / "state.pt", {"step": 9, "identity": short})
-    runs.lengthen(place.parents[1] / "short", place.parent, long)
+    runs.lengthen(place.parents[1] / "short", place.parent, wanted)
     assert load_state(place)["step"] == 1
 
 
@@ -393,9 +459,9 @@ def test_a_state_in_place_is_not_replaced(tmp_path):
     ],
 )
 def test_settings_start_the_same(change, same):
-    one = {"epochs": 1.0, "warmup": 0.2, "evaluations": 1, "cooldown": 0.0, "seed": 0}
-    assert runs.same_start(one, one | change) == same
-    falling = one | {"cooldown": 0.9}
+    one = TrainConfig(epochs=1.0, warmup=0.2, evaluations=1, cooldown=0.0)
+    assert runs.same_start(one, replace(one, **change)) == same
+    falling = replace(one, cooldown=0.9)
     assert not runs.same_start(falling, falling)  # its rate knows the length
 
 
@@ -440,9 +506,9 @@ def fake_plateau(positions: str, rate: float, seed: int, leaves: int) -> dict:
 
 def wanted_of(found: dict) -> dict:
     """What the study would have trained: half as long."""
-    wanted = {key: found[key] for key in ("model", "training", "unigram_loss")}
-    wanted["training"] = found["training"] | {"epochs": 3.0, "warmup": 0.1}
-    return wanted
+    training = TrainConfig(**found["training"] | {"epochs": 3.0, "warmup": 0.1})
+    settings = {"model": ModelConfig(**found["model"]), "training": training}
+    return settings | {"unigram_loss": found["unigram_loss"]}
 
 
 @pytest.fixture
@@ -496,14 +562,14 @@ def test_a_plateau_record_of_another_run_is_refused(tmp_path):
     coarse = [e for e in found["history"] if e["step"] % 80 == 0]
     for changed, name in (
         (found | {"unigram_loss": 5.5}, "unigram_loss"),
-        (found | {"model": found["model"] | {"n_layers": 5}}, "model"),
-        (found | {"training": found["training"] | {"learning_rate": 2e-3}}, "training"),
-        (found | {"training": found["training"] | {"warmup": 0.1}}, "training"),
-        (found | {"history": found["history"][:9]}, "training"),
-        (found | {"history": coarse}, "training"),
+        (found | {"model": found["model"] | {"n_layers": 5}}, "n_layers"),
+        (found | {"training": found["training"] | {"clip": 2.0}}, "clip"),
+        (found | {"training": found["training"] | {"warmup": 0.1}}, "warm-up"),
+        (found | {"history": found["history"][:9]}, "warm-up"),
+        (found | {"history": coarse}, "warm-up"),
     ):
         path.write_text(json.dumps(changed), "utf-8")
-        with pytest.raises(ValueError, match=f"another {name}"):
+        with pytest.raises(ValueError, match=f"another run: its {name}"):
             plateau.read(path, wanted)
 
 

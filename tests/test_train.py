@@ -13,11 +13,10 @@ from helpers.evaluate import TrainingData, evaluate, probe, unigram
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import make_optimizers, pick_dtype, rate_factor, set_rates
+from helpers.run import EarlyStopping, TrainingRun
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from helpers.train import (
-    EarlyStopping,
     TrainConfig,
-    TrainingRun,
     batches,
     evaluation_steps,
     seeded,
@@ -27,7 +26,9 @@ from helpers.train import (
 )
 
 LENGTH = 32
-SHORT = TrainConfig(epochs=1 / 6, batch_size=32, evaluations=3, patience=99)
+SHORT = TrainConfig(
+    epochs=1 / 6, batch_size=32, evaluations=3, patience=99, precision="float32"
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +40,9 @@ def toy():
 
 
 @pytest.fixture(autouse=True)
-def no_stopwatch(monkeypatch):
-    """Neither the number format nor the seconds in a history depend on the machine."""
-    monkeypatch.setattr(train_module, "pick_dtype", lambda *_: torch.float32)
-    monkeypatch.setattr(train_module, "time", SimpleNamespace(time=lambda: 0.0))
+def no_clock(monkeypatch):
+    """The seconds in a history do not depend on the machine."""
+    monkeypatch.setattr(train_module, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
 def build(tokenizer, dropout=0.0, **sizes):
@@ -52,6 +52,15 @@ def build(tokenizer, dropout=0.0, **sizes):
         vocab_size=len(tokenizer), max_length=LENGTH, dropout=dropout, **sizes
     )
     return MaskedLanguageModel(config)
+
+
+class OnGpu:
+    """What is asked of a model on a GPU."""
+
+    device = torch.device("cuda")
+
+    def parameters(self):
+        yield self
 
 
 class Interruption(Exception):
@@ -97,18 +106,19 @@ def test_a_resumed_run_equals_an_unbroken_one(toy, optimizer, tmp_path, monkeypa
 
 def test_a_resumed_run_keeps_its_number_format(toy, tmp_path, monkeypatch):
     data, tokenizer = toy
-    formats = []
+    config, formats = dataclasses.replace(SHORT, precision="auto"), []
 
     def noted(run, *arguments):
         formats.append(run.dtype)
         return train_step(run, *arguments)
 
     with monkeypatch.context() as patch, pytest.raises(Interruption):
-        patch.setattr(train_module, "pick_dtype", lambda *_: torch.bfloat16)
+        patch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
         stop_before(11, patch)
-        train(build(tokenizer), data, SHORT, folder=tmp_path)
+        train(build(tokenizer), data, config, folder=tmp_path)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(train_module, "train_step", noted)
-    train(build(tokenizer), data, SHORT, folder=tmp_path)
+    train(build(tokenizer), data, config, folder=tmp_path)
     assert set(formats) == {torch.bfloat16}
 
 
@@ -446,41 +456,30 @@ def test_prepared_data_is_the_corpus(toy):
     assert data.sample_BT.shape == (32, LENGTH)
 
 
-@pytest.mark.parametrize("slow", [torch.float32, torch.bfloat16])
-def test_on_a_cpu_the_faster_format_is_picked(toy, slow, monkeypatch):
-    """With a clock that counts one tick a call, and ten more for the slow format."""
-    data, tokenizer = toy
-    model, ticks = build(tokenizer), [0.0]
-    model.register_forward_hook(
-        lambda module, inputs, logits: ticks.append(
-            ticks[-1] + (10 if logits.dtype == slow else 1)
-        )
-    )
-    monkeypatch.setattr("time.perf_counter", lambda: ticks[-1])
-    picked = pick_dtype(model, data.validation_BT[:4])
-    assert {picked, slow} == {torch.float32, torch.bfloat16}
-    assert len(ticks) == 5
-    assert all(p.grad is None for p in model.parameters())
+@pytest.mark.parametrize("bf16", [True, False])
+def test_on_a_cpu_its_instructions_decide(toy, bf16, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    want = torch.bfloat16 if bf16 else torch.float32
+    assert {pick_dtype(build(toy[1])) for _ in range(5)} == {want}
 
 
 @pytest.mark.parametrize(
     ("capability", "want"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16)]
 )
 def test_on_a_gpu_its_capability_decides(capability, want, monkeypatch):
-    class OnGpu:
-        device = torch.device("cuda")
-
-        def parameters(self):
-            yield self
-
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    assert pick_dtype(OnGpu(), None) == want
+    assert pick_dtype(OnGpu()) == want
 
 
-def test_a_named_precision_is_taken():
-    assert pick_dtype(None, None, "bfloat16") == torch.bfloat16
+def test_a_named_precision_is_taken_or_refused(toy):
+    model = build(toy[1])
+    for name in ("float32", "bfloat16"):
+        assert pick_dtype(model, name) == getattr(torch, name)
+    assert pick_dtype(OnGpu(), "float16") == torch.float16
     with pytest.raises(ValueError, match="'int8'; choose"):
-        pick_dtype(None, None, "int8")
+        pick_dtype(model, "int8")
+    with pytest.raises(ValueError, match="'float16', which needs a GPU; choose"):
+        pick_dtype(model, "float16")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -499,7 +498,6 @@ def test_a_step_clips_and_updates_each_parameter(toy, dtype):
     assert loss.dtype == torch.float32 and loss.item() < 5
     assert norms == pytest.approx([1e-3], rel=1e-3)
     assert all((p != before[name]).any() for name, p in model.named_parameters())
-    assert all(p.grad is None for p in model.parameters())
 
 
 def test_training_learns_more_than_word_frequencies(toy):
@@ -507,7 +505,12 @@ def test_training_learns_more_than_word_frequencies(toy):
     data, tokenizer = toy
     model = build(tokenizer, n_layers=2, d_model=48, n_heads=4, d_ff=96)
     config = TrainConfig(
-        epochs=1, batch_size=32, optimizer="muon", mask_rate=0.3, evaluations=4
+        epochs=1,
+        batch_size=32,
+        optimizer="muon",
+        mask_rate=0.3,
+        evaluations=4,
+        precision="float32",
     )
     history = train(model, data, config)
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(tokenizer))
