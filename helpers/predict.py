@@ -139,9 +139,8 @@ def shallow_copy(module: nn.Module) -> nn.Module:
     To change the copy's mode, or to put another module into it, leaves alone the
     original, which may be in use elsewhere at the same time.
     """
-    copied = copy.copy(
-        getattr(module, "_orig_mod", module)
-    )  # what a compiled one wraps
+    # A compiled module wraps the one that is copied.
+    copied = copy.copy(getattr(module, "_orig_mod", module))
     copied._modules = {
         name: child if child is None else shallow_copy(child)
         for name, child in copied._modules.items()
