@@ -48,7 +48,7 @@ def known(path: Path, wanted: dict) -> dict | None:
     found = record.read(path)
     for key, value in wanted.items():
         if found.get(key) != value:
-            raise ValueError(f"{path} is of another run: it has another {key}.")
+            raise ValueError(f"{path} has another {key}.")
     return found
 
 
