@@ -74,14 +74,17 @@ class SettingError(ValueError):
 def require(settings, **allowed: Container) -> None:
     """Raises SettingError for the first attribute that has a value not allowed.
 
-    NumPy's numbers and the like become Python's own: equal settings are one run, and a
+    NumPy's values and the like become Python's own: equal settings are one run, and a
     record can hold them.
     """
     for name, values in allowed.items():
         if (value := getattr(settings, name)) not in values:
             raise SettingError(name, value, values)
-        if isinstance(values, Number) and type(value) not in (int, float):
-            object.__setattr__(settings, name, values.kind(value))
+        if isinstance(values, tuple):
+            value = values[values.index(value)]
+        elif isinstance(values, Number) and type(value) not in (int, float):
+            value = values.kind(value)
+        object.__setattr__(settings, name, value)
 
 
 def reader(kind: type):

@@ -23,6 +23,7 @@ from helpers.data import batches, bucket, cut, encode_lines, join, pack, pad, se
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.settings import require, whole
 from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
 from studies.runs import FAST
 
@@ -57,6 +58,16 @@ class Arm:
     masks: str = "fresh"
     small: bool = False
     steps: int = STEPS
+
+    def __post_init__(self):
+        require(
+            self,
+            pieces=(True, False),
+            layout=("pack", "pad", "bucket"),
+            masks=("fresh", "static", "all hidden", "known only"),
+            small=(True, False),
+            steps=whole(1),
+        )
 
     @property
     def model_config(self) -> ModelConfig:

@@ -8,6 +8,7 @@ take their numbers from the studies that measured them.
 from dataclasses import asdict, dataclass
 
 from helpers import record
+from helpers.settings import Number, SettingError, require
 from studies import plateau_runs
 from studies.lesson_arms import ARMS
 from studies.lesson_readings import Effect, Runs, crossover, interval, readings
@@ -41,18 +42,14 @@ class Claim:
     margin: float = 0.0
 
     def __post_init__(self):
-        if self.expected not in EXPECTED:
-            raise ValueError(f"expected is {self.expected!r}, not one of {EXPECTED}.")
+        require(self, expected=EXPECTED, margin=Number(0))
         if isinstance(self.effect, str):
-            if self.effect not in STUDIES:
-                raise ValueError(f"effect is {self.effect!r}, not one of {STUDIES}.")
+            require(self, effect=STUDIES)
             return
         if unknown := {*self.effect.arms} - ARMS.keys():
             raise ValueError(f"No such arms: {', '.join(sorted(unknown))}.")
-        if self.effect.reading not in (known := readings({})):
-            raise ValueError(
-                f"reading is {self.effect.reading!r}, not one of {', '.join(known)}."
-            )
+        if self.effect.reading not in (known := (*readings({}),)):
+            raise SettingError("reading", self.effect.reading, known)
 
 
 AT_TIME, AT_STEPS = "loss at equal time", "loss at equal steps"

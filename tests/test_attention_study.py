@@ -281,7 +281,8 @@ def quick(model, tmp_path, monkeypatch):
 
         return make
 
-    corpus = Corpus("toy", *[[" ".join(words) for words, _, _ in ASKED]] * 3)
+    lines = [" ".join(words) for words, _, _ in ASKED]
+    corpus = Corpus("toy", 2 * lines, lines, lines)  # a block is longer than the lines
     info = {"corpus": "toy"}
     monkeypatch.setattr(runs, "require_wikitext", lambda: corpus)
     monkeypatch.setattr(runs, "load_model", lambda path: (model, TOKENIZER, info))

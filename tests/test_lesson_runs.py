@@ -55,6 +55,7 @@ def small_scale(tmp_path, monkeypatch):
     own = {"require_wikitext": lambda: CORPUS, "ROOT": tmp_path, "RECORDS": tmp_path}
     own |= {"KNOWN": KNOWN, "TOKENS": TOKENS, "SMALL": SMALL, "SHARED": 40, "RARE": 40}
     own |= {"ARMS": {**TINY}, "EVERY": 2, "VOCABULARIES": ("asked",), "MIXED": MIXED}
+    own |= {"WARM_UP": 2}  # of four steps
     for cached in lesson_arms.tokenizer_of, lesson_arms.encoded, lesson_runs.digest:
         own[cached.__name__] = cache(cached.__wrapped__)  # nothing kept from before
     for module in lesson_arms, lesson_runs, lesson_words, lesson_costs:
@@ -412,3 +413,11 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
     assert lesson_costs.untimed() == ["untied"]
     ratios = lesson_costs.measure(["untied"])["arms"]["untied"]["ratio"]
     assert ratios == [0.75] * 3 and lesson_costs.untimed() == []
+
+
+@pytest.mark.parametrize(
+    "name, value", [("layout", "packed"), ("masks", "fixed"), ("steps", 0)]
+)
+def test_an_arm_of_no_known_kind_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value!r}; choose"):
+        Arm(**{name: value})

@@ -153,10 +153,14 @@ def test_a_claim_that_cannot_be_decided_is_refused():
     for wrong in Effect("bse", "base"), Effect("base", "base", "loss", ("base", "bse")):
         with pytest.raises(ValueError, match="arms: bse"):
             Claim(9, "", wrong, "below")
-    with pytest.raises(ValueError, match="reading is 'los', not one of loss, right,"):
+    with pytest.raises(
+        ValueError, match="reading is 'los'; choose 'loss' or 'right' or"
+    ):
         Claim(9, "", Effect("base", "untied", "los"), "below")
-    with pytest.raises(ValueError, match="effect is 'grwoth', not one of"):
+    with pytest.raises(ValueError, match="effect is 'grwoth'; choose 'growth' or"):
         Claim(9, "", "grwoth", "below")
+    with pytest.raises(ValueError, match="margin is -1"):
+        Claim(9, "", effect, "same", margin=-1)
     assert {*STUDIES} == OTHERS.keys()
 
 

@@ -172,7 +172,8 @@ def test_numbers_of_other_libraries_are_the_same_settings():
     assert theirs == mine and repr(theirs.seed) == "3"
     assert json.loads(json.dumps(asdict(theirs))) == asdict(mine)
     assert ModelConfig(d_model=np.int32(128)) == ModelConfig(d_model=128)
-    json.dumps(asdict(ModelConfig(d_model=np.int32(128))))
+    odd = ModelConfig(d_model=np.int32(128), norm=np.str_("post"), tied=np.False_)
+    assert json.loads(json.dumps(asdict(odd)))["tied"] is False
 
 
 def test_configurations_come_back_from_a_record():
