@@ -53,10 +53,10 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
     """
     folder = run_folder(name)
     corpus, tokenizer, data, model = prepare(model_config, config.seed)
-    settings = {"model": model.config, "training": config}
+    settings = {"corpus": corpus.name, "model": model.config, "training": config}
     if (folder / f"{name}.json").exists():
         found = record.read(folder / f"{name}.json")
-        record.require_same(folder, found, settings | {"corpus": corpus.name})
+        record.require_same(folder, found, settings)
         try:
             load_model(folder / f"{name}.safetensors", tokenizer)
             return found

@@ -51,7 +51,7 @@ def small(monkeypatch, tmp_path):
     part = {split: getattr(text, split)[:count] for split, count in few.items()}
     corpus = dataclasses.replace(text, **part)
     monkeypatch.setattr("helpers.experiment.training_corpus", lambda: corpus)
-    monkeypatch.setattr(fifty, "load_corpus", lambda: corpus)
+    monkeypatch.setattr(fifty, "require_wikitext", lambda: corpus)
 
 
 def test_a_run_records_both_halves_at_each_epoch_and_both_moments(small, monkeypatch):

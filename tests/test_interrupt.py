@@ -202,7 +202,7 @@ def test_the_first_press_ends_a_command_though_it_be_swallowed(body, tmp_path):
         [sys.executable, "-c", program],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         restore_signals=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -221,7 +221,7 @@ def test_the_study_of_kills_ends_at_the_first_press_with_its_children(moment, tm
         env=os.environ | {"TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )

@@ -203,7 +203,7 @@ def project(tmp_path, monkeypatch):
     """A copy of what the commands need, with a module and two notebooks of its own."""
     for folder in ("helpers", "notebooks"):
         (tmp_path / folder).mkdir()
-    for name in ("__init__", "kernel", "notebook", "settings"):
+    for name in ("__init__", "interrupt", "kernel", "notebook", "settings"):
         shutil.copy(ROOT / "helpers" / f"{name}.py", tmp_path / "helpers")
     (tmp_path / "helpers" / "steps.py").write_text(MODULE, "utf-8")
     badge = f"[![Open](https://a.b/badge.svg)](https://a.b/{SLUG}/01)"

@@ -174,7 +174,7 @@ CHANGES = {
 @pytest.mark.parametrize("told", CHANGES)
 def test_a_record_that_is_not_of_its_arm_is_neither_skipped_nor_summarised(study, told):
     path = dropout.RECORDS / f"{dropout.run_name('all', 2, 8)}.json"
-    path.write_text(json.dumps(CHANGES[told](study[5])))
+    path.write_text(json.dumps(CHANGES[told](study[5])), "utf-8")
     for act in (dropout.summarise, lambda: dropout.run("all", 2, 8)):
         with pytest.raises(ValueError, match=f"{path} holds .*: its {told}") as caught:
             act()
@@ -191,7 +191,7 @@ def test_an_arm_that_was_changed_is_not_taken_as_done(study, monkeypatch):
 def test_a_copy_under_another_name_is_refused(study):
     for name in ("all_8_epochs_seed_9", "every_8_epochs_seed_0"):
         path = dropout.RECORDS / f"{name}.json"
-        path.write_text(json.dumps(study[5]))
+        path.write_text(json.dumps(study[5]), "utf-8")
         with pytest.raises(ValueError, match=name):
             dropout.summarise()
         path.unlink()
