@@ -56,7 +56,7 @@ def bucket(
 def join(lines: list[list[int]]) -> Tensor:
     """All lines in one stream of ids, each ended by [SEP]. Shape (length of text,)."""
     ids = [token for line in lines for token in (*line, SEP)]
-    return torch.tensor(ids, device="cpu")
+    return torch.tensor(ids, dtype=torch.long, device="cpu")
 
 
 def cut(stream: Tensor, length: int, offset: int = 0) -> Tensor:

@@ -76,10 +76,8 @@ class Arm:
     def train_config(self, seed: int) -> TrainConfig:
         """The recipe of a run; `epochs` says nothing here, the arm has its steps."""
         rows = TOKENS // self.model_config.max_length
-        config = replace(
-            RECIPE, seed=seed, batch_size=rows, warmup=WARM_UP / self.steps
-        )
-        return replace(config, **self.training)
+        own = {"seed": seed, "batch_size": rows, "warmup": WARM_UP / self.steps}
+        return replace(RECIPE, **(own | self.training))
 
 
 def rate(share: float) -> dict:
