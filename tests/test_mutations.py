@@ -148,8 +148,8 @@ FAULTS = {
     ),
     "dropout off after the first evaluation": (
         "evaluate",
-        "    model.train(training)\n    true_M",
-        "    true_M",
+        "    model.train(training)\n    if not true",
+        "    if not true",
         "test_faults.py::test_dropout_is_off_while_scoring_and_on_again_after",
     ),
     "best weights that go on changing": (
