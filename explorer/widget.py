@@ -19,6 +19,7 @@ from explorer.controls import Controls
 from explorer.views import Choice, Views
 from helpers import ROOT
 from helpers.figure import show
+from helpers.files import write_whole
 from helpers.predict import BLANK, require_same_words
 from helpers.sentence import caption
 
@@ -220,9 +221,8 @@ class Explorer(Controls):
 
     def save(self, ending: str, content: bytes, name: str) -> None:
         """Writes a file into saved/ and tells where it lies."""
-        SAVED.mkdir(exist_ok=True)
         path = SAVED / f"{name}.{ending}"
-        path.write_bytes(content)
+        write_whole(path, content)
         name = f"{SAVED.name}/{path.name}"
         told = f'<span class="mt-saved" data-path="{name}">Saved as {name}, in the '
         self.saved.value = told + "folder of the project.</span>"

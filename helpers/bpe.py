@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
+from helpers.files import write_whole
 from helpers.tokenizer import SPECIALS, UNK, UNKNOWN_WORD, read_json, within
 
 FIRST_BYTE = len(SPECIALS)
@@ -172,7 +173,7 @@ class BPETokenizer:
 
     def save(self, path: Path) -> None:
         """Writes the merges as JSON."""
-        Path(path).write_text(json.dumps({"merges": self.merges}) + "\n", "utf-8")
+        write_whole(path, json.dumps({"merges": self.merges}) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "BPETokenizer":

@@ -10,7 +10,6 @@ libraries.
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +22,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from helpers import parallel
+from helpers.files import write_whole
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.record import on_disk
 from helpers.tokenizer import WordTokenizer
 
 DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
@@ -70,8 +69,7 @@ def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> Non
         "info": json.dumps(info),
         "digest": NO_DIGEST.decode(),
     }
-    path, content = Path(path), signed(save(tensors, metadata))
-    on_disk(path.with_name(path.name + ".part"), content).replace(path)
+    write_whole(path, signed(save(tensors, metadata)))
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict, ModelConfig]:
@@ -172,10 +170,8 @@ def save_state(path: str | Path, state: dict) -> None:
     torch.save(state, buffer)
     content = buffer.getvalue()
     digest = hashlib.sha256(content).digest()
-    fresh = on_disk(path.with_suffix(".tmp"), digest + content)
-    if path.exists() and whole_content(path) is not None:
-        os.replace(path, path.with_suffix(".old"))
-    os.replace(fresh, path)
+    whole = path.exists() and whole_content(path) is not None
+    write_whole(path, digest + content, path.with_suffix(".old") if whole else None)
 
 
 @contextmanager

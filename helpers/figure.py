@@ -16,7 +16,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers.notebook import plots_dir, write_whole
+from helpers.files import write_whole
+from helpers.notebook import plots_dir
 
 DPI = 100  # with a width of at most 9 inches, a figure fits a notebook's page
 QUIET = "#595959"

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from helpers import ROOT, __version__
+from helpers.files import write_whole
 from helpers.settings import Parser
 
 SLUG = "OWNER/mini-transformer"
@@ -92,18 +93,6 @@ def spare_folder(why: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="mini-transformer-"))
     print(f"{why}; figures go to {folder}.")
     return folder
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file as a whole or not at all; OSError names it."""
-    part = path.with_name(path.name + ".part")
-    content = content.encode() if isinstance(content, str) else content
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OSError(f"{path} could not be saved: {error.strerror}.") from error
 
 
 def check(claim: str, condition, numbers: str = "") -> None:

@@ -8,12 +8,13 @@ import json
 import os
 import platform
 from collections.abc import Container
-from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from helpers.files import write_whole
 
 CONTEXT = 6  # words shown on each side of a probed word
 
@@ -111,32 +112,9 @@ def require_same(place, found: dict, wanted: dict, free: Container = ()) -> None
                 )
 
 
-def on_disk(path: Path, content: bytes) -> Path:
-    """Writes a file that is to get its name afterwards; returns its path.
-
-    OSError with the path if that cannot be done; nothing half written is left then.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink()
-        raise OSError(
-            f"{path} cannot be written ({error.strerror}). What was saved before is as "
-            "it was; make room, or choose another folder."
-        ) from error
-    return path
-
-
 def write(path: Path, record: dict) -> None:
     """Writes a record as JSON, one line a value, so that changes can be reviewed."""
-    path, text = Path(path), json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    # Whole, even if the program is stopped meanwhile.
-    on_disk(path.with_name(path.name + ".part"), text.encode()).replace(path)
+    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> dict:

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from helpers.files import write_whole
+
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
 UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
@@ -170,9 +172,7 @@ class WordTokenizer:
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary as JSON, one word a line."""
-        Path(path).write_text(
-            json.dumps({"words": self.words}, indent=0) + "\n", "utf-8"
-        )
+        write_whole(path, json.dumps({"words": self.words}, indent=0) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "WordTokenizer":

@@ -24,6 +24,7 @@ from helpers import ROOT, record
 from helpers.data import lone_sentences, seeded
 from helpers.evaluate import TrainingData, evaluate
 from helpers.figure import png
+from helpers.files import write_whole
 from helpers.knockout import heads_off, rank_correlation, without_words
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.predict import Prediction, fill_mask
@@ -326,7 +327,7 @@ def main(arguments: list[str] | None = None) -> None:
             "attention_heads.png": heads_figure(summary),
         }
         for name, figure in figures.items():
-            (ROOT / "plots" / name).write_bytes(png(figure))
+            write_whole(ROOT / "plots" / name, png(figure))
         for table in (erasure_table, layers_table, heads_table):
             print(table(summary), end="\n\n")
 

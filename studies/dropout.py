@@ -25,16 +25,18 @@ from helpers.data import (
 )
 from helpers.experiment import prepare, run_experiment
 from helpers.figure import png
+from helpers.files import write_whole
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import TRAIN_VALUES, TrainConfig
+from helpers.settings import whole
 from helpers.tokenizer import WordTokenizer
 from helpers.viz import training_curves, true_vs_pred
-from studies.command import COUNT, SEED, command
+from studies.command import SEED, command
 from studies.figures import dropout_study
 from studies.intervals import mean_interval
-from studies.references import references
-from studies.runs import FAST, known, whole_score
+from studies.references import read_references, references
+from studies.runs import FAST, known, reading, require_name, whole_score
 
 ARMS = {
     "none": ModelConfig(),
@@ -42,6 +44,7 @@ ARMS = {
     "attention": ModelConfig(attention_dropout=0.1),
 }
 RUN = re.compile(f"({'|'.join(ARMS)})_([0-9]+)_epochs_seed_([0-9]+)")
+EPOCHS = whole(1, int(TRAIN_VALUES["evaluations"].high))  # one evaluation each
 RECORDS = ROOT / "plots" / "records" / "dropout_study"
 SUMMARY = RECORDS.with_suffix(".json")
 FREE = ("precision",)  # runs of one number format may be named or found out
@@ -98,28 +101,28 @@ def run(arm: str, seed: int, epochs: int, precision: str = "auto") -> None:
     record.write(target, {"arm": arm} | found)
 
 
-def summary_of(runs: list[dict]) -> dict:
-    """Means over the seeds of one arm, and the runs behind them."""
-    rows = []
-    for found in runs:
-        best = min(found["history"], key=lambda entry: entry["validation_loss"])
-        rows.append(
-            {
-                "seed": found["seed"],
-                "loss": found["validation"]["packed"]["loss"],
-                "accuracy": found["validation"]["packed"]["accuracy"],
-                "sentences_accuracy": found["validation"]["sentences"]["accuracy"],
-                "test_loss": found["test"]["packed"]["loss"],
-                "test_accuracy": found["test"]["packed"]["accuracy"],
-                "gap": best["validation_loss"] - best["train_loss"],
-                "best_epoch": best["epoch"],
-                "hours": found["history"][-1]["seconds"] / 3_600,
-            }
-        )
-    rows.sort(key=lambda row: row["seed"])
+def row_of(found: dict) -> dict:
+    """What counts of one run, from its record."""
+    best = min(found["history"], key=lambda entry: entry["validation_loss"])
+    return {
+        "seed": found["seed"],
+        "loss": found["validation"]["packed"]["loss"],
+        "accuracy": found["validation"]["packed"]["accuracy"],
+        "sentences_accuracy": found["validation"]["sentences"]["accuracy"],
+        "test_loss": found["test"]["packed"]["loss"],
+        "test_accuracy": found["test"]["packed"]["accuracy"],
+        "gap": best["validation_loss"] - best["train_loss"],
+        "best_epoch": best["epoch"],
+        "hours": found["history"][-1]["seconds"] / 3_600,
+    }
+
+
+def summary_of(runs: list[tuple[dict, dict]]) -> dict:
+    """Means over the seeds of one arm, and the runs behind them: hardware and row."""
+    rows = sorted((row for _, row in runs), key=lambda row: row["seed"])
     keys = [key for key in rows[0] if key != "seed"]
     means = {key: mean_interval([row[key] for row in rows]) for key in keys}
-    return {"means": means, "runs": rows, "hardware": runs[0]["hardware"]}
+    return {"means": means, "runs": rows, "hardware": runs[0][0]}
 
 
 def paired(arm: dict, base: dict) -> dict:
@@ -153,10 +156,13 @@ def summarise() -> dict:
         if not (parts := RUN.fullmatch(path.stem)):
             raise ValueError(f"{path} is named after no run of this study.")
         arm, epochs, seed = parts.groups()
+        require_name(path, run_name(arm, int(seed), int(epochs)))
         found = known(path, identity(arm, int(seed), int(epochs)), FREE)
-        if recipes.setdefault(epochs, recipe_of(found)) != recipe_of(found):
+        with reading(path):
+            recipe, row = recipe_of(found), (found["hardware"], row_of(found))
+        if recipes.setdefault(epochs, recipe) != recipe:
             raise ValueError(f"{path} is in another number format; compare within one.")
-        budgets.setdefault(epochs, {}).setdefault(arm, []).append(found)
+        budgets.setdefault(epochs, {}).setdefault(arm, []).append(row)
     if not budgets:
         raise ValueError(f"There are no runs in {RECORDS}; leave out --summary.")
     result = {"recipes": recipes, "budgets": {}}
@@ -170,7 +176,7 @@ def summarise() -> dict:
     if not path.exists():
         _, tokenizer, data, _ = prepare(ModelConfig(), 0)
         record.write(path, references(data, len(tokenizer)))
-    result["references"] = record.read(path)
+    result["references"] = read_references(path)
     record.write(SUMMARY, result)
     return result
 
@@ -222,7 +228,7 @@ def draw() -> None:
         "dropout_study.png": dropout_study(summary, runs),
     }
     for name, figure in figures.items():
-        (folder / name).write_bytes(png(figure))
+        write_whole(folder / name, png(figure))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -237,7 +243,7 @@ def main(arguments: list[str] | None = None) -> None:
     precisions = TRAIN_VALUES["precision"]
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", nargs="+", type=SEED, default=list(range(seeds)))
-    parser.add_argument("--epochs", type=COUNT, default=epochs)
+    parser.add_argument("--epochs", type=EPOCHS, default=epochs)
     parser.add_argument("--precision", choices=precisions, default="auto")
     parser.add_argument("--summary", action="store_true", help="train nothing")
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from helpers import ROOT, record
 from helpers.data import lone_sentences
 from helpers.figure import png
+from helpers.files import write_whole
 from helpers.predict import Prediction, fill_mask, mask_each
 from helpers.sentence import sentence_heatmap
 from studies.command import command
@@ -188,7 +189,7 @@ def study() -> None:
         found = fill_mask(model, tokenizer, one.words, one.position)
         kinds[kind] = described(kind, found, fit, cosine(found))
         path = ROOT / "plots" / f"example_{kind}.png"
-        path.write_bytes(png(sentence_heatmap(found)))
+        write_whole(path, png(sentence_heatmap(found)))
     found = {
         "corpus": source["corpus"],
         "model": MODEL,

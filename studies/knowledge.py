@@ -28,6 +28,7 @@ from helpers import ROOT, record
 from helpers.data import encode_lines, lone_sentences, pad
 from helpers.evaluate import TrainingData
 from helpers.figure import png
+from helpers.files import write_whole
 from helpers.masking import IGNORE, asked, evaluation_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SPECIALS, UNK
 from studies.command import command
@@ -453,7 +454,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.parse_args(arguments)
     with parser.one_sentence():
         summary = measure()
-        (ROOT / "plots" / "knowledge.png").write_bytes(png(knowledge_figure(summary)))
+        write_whole(ROOT / "plots/knowledge.png", png(knowledge_figure(summary)))
         for measure_name in ("accuracy", "loss"):
             print(knowledge_table(summary, measure_name), end="\n\n")
         print(alone_table(summary))

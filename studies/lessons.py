@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from helpers import ROOT, record
 from helpers.corpus import require_wikitext
 from helpers.figure import png
+from helpers.files import write_whole
 from studies.command import COUNT, SEED, command
 from studies.lesson_arms import ARMS
 from studies.lesson_costs import measure, untimed
@@ -81,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
             )
         summary = summarise()
         for name, figure in figures(summary).items():
-            (ROOT / "plots" / name).write_bytes(png(figure))
+            write_whole(ROOT / "plots" / name, png(figure))
         print(lessons_table(summary))
 
 

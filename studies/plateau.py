@@ -18,6 +18,7 @@ from helpers.data import steps_per_epoch
 from helpers.evaluate import unigram
 from helpers.experiment import prepare
 from helpers.figure import png
+from helpers.files import write_whole
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.train import train
@@ -26,7 +27,7 @@ from studies.command import COUNT, command
 from studies.figures import plateau_study
 from studies.intervals import mean_interval
 from studies.plateau_runs import CONTROL, RECORDS, SUMMARY, run_name
-from studies.runs import LENGTH, fewer, known, same_start
+from studies.runs import LENGTH, fewer, known, reading, same_start
 from studies.tables import plateau_table
 
 POSITIONS = "rotary", "sinusoidal", "learned"
@@ -60,13 +61,15 @@ def read(target: Path, wanted: dict) -> dict | None:
     found = known(target, wanted, (*LENGTH, "precision"))
     if found is None:
         return None
-    made = TrainConfig(**found["training"] | {"precision": RECIPE.precision})
-    history = [
-        entry
-        for entry in found["history"]
-        if entry["step"] % EVERY == 0 and entry["step"] <= STEPS
-    ]
-    steps = [entry["step"] for entry in history]
+    with reading(target):
+        made = TrainConfig(**found["training"] | {"precision": RECIPE.precision})
+        history = [
+            entry
+            for entry in found["history"]
+            if entry["step"] % EVERY == 0 and entry["step"] <= STEPS
+        ]
+        steps = [entry["step"] for entry in history]
+        found["number_format"], [entry["validation_loss"] for entry in history]
     if not same_start(made, wanted["training"]) or steps != [*EVALUATED]:
         raise ValueError(f"{target} holds another run: its warm-up or steps differ.")
     left = step_left(history, found["unigram_loss"])
@@ -192,7 +195,7 @@ def study(kinds: list[str], seeds: int) -> None:
             "plateau_words.png": true_vs_pred(summary),
         }
         for name, figure in figures.items():
-            (ROOT / "plots" / name).write_bytes(png(figure))
+            write_whole(ROOT / "plots" / name, png(figure))
         print(plateau_table(summary))
 
 
@@ -206,6 +209,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--positions", nargs="+", choices=POSITIONS, default=POSITIONS)
     parser.add_argument("--seeds", type=COUNT, default=3, help="how many")
     given = parser.parse_args(arguments)
+    if set(given.positions) == set(POSITIONS) and SUMMARY.exists():
+        with parser.one_sentence(), reading(SUMMARY):
+            arms = record.read(SUMMARY)["arms"].values()
+            most = max(len(row["seeds"]) for row in arms)
+        if given.seeds < most:
+            parser.error(
+                f"--seeds is {given.seeds}, and {SUMMARY} is of {most}, which fewer "
+                f"would replace; choose a whole number from {most}."
+            )
     with parser.one_sentence():
         require_wikitext()
         study(given.positions, given.seeds)

@@ -33,7 +33,13 @@ from helpers.interrupt import held_back
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
-from studies.command import COUNT, SEED, command, require_writable
+from studies.command import (
+    COUNT,
+    RECORDS,
+    SEED,
+    command,
+    require_whole,
+)
 
 LENGTH = 32
 SAVE_SECONDS = 0.02  # so that many of the kills meet a state half written
@@ -124,7 +130,7 @@ def remains(folder: Path, before: list[tuple]) -> dict:
 
 def traces(folder: Path) -> list[tuple]:
     """The half-written files of a folder, with their time of writing."""
-    return [(path, path.stat().st_mtime_ns) for path in folder.glob("*.tmp")]
+    return [(path, path.stat().st_mtime_ns) for path in folder.glob("*.part")]
 
 
 def broken_run(folder: Path, material, moments: Iterator, most: int) -> Iterator[dict]:
@@ -198,12 +204,12 @@ def main(arguments: list[str] | None = None) -> int:
         "Kill trainings at random moments, restart them, and compare what they end "
         "with to an unbroken one.",
     )
-    default = ROOT / "plots" / "records" / "resume.json"
+    default = RECORDS / "resume.json"
     parser.add_argument("--kills", type=COUNT, default=100, help="in all runs together")
     parser.add_argument("--seed", type=SEED, default=0, help="of the moments")
     parser.add_argument("--out", type=Path, default=default, help="the record")
     given = parser.parse_args(arguments)
-    require_writable(parser, given.out)
+    require_whole(parser, given, default.name)
     with parser.one_sentence():
         found = study(given.kills, given.seed)
         record.write(given.out, found)

@@ -29,6 +29,7 @@ from helpers.data import steps_per_epoch
 from helpers.evaluate import TrainingData
 from helpers.experiment import prepare
 from helpers.figure import png
+from helpers.files import write_whole
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig, pick_dtype
 from helpers.run import TrainingRun, identity
@@ -36,7 +37,15 @@ from helpers.train import train, train_step
 from studies.command import SEED, command, required
 from studies.figures import time_to_quality
 from studies.intervals import mean_interval, one_sided_p
-from studies.runs import fewer, known, lengthen, whole_score
+from studies.runs import (
+    fewer,
+    known,
+    lengthen,
+    reading,
+    require_name,
+    require_run,
+    whole_score,
+)
 from studies.tables import speed_table
 from studies.throughput import spread, take_turns
 
@@ -213,7 +222,7 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
     for name, recipe in RECIPES.items():
         timed = zip(PARTS, times["recipes"].get(name, ()), strict=False)
         wanted = dict(zip(PARTS, recipe, strict=True))
-        record.require_same(RECORDS / "times.json", dict(timed), wanted)
+        require_run(RECORDS / "times.json", dict(timed), wanted)
     entries, runs = [], []
     for path in sorted(RECORDS.glob(f"entry_{STEPS}_steps_seed_*.json")):
         seed = int(path.stem.split("_")[-1])
@@ -256,7 +265,7 @@ def work(given) -> None:
         summary, *found = summarise()
         print(speed_table(summary))
         picture = png(time_to_quality(summary, *found))
-        (ROOT / "plots" / "time_to_quality.png").write_bytes(picture)
+        write_whole(ROOT / "plots" / "time_to_quality.png", picture)
     else:
         found = entry(given.seed)
         print(

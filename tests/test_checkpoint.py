@@ -448,11 +448,11 @@ def test_a_crash_while_writing_leaves_the_state(states, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(os, "fsync", crash)
         save_state(states, {"step": 3})
-    assert states.with_suffix(".tmp").exists()
+    assert states.with_suffix(".pt.part").exists()
     assert load_state(states)["step"] == 2
     save_state(states, {"step": 3})
     assert load_state(states)["step"] == 3
-    assert not states.with_suffix(".tmp").exists()
+    assert not states.with_suffix(".pt.part").exists()
 
 
 def test_a_state_is_on_the_disk_before_it_gets_its_name(states, monkeypatch):
@@ -472,7 +472,7 @@ def test_a_state_is_on_the_disk_before_it_gets_its_name(states, monkeypatch):
     assert calls == [
         ("fsync", states.stat().st_size),
         ("state.pt", "state.old"),
-        ("state.tmp", "state.pt"),
+        ("state.pt.part", "state.pt"),
     ]
 
 

@@ -17,20 +17,25 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import ROOT, notebook
+from helpers import ROOT, figure, notebook
+from helpers.bpe import BPETokenizer
+from helpers.figure import save
+from helpers.files import write_whole
 from helpers.notebook import (
     SETUP,
     SLUG,
     budget,
     check,
     definition,
+    keep,
     ledger,
     plots_dir,
     relist,
-    write_whole,
 )
+from helpers.tokenizer import SPECIALS, WordTokenizer
 
 TRUE = [True, np.bool_(True), np.array(True), torch.tensor(True), torch.ones(2).any()]
 FALSE = [False, np.bool_(False), torch.tensor(False), torch.zeros(2).all()]
@@ -152,17 +157,38 @@ def full_disk(*arguments, **options):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("step", ["write_bytes", "replace"])
-def test_a_file_is_written_whole_or_stays_as_it_was(step, monkeypatch, tmp_path):
-    path = tmp_path / "a.txt"
+def read_only(*arguments, **options):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+WRITERS = {
+    "write_whole": lambda path: write_whole(path, b"new"),
+    "words": lambda path: WordTokenizer([*SPECIALS]).save(path),
+    "merges": lambda path: BPETokenizer([]).save(path),
+    "figure": lambda path: save(Figure(), path.name),
+    "notebook": lambda path: keep(new_notebook(), path),
+}
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_file_is_written_whole_or_stays_as_it_was(write, step, monkeypatch, tmp_path):
+    path = tmp_path / "new" / "a.png"
+    monkeypatch.setattr(figure, "plots_dir", lambda: path.parent)
     write_whole(path, "é")
     assert path.read_bytes() == "é".encode()
     with monkeypatch.context() as patch:
-        patch.setattr(Path, step, full_disk)
-        with pytest.raises(OSError, match=f"{path} could not be saved: No space left"):
-            write_whole(path, b"new")
+        patch.setattr(os, step, full_disk)
+        with pytest.raises(OSError, match=f"{path} cannot be written .No space left"):
+            write(path)
+        assert [path] == [*path.parent.iterdir()]
+        patch.setattr(os, step, read_only)
+        patch.setattr(Path, "unlink", read_only)
+        with pytest.raises(OSError, match=f"{path} cannot be written .Read-only"):
+            write(path)
     assert path.read_bytes() == "é".encode()
-    assert [path] == [*tmp_path.iterdir()]
+    write(path)
+    assert path.read_bytes() != "é".encode() and [path] == [*path.parent.iterdir()]
 
 
 def test_a_light_import():
@@ -203,7 +229,7 @@ def project(tmp_path, monkeypatch):
     """A copy of what the commands need, with a module and two notebooks of its own."""
     for folder in ("helpers", "notebooks"):
         (tmp_path / folder).mkdir()
-    for name in ("__init__", "interrupt", "kernel", "notebook", "settings"):
+    for name in ("__init__", "files", "interrupt", "kernel", "notebook", "settings"):
         shutil.copy(ROOT / "helpers" / f"{name}.py", tmp_path / "helpers")
     (tmp_path / "helpers" / "steps.py").write_text(MODULE, "utf-8")
     badge = f"[![Open](https://a.b/badge.svg)](https://a.b/{SLUG}/01)"

@@ -202,7 +202,7 @@ def test_an_error_is_a_sentence_in_each_process(tmp_path, options, status, told)
         (tmp_path / "runs" / "x").mkdir(parents=True)
         (tmp_path / "runs" / "x" / "state.pt").write_bytes(b"damaged")
     if told == "Is a directory":
-        (tmp_path / "runs" / "x" / "state.tmp").mkdir(parents=True)
+        (tmp_path / "runs" / "x" / "state.pt.part").mkdir(parents=True)
     both = ended(tmp_path, *options)
     for code, said in both:
         lines = [line for line in said.splitlines() if line.startswith("python -m")]
