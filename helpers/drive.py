@@ -4,8 +4,10 @@ import shutil
 from itertools import count
 from pathlib import Path
 
-from helpers import ROOT
-from helpers.checkpoint import load_model, load_state
+from helpers import ROOT, record
+from helpers.checkpoint import foreign_if_it_fails, load_model, load_state
+from helpers.model import ModelConfig
+from helpers.optimize import TrainConfig
 
 DRIVE = Path("/content/drive")
 
@@ -29,16 +31,56 @@ def told(complete: bool, step: int) -> str:
     return "complete" if complete else f"at step {step}" if step >= 0 else "no state"
 
 
+def same_run(folder: Path, found: dict, wanted: dict) -> bool:
+    """Whether identities are of one run, of which either may be the older state.
+
+    As when training goes on: what is newer than a state has its default there.
+    """
+    kinds = {"model": ModelConfig, "training": TrainConfig}
+    try:
+        with foreign_if_it_fails(folder / "state.pt"):
+            found, wanted = (
+                whose | {k: record.settings(kinds[k], k, whose) for k in kinds}
+                for whose in (found, wanted)
+            )
+            older = found.keys() ^ wanted.keys()  # digests that one has not yet
+        record.require_same(folder, found, wanted, older - {"text"})
+        return True
+    except ValueError:
+        return False
+
+
+def bare(folder: Path) -> bool:
+    """Whether a folder holds nothing of a run yet: only its lock, or what was begun."""
+    return folder.is_dir() and all(
+        p.name == "lock" or p.suffix == ".part" for p in folder.iterdir()
+    )
+
+
+def scratch(target: Path) -> list[Path]:
+    """What a copy and what it replaces are called meanwhile; no run has such a name."""
+    return [target.with_name(f".{target.name}.{end}") for end in ("part", "old")]
+
+
 def copy_whole(source: Path, target: Path) -> None:
     """Copies a folder or file under another name first: none is ever there by half."""
-    part, old = (target.with_name(f"{target.name}.{end}") for end in ("part", "old"))
+    part, old = scratch(target)
     shutil.rmtree(part, ignore_errors=True)
     (shutil.copytree if source.is_dir() else shutil.copy2)(source, part)
     if target.exists():
-        shutil.rmtree(old, ignore_errors=True)
         target.rename(old)
     part.rename(target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def put_back(folder: Path) -> None:
+    """Ends the replacing of runs that was interrupted: each has its name again."""
+    for replaced in folder.glob(".*.old"):
+        target = folder / replaced.name[1 : -len(".old")]
+        part, old = scratch(target)
+        if not target.exists():  # the copy was whole before the old one was moved
+            (part if part.exists() else old).rename(target)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def put_on_drive(run: Path, target: Path) -> str:
@@ -47,11 +89,13 @@ def put_on_drive(run: Path, target: Path) -> str:
     What has its name there and is another run, or may be one, stays beside it.
     """
     there, name = target / run.name, run.name
-    if there.exists():
+    if bare(run):
+        return f"{name}: nothing was in it yet."
+    if there.exists() and not bare(there):
         *far, whose = standing(run)
         *far_there, other = standing(there)
         both = f"here {told(*far)}, on the Drive {told(*far_there)}"
-        if whose is None or whose != other:
+        if whose is None or other is None or not same_run(there, other, whose):
             names = (f"{name}-{n}" for n in count(2))
             there = next(p for p in map(target.joinpath, names) if not p.exists())
             name = f"{name} ({both}; another run) as {there.name}"
@@ -75,15 +119,18 @@ def keep_runs_on_drive() -> None:
     except ImportError:
         return print(f"Only Colab reaches your Drive; runs stay in {here}.")
     drive.mount(str(DRIVE))
-    if here.is_symlink():
-        if here.resolve() != target.resolve():
-            print(f"{here} leads to {here.resolve()}, not to the Drive; it stays so.")
+    if here.is_symlink() and here.resolve() != target.resolve():
+        print(f"{here} leads to {here.resolve()}, not to the Drive; it stays so.")
         return
     try:
         target.mkdir(parents=True, exist_ok=True)
+        put_back(target)
+        if here.is_symlink():
+            return
         for run in sorted(here.iterdir()) if here.exists() else ():
             print(put_on_drive(run, target))
-            shutil.rmtree(run) if run.is_dir() else run.unlink()
+            a_folder = run.is_dir() and not run.is_symlink()
+            shutil.rmtree(run) if a_folder else run.unlink()
     except OSError as error:
         raise OSError(f"{error} What is not on the Drive stays in {here}.") from error
     if here.exists():

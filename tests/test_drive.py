@@ -4,6 +4,7 @@ import errno
 import shutil
 import sys
 import types
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from helpers import drive, record
 from helpers.checkpoint import save_model, save_state
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.optimize import TrainConfig
 from helpers.tokenizer import WordTokenizer
 
 TOKENIZER = WordTokenizer.train(["a b c d"], 9)
@@ -62,6 +64,26 @@ def other(runs):
     partial(runs, 900, WHOSE | {"text": "another"})
 
 
+def older(step):
+    """A state of before a field and a digest were known."""
+    whose = {k: v for k, v in WHOSE.items() if k != "norm_eps"}
+    return lambda runs: partial(runs, step, whose)
+
+
+def newer(step, **change):
+    """A state whose identity is made as it is today."""
+    whose = {"model": TINY.config, "training": TrainConfig(), "text": "digest"}
+    whose = record.plain(whose) | {"validation_BT": "scored"} | change
+    return lambda runs: partial(runs, step, whose)
+
+
+def locked(runs):
+    """What a run leaves that was stopped before its first state."""
+    (runs / "dropout").mkdir(parents=True)
+    for name in ("lock", "state.pt.part"):
+        (runs / "dropout" / name).touch()
+
+
 def at(step):
     return lambda runs: partial(runs, step)
 
@@ -94,6 +116,24 @@ def content(folder) -> dict:
         (at(5), damaged, "both", "here at step 5, on the Drive no state; another run"),
         (damaged, damaged, "both", "here no state, on the Drive no state; another"),
         (complete, damaged, "both", "here complete, on the Drive no state; another"),
+        (
+            newer(9),
+            older(5),
+            "here",
+            "(here at step 9, on the Drive at step 5): copied",
+        ),
+        (newer(5), older(9), "there", "the Drive's is kept"),
+        (
+            older(9),
+            newer(5),
+            "here",
+            "(here at step 9, on the Drive at step 5): copied",
+        ),
+        (newer(9), newer(5, text="another"), "both", "another run) as dropout-2"),
+        (newer(9), newer(5, validation_BT="another"), "both", "another run) as"),
+        (newer(9), newer(5, model=[1]), "both", "another run) as"),
+        (at(5), locked, "here", "dropout: copied to the Drive."),
+        (locked, at(5), "there", "dropout: nothing was in it yet."),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -176,6 +216,65 @@ def test_what_is_interrupted_goes_on_and_loses_nothing(
     assert attempts
     assert content(there / "dropout") == wanted
     assert (there / "more" / "state.pt").exists()
+
+
+def test_names_of_runs_are_no_scratch_names(places):
+    """Runs may be called exp.old and exp.part."""
+    here, there = places
+    names = ["exp", "exp.old", "exp.part"]
+    for name in names:
+        partial(there, 5, name=name)
+    partial(here, 9, name="exp")
+    earlier = content(there / "exp.old")
+    drive.keep_runs_on_drive()
+    assert sorted(p.name for p in there.iterdir()) == names
+    assert content(there / "exp.old") == content(there / "exp.part") == earlier
+    assert drive.standing(there / "exp")[1] == 9
+
+
+@pytest.mark.parametrize("at_rename", [1, 2, 3])
+def test_a_session_that_ends_amid_a_copy_leaves_a_run_on_the_drive(
+    at_rename, places, monkeypatch
+):
+    """And the session's own runs are lost with it."""
+    here, there = places
+    partial(here, 9)
+    partial(there, 5)
+    real, calls = Path.rename, []
+
+    def failing(*paths):
+        calls.append(paths)
+        if len(calls) == at_rename:
+            raise KeyboardInterrupt
+        return real(*paths)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Path, "rename", failing)
+        drive.keep_runs_on_drive()
+    here.unlink() if here.is_symlink() else shutil.rmtree(here)
+    drive.keep_runs_on_drive()
+    assert drive.standing(there / "dropout")[1] == (5 if at_rename == 1 else 9)
+    assert not [*there.glob(".*.old")]
+
+
+def test_a_folder_that_was_deleted_on_the_drive_is_made_again(places):
+    here, there = places
+    drive.keep_runs_on_drive()
+    there.rmdir()
+    drive.keep_runs_on_drive()
+    partial(here, 1)
+    assert (there / "dropout" / "state.pt").exists()
+
+
+def test_what_a_link_among_the_runs_leads_to_is_copied_once(places, tmp_path, capsys):
+    here, there = places
+    here.mkdir()
+    partial(tmp_path, 3, name="mine")
+    (here / "dropout").symlink_to(tmp_path / "mine")
+    drive.keep_runs_on_drive()
+    assert content(there / "dropout") == content(tmp_path / "mine")
+    assert here.is_symlink() and [p.name for p in there.iterdir()] == ["dropout"]
+    assert capsys.readouterr().out == "dropout: copied to the Drive.\n"
 
 
 def test_a_symbolic_link_of_the_readers_own_stays(places, tmp_path, capsys):
