@@ -53,13 +53,24 @@ async def run_cells(book, folder: Path, on_cell) -> None:
             raise asyncio.CancelledError
 
 
+def read(path: Path):
+    """A notebook; ValueError if the file is none."""
+    try:
+        book = nbformat.read(path, as_version=4)
+        nbformat.validate(book)
+        return book
+    except Exception as error:  # JSON may hold anything
+        why = str(error).partition("\n")[0][:200]
+        raise ValueError(f"{path} is no notebook ({why}); restore it.") from error
+
+
 def executed(path: Path):
     """A notebook with its outputs; a failure ends the program and says where.
 
     Leaves out what differs from run to run: timings, progress bars, the state of
     widgets, the version of Python.
     """
-    book = nbformat.read(path, as_version=4)
+    book = read(path)
     count = sum(cell.cell_type == "code" for cell in book.cells)
     bar = tqdm(total=count, desc=path.stem, unit="cell", file=sys.stdout)
     begun = []

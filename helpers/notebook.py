@@ -27,11 +27,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-
 SLUG, VERSION = "{SLUG}", "{__version__}"
 url = os.environ.get("MINI_TRANSFORMER_REPO", f"https://github.com/{{SLUG}}.git")
 places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "mini-transformer"]
-root = next((p for p in places if (p / "helpers/notebook.py").exists()), None)
+root = next((p for p in places if os.path.exists(p / "helpers/notebook.py")), None)
 if root is None:
     root, part = places[-1], Path.cwd() / "mini-transformer.part"
     try:
@@ -40,17 +39,18 @@ if root is None:
         shutil.rmtree(part, ignore_errors=True)  # of an interrupted clone
         subprocess.run(["git", "clone", "-q", "--depth=1", url, str(part)],
                        check=True, capture_output=True, encoding="utf-8")
+        if not (part / "helpers/notebook.py").exists():
+            raise OSError("it is another project")
         part.rename(root)
     except (OSError, subprocess.SubprocessError) as error:
+        shutil.rmtree(part, ignore_errors=True)
         why = str(getattr(error, "stderr", None) or error).strip()
         raise RuntimeError(f"Could not fetch {{url}} ({{why}}). This takes git, "
                            "a connection and a writable folder.") from None
-if sys.path[0] != str(root):
-    sys.path.insert(0, str(root))
+sys.path = [str(root), *(p for p in sys.path if p != str(root))]
 import helpers
-
-if helpers.__version__ != VERSION:
-    print(f"This notebook is {{VERSION}}, the project {{helpers.__version__}}.")
+if (found := getattr(helpers, "__version__", f"({{root}}) another one")) != VERSION:
+    print(f"This notebook is {{VERSION}}, the project {{found}}.")
 '''
 LISTING = re.compile(r"# %load -s (\w+) \.\./helpers/(\w+)\.py(?:\n|\Z)")
 verified: dict[str, str] = {}
@@ -80,18 +80,27 @@ def plots_dir() -> Path:
     """
     folder = ROOT / "plots" if budget() == "full" else ROOT / "plots" / "quick"
     try:
+        return writable(folder)
+    except OSError as error:
+        return spare_folder(str(error))
+
+
+def writable(folder: Path) -> Path:
+    """Makes a folder unless it is there; OSError if nothing can be written to it."""
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
         return folder
     except OSError as error:
-        return spare_folder(f"{folder} cannot be written to ({error.strerror})")
+        why = f"{folder} cannot be written to ({error.strerror})."
+        raise OSError(why) from error
 
 
 @cache
 def spare_folder(why: str) -> Path:
     """A fresh folder outside the project; says once why it is used."""
     folder = Path(tempfile.mkdtemp(prefix="mini-transformer-"))
-    print(f"{why}; figures go to {folder}.")
+    print(f"{why} Figures go to {folder}.")
     return folder
 
 
@@ -155,10 +164,10 @@ def keep(book, path: Path) -> None:
 
 def relist(paths: list[Path]) -> None:
     """Rewrites listings and set-up cells from their sources; all else stays."""
-    import nbformat
+    from helpers.kernel import read
 
     for path in paths:
-        book = nbformat.read(path, as_version=4)
+        book = read(path)
         for cell in book.cells:
             if mark := LISTING.match(cell.source):
                 cell.source = f"{mark[0].strip()}\n{definition(*mark.groups())}"
@@ -206,11 +215,11 @@ def main() -> None:
                 sys.exit("MINI_TRANSFORMER_DATA must name the folder of WikiText-2.")
         from helpers.kernel import executed
 
+        # Refused before the work, which takes minutes.
+        folder = writable(ROOT / ("notebooks" if given.run is None else "executed"))
         for path in given.execute or given.run or notebooks():
-            target = path if given.run is None else ROOT / "executed" / path.name
-            book = executed(path)
-            target.parent.mkdir(exist_ok=True)
-            keep(book, target)
+            target = folder / path.name
+            keep(executed(path), target)
             print(f"{path.name} ran; its outputs are in {target.relative_to(ROOT)}")
 
 

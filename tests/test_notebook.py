@@ -20,7 +20,7 @@ import torch
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import ROOT, figure, notebook
+from helpers import ROOT, __version__, figure, notebook
 from helpers.bpe import BPETokenizer
 from helpers.figure import save
 from helpers.files import write_whole
@@ -391,6 +391,77 @@ def test_a_notebook_that_does_not_exist_is_refused(action, numbers, project):
     wanted = f"argument {action}: {numbers[-1]!r} is no notebook; there are 01, 02"
     refused(told, wanted)
     assert not (project / "executed").exists()
+
+
+@pytest.mark.parametrize("action", ["--relist", "--run", "--execute"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"cells": [{}]', '{"cells": [{}]}'])
+def test_a_file_that_is_no_notebook_is_named(text, action, project):
+    (project / "notebooks" / "01_one.ipynb").write_text(text, "utf-8")
+    told = command(project, action)
+    assert told.returncode == 1 and "01_one.ipynb is no notebook (" in told.stderr
+    assert told.stderr.count("\n") == 1 and told.stderr.endswith("; restore it.\n")
+
+
+@pytest.mark.parametrize("action, name", [("--run", "executed"), ("--execute", None)])
+def test_what_could_not_be_kept_is_not_run(
+    action, name, project, monkeypatch, tmp_path, capsys
+):
+    fill(project, "open('was_run', 'w')")
+    monkeypatch.setattr(sys, "argv", ["notebook", action, "01"])
+    monkeypatch.setenv("MINI_TRANSFORMER_DATA", str(tmp_path))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    with pytest.raises(SystemExit) as ended:
+        notebook.main()
+    assert ended.value.code == 1
+    folder = project / (name or "notebooks")
+    said = f"{folder} cannot be written to (Read-only file system).\n"
+    assert capsys.readouterr().err == f"python -m helpers.notebook: {said}"
+    assert not (project / "notebooks" / "was_run").exists()
+
+
+# The set-up cell.
+
+
+def test_a_repository_that_is_another_project_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q", "other"], check=True)
+    git[-1] += "/other"
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "none"], check=True)
+    monkeypatch.setenv("MINI_TRANSFORMER_REPO", (tmp_path / "other").as_uri())
+    with pytest.raises(RuntimeError, match="fetch file.*other .it is another project"):
+        exec(compile(SETUP, "set-up", "exec"), {})
+    assert [*Path.cwd().iterdir()] == []
+
+
+def test_a_folder_of_another_project_is_told_in_one_sentence(tmp_path):
+    (tmp_path / "helpers").mkdir()
+    for name in ("__init__", "notebook"):
+        (tmp_path / "helpers" / f"{name}.py").touch()
+    told = subprocess.run(
+        [sys.executable, "-c", SETUP], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert told.stderr == ""
+    said = f"This notebook is {__version__}, the project ({tmp_path}) another one.\n"
+    assert told.stdout == said
+
+
+def test_a_folder_that_may_not_be_looked_into_is_passed_over(monkeypatch, tmp_path):
+    """As the parent of the reader's own folder may be."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINI_TRANSFORMER_REPO", (tmp_path / "nowhere").as_uri())
+    real = os.stat
+
+    def refuse(path, *arguments, **options):
+        if str(path).endswith("helpers/notebook.py"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(RuntimeError, match="Could not fetch .*nowhere"):
+        exec(compile(SETUP, "set-up", "exec"), {})
 
 
 @pytest.mark.parametrize("options", [[], ["--relist", "01"], ["--run", "--relist"]])
