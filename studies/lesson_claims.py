@@ -43,7 +43,7 @@ class Claim:
 
     def __post_init__(self):
         require(self, expected=EXPECTED, margin=Number(0))
-        if isinstance(self.effect, str):
+        if not isinstance(self.effect, Effect):
             require(self, effect=STUDIES)
             return
         if unknown := {*self.effect.arms} - ARMS.keys():

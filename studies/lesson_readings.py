@@ -9,9 +9,10 @@ import numpy as np
 from studies.intervals import mean_interval
 from studies.lesson_arms import ARMS, STEPS
 from studies.lesson_runs import RECORDS, settings
-from studies.runs import known
+from studies.runs import known, require_name
 
 Runs = dict[str, dict[int, dict]]  # of each arm, by seed
+PARTS = "curve.step", "curve.loss", "validation.loss", "weights"  # of each record
 BEYOND = 1.05  # a curve's last value stands for so many times its last step
 
 
@@ -23,8 +24,11 @@ def read_runs() -> Runs:
     found = {}
     for arm in ARMS:
         for path in RECORDS.glob(f"{arm}_seed_*.json"):
-            seed = int(path.stem.rpartition("_")[2])
-            found.setdefault(arm, {})[seed] = known(path, settings(arm, seed))
+            number = path.stem.rpartition("_")[2]
+            seed = int(number) if number.isdecimal() else 0
+            require_name(path, f"{arm}_seed_{seed}")
+            made = known(path, settings(arm, seed), parts=PARTS)
+            found.setdefault(arm, {})[seed] = made
     return {arm: dict(sorted(runs.items())) for arm, runs in found.items()}
 
 

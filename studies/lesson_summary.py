@@ -8,6 +8,7 @@ from studies.lesson_claims import CLAIMS, decide
 from studies.lesson_costs import COSTS
 from studies.lesson_readings import interval, losses, read_runs, readings
 from studies.lesson_runs import RECORDS
+from studies.references import read_references
 
 SUMMARY = RECORDS.with_suffix(".json")
 
@@ -38,7 +39,7 @@ def summarise() -> dict:
     """All claims and arms, from the records at hand; written to `SUMMARY`."""
     runs, costs = read_runs(), record.read(COSTS)
     ways = readings(costs)
-    references = record.read(RECORDS.parent / "references.json")
+    references = read_references(RECORDS.parent / "references.json")
     result = {
         "steps": STEPS,
         "recipe": asdict(RECIPE),

@@ -35,6 +35,7 @@ RATES = 5e-4, 1e-3, 2e-3
 STEPS, WARM_UP, EVERY = 1_200, 100, 40  # of a run, of its start, between evaluations
 EVALUATED = range(0, STEPS + 1, EVERY)
 BLOCKS = 512  # of the validation text
+PARTS = "number_format", "history.step", "history.validation_loss"  # of a record
 LEFT = 0.5  # nats below the unigram loss at which the plateau counts as left
 RECIPE = TrainConfig(
     warmup=WARM_UP / STEPS,
@@ -58,18 +59,16 @@ def read(target: Path, wanted: dict) -> dict | None:
     A longer run will do as well, in whichever way its number format was chosen.
     ValueError if it is of another run.
     """
-    found = known(target, wanted, (*LENGTH, "precision"))
+    found = known(target, wanted, (*LENGTH, "precision"), PARTS)
     if found is None:
         return None
-    with reading(target):
-        made = TrainConfig(**found["training"] | {"precision": RECIPE.precision})
-        history = [
-            entry
-            for entry in found["history"]
-            if entry["step"] % EVERY == 0 and entry["step"] <= STEPS
-        ]
-        steps = [entry["step"] for entry in history]
-        found["number_format"], [entry["validation_loss"] for entry in history]
+    made = TrainConfig(**found["training"] | {"precision": RECIPE.precision})
+    history = [
+        entry
+        for entry in found["history"]
+        if entry["step"] % EVERY == 0 and entry["step"] <= STEPS
+    ]
+    steps = [entry["step"] for entry in history]
     if not same_start(made, wanted["training"]) or steps != [*EVALUATED]:
         raise ValueError(f"{target} holds another run: its warm-up or steps differ.")
     left = step_left(history, found["unigram_loss"])

@@ -5,14 +5,18 @@ own frequency, corrected by what stands left and right of it.
 """
 
 import math
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from helpers import record
 from helpers.evaluate import TrainingData, unigram
 from helpers.masking import IGNORE
+from helpers.settings import Number
 from helpers.tokenizer import CLS, MASK
 
+GUESSES, SCORES = ("uniform", "unigram", "bigram"), ("loss", "accuracy")
 STRENGTHS = 3, 10, 30, 100, 300, 1_000, 3_000
 
 
@@ -78,3 +82,18 @@ def references(data: TrainingData, vocab_size: int) -> dict:
         "unigram": unigram(data.stream, data.validation_BT, data.subset_BT, vocab_size),
         "bigram": bigram(data, vocab_size),
     }
+
+
+def read_references(path: Path) -> dict:
+    """The record of `references`; ValueError if it lacks a number of a guess."""
+    found = record.read(path)
+    try:
+        sound = all(found[g][k] in Number() for g in GUESSES for k in SCORES)
+    except (LookupError, TypeError):
+        sound = False
+    if not sound:
+        raise ValueError(
+            f"{path} lacks the {' or the '.join(SCORES)} of a guess ({found!r:.40}); "
+            "restore it as it was made."
+        )
+    return found

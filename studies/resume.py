@@ -24,7 +24,7 @@ import torch
 import torch._dynamo  # every optimiser wants it: once here, not in each attempt
 from tqdm.auto import tqdm
 
-from helpers import ROOT, record
+from helpers import record
 from helpers import train as train_module
 from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus

@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from helpers.checkpoint import load_model, load_state, save_state
 from helpers.corpus import REVISION, require_wikitext
 from helpers.evaluate import TrainingData, evaluate
 from helpers.optimize import TrainConfig
+from helpers.settings import Number
 
 # The fast recipe: Muon for the matrices, and twice the words asked at a time.
 FAST = TrainConfig(
@@ -41,16 +44,68 @@ def trained(*names: str) -> tuple:
     return models, tokenizer, corpus, {"corpus": text, "weights": digests}
 
 
-def known(path: Path, wanted: dict, free: tuple[str, ...] = ()) -> dict | None:
+def sound(found, name: str = "") -> bool:
+    """Whether each loss, accuracy and time, at any depth, is a finite number."""
+    if isinstance(found, dict):
+        return all(sound(part, key) for key, part in found.items())
+    if isinstance(found, list):
+        return all(sound(part, name) for part in found)
+    return not name.endswith(("loss", "accuracy", "seconds")) or found in Number()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within it, a record that lacks a part or has one of another kind: ValueError."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is no record of this study ({error!r}); restore it as it was made."
+        ) from error
+
+
+def require_run(path: Path, found: dict, wanted: dict, free=()) -> None:
+    """ValueError if what a file holds is not of the run wanted; `free` may differ."""
+    with reading(path):
+        try:
+            record.require_same(path, found, wanted, free)
+        except ValueError as error:
+            told, _, _ = str(error).rpartition(". ")  # but for its advice
+            raise ValueError(
+                f"{told}. The arm or the record was changed; restore it as it was."
+            ) from error
+
+
+def require_part(found, names: list[str]) -> None:
+    """KeyError or TypeError if a record, or one of a list of them, lacks a part."""
+    for one in (found if isinstance(found, list) else [found]) if names else ():
+        require_part(one[names[0]], names[1:])
+
+
+def known(path: Path, wanted: dict, free=(), parts=()) -> dict | None:
     """A run's record if there is one; ValueError if it is not of the run wanted.
 
-    Settings in `free` may be other ones.
+    Settings in `free` may be other ones. `parts`, as "validation.loss", must be there.
     """
     if not path.exists():
         return None
     found = record.read(path)
-    record.require_same(path, found, wanted, free)
+    require_run(path, found, wanted, free)
+    with reading(path):
+        for part in parts:
+            require_part(found, part.split("."))
+    if not sound(found):
+        raise ValueError(
+            f"{path} has a loss, an accuracy or a time that is no finite number; "
+            "restore it as it was made."
+        )
     return found
+
+
+def require_name(path: Path, name: str) -> None:
+    """ValueError if a record is not named as its run is: a copy would count twice."""
+    if path.stem != name:
+        raise ValueError(f"{path} is no record of a run; that run's is {name}.json.")
 
 
 def same_start(one: TrainConfig, other: TrainConfig) -> bool:
@@ -71,7 +126,7 @@ def lengthen(run: Path, longer: Path, identity: dict) -> None:
     state = load_state(run / "state.pt")
     if not state or load_state(longer / "state.pt"):
         return
-    record.require_same(run, state["identity"], identity, LENGTH)
+    require_run(run, state["identity"], identity, LENGTH)
     made = record.settings(TrainConfig, "training", state["identity"])
     if not same_start(TrainConfig(**made), identity["training"]):
         raise ValueError(f"{run} holds another run than {longer} begins with.")

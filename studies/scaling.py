@@ -16,13 +16,20 @@ from pathlib import Path
 
 import torch
 
-from helpers import ROOT
 from helpers.layers import SelfAttention
-from helpers.model import MODEL_VALUES, MaskedLanguageModel, ModelConfig
+from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.record import hardware, write
 from helpers.settings import whole
-from studies.command import COUNT, command, require_writable
+from helpers.tokenizer import SPECIALS
+from studies.command import (
+    COUNT,
+    RECORDS,
+    command,
+    require_blocks,
+    require_whole,
+)
 from studies.throughput import (
+    MOST_TOKENS,
     in_fresh_process,
     make_batch,
     our_loss,
@@ -209,20 +216,18 @@ def main(arguments: list[str] | None = None) -> None:
     what.add_argument("--ceilings", action="store_true")
     what.add_argument("--growth", action="store_true")
     parser.add_argument("--out", type=Path, help="default: in plots/records/")
-    vocabulary = MODEL_VALUES["vocab_size"]
-    parser.add_argument("--tokens", type=COUNT, default=4096, help="a step")
+    vocabulary, length = whole(len(SPECIALS) + 1, 10**6), whole(SHORTEST, 2**16)
+    tokens = whole(1, MOST_TOKENS)
+    parser.add_argument("--tokens", type=tokens, default=4096, help="a step")
     parser.add_argument("--rounds", type=COUNT, default=3, help="steps timed; growth")
-    parser.add_argument("--lengths", type=whole(SHORTEST), nargs="+", default=LENGTHS)
+    parser.add_argument("--lengths", type=length, nargs="+", default=LENGTHS)
     parser.add_argument("--words", type=vocabulary, nargs="+", default=VOCABULARIES)
     given = parser.parse_args(arguments)
-    longest = max([ModelConfig().max_length, *(given.lengths if given.growth else ())])
-    if given.tokens < longest:
-        parser.error(
-            f"--tokens is {given.tokens}; choose a whole number from {longest}"
-        )
+    lengths = given.lengths if given.growth else ()
+    require_blocks(parser, [given.tokens], [ModelConfig().max_length, *lengths])
     name = "ceilings.json" if given.ceilings else "growth.json"
-    out = ROOT / "plots" / "records" / name if given.out is None else given.out
-    require_writable(parser, out)
+    given.out = given.out or RECORDS / name
+    require_whole(parser, given, name, free=("ceilings", "growth"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with parser.one_sentence():
         if given.ceilings:
@@ -230,7 +235,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             sizes = given.lengths, given.words
             found = growth(given.tokens, given.rounds, device, *sizes)
-        write(out, found)
+        write(given.out, found)
 
 
 if __name__ == "__main__":

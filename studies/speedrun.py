@@ -62,6 +62,7 @@ RECIPES = {
 }
 PARTS, BASELINES = ("model", "training"), ("plain", "scheduled")
 ROUNDS, LIMIT = 40, 120  # of timing: steps of each kind, seconds
+ENTRY_PARTS = "validation.loss", "seconds", "seconds_in_steps", "hardware"
 RECORDS = ROOT / "plots" / "records" / "speedrun"
 SUMMARY = RECORDS.with_suffix(".json")
 
@@ -220,13 +221,17 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
     maker = "python -m studies.speedrun"
     words, times = len(tokenizer), required(RECORDS / "times.json", f"{maker} --time")
     for name, recipe in RECIPES.items():
-        timed = zip(PARTS, times["recipes"].get(name, ()), strict=False)
+        with reading(RECORDS / "times.json"):
+            timed = dict(zip(PARTS, times["recipes"].get(name, ()), strict=False))
         wanted = dict(zip(PARTS, recipe, strict=True))
-        require_run(RECORDS / "times.json", dict(timed), wanted)
+        require_run(RECORDS / "times.json", timed, wanted)
     entries, runs = [], []
     for path in sorted(RECORDS.glob(f"entry_{STEPS}_steps_seed_*.json")):
-        seed = int(path.stem.split("_")[-1])
-        entries.append(known(path, settings("entry", data, words, seed=seed)))
+        number = path.stem.rpartition("_")[2]
+        seed = int(number) if number.isdecimal() else 0
+        require_name(path, f"entry_{STEPS}_steps_seed_{seed}")
+        wanted = settings("entry", data, words, seed=seed)
+        entries.append(known(path, wanted, parts=ENTRY_PARTS))
         if entries[-1]["hardware"] != times["hardware"]:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
     if not entries:
@@ -240,7 +245,11 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
 
     def read(arm: str, rate: float, epochs: float) -> dict | None:
         path = RECORDS / f"{run_name(arm, rate, epochs)}.json"
-        return known(path, settings(arm, data, words, epochs, learning_rate=rate))
+        wanted = settings(arm, data, words, epochs, learning_rate=rate)
+        found = known(path, wanted, parts=("validation", "best_step"))
+        if found and found["validation"]:
+            known(path, wanted, parts=("validation.loss", "history.validation_loss"))
+        return found
 
     for arm in BASELINES:
         trials = [read(arm, rate, TRIAL) for rate in RATES]
@@ -248,7 +257,9 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
             continue
         if long := read(arm, best_of(trials)["rate"], EPOCHS):
             runs.append(long)
-            result[arm] = against(long, entries, times[arm]["ratio"][1])
+            with reading(RECORDS / "times.json"):
+                ratio = times[arm]["ratio"][1]
+            result[arm] = against(long, entries, ratio)
     record.write(SUMMARY, result)
     return result, runs, entries
 

@@ -20,13 +20,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from helpers import ROOT
 from helpers.masking import IGNORE, asked, mask_tokens
 from helpers.model import DROPOUT, ModelConfig
 from helpers.record import hardware, write
 from helpers.settings import whole
 from helpers.tokenizer import CLS, SPECIALS, UNK
-from studies.command import COUNT, command, require_writable, required
+from studies.command import (
+    COUNT,
+    RECORDS,
+    command,
+    require_blocks,
+    require_whole,
+    required,
+)
 from studies.peers import (
     OURS,
     PEERS,
@@ -39,6 +45,7 @@ from studies.peers import (
 
 UNKNOWN, MASK_RATE = 0.26, 0.15  # the share of [UNK] in the training text, and asked
 PRECISIONS, DROPOUTS, TOKENS = ("fp32", "bf16"), (0.0, 0.1), (4_096, 16_384)
+MOST_TOKENS = 2**20  # a step
 WARM_UP = 2  # steps before the clock runs
 LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
 
@@ -257,11 +264,12 @@ def table(record: dict) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Measures the grid, or a part of it, and writes the record; or prints it."""
     parser = command("throughput", __doc__.splitlines()[0])
-    path = ROOT / "plots" / "records" / "throughput.json"
+    path = RECORDS / "throughput.json"
     parser.add_argument("--out", type=Path, default=path, help="the record")
     parser.add_argument("--table", action="store_true", help="print it, as Markdown")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
-    tokens = whole(ModelConfig().max_length)
+    length = ModelConfig().max_length
+    tokens = whole(length, MOST_TOKENS)
     parser.add_argument("--rounds", type=COUNT, help="default: 15; 5 with many tokens")
     parser.add_argument("--tokens", type=tokens, nargs="+", default=TOKENS)
     parser.add_argument("--dropouts", type=DROPOUT, nargs="+", default=DROPOUTS)
@@ -271,10 +279,8 @@ def main(arguments: list[str] | None = None) -> None:
         with parser.one_sentence():
             print(table(required(given.out, "python -m studies.throughput")))
         return
-    grid = given.memory, [*given.dropouts], [*given.tokens]
-    if grid != (True, [*DROPOUTS], [*TOKENS]) and given.out.resolve() == path.resolve():
-        parser.error("a part of the grid would replace the whole record; name --out")
-    require_writable(parser, given.out)
+    require_blocks(parser, given.tokens, [length])
+    require_whole(parser, given, path.name)
     with parser.one_sentence():
         write(given.out, measure(given))
 

@@ -159,6 +159,9 @@ def test_a_claim_that_cannot_be_decided_is_refused():
         Claim(9, "", Effect("base", "untied", "los"), "below")
     with pytest.raises(ValueError, match="effect is 'grwoth'; choose 'growth' or"):
         Claim(9, "", "grwoth", "below")
+    for odd in (None, -1):
+        with pytest.raises(ValueError, match=f"effect is {odd}; choose 'growth' or"):
+            Claim(9, "", odd, "below")
     with pytest.raises(ValueError, match="margin is -1"):
         Claim(9, "", effect, "same", margin=-1)
     assert {*STUDIES} == OTHERS.keys()
@@ -170,6 +173,13 @@ def test_records_of_another_design_are_not_read(tmp_path, monkeypatch):
     made = record.read(path)
     record.write(path, made | {"design": made["design"] | {"steps": 7}})
     with pytest.raises(ValueError, match="seed_0.json holds .*: its steps is 7"):
+        summarise()
+    record.write(path, made | {"curve": [{"step": 100}]})
+    with pytest.raises(ValueError, match="seed_0.json is no record of this .*'loss'"):
+        summarise()
+    record.write(path, made)
+    record.write(path.with_name("layers_1_seed_00.json"), made)
+    with pytest.raises(ValueError, match="seed_00.json is no record of a run"):
         summarise()
 
 
