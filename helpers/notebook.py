@@ -30,7 +30,7 @@ from pathlib import Path
 SLUG, VERSION = "{SLUG}", "{__version__}"
 url = os.environ.get("MINI_TRANSFORMER_REPO", f"https://github.com/{{SLUG}}.git")
 places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "mini-transformer"]
-root = next((p for p in places if os.path.exists(p / "helpers/notebook.py")), None)
+root = next((p for p in places if os.path.exists(p / "helpers/bpe.py")), None)
 if root is None:
     root, part = places[-1], Path.cwd() / "mini-transformer.part"
     try:
@@ -39,7 +39,7 @@ if root is None:
         shutil.rmtree(part, ignore_errors=True)  # of an interrupted clone
         subprocess.run(["git", "clone", "-q", "--depth=1", url, str(part)],
                        check=True, capture_output=True, encoding="utf-8")
-        if not (part / "helpers/notebook.py").exists():
+        if not (part / "helpers/bpe.py").exists():
             raise OSError("it is another project")
         part.rename(root)
     except (OSError, subprocess.SubprocessError) as error:
@@ -49,7 +49,7 @@ if root is None:
                            "a connection and a writable folder.") from None
 sys.path = [str(root), *(p for p in sys.path if p != str(root))]
 import helpers
-if (found := getattr(helpers, "__version__", f"({{root}}) another one")) != VERSION:
+if (found := getattr(helpers, "__version__", f"{{root}} has none")) != VERSION:
     print(f"This notebook is {{VERSION}}, the project {{found}}.")
 '''
 LISTING = re.compile(r"# %load -s (\w+) \.\./helpers/(\w+)\.py(?:\n|\Z)")
