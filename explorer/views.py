@@ -17,7 +17,13 @@ from PIL import Image
 from explorer import card
 from helpers.figure import png
 from helpers.knockout import without_heads, without_words
-from helpers.predict import Prediction, chance_and_rank, mask_each, to_ids
+from helpers.predict import (
+    Prediction,
+    chance_and_rank,
+    mask_each,
+    require_same_words,
+    to_ids,
+)
 from helpers.sentence import sentence_heatmap, view_name
 from helpers.tokenizer import SPECIALS, UNK, split_words
 
@@ -49,6 +55,20 @@ class Choice:
     def attention(self) -> tuple:
         """Layer and head to ask for."""
         return self.layer, None if self.layer == "rollout" else self.head
+
+
+def require_alike(models: dict, tokenizer) -> None:
+    """Raises ValueError for models that cannot stand in one explorer."""
+    if not models:
+        raise ValueError("There is no model to explore; give one, with its name.")
+    for size in ("vocab_size", "max_length", "n_layers", "n_heads"):
+        sizes = {name: getattr(model.config, size) for name, model in models.items()}
+        if len({*sizes.values()}) > 1:
+            told = ", ".join(f"{name}: {value}" for name, value in sizes.items())
+            raise ValueError(
+                f"The models differ in {size} ({told}); give each its own explorer."
+            )
+    require_same_words(next(iter(models.values())), tokenizer)
 
 
 class Views:

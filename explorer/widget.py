@@ -10,17 +10,18 @@ import html
 import uuid
 from collections.abc import Iterator
 from copy import deepcopy
+from numbers import Integral
 from pathlib import Path
 
 from IPython.display import display
 
 from explorer import card
 from explorer.controls import Controls
-from explorer.views import Choice, Views
+from explorer.views import Choice, Views, require_alike
 from helpers import ROOT
 from helpers.figure import show
 from helpers.files import write_whole
-from helpers.predict import BLANK, require_same_words
+from helpers.predict import BLANK
 from helpers.sentence import caption
 
 SAVED = ROOT / "saved"  # ignored by git
@@ -35,18 +36,19 @@ def offer(path: Path) -> None:
     files.download(str(path))
 
 
-def require_alike(models: dict, tokenizer) -> None:
-    """Raises ValueError for models that cannot stand in one explorer."""
-    if not models:
-        raise ValueError("There is no model to explore; give one, with its name.")
-    for size in ("vocab_size", "max_length", "n_layers", "n_heads"):
-        sizes = {name: getattr(model.config, size) for name, model in models.items()}
-        if len({*sizes.values()}) > 1:
-            told = ", ".join(f"{name}: {value}" for name, value in sizes.items())
-            raise ValueError(
-                f"The models differ in {size} ({told}); give each its own explorer."
-            )
-    require_same_words(next(iter(models.values())), tokenizer)
+def require_kinds(models, places: dict) -> None:
+    """Raises ValueError unless models have names, and places a text and a position."""
+    if not (isinstance(models, dict) and all(isinstance(n, str) for n in models)):
+        raise ValueError(
+            f"models is {models!r:.20}…; give a dict from names, strings, to models."
+        )
+    for label, place in places.items():
+        match place:
+            case str(), Integral() | None:
+                continue
+        raise ValueError(
+            f"{label} is {place!r}; give a text, and a whole number or None."
+        )
 
 
 class Explorer(Controls):
@@ -62,6 +64,7 @@ class Explorer(Controls):
     def __init__(
         self, models: dict, tokenizer, text: str, position=None, examples=None
     ):
+        require_kinds(models, {"text, position": (text, position), **(examples or {})})
         require_alike(models, tokenizer)
         # Copies, so that nothing done to a model can change an answer half-way.
         self.models = {name: deepcopy(model).eval() for name, model in models.items()}
@@ -97,9 +100,15 @@ class Explorer(Controls):
         told = html.escape(str(error) or type(error).__name__)
         told = f'<p class="mt-alert" role="alert">⚠ {told}</p>'
         if place is None:
-            self.card.value, self.knocked.value, self.own.value = told, "", ""
+            self.clear()
+            self.card.value = told
         else:
             place.value = told
+
+    def clear(self) -> None:
+        """Nothing of an answer stays."""
+        for part in (self.style, self.scale, self.own, self.card, self.knocked):
+            part.value = ""
 
     def guarded(self, action, place=None):
         """The action as a handler that shows its errors: front ends hide them."""
@@ -122,12 +131,14 @@ class Explorer(Controls):
     def take_example(self) -> None:
         """Takes over an example's sentence; its word is masked first."""
         if self.example.index:
-            text, self.start = self.examples[self.example.value]
+            before, (text, self.start) = (
+                self.text.value,
+                self.examples[self.example.value],
+            )
             self.example.index = 0  # so that the same one can be chosen again
-            if text == self.text.value:
+            self.text.value = text
+            if self.text.value == before:  # nothing to observe
                 self.read()
-            else:
-                self.text.value = text
 
     def stop(self) -> None:
         """Knock-outs that are still to come are not wanted any more."""
@@ -137,22 +148,19 @@ class Explorer(Controls):
     def read(self) -> None:
         """Takes over the sentence: all positions are predicted, the buttons renewed."""
         self.stop()
-        self.views, self.saved.value = None, ""  # nothing to draw until all is new
         text, start, self.start = self.text.value, self.start, None
-        try:
-            if "\ufffd" in text:
-                raise ValueError("� is half a character; delete it, or type it again.")
-            views = Views(self.models, self.tokenizer, text, self.scope)
-            if start is None:
-                start = views.words.index(BLANK) if BLANK in views.words else 0
-            if not 0 <= start < len(views.words):
-                raise ValueError(
-                    f"There is no word {start}; choose 0 to {len(views.words) - 1}."
-                )
-        except Exception:  # nothing of the sentence before may stay, or be clicked
-            self.words.options = ()
-            self.style.value = self.scale.value = ""
-            raise
+        # Nothing of the sentence before may stay, be clicked or drawn.
+        self.views, self.words.options, self.saved.value = None, (), ""
+        self.clear()
+        if "\ufffd" in text:
+            raise ValueError("� is half a character; delete it, or type it again.")
+        views = Views(self.models, self.tokenizer, text, self.scope)
+        if start is None:
+            start = views.words.index(BLANK) if BLANK in views.words else 0
+        if not 0 <= start < len(views.words):
+            raise ValueError(
+                f"There is no word {start}; choose 0 to {len(views.words) - 1}."
+            )
         self.words.options = [*map(card.shown, views.words)]
         self.words.index = start
         self.views = views

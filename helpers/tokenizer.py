@@ -19,27 +19,29 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
 UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 
-# What nobody sees is neither a word nor part of one: soft hyphens, spaces of no width,
-# marks of direction and all else of Unicode's categories Cf and Cc, and variation
-# selectors. Joiners, and the letters behind the flag of a region, are parts of TAIL.
+# What nobody sees is neither a word nor part of one: fillers, variation selectors, and
+# soft hyphens, spaces of no width and all else of Unicode's categories Cf and Cc. But
+# joiners, and the letters behind the flag of a region, are parts of TAIL.
 UNSEEN = re.compile(
     r"(🏴[\U000e0020-\U000e007f]+)|"
-    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890"
-    r"\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    r"\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f"
+    r"\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2800"
+    r"\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000110bd"
+    r"\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
     r"\U0001d173-\U0001d17a\U000e0001-\U000e01ef]"
 )
 # A point belongs to these words, also at the end of a text, as in WikiText.
 TITLES = "Bros|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
 # To these only before a number, or before a word that begins no sentence.
 COUNTED, LOWER = "No|Nos|pp", "Co|Inc|Jr|Ltd|var"
-# What belongs to the character before it: accents and vowel signs, skin tones, the
-# second letter of a flag, what a joiner joins. One ˑ stands for all of it in WORD.
+# What belongs to the character before it: accents and vowel signs, skin tones, what
+# a joiner joins. One ˑ stands for all of it in WORD.
 TAIL = re.compile(
     r"(?=[^\x00-\u02d0])(?:["  # most characters are none, and passed over at once
     + "".join(c for c in map(chr, range(0x20000)) if unicodedata.category(c)[0] == "M")
-    + "ˑ\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]|(?<=[🇦-🇿])[🇦-🇿]"
-    + r"|(?<=[^\s\u200c\u200d])[\u200c\u200d]+(?:(?=\w)|[^\w\s\x00-\xa0\u200c\u200d]))+"
+    + "ˑ\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
+    + r"|(?<=[^\W_]|[^\s\x00-\xa0\u200c\u200d])[\u200c\u200d]+"
+    + r"(?:(?=[^\W_])|[^\w\s\x00-\xa0\u200c\u200d]))+"
 )
 WORD = re.compile(
     rf"""
@@ -54,8 +56,8 @@ WORD = re.compile(
   | [^\W_]+(?:\.[^\W_]+)*(?:-(?!\S))?
     # 's, and the 'Brien of O'Brien
   | '[^\W\d_][^\W_]*
-    # Any other mark stands alone.
-  | [^\s\u200c\u200d]ˑ?
+    # A flag is two letters of its own. Any other mark stands alone.
+  | (?:[🇦-🇿]{{2}}|[^\s\u200c\u200d])ˑ?
     """,
     re.VERBOSE,
 )
@@ -73,7 +75,7 @@ def split_words(text: str) -> list[str]:
 
     Words that are split already, with a space between any two, stay as they are.
     """
-    text = UNSEEN.sub(r"\1", unicodedata.normalize("NFC", text))
+    text = unicodedata.normalize("NFC", UNSEEN.sub(r"\1", text))
     tails = iter(TAIL.findall(text))
     text = TAIL.sub("ˑ", text)
     # Typographic marks become plain ones, unless they stand alone, as in WikiText.
@@ -81,7 +83,8 @@ def split_words(text: str) -> list[str]:
     text = re.sub(r"[‘’](?=\S)|(?<=\S)[‘’]", "'", text)
     text = INNER.sub(r" @\g<0>@ ", text)
     words = WORD.findall(OPENING.sub("' ", text))
-    return [re.sub("ˑ", lambda _: next(tails), word) for word in words]
+    whole = (re.sub("ˑ", lambda _: next(tails), word) for word in words)
+    return [word.strip("\u200c\u200d") for word in whole]  # what joins nothing
 
 
 def glued(before: str, word: str, after: str) -> tuple[bool, bool]:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import ipywidgets
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -644,6 +645,33 @@ def test_an_example_brings_its_sentence_and_its_word(models, tokenizer):
     assert explorer.words.index == 0 and "PRED" in said(explorer)
 
 
+def test_an_example_that_is_mended_leaves_no_word_behind(models, tokenizer):
+    explorer = Explorer(models, tokenizer, TEXT, examples={"one": ("the \ud83d .", 2)})
+    for _ in range(2):
+        explorer.example.value = "one"
+        assert "� is half a character" in refused(explorer)
+    explorer.text.value = "a cat saw ."
+    assert explorer.words.index == 0
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"position": "king"}, "text, position is .*'king'.; give a text, and a whole"),
+        ({"position": 1.5}, "text, position is .* 1.5.; give a text, and a whole"),
+        ({"text": None}, "text, position is .None, None.; give a text"),
+        ({"examples": {"x": "the king"}}, "x is 'the king'; give a text"),
+        ({"examples": {"x": ("the king", "1")}}, "x is .'the king', '1'.; give a text"),
+        ({"models": [5]}, r"models is \[5\]…; give a dict from names, strings, to mod"),
+        ({"models": {5: 5}}, "models is {5: 5}…; give a dict from names, strings"),
+    ],
+)
+def test_what_is_given_in_another_kind_is_refused(models, tokenizer, change, told):
+    with pytest.raises(ValueError, match=f"^{told}"):
+        Explorer(**{"models": models, "tokenizer": tokenizer, "text": TEXT} | change)
+    Explorer(models, tokenizer, TEXT, np.int64(1), {"x": ["the cat", None]})
+
+
 def test_a_position_beyond_the_sentence_is_refused(models, tokenizer):
     explorer = Explorer(models, tokenizer, "a cat .", position=7)
     assert refused(explorer) == "⚠ There is no word 7; choose 0 to 2."
@@ -822,6 +850,32 @@ def test_an_error_is_shown_and_not_swallowed(explorer, monkeypatch):
     assert refused(explorer) == "⚠ no <b>memory</b> left"
 
 
+def test_nothing_stays_where_the_second_model_fails(explorer, monkeypatch):
+    mask_each = views.mask_each
+
+    def fail(model, *rest):
+        if model is explorer.models["without"]:
+            raise RuntimeError("no memory left")
+        return mask_each(model, *rest)
+
+    monkeypatch.setattr(views, "mask_each", fail)
+    explorer.text.value = "the cat"
+    explorer.model.value = "without"
+    assert refused(explorer) == "⚠ no memory left"
+    shown = explorer.style, explorer.scale, explorer.knocked, explorer.own
+    assert [part.value for part in shown] == [""] * 4
+
+
+def test_an_interrupt_leaves_nothing_of_the_sentence_before(explorer, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(views, "mask_each", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        explorer.text.value = "the cat"
+    assert said(explorer) == "" and explorer.words.options == ()
+
+
 def test_only_stock_widgets_that_both_versions_have(explorer):
     def below(part):
         yield part
@@ -871,7 +925,7 @@ def test_nothing_is_saved_where_nothing_is_shown(models, tokenizer, saved):
 def test_a_failed_save_leaves_the_prediction(explorer, saved):
     saved.write_text("a file where the folder should be", "utf-8")
     explorer.save_page.click()
-    assert "role=" in explorer.saved.value and "PRED" in said(explorer)
+    assert "cannot be written (" in explorer.saved.value and "PRED" in said(explorer)
 
 
 def test_a_refused_first_sentence_is_displayed_too(models, tokenizer, monkeypatch):

@@ -1,6 +1,7 @@
 """The word-level tokenizer against WikiText-2 itself, and against unkind input."""
 
 import json
+import random
 import re
 import sys
 import time
@@ -51,6 +52,9 @@ TYPED = [
     ),
     ("<unk>-based, 25,<unk>", "<unk> @-@ based , 25 @,@ <unk>", None),
     ("  much \t space \n", "much space", "much space"),
+    ("cafe\u200b\u0301, a\u0323\u3164\u0302 ;", "café , ậ ;", "café, ậ;"),
+    ("🇩🇪🇫🇷🇩🇪!🇩", "🇩🇪 🇫🇷 🇩🇪 ! 🇩", "🇩🇪 🇫🇷 🇩🇪! 🇩"),
+    (",\u200da ...\u200d☕b", ", a ... ☕ b", ", a ... ☕ b"),
     ("\ufeffThe co\u00adop \u200b\u2060 is", "The coop is", "The coop is"),
     ("\u202ea\u202c \0 b\u200d \u200c", "a b", "a b"),
     ("می\u200cخواهم 👨\u200d👩\u200d👧!", "می\u200cخواهم 👨\u200d👩\u200d👧 !", None),
@@ -95,8 +99,9 @@ def test_what_nobody_sees_is_no_word():
     of = {sign: unicodedata.category(sign) for sign in signs}
     unseen = {s for s in signs if of[s] in ("Cc", "Cf") and not s.isspace()}
     unseen |= {
-        sign for sign in signs if "VARIATION SELECTOR-" in unicodedata.name(sign, "")
+        sign for sign in signs if "VARIATION SELECTOR" in unicodedata.name(sign, "")
     }
+    unseen |= {*"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"}
     assert len(unseen) > 400 and {"\u200d", "\ufeff", "\xad", "\0"} < unseen
     for sign in unseen:
         assert split_words(f"{sign} a{sign} {sign}b {sign}") == ["a", "b"], ascii(sign)
@@ -145,6 +150,16 @@ def test_signs_without_a_tail_stand_apart():
 def test_words_that_are_split_already_stay(wikitext):
     for line in wikitext.validation:
         assert split_words(line) == line.split(" ")
+
+
+def test_words_of_odd_signs_stay_too():
+    draw = random.Random(0)
+    signs = [*"ab7é🇩🇪👍🏽☕,-;_ˑष", "...", "___", "[MASK]", "<unk>", " "]
+    signs += [*"\u200b\u200c\u200d\u0301\u094d\u3164"]
+    for _ in range(20_000):
+        text = "".join(draw.choices(signs, k=6))
+        words = split_words(text)
+        assert "" not in words and split_words(" ".join(words)) == words, ascii(text)
 
 
 def test_joined_words_can_be_split_again(wikitext):
