@@ -7,11 +7,12 @@ another text, or chooses the toy corpus by its name.
 
 import hashlib
 import os
-import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.hub import CONFIG, FILES, REPOSITORY, REVISION, SPLITS, cause, fetch
+from helpers.tokenizer import UNSEEN
 from helpers.toy import toy_split
 
 WIKITEXT, TOY = "WikiText-2", "toy"
@@ -48,6 +49,12 @@ def read_rows(file: Path) -> list:
     return rows
 
 
+def clean(text: str) -> str:
+    """A text as typed text is read: without what nobody sees, with single spaces."""
+    text = unicodedata.normalize("NFC", UNSEEN.sub(r"\1", text))
+    return " ".join(text.split())
+
+
 def read_split(folder: Path, split: str) -> list[str]:
     """Its lines that are not empty. Raises ValueError with the cause if there is none.
 
@@ -58,7 +65,7 @@ def read_split(folder: Path, split: str) -> list[str]:
     if not files:
         raise ValueError(f"There is no file {folder / CONFIG / pattern}.")
     rows = [row for file in files for row in read_rows(file) if row]
-    lines = [" ".join(row.split()) for row in rows if row.strip()]
+    lines = [" ".join(row.split()) for row in rows if clean(row)]
     if not lines:
         raise ValueError(f"There is no text in {folder / CONFIG / pattern}.")
     return lines
@@ -77,13 +84,14 @@ def text_digest(splits: dict[str, list[str]]) -> str:
 def read_corpus(folder: Path) -> Corpus:
     """The text of a folder in the hub's layout, named by what it is.
 
-    Any text but WikiText-2 is called by its digest and the folder's name.
+    Any text but WikiText-2, which stays as it is, is called by its digest and cleaned.
     """
     splits = {split: read_split(folder, split) for split in SPLITS}
     digest = text_digest(splits)
-    label = re.sub(r"[^\w-]+", "_", folder.resolve().name)[:40]
-    name = WIKITEXT if digest == DIGEST else f"text-{digest[:8]}-of-{label}"
-    return Corpus(name, **splits)
+    if digest == DIGEST:
+        return Corpus(WIKITEXT, **splits)
+    splits = {split: [*map(clean, lines)] for split, lines in splits.items()}
+    return Corpus(f"text-{digest[:8]}", **splits)
 
 
 def read_cache(whole: bool = True) -> Corpus | None:

@@ -408,18 +408,31 @@ def test_any_flipped_byte_is_refused_or_makes_another_text(choose):
 @pytest.mark.parametrize("name", ["[1]", "a*b?", "{x}", "k=v", "~", "100 %", "日本"])
 def test_a_folder_may_have_any_name(choose, name):
     choose(OWN, f"{name}/mine")
-    assert re.fullmatch("text-[0-9a-f]{8}-of-mine", corpus.load_corpus().name)
+    assert re.fullmatch("text-[0-9a-f]{8}", corpus.load_corpus().name)
 
 
 @pytest.mark.parametrize(
     "name", ["[1]", "WikiText-2", "toy", "a b\n/", "日本", "x" * 200]
 )
-def test_another_text_has_another_name_that_fits_a_file(choose, tmp_path, name):
+def test_another_text_has_another_name_whatever_its_folder(choose, tmp_path, name):
     choose(OWN, name)
     found = corpus.load_corpus().name
-    assert re.fullmatch(r"text-[0-9a-f]{8}-of-[\w-]{1,40}", found)
-    (tmp_path / found).touch()
-    assert str(tmp_path) not in found
+    assert found == corpus.read_corpus(write(tmp_path / "moved", OWN)).name
+    assert re.fullmatch(r"text-[0-9a-f]{8}", found)
+
+
+def test_what_nobody_sees_is_in_no_text_but_wikitext(choose, monkeypatch):
+    odd = ["\ufeffThe co\xadop \u200b is", "\u200b \ufeff", "cafe\u200b\u0301"]
+    folder = choose(OWN | {"train": odd})
+    found = corpus.load_corpus()
+    assert found.train == ["The coop is", "café"]
+    splits = {split: corpus.read_split(folder, split) for split in hub.SPLITS}
+    monkeypatch.setattr(corpus, "DIGEST", corpus.text_digest(splits))
+    kept = corpus.load_corpus()  # its words and ids are those of the weights
+    assert kept.name == corpus.WIKITEXT and kept.train == [odd[0], odd[2]]
+    choose(OWN | {"train": odd[1:2]})
+    with pytest.raises(ValueError, match="no text in .*train"):
+        corpus.load_corpus()
 
 
 def test_the_name_follows_the_text_alone(choose, tmp_path):
@@ -461,7 +474,7 @@ def test_the_toy_corpus_can_be_chosen(cache, monkeypatch, capsys):
 
 def test_a_study_refuses_any_text_but_its_own(choose, cache, monkeypatch):
     choose(OWN)
-    with pytest.raises(ValueError, match="'text-.*-of-mine'"):
+    with pytest.raises(ValueError, match="'text-[0-9a-f]{8}'"):
         corpus.require_wikitext()
     monkeypatch.delenv(corpus.FOLDER_VARIABLE)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
@@ -484,7 +497,7 @@ def test_a_full_size_run_asks_for_the_readers_decision(
     lines = {split: 200 * ["猫 が 好き", "犬 も 好き だ よ"] for split in hub.SPLITS}
     choose(lines)
     found = run_experiment("own", tiny, short)["corpus"]
-    assert re.fullmatch("text-[0-9a-f]{8}-of-mine", found)
+    assert re.fullmatch("text-[0-9a-f]{8}", found)
 
 
 def test_wikitext_has_its_lines_words_and_digest(wikitext):
