@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -70,7 +71,8 @@ def require_run(path: Path, found: dict, wanted: dict, free=()) -> None:
         try:
             record.require_same(path, found, wanted, free)
         except ValueError as error:
-            told, _, _ = str(error).rpartition(". ")  # but for its advice
+            told = re.split(r"; make|\. Choose", str(error))[0]  # without its advice
+            told = told if str(path) in told else f"{path}: {told}"
             raise ValueError(
                 f"{told}. The arm or the record was changed; restore it as it was."
             ) from error

@@ -26,7 +26,7 @@ from studies.figures import (
     time_to_quality,
 )
 from studies.intervals import mean_interval, one_sided_p
-from studies.references import bigram, references
+from studies.references import GUESSES, bigram, references
 from studies.tables import dropout_table, plateau_table, speed_table
 
 
@@ -130,7 +130,7 @@ def study(tmp_path, monkeypatch):
     records.mkdir()
     monkeypatch.setattr(dropout, "RECORDS", records)
     monkeypatch.setattr(dropout, "SUMMARY", tmp_path / "dropout_study.json")
-    guesses = {"bigram": {"loss": 3.8, "accuracy": 0.3}}
+    guesses = dict.fromkeys(GUESSES, {"loss": 3.8, "accuracy": 0.3})
     (tmp_path / "references.json").write_text(json.dumps(guesses), "utf-8")
     runs = [fake_run("none", seed, 3.0 + seed) for seed in range(3)]
     runs += [fake_run("all", seed, 3.2 + seed + 0.1 * seed) for seed in range(3)]
@@ -178,7 +178,9 @@ def test_a_record_that_is_not_of_its_arm_is_neither_skipped_nor_summarised(study
     for act in (dropout.summarise, lambda: dropout.run("all", 2, 8)):
         with pytest.raises(ValueError, match=f"{path} holds .*: its {told}") as caught:
             act()
-        assert "delete" not in str(caught.value) and "move" not in str(caught.value)
+        said = str(caught.value)
+        assert "arm or the record was changed; restore it" in said
+        assert not any(word in said for word in ("delete", "move", "another name"))
 
 
 def test_an_arm_that_was_changed_is_not_taken_as_done(study, monkeypatch):
@@ -189,12 +191,48 @@ def test_an_arm_that_was_changed_is_not_taken_as_done(study, monkeypatch):
 
 
 def test_a_copy_under_another_name_is_refused(study):
-    for name in ("all_8_epochs_seed_9", "every_8_epochs_seed_0"):
+    for name in (
+        "all_8_epochs_seed_9",
+        "every_8_epochs_seed_0",
+        "all_8_epochs_seed_02",
+        "all_08_epochs_seed_2",
+    ):
         path = dropout.RECORDS / f"{name}.json"
         path.write_text(json.dumps(study[5]), "utf-8")
         with pytest.raises(ValueError, match=name):
             dropout.summarise()
         path.unlink()
+
+
+ODD = {
+    "a list": lambda r: [],
+    "no history": lambda r: {k: v for k, v in r.items() if k != "history"},
+    "no number format": lambda r: {k: v for k, v in r.items() if k != "number_format"},
+    "no validation": lambda r: r | {"validation": None},
+    "text as settings": lambda r: r | {"training": "fast"},
+    "text as a loss": lambda r: r | {"test": {"packed": {"loss": "3.1"}}},
+    "a loss that is NaN": lambda r: r | {"test": {"packed": {"loss": math.nan}}},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_record_of_another_kind_is_named(study, odd):
+    path = dropout.RECORDS / f"{dropout.run_name('all', 2, 8)}.json"
+    path.write_text(json.dumps(ODD[odd](study[5])), "utf-8")
+    with pytest.raises(
+        ValueError, match=f"{path} (is missing|.* restore it as it was)"
+    ):
+        dropout.summarise()
+
+
+@pytest.mark.parametrize("odd", [[], {}, {"bigram": {"loss": 3.8}}, None])
+def test_references_of_another_kind_are_named(study, odd):
+    record.write(dropout.RECORDS.parent / "references.json", odd)
+    with pytest.raises(
+        ValueError, match="references.json (is missing|lacks .* restore it)"
+    ):
+        dropout.summarise()
+    assert not dropout.SUMMARY.exists()
 
 
 def test_a_field_newer_than_a_record_had_its_default(study, monkeypatch):
@@ -322,11 +360,18 @@ def test_what_cannot_be_compared_is_refused(race, monkeypatch):
         ({"hardware": {"device": "another"}}, "other hardware"),
         ({"training": found["training"] | {"learning_rate": 9.0}}, "rate is 9.0"),
         ({"text_length": 9}, "its text_length is 9"),
+        ({"seconds": "long"}, "a time that is no finite number"),
+        ({"validation": {}}, "KeyError"),
     ):
         speedrun.record.write(path, found | change)
         with pytest.raises(ValueError, match=message):
             speedrun.summarise()
     speedrun.record.write(path, found)
+    copy = path.with_name(f"{path.stem.removesuffix('0')}00.json")
+    speedrun.record.write(copy, found)
+    with pytest.raises(ValueError, match="seed_00.json is no record of a run"):
+        speedrun.summarise()
+    copy.unlink()
     entry = [asdict(ModelConfig()), asdict(TrainConfig())]
     older = times | {"recipes": times["recipes"] | {"entry": entry}}
     speedrun.record.write(speedrun.RECORDS / "times.json", older)
@@ -570,6 +615,11 @@ def test_a_plateau_record_of_another_run_is_refused(tmp_path):
     ):
         path.write_text(json.dumps(changed), "utf-8")
         with pytest.raises(ValueError, match=f"another run: its {name}"):
+            plateau.read(path, wanted)
+    for part in ("number_format", "history"):
+        rest = {key: value for key, value in found.items() if key != part}
+        path.write_text(json.dumps(rest), "utf-8")
+        with pytest.raises(ValueError, match=f"{path} is no record .*{part}"):
             plateau.read(path, wanted)
 
 
