@@ -229,7 +229,8 @@ def project(tmp_path, monkeypatch):
     """A copy of what the commands need, with a module and two notebooks of its own."""
     for folder in ("helpers", "notebooks"):
         (tmp_path / folder).mkdir()
-    for name in ("__init__", "files", "interrupt", "kernel", "notebook", "settings"):
+    modules = "__init__", "bpe", "files", "interrupt", "kernel", "notebook", "settings"
+    for name in modules:
         shutil.copy(ROOT / "helpers" / f"{name}.py", tmp_path / "helpers")
     (tmp_path / "helpers" / "steps.py").write_text(MODULE, "utf-8")
     badge = f"[![Open](https://a.b/badge.svg)](https://a.b/{SLUG}/01)"
