@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from helpers import parallel
 from helpers.files import write_whole
-from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.model import MaskedLanguageModel, ModelConfig, require_same_words
 from helpers.tokenizer import WordTokenizer
 
 DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
@@ -63,6 +63,12 @@ def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> Non
         for name, weight in own_weights(model).items()
         if not (model.config.tied and name == "head.decoder.weight")
     }
+    require_same_words(model, tokenizer)
+    if not all(weight.isfinite().all() for weight in tensors.values()):
+        raise ValueError(
+            f"The weights are not all numbers of 16 bits, so {path} is not written; "
+            "train again with half the learning_rate."
+        )
     metadata = {
         "config": json.dumps(asdict(model.config)),
         "vocabulary": vocabulary_digest(tokenizer),
@@ -126,6 +132,7 @@ def load_model(
             f"{path} was trained with another vocabulary; load the vocabulary.json "
             "that was saved with it."
         )
+    require_same_words(model, tokenizer)
     return model, tokenizer, info
 
 
@@ -219,14 +226,20 @@ def require_fit(run, state: dict) -> None:
 
     def compare(found, mine) -> None:
         shapes = [getattr(value, "shape", None) for value in (found, mine)]
-        if not isinstance(found, type(mine)) or shapes[0] != shapes[1]:
+        other = not isinstance(found, type(mine)) or isinstance(found, bool)
+        if other or shapes[0] != shapes[1]:
             raise ValueError("its parts have other types or shapes")
         for key in mine if isinstance(mine, dict) else ():
             compare(found[key], mine[key])
 
     mine = run.state_dict() | {"scaler": {}}
     compare(state, mine)
-    compare(state["stopping"]["weights"] or mine["model"], mine["model"])
+    best = state["stopping"]["weights"] or state["model"]
+    compare(best, mine["model"])
+    if not all(w.isfinite().all() for w in (*state["model"].values(), *best.values())):
+        raise ValueError("its weights are not all numbers")
+    if state["step"] < 0:
+        raise ValueError(f"its step is {state['step']}")
     for entry in state["history"]:
         compare(entry, {"step": 0, "validation_loss": 0.0})
     for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):

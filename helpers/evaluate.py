@@ -16,6 +16,8 @@ from torch import Tensor
 
 from helpers.data import cut, encode_lines, join, pack
 from helpers.masking import IGNORE, asked, evaluation_subsets
+from helpers.model import shallow_copy
+from helpers.settings import SettingError
 from helpers.tokenizer import MASK, PAD
 
 
@@ -46,6 +48,20 @@ def require_usable(data: "TrainingData") -> None:
             )
 
 
+def require_match(model, data: "TrainingData", config) -> None:
+    """Raises ValueError unless a model, a text and a batch size go together."""
+    length = model.config.max_length
+    found = data.validation_BT.shape[1], data.sample_BT.shape[1]
+    if found != (length, length):
+        raise ValueError(
+            f"The text is cut into blocks of {found[0]} and {found[1]} tokens, and the "
+            f"model has max_length {length}; prepare the text with length={length}."
+        )
+    if config.batch_size > (blocks := len(data.stream) // (length - 1)):
+        wanted = f"at most {blocks}, the number of blocks in the training text"
+        raise SettingError("batch_size", config.batch_size, wanted)
+
+
 @torch.no_grad()
 def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
     """Scores a model on fixed masks: all [MASK], dropout off, float32.
@@ -54,8 +70,7 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
     the id predicted most often with its share, and the number of words scored.
     """
     require_known(model, ids_BT)
-    device, training = next(model.parameters()).device, model.training
-    model.eval()
+    model, device = shallow_copy(model).eval(), next(model.parameters()).device
     total, true, predicted = 0.0, [], []
     for subset in subsets:
         parts = zip(ids_BT.split(batch_size), subset_BT.split(batch_size), strict=True)
@@ -67,13 +82,13 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
             part_BT, selected_BT = part_BT[:, :longest], selected_BT[:, :longest]
             at_BM, labels_BM = asked(part_BT.masked_fill(~selected_BT, IGNORE))
             inputs_BT = part_BT.masked_fill(selected_BT, MASK)
-            logits_BMV = model(inputs_BT.to(device), at_BM.to(device)).cpu()
+            with torch.autocast(device.type, enabled=False):
+                logits_BMV = model(inputs_BT.to(device), at_BM.to(device)).cpu()
             logits_MV = logits_BMV[labels_BM != IGNORE]
             labels_M = labels_BM[labels_BM != IGNORE]
             total += F.cross_entropy(logits_MV, labels_M, reduction="sum").item()
             true.append(labels_M)
             predicted.append(logits_MV.argmax(-1))
-    model.train(training)
     if not true:
         raise ValueError("No word of this text is in these subsets; take more text.")
     true_M, predicted_M = torch.cat(true), torch.cat(predicted)
@@ -141,8 +156,7 @@ def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
     Takes `count` blocks at equal distances and, of the masked words of each, the middle
     one. Returns for each the block, the position, and the top id with its probability.
     """
-    device, training = next(model.parameters()).device, model.training
-    model.eval()
+    model, device = shallow_copy(model).eval(), next(model.parameters()).device
     picks = torch.linspace(0, len(data.validation_BT) - 2, count, device="cpu").long()
     found = []
     for row in picks.unique().tolist():
@@ -152,13 +166,13 @@ def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
             continue
         middle = position[len(position) // 2].view(1, 1)
         inputs_BT = data.validation_BT[row].masked_fill(selected_T, MASK)[None]
-        logits_BMV = model(inputs_BT.to(device), middle.to(device))
+        with torch.autocast(device.type, enabled=False):
+            logits_BMV = model(inputs_BT.to(device), middle.to(device))
         p, best = logits_BMV[0, 0].softmax(-1).max(-1)
         found.append(
             {"block": row, "position": middle.item()}
             | {"predicted": best.item(), "p": p.item()}
         )
-    model.train(training)
     return found
 
 

@@ -17,16 +17,19 @@ from helpers.evaluate import TrainingData, unigram
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig, memory_advice
 from helpers.settings import Parser, SettingError
-from helpers.tokenizer import WordTokenizer
+from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
 
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{,99}")
+NAME = re.compile(r"(?!(?i:vocabulary)$)[A-Za-z0-9_-][A-Za-z0-9_.-]{,99}")
+
+INFO = "name", "corpus", "seed", "best_loss"  # what the weights know of their run
 
 
 def run_folder(name: str) -> Path:
     """Where a run of that name lies. SettingError unless it names a single folder."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         wanted = "up to 100 of A-Z, a-z, 0-9, '_', '-' and '.', the first not a '.'"
+        wanted += ", and not 'vocabulary', which is a file's name there"
         raise SettingError("name", name, wanted)
     return ROOT / "runs" / name
 
@@ -38,10 +41,23 @@ def prepare(model_config: ModelConfig, seed: int) -> tuple:
     """
     device, corpus = parallel.start(), training_corpus()
     tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
+    if len(tokenizer) == len(SPECIALS):
+        raise ValueError(f"The text of {corpus.name} has no words; take another text.")
     model_config = replace(model_config, vocab_size=len(tokenizer))
     data = TrainingData.prepare(tokenizer, corpus, model_config.max_length)
     torch.manual_seed(seed)
     return corpus, tokenizer, data, MaskedLanguageModel(model_config).to(device)
+
+
+def require_results(folder: Path, found: dict, tokenizer: WordTokenizer) -> None:
+    """Raises ValueError unless a record is whole and stands beside its own results."""
+    if missing := {"history", "best_step", "best_accuracy", *INFO} - found.keys():
+        raise ValueError(f"it lacks {', '.join(sorted(missing))}.")
+    path = folder / f"{found['name']}.safetensors"
+    _, kept, info = load_model(path)
+    own = {key: found[key] for key in INFO}
+    if info != own or kept.words != tokenizer.words:
+        raise ValueError(f"{path} or its vocabulary is of another run.")
 
 
 def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) -> dict:
@@ -58,7 +74,7 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
         found = record.read(folder / f"{name}.json")
         record.require_same(folder, found, settings)
         try:
-            load_model(folder / f"{name}.safetensors", tokenizer)
+            require_results(folder, found | {"name": name}, tokenizer)
             return found
         except ValueError as error:
             print(f"The record of {name} is there, but {error} It is made again.")
@@ -84,7 +100,7 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
         "history": history,
     }
     tokenizer.save(folder / "vocabulary.json")
-    info = {key: result[key] for key in ("name", "corpus", "seed", "best_loss")}
+    info = {key: result[key] for key in INFO}
     save_model(folder / f"{name}.safetensors", model, tokenizer, info)
     record.write(folder / f"{name}.json", result)
     return result
@@ -107,7 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
         run_folder(given.name)
     configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
     advice = memory_advice(given.batch_size)
-    with parser.one_sentence(), parallel.one_of_many(), advice:
+    with parser.one_sentence(), parser.named(), parallel.one_of_many(), advice:
         result = run_experiment(given.name, *configs)
     if result:  # else another process has it
         print(

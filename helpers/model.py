@@ -8,6 +8,7 @@ Shapes: B batch, T position, D d_model, H heads, V vocabulary, N layers, M posit
 a row at which a word is asked.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -205,3 +206,27 @@ class MaskedLanguageModel(nn.Module):
         hidden_BTD = take(x_BTD, at_BM) if need_weights else x_BTD
         logits = self.head(self.norm(hidden_BTD))
         return (logits, torch.stack(weights, dim=1)) if need_weights else logits
+
+
+def require_same_words(model, tokenizer) -> None:
+    """Raises ValueError for a tokenizer with more words than the model, or fewer."""
+    if len(tokenizer) != model.config.vocab_size:
+        raise ValueError(
+            f"The tokenizer has {len(tokenizer):,} words, but the model has vocab_size "
+            f"{model.config.vocab_size:,}; load the two that were saved together."
+        )
+
+
+def shallow_copy(module: nn.Module) -> nn.Module:
+    """The same weights and hooks in modules of their own.
+
+    To change the copy's mode, or to put another module into it, leaves alone the
+    original, which may be in use elsewhere at the same time.
+    """
+    # A compiled module wraps the one that is copied.
+    copied = copy.copy(getattr(module, "_orig_mod", module))
+    copied._modules = {
+        name: child if child is None else shallow_copy(child)
+        for name, child in copied._modules.items()
+    }
+    return copied

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 import torch
 
 from helpers.model import MaskedLanguageModel
-from helpers.settings import POSITIVE, SHARE, Number, require, whole
+from helpers.settings import POSITIVE, SHARE, Number, SettingError, require, whole
 
+RATE = Number(0, 1_000, open=True)  # far beyond what any training can bear
 TRAIN_VALUES = {
     "epochs": Number(0, 1_000_000, open=True),
     "batch_size": whole(1),
     "optimizer": ("adamw", "muon"),
-    "learning_rate": POSITIVE,
-    "muon_rate": POSITIVE,
-    "weight_decay": Number(0),
+    "learning_rate": RATE,
+    "muon_rate": RATE,
+    "weight_decay": Number(0, 1_000),
     "warmup": SHARE,
     "cooldown": SHARE,
-    "mask_rate": Number(0, 1, open=True),
+    "mask_rate": Number(0.01, 1),  # less is not a word a block
     "last_mask_rate": SHARE,
     "masks": ("fixed", "independent"),
     "clip": POSITIVE,
@@ -129,7 +130,7 @@ def pick_dtype(
         modern = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if modern else torch.float16
     if chosen and not begun_in:
-        raise ValueError("precision is 'float16', which needs a GPU; choose 'auto'.")
+        raise SettingError("precision", precision, "'auto', as float16 needs a GPU")
     fast = torch.cpu._is_avx512_bf16_supported()
     chosen = torch.bfloat16 if fast else torch.float32
     if begun_in:

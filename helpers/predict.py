@@ -5,13 +5,13 @@ person may leave a blank, `[MASK]` or `___`: the model sees [MASK]. Nothing here
 a model, not even its mode.
 """
 
-import copy
 import re
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from helpers.model import require_same_words, shallow_copy
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, split_words
 
 BLANK = "___"
@@ -124,30 +124,6 @@ def to_ids(tokenizer, words: list[str]) -> list[int]:
     return [MASK if word == BLANK else i for word, i in zip(words, ids, strict=True)]
 
 
-def require_same_words(model, tokenizer) -> None:
-    """Raises ValueError for a tokenizer with more words than the model, or fewer."""
-    if len(tokenizer) != model.config.vocab_size:
-        raise ValueError(
-            f"The tokenizer has {len(tokenizer):,} words, but the model has vocab_size "
-            f"{model.config.vocab_size:,}; load the two that were saved together."
-        )
-
-
-def shallow_copy(module: nn.Module) -> nn.Module:
-    """The same weights and hooks in modules of their own.
-
-    To change the copy's mode, or to put another module into it, leaves alone the
-    original, which may be in use elsewhere at the same time.
-    """
-    # A compiled module wraps the one that is copied.
-    copied = copy.copy(getattr(module, "_orig_mod", module))
-    copied._modules = {
-        name: child if child is None else shallow_copy(child)
-        for name, child in copied._modules.items()
-    }
-    return copied
-
-
 @torch.no_grad()
 def word_chances(model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False):
     """Probabilities (B, M, V) at the positions asked; weights (B, N, H, T, S) or None.
@@ -158,7 +134,8 @@ def word_chances(model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False):
     """
     model = shallow_copy(model).eval()
     device = next(model.parameters()).device
-    found = model(inputs_BT.to(device), at_BM.to(device), need_weights=need_weights)
+    with torch.autocast(device.type, enabled=False):
+        found = model(inputs_BT.to(device), at_BM.to(device), need_weights=need_weights)
     logits_BMV, weights_BNHTS = found if need_weights else (found, None)
     if not logits_BMV.isfinite().all():
         raise ValueError("The model's scores are not finite; load other weights.")

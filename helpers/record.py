@@ -92,6 +92,8 @@ def settings(kind: type, part: str, found: dict) -> dict:
     there = found.get(
         part, {k: v for k, v in found.items() if k in kind.__match_args__}
     )
+    if not isinstance(there, dict):
+        raise ValueError(f"The {part} settings are {there!r}; make the record again.")
     return asdict(kind()) | there
 
 
@@ -118,8 +120,11 @@ def write(path: Path, record: dict) -> None:
 
 
 def read(path: Path) -> dict:
-    """Reads a record; ValueError if it is missing or damaged."""
+    """Reads a record; ValueError if it is missing, damaged or of another kind."""
     try:
-        return json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(Path(path).read_text("utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it holds no names with values")
+        return found
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is missing or damaged ({error}).") from error

@@ -4,6 +4,7 @@ A run that was interrupted goes on as if it had not been: all that changes is sa
 a folder goes on only with the run that it holds. Left out: several runs in one folder.
 """
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -125,6 +126,9 @@ def start_or_resume(model, data, config, folder, known: dict) -> TrainingRun:
     if state:
         with foreign_if_it_fails(path):
             found = state["identity"]
+            json.dumps(found)  # raises if it is not what a record can hold
+            for part in ("model", "training"):
+                record.settings(type(known[part]), part, found)
             older = known.keys() - found.keys() - {"text"}  # had no other digest
             torch.finfo(state["dtype"])  # raises if it is no number format
         record.require_same(folder, found, known, older)
@@ -134,6 +138,9 @@ def start_or_resume(model, data, config, folder, known: dict) -> TrainingRun:
     if state:
         with foreign_if_it_fails(path):
             require_fit(run, state)
+            # Averages come from the file; rates and the like are the configuration's.
+            for own, saved in zip(run.optimizers, state["optimizers"], strict=True):
+                saved["param_groups"] = own.state_dict()["param_groups"]
             run.load_state_dict(state)
     return run
 

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from helpers import parallel
 from helpers.checkpoint import locked
 from helpers.data import batches, seeded, steps_per_epoch
-from helpers.evaluate import TrainingData, take_stock
+from helpers.evaluate import TrainingData, require_match, take_stock
 from helpers.interrupt import held_back, whole_or_undone
 from helpers.masking import IGNORE, asked, mask_tokens, mlm_loss
 from helpers.optimize import TrainConfig, memory_advice, rate_factor, set_rates
@@ -108,6 +108,8 @@ def take_steps(run: TrainingRun, data, config, save, save_seconds, then) -> None
     length = run.model.config.max_length
     per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
     total = max(1, round(config.epochs * per_epoch))
+    if run.step > total:
+        raise ValueError(f"The run is at step {run.step} of {total}; name another.")
     moments = evaluation_steps(total, config.evaluations)
     size, saved = config.batch_size * length, time.monotonic()
     quiet = parallel.part()[0] > 0 or "TQDM_DISABLE" in os.environ
@@ -154,9 +156,12 @@ def train(
     FloatingPointError when the loss is no longer a number, MemoryError when a batch is
     too large, ValueError when the folder holds another run or is in use.
     """
+    require_match(model, data, config)
+    if folder == "":
+        raise ValueError("folder is ''; name one, or give None to save nothing.")
     folder = None if folder is None else Path(folder)
     known = identity(model, data, config)
-    with locked(folder):
+    with locked(folder), torch.inference_mode(False):  # gradients, whoever calls
         run = start_or_resume(model, data, config, folder, known)
         save = partial(save_run, run, known, folder)
         try:

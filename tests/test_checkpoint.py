@@ -119,6 +119,28 @@ def test_another_vocabulary_is_refused(saved, words):
         load_model(saved, WordTokenizer(words))
 
 
+@pytest.mark.parametrize("value", [65_520.0, float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_of_16_bits_are_not_written(saved, value):
+    before, model = saved.read_bytes(), build()
+    with torch.no_grad():
+        model.norm.bias[0] = value
+    with pytest.raises(ValueError, match="not all numbers of 16 bits.*is not written"):
+        save_model(saved, model, TOKENIZER, INFO)
+    assert saved.read_bytes() == before
+
+
+def test_a_tokenizer_of_another_size_is_refused(saved, monkeypatch):
+    words = WordTokenizer([*SPECIALS, *"abcdef"])
+    with pytest.raises(ValueError, match="has 11 words, but the model has vocab_size"):
+        save_model(saved, build(), words, INFO)
+    assert load_model(saved)[1].words == TOKENIZER.words
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "require_same_words", lambda *_: None)
+        save_model(saved, build(), words, INFO)
+    with pytest.raises(ValueError, match="has 11 words, but the model has vocab_size"):
+        load_model(saved, words)
+
+
 def test_words_of_any_kind_have_a_digest():
     digests = {
         vocabulary_digest(WordTokenizer([*SPECIALS, word]))
@@ -575,7 +597,20 @@ FOREIGN = {
     "a huge mean": lambda s: changed(
         s, "optimizers", 0, "state", 0, "exp_avg", value=HUGE
     ),
-    "no groups": lambda s: changed(s, "optimizers", 0, "param_groups", value=[]),
+    "no settings of a model": lambda s: changed(s, "identity", "model", value=None),
+    "a text for a model": lambda s: changed(s, "identity", "model", value="x"),
+    "a list for a training": lambda s: changed(s, "identity", "training", value=[]),
+    "a tensor as a size": lambda s: changed(
+        s, "identity", "model", "d_ff", value=torch.ones(2)
+    ),
+    "a step below 0": lambda s: changed(s, "step", value=-1),
+    "a step that is no number": lambda s: changed(s, "step", value=True),
+    "weights that are no numbers": lambda s: changed(
+        s, "model", "norm.bias", value=torch.full((8,), float("nan"))
+    ),
+    "best weights that are no numbers": lambda s: changed(
+        s, "stopping", "weights", "norm.bias", value=torch.full((8,), float("inf"))
+    ),
 }
 
 
@@ -586,6 +621,40 @@ def test_a_whole_file_that_is_no_state_of_this_run_is_refused(what, tmp_path):
     save_state(path, FOREIGN[what](load_state(path)))
     with pytest.raises(ValueError, match=f"^{path} holds no training state"):
         train(build(), made_of(words()), SHORT, tmp_path)
+
+
+def test_a_state_beyond_the_end_of_the_run_is_refused(tmp_path):
+    train(build(), made_of(words()), SHORT, tmp_path)
+    path = tmp_path / "state.pt"
+    save_state(path, load_state(path) | {"step": 4})
+    with pytest.raises(ValueError, match="is at step 4 of 3"):
+        train(build(), made_of(words()), SHORT, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "groups", [None, [], {"peak": 1.0}, {"eps": "x"}, {"betas": None}, {"params": [9]}]
+)
+def test_only_averages_of_the_optimisers_come_from_a_state(groups, tmp_path):
+    config = dataclasses.replace(SHORT, epochs=4, evaluations=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(build(), made_of(words()), config, tmp_path, 0.0, stop_at_six)
+    path = tmp_path / "state.pt"
+    state = load_state(path)
+    assert state["step"] == 6
+    given = state["optimizers"][0]["param_groups"]
+    if isinstance(groups, dict):
+        groups = [group | groups for group in given]
+    save_state(path, changed(state, "optimizers", 0, "param_groups", value=groups))
+    resumed, whole = build(), build()
+    train(resumed, made_of(words()), config, tmp_path)
+    train(whole, made_of(words()), config)
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def stop_at_six(run):
+    if run.step == 6:
+        raise KeyboardInterrupt
 
 
 def test_a_state_that_would_unpack_to_far_more_is_refused(tmp_path):

@@ -22,9 +22,9 @@ RIGHT = {  # odd values that do make sense, of helpers.train
     "attention_dropout": {"0"},
     "norm_eps": {HUGE, "1.5"},
     "epochs": {"1.5"},
-    "learning_rate": {HUGE, "1.5"},
-    "muon_rate": {HUGE, "1.5"},
-    "weight_decay": {"0", HUGE, "1.5"},
+    "learning_rate": {"1.5"},
+    "muon_rate": {"1.5"},
+    "weight_decay": {"0", "1.5"},
     "warmup": {"0"},
     "cooldown": {"0"},
     "last_mask_rate": {"0"},
@@ -126,7 +126,7 @@ def test_what_does_not_go_together_is_refused(options, mentioned, no_work, capsy
 
 
 NAMES = ["exp/1", "../x", "/tmp/x", "", ".", "..", ".hidden", "a b", "a\\b", "é", "a\n"]
-NAMES += ["a" * 101, "~", "a:b", "nul\0"]
+NAMES += ["a" * 101, "~", "a:b", "nul\0", "vocabulary", "Vocabulary"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -79,7 +79,7 @@ def test_scoring_subsets_without_a_word_is_refused():
 def test_a_text_of_another_tokenizer_is_refused_before_training():
     small, data = build(len(TOKENIZER) - 1), prepared()
     said = f"has id {len(TOKENIZER) - 1}, but the model has vocab_size"
-    config = TrainConfig(epochs=1, precision="float32")
+    config = TrainConfig(epochs=1, batch_size=4, precision="float32")
     with pytest.raises(ValueError, match=said):
         train(small, data, config)
     with pytest.raises(ValueError, match=said):
@@ -92,3 +92,17 @@ def test_a_text_of_another_tokenizer_is_refused_before_training():
     with pytest.raises(ValueError, match=said):
         take_stock(small, data)
     assert take_stock(build(len(TOKENIZER)), data)["train_loss"] > 0
+
+
+def test_a_text_a_model_and_a_batch_that_do_not_go_together_are_refused():
+    config, model = TrainConfig(batch_size=4, precision="float32"), build(45)
+    for length in (LENGTH // 2, 2 * LENGTH):
+        said = f"blocks of {length} and {length} tokens.* max_length 16; prepare"
+        with pytest.raises(ValueError, match=said):
+            train(model, prepared(length=length), config)
+    data = prepared()
+    with pytest.raises(ValueError, match="^batch_size is 22; choose at most 21, the"):
+        train(model, data, dataclasses.replace(config, batch_size=22))
+    data.stream = data.stream[:14]
+    with pytest.raises(ValueError, match="choose at most 0, the number of blocks in"):
+        train(model, data, config)

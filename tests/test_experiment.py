@@ -1,5 +1,6 @@
 """One experiment from corpus to record, on the toy corpus."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 
 from helpers import experiment, record
 from helpers.bpe import BPETokenizer
-from helpers.checkpoint import load_model
-from helpers.corpus import FOLDER_VARIABLE
+from helpers.checkpoint import load_model, save_model
+from helpers.corpus import FOLDER_VARIABLE, Corpus
 from helpers.experiment import run_experiment
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
@@ -69,11 +70,72 @@ def test_a_run_that_has_lost_its_weights_says_so_and_makes_them(place, damage, c
     assert all(after[name].equal(weight) for name, weight in before.items())
 
 
-def test_a_damaged_record_is_named(place):
-    run_experiment("short", TINY, SHORT)
-    (place / "short.json").write_text("{", "utf-8")
+@pytest.mark.parametrize("content", ["{", "[]", "5", "null", "[" * 10**5])
+def test_a_damaged_record_is_named(place, content):
+    place.mkdir(parents=True)
+    (place / "short.json").write_text(content, "utf-8")
     with pytest.raises(ValueError, match="short.json is missing or damaged"):
         run_experiment("short", TINY, SHORT)
+
+
+@pytest.mark.parametrize("part", ["model", "training"])
+def test_a_record_whose_settings_are_of_another_kind_is_named(place, part):
+    made = record.plain({"model": TINY, "training": SHORT}) | {"corpus": "toy"}
+    for value in (None, 5, []):
+        record.write(place / "short.json", made | {part: value})
+        with pytest.raises(ValueError, match="settings are|another run: its vocab_"):
+            run_experiment("short", TINY, SHORT)
+
+
+HARM = {
+    "vocabulary.json is missing": lambda place: (place / "vocabulary.json").unlink(),
+    "vocabulary.json is .*damaged": lambda place: (
+        place / "vocabulary.json"
+    ).write_text("{", "utf-8"),
+    "trained with another vocabulary": lambda place: WordTokenizer.train(
+        ["other words"]
+    ).save(place / "vocabulary.json"),
+    "short.safetensors or its vocabulary is of another run": lambda place: save_model(
+        place / "short.safetensors", *load_model(place / "short.safetensors")[:2], {}
+    ),
+    "it lacks best_accuracy, history": lambda place: record.write(
+        place / "short.json",
+        {
+            key: value
+            for key, value in record.read(place / "short.json").items()
+            if key not in ("history", "best_accuracy")
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("said", HARM)
+def test_a_run_whose_results_are_not_its_own_is_made_again(place, said, capsys):
+    found = run_experiment("short", TINY, SHORT)
+    HARM[said](place)
+    assert run_experiment("short", TINY, SHORT)["history"] == found["history"]
+    told = capsys.readouterr().out
+    assert re.search(said, told) and told.endswith(" It is made again.\n")
+    assert load_model(place / "short.safetensors")[2]["name"] == "short"
+    run_experiment("short", TINY, SHORT)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_text_without_words_is_said_to_have_none(place, monkeypatch):
+    empty = Corpus("odd", ["<unk> <unk> [MASK]"] * 99, ["<unk>"], [])
+    monkeypatch.setattr(experiment, "training_corpus", lambda: empty)
+    with pytest.raises(ValueError, match="text of odd has no words; take another"):
+        run_experiment("short", TINY, SHORT)
+
+
+@pytest.mark.parametrize("option", ["--precision=float16", "--batch-size=1000000000"])
+def test_an_option_that_does_not_fit_the_place_is_refused(place, option, capsys):
+    sizes = ["--n-layers=1", "--d-model=16", "--n-heads=2", "--d-ff=16"]
+    with pytest.raises(SystemExit) as ended:
+        experiment.main(["--name=short", *sizes, "--epochs=0.05", option])
+    name, value = option.split("=")
+    assert ended.value.code == 2
+    assert f": {name} is " in (said := capsys.readouterr().err) and value in said
 
 
 def test_nothing_is_written_outside_runs(place):

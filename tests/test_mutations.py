@@ -142,14 +142,15 @@ FAULTS = {
     ),
     "dropout on in evaluation": (
         "evaluate",
-        "    model.eval()\n    total,",
+        "model, device = shallow_copy(model).eval(), next(model.parameters()).device\n"
         "    total,",
+        "device = next(model.parameters()).device\n    total,",
         "test_faults.py::test_dropout_is_off_while_scoring_and_on_again_after",
     ),
     "dropout off after the first evaluation": (
         "evaluate",
-        "    model.train(training)\n    if not true",
-        "    if not true",
+        "shallow_copy(model).eval(), next(model.parameters()).device\n    total,",
+        "model.eval(), next(model.parameters()).device\n    total,",
         "test_faults.py::test_dropout_is_off_while_scoring_and_on_again_after",
     ),
     "best weights that go on changing": (

@@ -32,6 +32,9 @@ NOT_LISTED = {
     "require_fitting",  # says which sizes go together; 02 and 03 meet them one by one
     "require_usable",  # refuses a text in which there is nothing to learn or to ask
     "require_known",  # refuses a text that is encoded for another model
+    "require_match",  # refuses a text that is cut for another model
+    "require_same_words",  # refuses a tokenizer of another model
+    "shallow_copy",  # leaves alone a reader's model, whose mode and layers are its own
     "plain_defaults",  # keeps a reader's own defaults out, and is no part of the model
     "lone_sentences",  # serves the experiment's held-out sentences, not the model
     "probe",  # serves a table of the training history; 05 asks the model directly

@@ -412,9 +412,47 @@ def test_evaluation_leaves_no_trace(toy, training):
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(data.validation_BT, text)
     assert model.training == training
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert first == evaluate(model, data.validation_BT, data.subset_BT)
+        assert probes == probe(model, data)
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, weights[name])
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("score", [evaluate, probe])
+def test_an_interrupted_evaluation_leaves_each_mode_as_it_was(toy, score):
+    data, tokenizer = toy
+    model = build(tokenizer, dropout=0.5).train()
+    model.blocks[0].eval()
+    modes = [module.training for module in model.modules()]
+    given = (data,) if score is probe else (data.validation_BT, data.subset_BT)
+    score(model, *given)
+    assert [module.training for module in model.modules()] == modes
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    model.head.register_forward_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        score(model, *given)
+    assert [module.training for module in model.modules()] == modes
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_a_reader_may_have_gradients_off(toy, off):
+    data, tokenizer = toy
+    model = build(tokenizer)
+    with off():
+        history = train(model, data, SHORT)
+    assert history == train(build(tokenizer), data, SHORT)
+
+
+def test_a_folder_without_a_name_is_refused(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="^folder is ''; name one"):
+        train(build(toy[1]), toy[0], SHORT, "")
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_probes_are_predictions_of_masked_words(toy):
@@ -478,7 +516,7 @@ def test_a_named_precision_is_taken_or_refused(toy):
     assert pick_dtype(OnGpu(), "float16") == torch.float16
     with pytest.raises(ValueError, match="'int8'; choose"):
         pick_dtype(model, "int8")
-    with pytest.raises(ValueError, match="'float16', which needs a GPU; choose"):
+    with pytest.raises(ValueError, match="'float16'; choose 'auto', as float16 needs"):
         pick_dtype(model, "float16")
 
 
