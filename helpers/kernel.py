@@ -15,12 +15,20 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm.auto import tqdm
 
+from helpers.interrupt import held_back
+
 
 class Loop(asyncio.SelectorEventLoop):
     """Leaves Ctrl-C to asyncio, since after nbclient's own handler a run can hang."""
 
     def add_signal_handler(self, *arguments):
         raise RuntimeError("Signals are left to asyncio.Runner.")
+
+
+def new_loop() -> Loop:
+    """A loop, made whole: Ctrl-C in the midst would leave one that cannot be closed."""
+    with held_back():
+        return Loop()
 
 
 async def run_cells(book, folder: Path, on_cell) -> None:
@@ -80,7 +88,7 @@ def executed(path: Path):
         bar.update()
 
     try:
-        with asyncio.Runner(loop_factory=Loop) as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(run_cells(book, path.parent, on_cell))
     except CellExecutionError as error:
         sys.exit(f"{path.name} failed. {error}")

@@ -168,14 +168,10 @@ def train(
             take_steps(run, data, config, save, save_seconds, on_evaluation)
         except KeyboardInterrupt:
             save()
-            kept = (
-                f"run the same again to go on from {folder}."
-                if folder
-                else ("it had no folder to be saved in.")
-            )
-            raise KeyboardInterrupt(
-                f"Interrupted at step {run.step:,}: {kept}"
-            ) from None
+            kept = f"run the same again to go on from {folder}."
+            said = kept if folder else "it had no folder to be saved in."
+            said = f"Interrupted at step {run.step:,}: {said}"
+            raise KeyboardInterrupt(said) from None
     run.stopping.restore(model)
     return run.history
 
