@@ -22,7 +22,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers import ROOT, __version__, figure, notebook
 from helpers.bpe import BPETokenizer
-from helpers.figure import save
+from helpers.figure import default_style, save
 from helpers.files import write_whole
 from helpers.notebook import (
     SETUP,
@@ -161,11 +161,16 @@ def read_only(*arguments, **options):
     raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
+@default_style()
+def save_figure(path):
+    save(Figure(), path.name)
+
+
 WRITERS = {
     "write_whole": lambda path: write_whole(path, b"new"),
     "words": lambda path: WordTokenizer([*SPECIALS]).save(path),
     "merges": lambda path: BPETokenizer([]).save(path),
-    "figure": lambda path: save(Figure(), path.name),
+    "figure": save_figure,
     "notebook": lambda path: keep(new_notebook(), path),
 }
 
@@ -442,7 +447,10 @@ def test_a_folder_of_another_project_is_told_in_one_sentence(tmp_path):
     for name in ("__init__", "bpe"):
         (tmp_path / "helpers" / f"{name}.py").touch()
     told = subprocess.run(
-        [sys.executable, "-c", SETUP], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-c", SETUP],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
     )
     assert told.stderr == ""
     said = f"This notebook is {__version__}, the project {tmp_path} has none.\n"
