@@ -6,6 +6,7 @@ dies or cannot start end the run at once and leave no process behind.
 
 import asyncio
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import nbformat
@@ -23,12 +24,6 @@ class Loop(asyncio.SelectorEventLoop):
 
     def add_signal_handler(self, *arguments):
         raise RuntimeError("Signals are left to asyncio.Runner.")
-
-
-def new_loop() -> Loop:
-    """A loop, made whole: Ctrl-C in the midst would leave one that cannot be closed."""
-    with held_back():
-        return Loop()
 
 
 async def run_cells(book, folder: Path, on_cell) -> None:
@@ -88,7 +83,9 @@ def executed(path: Path):
         bar.update()
 
     try:
-        with asyncio.Runner(loop_factory=new_loop) as runner:
+        with closing(asyncio.Runner(loop_factory=Loop)) as runner:
+            with held_back():  # half a loop could not be closed
+                runner.get_loop()
             runner.run(run_cells(book, path.parent, on_cell))
     except CellExecutionError as error:
         sys.exit(f"{path.name} failed. {error}")
