@@ -17,7 +17,6 @@ from helpers.corpus import require_wikitext
 from helpers.data import (
     bucket,
     encode_lines,
-    lone_sentences,
     pack,
     pad,
     seeded,
@@ -36,7 +35,7 @@ from studies.command import SEED, command
 from studies.figures import dropout_study
 from studies.intervals import mean_interval
 from studies.references import read_references, references
-from studies.runs import FAST, known, reading, require_name, whole_score
+from studies.runs import FAST, alone, known, reading, require_name, whole_score
 
 ARMS = {
     "none": ModelConfig(),
@@ -57,11 +56,9 @@ def final_scores(model, tokenizer, lines: list[str]) -> dict:
     Alone: sentences of 5 to 40 words, each by itself, as one types them.
     """
     length = model.config.max_length
-    # Batches of similar length are scored faster.
-    short_to_long = sorted(lone_sentences(lines), key=lambda line: len(line.split()))
     layouts = {
         "packed": pack(encode_lines(tokenizer, lines), length),
-        "sentences": pad(encode_lines(tokenizer, short_to_long), length),
+        "sentences": alone(tokenizer, lines, length),
     }
     return {
         name: whole_score(model, ids_BT, evaluation_subsets(ids_BT))

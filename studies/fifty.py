@@ -27,7 +27,7 @@ from torch import Tensor
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_model
 from helpers.corpus import require_wikitext
-from helpers.data import encode_lines, lone_sentences, pack, pad
+from helpers.data import encode_lines, pack
 from helpers.evaluate import evaluate, unigram
 from helpers.experiment import prepare
 from helpers.masking import evaluation_subsets
@@ -35,7 +35,7 @@ from helpers.run import TrainingRun
 from helpers.train import train
 from studies.command import SEED, command
 from studies.dropout import ARMS
-from studies.runs import FAST, known, whole_score
+from studies.runs import FAST, alone, known, whole_score
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one
@@ -153,8 +153,7 @@ def scores(model, tokenizer, corpus) -> dict:
         for name in HALVES if split == "validation" else ():
             rows = half(ids_BT, name), half(subset_BT, name)
             found[name] = whole_score(model, *rows)
-    lines = sorted(lone_sentences(corpus.validation), key=lambda x: len(x.split()))
-    ids_BT = pad(encode_lines(tokenizer, lines), length)
+    ids_BT = alone(tokenizer, corpus.validation, length)
     found["sentences"] = whole_score(model, ids_BT, evaluation_subsets(ids_BT))
     return found
 

@@ -11,7 +11,6 @@ from tqdm.auto import tqdm
 
 from helpers import ROOT, record
 from helpers.corpus import require_wikitext
-from helpers.data import encode_lines, lone_sentences, pad
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
@@ -29,7 +28,7 @@ from studies.lesson_arms import (
     tokenizer_of,
 )
 from studies.lesson_words import known_words, score_words, words_asked
-from studies.runs import known
+from studies.runs import alone, known
 
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
 RECORDS = ROOT / "plots" / "records" / "lessons"
@@ -99,10 +98,9 @@ def fit(name: str, seed: int, device: str) -> tuple:
 
 def score_alone(model, arm: Arm) -> dict:
     """The words of sentences of 5 to 40 words, each by itself, in the same sevenths."""
-    lines = lone_sentences(require_wikitext().validation)
-    lines.sort(key=lambda line: len(line.split()))
     tokenizer = tokenizer_of(arm.pieces, arm.model_config.vocab_size)
-    ids_BT = pad(encode_lines(tokenizer, lines), arm.model_config.max_length)
+    lines, length = require_wikitext().validation, arm.model_config.max_length
+    ids_BT = alone(tokenizer, lines, length)
     return score(model, (ids_BT, evaluation_subsets(ids_BT)))
 
 

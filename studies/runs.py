@@ -13,6 +13,7 @@ from torch import Tensor
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_state
 from helpers.corpus import REVISION, require_wikitext
+from helpers.data import encode_lines, lone_sentences, pad
 from helpers.evaluate import TrainingData, evaluate
 from helpers.optimize import TrainConfig
 from helpers.settings import Number
@@ -134,6 +135,15 @@ def lengthen(run: Path, longer: Path, identity: dict) -> None:
         raise ValueError(f"{run} holds another run than {longer} begins with.")
     whole = state | {"identity": record.plain(identity)}
     save_state(longer / "state.pt", whole)
+
+
+def alone(tokenizer, lines: list[str], length: int) -> Tensor:
+    """Sentences of 5 to 40 words, each by itself in a row, as one types them. (B, T).
+
+    From short to long, since batches of similar length are scored faster.
+    """
+    sentences = sorted(lone_sentences(lines), key=lambda line: len(line.split()))
+    return pad(encode_lines(tokenizer, sentences), length)
 
 
 def whole_score(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:

@@ -4,15 +4,15 @@ import dataclasses
 
 import pytest
 import torch
+from tiny import random_data
 
 from helpers import train as train_module
 from helpers.checkpoint import load_state, save_state
-from helpers.evaluate import TrainingData, evaluate
-from helpers.masking import evaluation_subsets
+from helpers.evaluate import evaluate
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import memory_advice
 from helpers.run import TrainingRun, identity, save_run, start_or_resume
-from helpers.tokenizer import PAD, SPECIALS, UNK
+from helpers.tokenizer import PAD, UNK
 from helpers.train import TrainConfig, train, train_step
 
 CONFIG = TrainConfig(
@@ -29,11 +29,7 @@ def build():
 @pytest.fixture
 def data():
     """72 steps over random words."""
-    generator = torch.Generator().manual_seed(0)
-    stream = torch.randint(len(SPECIALS), 12, (7 * 4 * 6,), generator=generator)
-    ids = stream[:32].view(4, 8)
-    subset = evaluation_subsets(ids)
-    return TrainingData(stream, ids, subset, ids, subset)
+    return random_data()
 
 
 def poison(run):

@@ -10,15 +10,13 @@ import time
 
 import pytest
 import torch
+from tiny import random_data
 
 from helpers import ROOT
 from helpers import train as train_module
 from helpers.checkpoint import load_state
-from helpers.evaluate import TrainingData
 from helpers.interrupt import held_back
-from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.tokenizer import SPECIALS
 from helpers.train import TrainConfig, train, train_step, update
 
 CONFIG = TrainConfig(
@@ -40,11 +38,7 @@ def build():
 @pytest.fixture
 def data():
     """24 steps over random words."""
-    draw = torch.Generator().manual_seed(0)
-    stream = torch.randint(len(SPECIALS), 12, (7 * 4 * 6,), generator=draw)
-    ids = stream[:32].view(4, 8)
-    subset = evaluation_subsets(ids)
-    return TrainingData(stream, ids, subset, ids, subset)
+    return random_data()
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,11 @@
-"""A model that takes milliseconds, for tests of what is asked of a trained one."""
+"""A model and a text that take milliseconds."""
 
 import torch
 
+from helpers.evaluate import TrainingData
+from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.tokenizer import SPECIALS
 
 
 def tiny_model(vocab_size: int, seed: int = 0, n_heads: int = 2) -> MaskedLanguageModel:
@@ -14,3 +17,12 @@ def tiny_model(vocab_size: int, seed: int = 0, n_heads: int = 2) -> MaskedLangua
         for weight in model.parameters():
             weight.add_(0.3 * torch.randn_like(weight))
     return model
+
+
+def random_data() -> TrainingData:
+    """24 blocks of seven random words among twelve ids, to train on and to score."""
+    draw = torch.Generator().manual_seed(0)
+    stream = torch.randint(len(SPECIALS), 12, (7 * 4 * 6,), generator=draw)
+    ids = stream[:32].view(4, 8)
+    subset = evaluation_subsets(ids)
+    return TrainingData(stream, ids, subset, ids, subset)
