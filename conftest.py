@@ -15,11 +15,12 @@ from helpers.corpus import WIKITEXT, load_corpus
 corpus_at_hand = cache(load_corpus)
 
 # In kernels and commands, our own modules show every warning; .ci/run asks for more.
-asked = [os.environ["PYTHONWARNINGS"]] if "PYTHONWARNINGS" in os.environ else []
+filters = [os.environ["PYTHONWARNINGS"]] if "PYTHONWARNINGS" in os.environ else []
 for folder in ("explorer", "helpers", "studies"):
-    for path in (ROOT / folder).glob("*.py"):
-        asked.append(f"default:::{folder}.{path.stem}")
-os.environ["PYTHONWARNINGS"] = ",".join(asked)
+    for path in (ROOT / folder).rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        filters.append(f"default:::{module}")
+os.environ["PYTHONWARNINGS"] = ",".join(filters)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,11 @@ Bottom floor first: `card` writes HTML, `views` knows what to show of one senten
 knows nothing of it.
 """
 
-from explorer.widget import Explorer
 
-__all__ = ["Explorer"]
+def __getattr__(name: str):
+    """The widget's own packages are imported where it is used."""
+    if name != "Explorer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from explorer.widget import Explorer
+
+    return Explorer

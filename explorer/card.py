@@ -9,9 +9,9 @@ import re
 
 from torch import Tensor
 
-from helpers.knockout import rank_correlation
-from helpers.predict import BLANK, Prediction
-from helpers.sentence import percent
+from explorer.heatmap import percent
+from explorer.knockout import rank_correlation
+from explorer.predict import BLANK, Prediction
 
 JOINER = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")  # within one character
 STRONGEST = 0.8  # of the blue; text on it keeps a contrast of more than 4.5:1

@@ -15,16 +15,16 @@ from string import Template
 from PIL import Image
 
 from explorer import card
-from helpers.figure import png
-from helpers.knockout import without_heads, without_words
-from helpers.predict import (
+from explorer.heatmap import sentence_heatmap, view_name
+from explorer.knockout import without_heads, without_words
+from explorer.predict import (
     Prediction,
     chance_and_rank,
     mask_each,
     require_same_words,
     to_ids,
 )
-from helpers.sentence import sentence_heatmap, view_name
+from helpers.figure import png
 from helpers.tokenizer import SPECIALS, UNK, split_words
 
 HERE = Path(__file__).parent

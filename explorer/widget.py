@@ -17,12 +17,12 @@ from IPython.display import display
 
 from explorer import card
 from explorer.controls import Controls
+from explorer.heatmap import caption
+from explorer.predict import BLANK
 from explorer.views import Choice, Views, require_alike
 from helpers import ROOT
 from helpers.figure import show
 from helpers.files import write_whole
-from helpers.predict import BLANK
-from helpers.sentence import caption
 
 SAVED = ROOT / "saved"  # ignored by git
 

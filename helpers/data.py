@@ -6,13 +6,15 @@ prediction. Left out: worker processes and a DataLoader; the corpus is one tenso
 Shapes: B rows, T positions.
 """
 
-import hashlib
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from helpers.masking import evaluation_subsets
+from helpers.seeds import seeded
 from helpers.tokenizer import CLS, PAD, SEP
 
 
@@ -77,12 +79,6 @@ def pack(lines: list[list[int]], length: int, offset: int = 0) -> Tensor:
     return cut(join(lines), length, offset)
 
 
-def seeded(*key) -> torch.Generator:
-    """A generator on the CPU whose draws depend on `key` alone, on every machine."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:4], "big"))
-
-
 def steps_per_epoch(stream: Tensor, length: int, batch_size: int) -> int:
     """Full batches in one pass over the text, at least 1."""
     return max(1, len(stream) // ((length - 1) * batch_size))
@@ -127,3 +123,52 @@ def lone_sentences(lines: list[str], shortest: int = 5, longest: int = 40) -> li
                     found.append(" ".join(words))
                 words = []
     return found
+
+
+def require_usable(data: "TrainingData") -> None:
+    """Raises ValueError if a text has less than a block, or no word to be asked."""
+    size = data.validation_BT.shape[1] - 1
+    if len(data.stream) < size:
+        raise ValueError(
+            f"The training text has {len(data.stream)} tokens, and a block needs "
+            f"{size}; take more text, or a smaller max_length."
+        )
+    subsets = {"training": data.sample_subset_BT, "validation": data.subset_BT}
+    for split, subset_BT in subsets.items():
+        if not (subset_BT == 0).any():
+            raise ValueError(
+                f"The {split} text has no word of the vocabulary that could be asked; "
+                "take other text, or a tokenizer that was trained on it."
+            )
+
+
+@dataclass
+class TrainingData:
+    """The tensors of one corpus: a stream to train on and blocks to be scored on.
+
+    `sample_BT` are blocks of the training text, scored in the same way as the
+    validation blocks: a training loss without dropout or moving weights.
+    """
+
+    stream: Tensor
+    validation_BT: Tensor
+    subset_BT: Tensor
+    sample_BT: Tensor
+    sample_subset_BT: Tensor
+
+    def __post_init__(self):
+        require_usable(self)
+
+    @classmethod
+    def prepare(cls, tokenizer, corpus, length: int = 64, sample: int = 512):
+        """Encodes the training and validation splits, in blocks of `length`."""
+        if length < 3 or sample < 1:
+            raise ValueError(
+                f"length is {length} and sample is {sample}; choose at least 3 and 1."
+            )
+        stream = join(encode_lines(tokenizer, corpus.train))
+        validation_BT = pack(encode_lines(tokenizer, corpus.validation), length)
+        blocks_BT = cut(stream, length)
+        sample_BT = blocks_BT[:: max(1, len(blocks_BT) // sample)][:sample]
+        masks = [evaluation_subsets(ids) for ids in (validation_BT, sample_BT)]
+        return cls(stream, validation_BT, masks[0], sample_BT, masks[1])

@@ -8,14 +8,12 @@ Shapes: B blocks, T positions, M positions of a block that are scored, V vocabul
 without B, M counts those of all blocks.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from helpers.data import cut, encode_lines, join, pack
-from helpers.masking import IGNORE, asked, evaluation_subsets
+from helpers.data import TrainingData
+from helpers.masking import IGNORE, masked_positions
 from helpers.model import shallow_copy
 from helpers.settings import SettingError
 from helpers.tokenizer import MASK, PAD
@@ -31,24 +29,7 @@ def require_known(model, *texts: Tensor) -> None:
         )
 
 
-def require_usable(data: "TrainingData") -> None:
-    """Raises ValueError if a text has less than a block, or no word to be asked."""
-    size = data.validation_BT.shape[1] - 1
-    if len(data.stream) < size:
-        raise ValueError(
-            f"The training text has {len(data.stream)} tokens, and a block needs "
-            f"{size}; take more text, or a smaller max_length."
-        )
-    subsets = {"training": data.sample_subset_BT, "validation": data.subset_BT}
-    for split, subset_BT in subsets.items():
-        if not (subset_BT == 0).any():
-            raise ValueError(
-                f"The {split} text has no word of the vocabulary that could be asked; "
-                "take other text, or a tokenizer that was trained on it."
-            )
-
-
-def require_match(model, data: "TrainingData", config) -> None:
+def require_match(model, data: TrainingData, config) -> None:
     """Raises ValueError unless a model, a text and a batch size go together."""
     length = model.config.max_length
     found = data.validation_BT.shape[1], data.sample_BT.shape[1]
@@ -80,7 +61,9 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
                 continue
             longest = int((part_BT != PAD).sum(1).max())
             part_BT, selected_BT = part_BT[:, :longest], selected_BT[:, :longest]
-            at_BM, labels_BM = asked(part_BT.masked_fill(~selected_BT, IGNORE))
+            at_BM, labels_BM = masked_positions(
+                part_BT.masked_fill(~selected_BT, IGNORE)
+            )
             inputs_BT = part_BT.masked_fill(selected_BT, MASK)
             with torch.autocast(device.type, enabled=False):
                 logits_BMV = model(inputs_BT.to(device), at_BM.to(device)).cpu()
@@ -117,38 +100,6 @@ def unigram(stream: Tensor, ids_BT: Tensor, subset_BT: Tensor, vocab_size: int) 
     return {"loss": loss, "accuracy": accuracy}
 
 
-@dataclass
-class TrainingData:
-    """The tensors of one corpus: a stream to train on and blocks to be scored on.
-
-    `sample_BT` are blocks of the training text, scored in the same way as the
-    validation blocks: a training loss without dropout or moving weights.
-    """
-
-    stream: Tensor
-    validation_BT: Tensor
-    subset_BT: Tensor
-    sample_BT: Tensor
-    sample_subset_BT: Tensor
-
-    def __post_init__(self):
-        require_usable(self)
-
-    @classmethod
-    def prepare(cls, tokenizer, corpus, length: int = 64, sample: int = 512):
-        """Encodes the training and validation splits, in blocks of `length`."""
-        if length < 3 or sample < 1:
-            raise ValueError(
-                f"length is {length} and sample is {sample}; choose at least 3 and 1."
-            )
-        stream = join(encode_lines(tokenizer, corpus.train))
-        validation_BT = pack(encode_lines(tokenizer, corpus.validation), length)
-        blocks_BT = cut(stream, length)
-        sample_BT = blocks_BT[:: max(1, len(blocks_BT) // sample)][:sample]
-        masks = [evaluation_subsets(ids) for ids in (validation_BT, sample_BT)]
-        return cls(stream, validation_BT, masks[0], sample_BT, masks[1])
-
-
 @torch.no_grad()
 def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
     """Predictions at a few validation words that stay the same throughout a run.
@@ -176,7 +127,7 @@ def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
     return found
 
 
-def take_stock(model, data: TrainingData) -> dict:
+def validate(model, data: TrainingData) -> dict:
     """One entry of a training history: both losses in eval mode, and the probes."""
     require_known(model, data.stream)
     train = evaluate(model, data.sample_BT, data.sample_subset_BT)

@@ -86,7 +86,7 @@ def rotate(x_BHTK: Tensor, at_BT: Tensor | None = None) -> Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
-def take(x_BSD: Tensor, at_BT: Tensor | None) -> Tensor:
+def gather_positions(x_BSD: Tensor, at_BT: Tensor | None) -> Tensor:
     """The vectors at the positions `at_BT` of each row, (B, T, D); None takes all."""
     if at_BT is None:
         return x_BSD
@@ -153,7 +153,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
         """(B, T, D) and, if asked for, weights; all look, or those at `at_BT` only."""
-        q_BHTK = self.split_heads(self.query(take(x_BSD, at_BT)))
+        q_BHTK = self.split_heads(self.query(gather_positions(x_BSD, at_BT)))
         k_BHSK = self.split_heads(self.key(x_BSD))
         v_BHSK = self.split_heads(self.value(x_BSD))
         if self.rotary:
@@ -211,7 +211,7 @@ class EncoderBlock(nn.Module):
         mixed_BTD, weights_BHTS = self.attention(
             looked_BSD, real_BS, need_weights, at_BT
         )
-        x_BTD = take(x_BSD, at_BT) + self.dropout(mixed_BTD)
+        x_BTD = gather_positions(x_BSD, at_BT) + self.dropout(mixed_BTD)
         if self.pre:
             x_BTD = x_BTD + self.dropout(
                 self.feed_forward(self.feed_forward_norm(x_BTD))

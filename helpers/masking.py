@@ -83,7 +83,7 @@ def mask_tokens(
     return inputs_BT, ids_BT.masked_fill(~selected_BT, IGNORE)
 
 
-def asked(labels_BT: Tensor) -> tuple[Tensor, Tensor]:
+def masked_positions(labels_BT: Tensor) -> tuple[Tensor, Tensor]:
     """Where words are asked, and the labels there, both (B, M).
 
     M is the largest number in a row; a row with fewer takes along positions whose label

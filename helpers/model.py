@@ -21,9 +21,9 @@ from helpers.layers import (
     EncoderBlock,
     FeedForward,
     SelfAttention,
+    gather_positions,
     plain_defaults,
     sinusoidal_positions,
-    take,
 )
 from helpers.settings import POSITIVE, Number, SettingError, require, whole
 from helpers.tokenizer import PAD, SPECIALS
@@ -203,7 +203,7 @@ class MaskedLanguageModel(nn.Module):
                 x_BTD, mask_BS, need_weights, at_BM if early else None
             )
             weights.append(weights_BHTS)
-        hidden_BTD = take(x_BTD, at_BM) if need_weights else x_BTD
+        hidden_BTD = gather_positions(x_BTD, at_BM) if need_weights else x_BTD
         logits = self.head(self.norm(hidden_BTD))
         return (logits, torch.stack(weights, dim=1)) if need_weights else logits
 

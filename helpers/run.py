@@ -20,7 +20,7 @@ from helpers.checkpoint import (
     require_fit,
     save_state,
 )
-from helpers.evaluate import TrainingData
+from helpers.data import TrainingData
 from helpers.optimize import TrainConfig, make_optimizers, pick_dtype
 
 

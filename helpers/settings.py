@@ -1,4 +1,4 @@
-"""Settings are honoured or refused, and a command that fails says why in one sentence.
+"""Settings are honoured or refused.
 
 The values that a setting may have are a container: a `Number`, or a tuple of names.
 """
@@ -6,11 +6,9 @@ The values that a setting may have are a container: a `Number`, or a tuple of na
 import argparse
 import math
 import numbers
-import re
 import sys
-from collections.abc import Container, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Container
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -85,58 +83,3 @@ def require(settings, **allowed: Container) -> None:
         elif isinstance(values, Number) and type(value) not in (int, float):
             value = values.kind(value)
         object.__setattr__(settings, name, value)
-
-
-def reader(kind: type):
-    """Reads an option's text; what is not of this kind is left to the configuration."""
-
-    def read(text: str):
-        try:
-            return kind(text)
-        except ValueError:
-            return text
-
-    return read
-
-
-class Parser(argparse.ArgumentParser):
-    """A command's options; a wrong one ends it with status 2 and one sentence."""
-
-    def error(self, message: str):
-        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
-
-    def add_configurations(self, *kinds: type) -> None:
-        """One option for each field of the configurations, with its default."""
-        for field in (field for kind in kinds for field in fields(kind)):
-            kind = float if field.default is None else type(field.default)
-            switch = {"action": argparse.BooleanOptionalAction}
-            how = switch if kind is bool else {"type": reader(kind)}
-            name = "--" + field.name.replace("_", "-")
-            self.add_argument(name, default=field.default, **how)
-
-    def build(self, kind: type, given: argparse.Namespace):
-        """A configuration from the options."""
-        with self.named():
-            return kind(**{f.name: getattr(given, f.name) for f in fields(kind)})
-
-    @contextmanager
-    def named(self) -> Iterator[None]:
-        """Within it, a setting that is refused is named as it was typed: status 2."""
-        try:
-            yield
-        except SettingError as error:
-            message = str(error)
-            for action in self._actions:
-                option = action.option_strings[0]
-                message = re.sub(rf"\b{action.dest}(?= is )", option, message)
-            self.error(message)
-
-    @contextmanager
-    def one_sentence(self) -> Iterator[None]:
-        """Work whose failure is told in one sentence: status 1, or 130 after Ctrl-C."""
-        try:
-            yield
-        except KeyboardInterrupt as error:
-            self.exit(130, f"{self.prog}: {str(error) or 'interrupted.'}\n")
-        except (ValueError, OSError, ArithmeticError, MemoryError) as error:
-            self.exit(1, f"{self.prog}: {' '.join(str(error).split())}\n")

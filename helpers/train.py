@@ -20,10 +20,10 @@ from tqdm.auto import tqdm
 
 from helpers import parallel
 from helpers.checkpoint import locked
-from helpers.data import batches, seeded, steps_per_epoch
-from helpers.evaluate import TrainingData, require_match, take_stock
+from helpers.data import TrainingData, batches, steps_per_epoch
+from helpers.evaluate import require_match, validate
 from helpers.interrupt import held_back, whole_or_undone
-from helpers.masking import IGNORE, asked, mask_tokens, mlm_loss
+from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
 from helpers.optimize import TrainConfig, memory_advice, rate_factor, set_rates
 from helpers.run import (
     TrainingRun,
@@ -32,6 +32,7 @@ from helpers.run import (
     save_run,
     start_or_resume,
 )
+from helpers.seeds import seeded
 
 
 def update(run: TrainingRun, loss: Tensor, config: TrainConfig, total: int) -> None:
@@ -73,7 +74,7 @@ def train_step(run: TrainingRun, ids_BT: Tensor, config, total, hide=None) -> Te
         seeded(config.seed, "mask", run.step),
         fixed=config.masks == "fixed",
     )
-    at_BM, labels_BM = asked(labels_BT)
+    at_BM, labels_BM = masked_positions(labels_BT)
     count = int((labels_BM != IGNORE).sum())  # in the rows of all processes
     inputs_BT, at_BM, labels_BM = (
         parallel.own_rows(rows).to(device) for rows in (inputs_BT, at_BM, labels_BM)
@@ -121,7 +122,7 @@ def take_steps(run: TrainingRun, data, config, save, save_seconds, then) -> None
         due = run.step in moments and run.step not in (e["step"] for e in run.history)
         if due:
             require_finite(run)
-            found = parallel.from_first(lambda: take_stock(run.model, data))
+            found = parallel.from_first(lambda: validate(run.model, data))
             with whole_or_undone(run, run.stopping):
                 run.take_note(run.step / per_epoch, found)
                 then(run)
@@ -174,9 +175,3 @@ def train(
             raise KeyboardInterrupt(said) from None
     run.stopping.restore(model)
     return run.history
-
-
-if __name__ == "__main__":
-    from helpers.experiment import main
-
-    main()

@@ -14,28 +14,28 @@ import torch
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, save_model
 from helpers.corpus import require_wikitext
+from helpers.curves import training_curves, true_vs_pred
 from helpers.data import (
     bucket,
     encode_lines,
     pack,
     pad,
-    seeded,
     wasted_share,
 )
-from helpers.experiment import prepare, run_experiment
 from helpers.figure import png
 from helpers.files import write_whole
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import TRAIN_VALUES, TrainConfig
+from helpers.seeds import seeded
 from helpers.settings import whole
 from helpers.tokenizer import WordTokenizer
-from helpers.viz import training_curves, true_vs_pred
-from studies.command import SEED, command
+from studies.attention.references import read_references, references
 from studies.figures import dropout_study
-from studies.intervals import mean_interval
-from studies.references import read_references, references
-from studies.runs import FAST, alone, known, reading, require_name, whole_score
+from studies.lab.command import SEED, command
+from studies.lab.experiment import prepare, run_experiment
+from studies.lab.runs import FAST, alone, known, reading, require_name, whole_score
+from studies.lab.stats import mean_interval
 
 ARMS = {
     "none": ModelConfig(),

@@ -29,13 +29,13 @@ from helpers.checkpoint import load_model, load_state, save_model
 from helpers.corpus import require_wikitext
 from helpers.data import encode_lines, pack
 from helpers.evaluate import evaluate, unigram
-from helpers.experiment import prepare
 from helpers.masking import evaluation_subsets
 from helpers.run import TrainingRun
 from helpers.train import train
-from studies.command import SEED, command
 from studies.dropout import ARMS
-from studies.runs import FAST, alone, known, whole_score
+from studies.lab.command import SEED, command
+from studies.lab.experiment import prepare
+from studies.lab.runs import FAST, alone, known, whole_score
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one

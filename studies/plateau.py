@@ -14,20 +14,20 @@ from pathlib import Path
 from helpers import ROOT, record
 from helpers.checkpoint import load_state
 from helpers.corpus import require_wikitext
+from helpers.curves import true_vs_pred
 from helpers.data import steps_per_epoch
 from helpers.evaluate import unigram
-from helpers.experiment import prepare
 from helpers.figure import png
 from helpers.files import write_whole
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.train import train
-from helpers.viz import true_vs_pred
-from studies.command import COUNT, command
 from studies.figures import plateau_study
-from studies.intervals import mean_interval
+from studies.lab.command import COUNT, command
+from studies.lab.experiment import prepare
+from studies.lab.runs import LENGTH, fewer, known, reading, same_start
+from studies.lab.stats import mean_interval
 from studies.plateau_runs import CONTROL, RECORDS, SUMMARY, run_name
-from studies.runs import LENGTH, fewer, known, reading, same_start
 from studies.tables import plateau_table
 
 POSITIONS = "rotary", "sinusoidal", "learned"

@@ -28,12 +28,12 @@ from helpers import record
 from helpers import train as train_module
 from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus
-from helpers.evaluate import TrainingData
+from helpers.data import TrainingData
 from helpers.interrupt import held_back
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
-from studies.command import (
+from studies.lab.command import (
     COUNT,
     RECORDS,
     SEED,

@@ -119,7 +119,7 @@ def speed_table(summary: dict) -> str:
             cells += ["not reached" if times is None else f"{times:.1f} times"]
             cells += ["one seed" if p is None else f"{p:.2g}"]
         else:
-            command = f"`python -m studies.speedrun --baselines {arm}`"
+            command = f"`python -m studies.speed.speedrun --baselines {arm}`"
             cells = [f"{arm}, 50 epochs, not run yet: {command}", *[""] * 7]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

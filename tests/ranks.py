@@ -21,7 +21,7 @@ from torch import Tensor
 from helpers import parallel
 from helpers import train as train_module
 from helpers.corpus import load_corpus
-from helpers.evaluate import TrainingData
+from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.run import TrainingRun
 from helpers.tokenizer import PAD, SPECIALS, UNK, WordTokenizer

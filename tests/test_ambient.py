@@ -15,10 +15,12 @@ from nbformat.v4 import new_code_cell, new_notebook
 from test_notebooks import loose_figures
 from test_viz import RECORD, prediction
 
-from helpers import ROOT, figure, record, viz
-from helpers.notebook import notebooks
-from helpers.sentence import sentence_heatmap, text_widths
-from studies import attention_figures, figures, lessons, plateau_runs
+from explorer.heatmap import sentence_heatmap, text_widths
+from helpers import ROOT, attention_plots, curves, figure, record
+from notebooks.source import notebooks
+from studies import figures, plateau_runs
+from studies.attention import figures as attention_figures
+from studies.lessons import __main__ as lessons
 
 RECORDS = ROOT / "plots" / "records"
 SOURCES = sorted(
@@ -205,16 +207,18 @@ def one(drawn, **options):
 
 
 def matrix(p):
-    return viz.attention_matrix(p.weights_NHTS[0, 0], p.tokens, p.tokens, "a title")
+    return attention_plots.attention_matrix(
+        p.weights_NHTS[0, 0], p.tokens, p.tokens, "a title"
+    )
 
 
 DRAWN = {
     "attention_matrix": one(matrix),
-    "head_matrix": one(viz.head_matrix),
-    "attention_mosaic": one(viz.attention_mosaic),
+    "head_matrix": one(attention_plots.head_matrix),
+    "attention_mosaic": one(attention_plots.attention_mosaic),
     "sentence_heatmap": one(sentence_heatmap),
-    "training_curves": lambda: viz.training_curves([RECORD]),
-    "true_vs_pred": lambda: viz.true_vs_pred(RECORD),
+    "training_curves": lambda: curves.training_curves([RECORD]),
+    "true_vs_pred": lambda: curves.true_vs_pred(RECORD),
     "dropout_study": dropout_study,
     "plateau_study": plateau_study,
     "time_to_quality": time_to_quality,

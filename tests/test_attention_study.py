@@ -14,15 +14,18 @@ import pytest
 import torch
 from tiny import tiny_model
 
+from explorer.predict import Prediction, fill_mask
 from helpers import ROOT, record
 from helpers.corpus import Corpus
-from helpers.evaluate import TrainingData, evaluate
+from helpers.data import TrainingData
+from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
-from helpers.predict import Prediction, fill_mask
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
-from studies import attention, examples, runs
-from studies.attention_figures import erasure_figure, heads_figure
-from studies.intervals import bootstrap
+from studies.attention import erasure as attention
+from studies.attention import examples
+from studies.attention.figures import erasure_figure, heads_figure
+from studies.lab import runs
+from studies.lab.stats import bootstrap
 from studies.tables import erasure_table, heads_table, layers_table, looked_at
 
 WORDS = "the cat dog sat on a mat and . ran to it".split()

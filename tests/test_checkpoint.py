@@ -27,7 +27,7 @@ from helpers.checkpoint import (
     signed,
     vocabulary_digest,
 )
-from helpers.evaluate import TrainingData
+from helpers.data import TrainingData
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.run import TrainingRun

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from helpers import ROOT, experiment, parallel, record
+from helpers import ROOT, parallel, record
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from studies import command, dropout, lesson_costs, lessons, runs, speedrun, throughput
+from studies import dropout
+from studies.lab import command, experiment, runs
+from studies.lessons import __main__ as lessons
+from studies.lessons import costs as lesson_costs
+from studies.speed import speedrun, throughput
 
 HUGE = "1" + "0" * 30
 ODD = "-1", "0", "nan", "inf", "x", "", HUGE, "1.5", "[1]"
@@ -280,7 +284,9 @@ def test_a_summary_says_what_is_missing_and_what_makes_it(
     status, said = told(dropout.main, ["--summary"], capsys)
     assert status == 1 and "no runs in" in said and "leave out --summary" in said
     status, said = told(speedrun.main, ["--summary"], capsys)
-    assert status == 1 and "times.json; make it: python -m studies.speedrun" in said
+    assert (
+        status == 1 and "times.json; make it: python -m studies.speed.speedrun" in said
+    )
     record.write(speedrun.RECORDS / "times.json", {"recipes": speedrun.recipes()})
     status, said = told(speedrun.main, ["--summary"], capsys)
     assert status == 1 and "no entry in" in said
@@ -288,7 +294,9 @@ def test_a_summary_says_what_is_missing_and_what_makes_it(
     assert status == 1 and "leave out --summary" in said
     missing = ["--table", "--out", str(tmp_path / "none.json")]
     status, said = told(throughput.main, missing, capsys)
-    assert status == 1 and "none.json; make it: python -m studies.throughput" in said
+    assert (
+        status == 1 and "none.json; make it: python -m studies.speed.throughput" in said
+    )
 
 
 def test_weights_of_runs_that_were_not_made_are_not_shipped(tmp_path, monkeypatch):

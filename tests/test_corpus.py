@@ -21,10 +21,11 @@ import pytest
 from huggingface_hub import constants
 from pyarrow import parquet
 
-from helpers import corpus, experiment, hub
-from helpers.experiment import run_experiment
+from helpers import corpus, hub
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from studies.lab import experiment
+from studies.lab.experiment import run_experiment
 
 OWN = {
     "train": ["猫 が 好き", "犬  も\t好き \n"],

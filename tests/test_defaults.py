@@ -3,14 +3,14 @@
 import pytest
 import torch
 
+from explorer.knockout import without_heads, without_words
+from explorer.predict import fill_mask
 from helpers.corpus import load_corpus
-from helpers.data import bucket, pack, pad, seeded
-from helpers.evaluate import TrainingData
-from helpers.knockout import without_heads, without_words
+from helpers.data import TrainingData, bucket, pack, pad
 from helpers.layers import sinusoidal_positions
 from helpers.masking import mask_tokens
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.predict import fill_mask
+from helpers.seeds import seeded
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, batches, train
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from helpers.corpus import Corpus
-from helpers.data import pack
-from helpers.evaluate import TrainingData, evaluate, take_stock
+from helpers.data import TrainingData, pack
+from helpers.evaluate import evaluate, validate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
@@ -33,7 +33,7 @@ def build(vocab_size: int):
 def test_a_text_of_one_block_is_enough():
     data = prepared([" ".join(WORDS[: LENGTH - 2])])  # and its [SEP]
     assert len(data.stream) == LENGTH - 1
-    assert take_stock(build(len(TOKENIZER)), data)["validation_loss"] > 0
+    assert validate(build(len(TOKENIZER)), data)["validation_loss"] > 0
 
 
 @pytest.mark.parametrize("lines", [[], [""], ["word1"], [" ".join(WORDS[:13])]])
@@ -90,8 +90,8 @@ def test_a_text_of_another_tokenizer_is_refused_before_training():
     data = dataclasses.replace(data, sample_BT=data.validation_BT)
     data = dataclasses.replace(data, sample_subset_BT=data.subset_BT)
     with pytest.raises(ValueError, match=said):
-        take_stock(small, data)
-    assert take_stock(build(len(TOKENIZER)), data)["train_loss"] > 0
+        validate(small, data)
+    assert validate(build(len(TOKENIZER)), data)["train_loss"] > 0
 
 
 def test_a_text_a_model_and_a_batch_that_do_not_go_together_are_refused():

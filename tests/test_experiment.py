@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from helpers import experiment, record
+from helpers import record
 from helpers.bpe import BPETokenizer
 from helpers.checkpoint import load_model, save_model
 from helpers.corpus import FOLDER_VARIABLE, Corpus
-from helpers.experiment import run_experiment
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.tokenizer import WordTokenizer
+from studies.lab import experiment
+from studies.lab.experiment import run_experiment
 
 TINY = ModelConfig(n_layers=1, d_model=16, n_heads=2, d_ff=16)
 SHORT = TrainConfig(epochs=0.05, batch_size=16, evaluations=1, precision="float32")

@@ -19,13 +19,13 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer import Explorer, card, controls, views, widget
+from explorer import Explorer, card, controls, predict, views, widget
+from explorer.heatmap import percent
+from explorer.knockout import rank_correlation, without_heads, without_words
+from explorer.predict import fill_mask
 from explorer.views import Choice
-from helpers import figure, predict
-from helpers.knockout import rank_correlation, without_heads, without_words
+from helpers import figure
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.predict import fill_mask
-from helpers.sentence import percent
 from helpers.tokenizer import SPECIALS, WordTokenizer
 
 TEXT = "the cat and the dog saw the $5 – ship ."

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.evaluate import TrainingData, evaluate
+from explorer.predict import fill_mask, mask_each
+from helpers.data import TrainingData
+from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.predict import fill_mask, mask_each
 from helpers.run import EarlyStopping
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import TrainConfig, train, train_step

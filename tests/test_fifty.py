@@ -50,7 +50,7 @@ def small(monkeypatch, tmp_path):
     few = {"train": 600, "validation": 60, "test": 60}
     part = {split: getattr(text, split)[:count] for split, count in few.items()}
     corpus = dataclasses.replace(text, **part)
-    monkeypatch.setattr("helpers.experiment.training_corpus", lambda: corpus)
+    monkeypatch.setattr("studies.lab.experiment.training_corpus", lambda: corpus)
     monkeypatch.setattr(fifty, "require_wikitext", lambda: corpus)
 
 

@@ -75,7 +75,7 @@ PLACES = {
     "mlm_loss": (train_module, "mlm_loss", 8),
     "set_rates": (train_module, "set_rates", 8),
     "muon": (torch.optim.Muon, "step", 8),
-    "evaluation": (train_module, "take_stock", 4),
+    "evaluation": (train_module, "validate", 4),
     "note": (train_module.TrainingRun, "take_note", 4),
     "between": (train_module, "train_step", 8),
 }

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from helpers.knockout import heads_off, rank_correlation, without_heads, without_words
-from helpers.predict import fill_mask
+from explorer.knockout import heads_off, rank_correlation, without_heads, without_words
+from explorer.predict import fill_mask
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, WordTokenizer
 
 WORDS = "the cat dog sat on a mat and . ran".split()

@@ -1,7 +1,7 @@
 """What the model knows: kinds of words, distances and sums against those by hand.
 
-The guesses are held against helpers.evaluate and studies.references, and the committed
-record against the records of others.
+The guesses are held against helpers.evaluate and studies.attention.references, and the
+committed record against the records of others.
 """
 
 import hashlib
@@ -14,14 +14,15 @@ from tiny import tiny_model
 
 from helpers import ROOT, record
 from helpers.corpus import Corpus
-from helpers.data import encode_lines, join, lone_sentences, pack
-from helpers.evaluate import TrainingData, evaluate, unigram
+from helpers.data import TrainingData, encode_lines, join, lone_sentences, pack
+from helpers.evaluate import evaluate, unigram
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, PAD, SEP, SPECIALS, UNK, WordTokenizer, most_frequent
-from studies import knowledge, runs
+from studies.attention import knowledge
+from studies.attention.references import bigram
 from studies.figures import knowledge_figure
-from studies.intervals import bootstrap
-from studies.references import bigram
+from studies.lab import runs
+from studies.lab.stats import bootstrap
 from studies.tables import DIVISIONS, GUESSES, alone_table, knowledge_table
 
 LENGTH = 16

@@ -14,9 +14,9 @@ from helpers.layers import (
     SelfAttention,
     attend,
     attend_fused,
+    gather_positions,
     rotate,
     sinusoidal_positions,
-    take,
 )
 
 # Padding at the end, in the middle, and none.
@@ -343,8 +343,8 @@ def test_parts_of_dropout_are_the_whole(parts):
 def test_take_picks_vectors_by_row():
     x, at = torch.arange(24.0).view(2, 4, 3), torch.tensor([[3, 0], [1, 1]])
     want = torch.stack([x[0, [3, 0]], x[1, [1, 1]]])
-    assert torch.equal(take(x, at), want)
-    assert take(x, None) is x
+    assert torch.equal(gather_positions(x, at), want)
+    assert gather_positions(x, None) is x
 
 
 @pytest.mark.parametrize("rotary", [False, True])
@@ -356,7 +356,7 @@ def test_asked_positions_get_what_all_would_get(rotary, fused):
     real[1, 5:] = False
     at = torch.tensor([[6, 1], [0, 3], [2, 2]])
     whole, some = attention(x, real)[0], attention(x, real, at_BT=at)[0]
-    torch.testing.assert_close(some, take(whole, at))
+    torch.testing.assert_close(some, gather_positions(whole, at))
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
@@ -366,6 +366,6 @@ def test_a_block_at_asked_positions_is_the_block_there(norm):
     x, at = torch.randn(3, 7, 16), torch.tensor([[6, 1], [0, 3], [2, 5]])
     whole, weights = block(x, need_weights=True)
     some, chosen = block(x, need_weights=True, at_BT=at)
-    torch.testing.assert_close(some, take(whole, at))
+    torch.testing.assert_close(some, gather_positions(whole, at))
     rows = at[:, None, :, None].expand(-1, 2, -1, 7)
     torch.testing.assert_close(chosen, weights.gather(2, rows))

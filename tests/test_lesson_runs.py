@@ -21,9 +21,12 @@ from helpers.model import MaskedLanguageModel
 from helpers.run import TrainingRun
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
-from studies import lesson_arms, lesson_costs, lesson_runs, lesson_words
-from studies.lesson_arms import ARMS, FAST, STEPS, Arm, hiding, rate, scored, source
-from studies.lesson_runs import EVERY, PARTS, fit, run, score
+from studies.lessons import arms as lesson_arms
+from studies.lessons import costs as lesson_costs
+from studies.lessons import runs as lesson_runs
+from studies.lessons import words as lesson_words
+from studies.lessons.arms import ARMS, FAST, STEPS, Arm, hiding, rate, scored, source
+from studies.lessons.runs import EVERY, PARTS, fit, run, score
 
 KNOWN, TOKENS, SMALL, MIXED = 60, 2_048, 4, 8
 RATES = "mask_rate", "last_mask_rate"

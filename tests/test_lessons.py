@@ -14,9 +14,10 @@ import pytest
 from scipy import stats
 
 from helpers import ROOT, record
-from studies import lesson_runs, lessons
-from studies.lesson_arms import ARMS
-from studies.lesson_claims import (
+from studies.lessons import __main__ as lessons
+from studies.lessons import runs as lesson_runs
+from studies.lessons.arms import ARMS
+from studies.lessons.claims import (
     CLAIMS,
     EXPECTED,
     OTHERS,
@@ -26,10 +27,10 @@ from studies.lesson_claims import (
     step_minutes,
     verdict,
 )
-from studies.lesson_figures import GREEN, ORANGE, QUIET, VOCABULARIES, drawable
-from studies.lesson_readings import Effect, at_step, crossover, readings
-from studies.lesson_summary import summarise
-from studies.lesson_tables import effect_text, lesson_lines, lessons_table
+from studies.lessons.figures import GREEN, ORANGE, QUIET, VOCABULARIES, drawable
+from studies.lessons.readings import Effect, at_step, crossover, readings
+from studies.lessons.summary import summarise
+from studies.lessons.tables import effect_text, lesson_lines, lessons_table
 
 RECORDS = ROOT / "plots" / "records"
 GROWTH = record.read(RECORDS / "growth.json")["growth"][: 2 * 8]  # forms, lengths
@@ -74,9 +75,9 @@ def summed_up(folder, patch, seeds: dict[str, list[int]]) -> dict:
     for name, seed in ((arm, i) for arm in seeds for i in seeds[arm]):
         record.write(folder / f"{name}_seed_{seed}.json", fake_run(name, seed))
     record.write(folder / "costs.json", COSTS)
-    patch.setattr("studies.lesson_readings.RECORDS", folder)
-    patch.setattr("studies.lesson_summary.COSTS", folder / "costs.json")
-    patch.setattr("studies.lesson_summary.SUMMARY", folder / "lessons.json")
+    patch.setattr("studies.lessons.readings.RECORDS", folder)
+    patch.setattr("studies.lessons.summary.COSTS", folder / "costs.json")
+    patch.setattr("studies.lessons.summary.SUMMARY", folder / "lessons.json")
     return summarise()
 
 
@@ -430,7 +431,7 @@ def test_a_summary_trains_nothing(tmp_path, monkeypatch, capsys):
 RUNS = """
 import signal, sys, time
 from pathlib import Path
-from studies import lessons
+from studies.lessons import __main__ as lessons
 
 def run(name, seed):
     if name == "fails":
@@ -491,7 +492,7 @@ def test_committed_records_are_of_their_arms(tmp_path, monkeypatch):
         record.require_same(path, run, wanted)
         texts.add((run["design"]["pieces"], run["model"]["vocab_size"], run["text"]))
     assert len(texts) == len({text[:2] for text in texts})  # one a tokenizer
-    monkeypatch.setattr("studies.lesson_summary.SUMMARY", tmp_path / kept.name)
+    monkeypatch.setattr("studies.lessons.summary.SUMMARY", tmp_path / kept.name)
     summarise()
     rounded = {"parse_float": lambda number: round(float(number), 6)}
     both = [

@@ -7,10 +7,10 @@ import torch
 
 from helpers.masking import (
     IGNORE,
-    asked,
     eligible,
     evaluation_subsets,
     mask_tokens,
+    masked_positions,
     mlm_loss,
     replace,
     select,
@@ -133,7 +133,7 @@ def test_fixed_masks_are_the_rate_of_the_mean_that_is_eligible(rate):
 def test_asked_finds_every_label_and_fills_up_with_none():
     labels = torch.full((3, 6), IGNORE)
     labels[0, [1, 4]], labels[2, 5] = torch.tensor([7, 8]), 9
-    at, answers = asked(labels)
+    at, answers = masked_positions(labels)
     assert at.shape == (3, 2)
     assert at[0].tolist() == [1, 4] and at[2, 0] == 5
     assert answers.tolist() == [[7, 8], [IGNORE] * 2, [9, IGNORE]]

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from helpers.masking import IGNORE, asked, mask_tokens, mlm_loss
+from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import PAD
-from studies.peers import PEERS, copy_weights
+from studies.speed.peers import PEERS, copy_weights
 
 # All sizes differ, so that no swap of two of them can hide.
 SIZES = dict(vocab_size=50, max_length=12, n_layers=3, d_model=24, n_heads=4, d_ff=40)
@@ -112,7 +112,7 @@ def test_logits_at_asked_positions_are_the_same_and_so_are_gradients(bert):
     model = build(bert)
     generator = torch.Generator().manual_seed(0)
     inputs, labels = mask_tokens(padded(), SIZES["vocab_size"], 0.3, generator)
-    at, answers = asked(labels)
+    at, answers = masked_positions(labels)
     assert (answers == IGNORE).any()  # a row with fewer
     selected, found = labels != IGNORE, []
     for where in (None, at):

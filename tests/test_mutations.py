@@ -59,7 +59,7 @@ FAULTS = {
     ),
     "no residual connection around attention": (
         "layers",
-        "x_BTD = take(x_BSD, at_BT) + self.dropout(mixed_BTD)",
+        "x_BTD = gather_positions(x_BSD, at_BT) + self.dropout(mixed_BTD)",
         "x_BTD = self.dropout(mixed_BTD)",
         "test_layers.py::test_block_equals_torch_encoder_layer",
     ),

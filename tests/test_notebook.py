@@ -24,18 +24,9 @@ from helpers import ROOT, __version__, figure, notebook
 from helpers.bpe import BPETokenizer
 from helpers.figure import default_style, save
 from helpers.files import write_whole
-from helpers.notebook import (
-    SETUP,
-    SLUG,
-    budget,
-    check,
-    definition,
-    keep,
-    ledger,
-    plots_dir,
-    relist,
-)
+from helpers.notebook import budget, check, ledger, plots_dir
 from helpers.tokenizer import SPECIALS, WordTokenizer
+from notebooks.source import SETUP, SLUG, definition, keep, relist
 
 TRUE = [True, np.bool_(True), np.array(True), torch.tensor(True), torch.ones(2).any()]
 FALSE = [False, np.bool_(False), torch.tensor(False), torch.zeros(2).all()]
@@ -296,7 +287,7 @@ def test_relist_rewrites_listings_and_setup_and_nothing_else(project):
 
 
 def command(project, *arguments, **variables):
-    """What `python -m helpers.notebook` returns in the small project."""
+    """What `python -m notebooks` returns in the small project."""
     return subprocess.run(
         [sys.executable, "-m", "helpers.notebook", *arguments],
         cwd=project,
@@ -422,7 +413,7 @@ def test_what_could_not_be_kept_is_not_run(
     assert ended.value.code == 1
     folder = project / (name or "notebooks")
     said = f"{folder} cannot be written to (Read-only file system).\n"
-    assert capsys.readouterr().err == f"python -m helpers.notebook: {said}"
+    assert capsys.readouterr().err == f"python -m notebooks: {said}"
     assert not (project / "notebooks" / "was_run").exists()
 
 
@@ -567,6 +558,6 @@ def test_ctrl_c_ends_a_run_at_the_first_press(moment, project):
         finally:
             process.kill()
     assert process.returncode == 130
-    assert said == b"python -m helpers.notebook: interrupted.\n"
+    assert said == b"python -m notebooks: interrupted.\n"
     assert kernels_of(process.pid) == []
     assert [*(project / "executed").glob("*")] == []

@@ -23,7 +23,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers import ROOT, __version__
-from helpers.notebook import LISTING, SETUP, SLUG, definition, notebooks, numbered
+from notebooks.source import LISTING, SETUP, SLUG, definition, notebooks, numbered
 
 NAMES = "01_tokenizer 02_layers 03_model 04_training 05_attention 06_lessons".split()
 TAUGHT = "tokenizer bpe layers masking data model optimize run train evaluate".split()
@@ -336,7 +336,7 @@ DRAWN = """\
 with patch("__main__.merge", print), layer.register_forward_hook(print):
     x = draw()
 x.y = 1
-@viz.default_style()
+@figure.default_style()
 def draw():
     return Figure()
 with default_style():

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from helpers import ROOT
-from helpers.notebook import notebooks
+from notebooks.source import notebooks
 
 # The table in the README, lowest floor first.
 README = (ROOT / "README.md").read_text("utf-8")
@@ -64,7 +64,7 @@ def test_modules_import_from_floors_below_only(name):
         "from helpers import train",
         "from helpers.train import train",
         "from helpers.model import ModelConfig",
-        "def f():\n    from helpers.experiment import prepare",
+        "def f():\n    from studies.lab.experiment import prepare",
     ],
 )
 def test_an_import_from_above_is_seen(line):

@@ -11,7 +11,7 @@ import torch
 
 from helpers import ROOT, parallel
 from helpers.masking import IGNORE, mask_tokens
-from helpers.train import seeded
+from helpers.seeds import seeded
 
 PROGRAM = ROOT / "tests" / "ranks.py"
 OTHERS = [(parts, rank) for parts in (2, 4) for rank in range(parts)]
@@ -154,7 +154,7 @@ BROKEN = """
 import sys
 from pathlib import Path
 
-from helpers import experiment
+from studies.lab import experiment
 from helpers.corpus import Corpus
 from helpers.data import encode_lines, join, pack
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from helpers.knockout import without_heads, without_words
-from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.predict import (
+from explorer.knockout import without_heads, without_words
+from explorer.predict import (
     chance_and_rank,
     fill_mask,
     mask_each,
@@ -18,6 +17,7 @@ from helpers.predict import (
     to_words,
     word_chances,
 )
+from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
 
 WORDS = "the cat dog sat on a mat and . ran".split()

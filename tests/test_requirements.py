@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as canonical
 
 from helpers import ROOT
-from helpers.notebook import notebooks
+from notebooks.source import notebooks
 
 # Which folders a file of requirements is for, beside those of the files it includes.
 FILES = {

@@ -12,7 +12,8 @@ import pytest
 
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.settings import POSITIVE, SHARE, Parser, SettingError, require, whole
+from helpers.settings import POSITIVE, SHARE, SettingError, require, whole
+from studies.lab.command import Parser
 
 
 @pytest.mark.parametrize(

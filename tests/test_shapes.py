@@ -15,14 +15,22 @@ import torch
 from torch import Tensor
 
 import helpers
-from helpers.evaluate import TrainingData, evaluate, unigram
+from explorer.predict import predict_positions
+from helpers.data import TrainingData
+from helpers.evaluate import evaluate, unigram
 from helpers.layers import attend
-from helpers.masking import asked, eligible, evaluation_subsets, mask_tokens, mlm_loss
+from helpers.masking import (
+    eligible,
+    evaluation_subsets,
+    mask_tokens,
+    masked_positions,
+    mlm_loss,
+)
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.predict import predict_positions
 from helpers.run import TrainingRun
+from helpers.seeds import seeded
 from helpers.tokenizer import PAD, SPECIALS, WordTokenizer
-from helpers.train import TrainConfig, seeded, train_step
+from helpers.train import TrainConfig, train_step
 
 SIZES = dict(B=2, T=6, S=6, D=12, H=3, K=4, F=7, V=11, N=8, M=5)
 SUFFIX = re.compile(r"_([BTSDHKFVNMC]+)$")
@@ -122,7 +130,7 @@ def forward(positions, norm):
 def mask():
     ids_BT = some_ids()
     inputs_BT, labels_BT = mask_tokens(ids_BT, SIZES["V"], 1.0, seeded(0))
-    at_BM, labels_BM = asked(labels_BT)
+    at_BM, labels_BM = masked_positions(labels_BT)
     model = build()
     mlm_loss(model(inputs_BT), labels_BT)
     mlm_loss(model(inputs_BT, at_BM), labels_BM)

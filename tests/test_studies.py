@@ -9,24 +9,27 @@ import pytest
 import torch
 from scipy import stats
 
-from helpers import ROOT, experiment, record
+from helpers import ROOT, record
 from helpers import train as training
 from helpers.checkpoint import load_state, save_state
 from helpers.corpus import FOLDER_VARIABLE
-from helpers.evaluate import TrainingData, unigram
+from helpers.data import TrainingData
+from helpers.evaluate import unigram
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig, rate_factor
 from helpers.tokenizer import CLS
-from studies import dropout, plateau, plateau_runs, runs, speedrun
+from studies import dropout, plateau, plateau_runs
+from studies.attention.references import GUESSES, bigram, references
 from studies.figures import (
     dropout_study,
     plateau_study,
     step_ratios,
     time_to_quality,
 )
-from studies.intervals import mean_interval, one_sided_p
-from studies.references import GUESSES, bigram, references
+from studies.lab import experiment, runs
+from studies.lab.stats import mean_interval, one_sided_p
+from studies.speed import speedrun
 from studies.tables import dropout_table, plateau_table, speed_table
 
 

@@ -5,7 +5,8 @@ import importlib
 import pytest
 
 from helpers import record
-from studies import command, plateau
+from studies import plateau
+from studies.lab import command
 
 
 class Reached(BaseException):

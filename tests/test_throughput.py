@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from helpers.masking import IGNORE
 from helpers.tokenizer import CLS, PAD, UNK
-from studies.peers import (
+from studies.speed.peers import (
     OURS,
     PEERS,
     build_pair,
@@ -17,8 +17,8 @@ from studies.peers import (
     our_loss,
     pairs,
 )
-from studies.scaling import LENGTHS, matmuls
-from studies.throughput import (
+from studies.speed.scaling import LENGTHS, matmuls
+from studies.speed.throughput import (
     contestant,
     make_batch,
     spread,

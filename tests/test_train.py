@@ -9,17 +9,18 @@ import torch
 
 from helpers import train as train_module
 from helpers.corpus import load_corpus
-from helpers.evaluate import TrainingData, evaluate, probe, unigram
+from helpers.data import TrainingData
+from helpers.evaluate import evaluate, probe, unigram
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import make_optimizers, pick_dtype, rate_factor, set_rates
 from helpers.run import EarlyStopping, TrainingRun
+from helpers.seeds import seeded
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from helpers.train import (
     TrainConfig,
     batches,
     evaluation_steps,
-    seeded,
     steps_per_epoch,
     train,
     train_step,
@@ -178,7 +179,7 @@ def test_early_stopping_looks_at_the_validation_loss(toy, monkeypatch):
         loss = next(losses)
         return {"train_loss": -loss, "validation_loss": loss}
 
-    monkeypatch.setattr(train_module, "take_stock", scripted)
+    monkeypatch.setattr(train_module, "validate", scripted)
     config = dataclasses.replace(SHORT, evaluations=20, patience=2)
     history = train(build(tokenizer), data, config)
     assert [entry["validation_loss"] for entry in history] == [3, 2, 1, 2, 2]

@@ -13,9 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from helpers import figure, viz
-from helpers.predict import Prediction
-from helpers.sentence import WIDTH, caption, sentence_heatmap
+from explorer.heatmap import WIDTH, caption, sentence_heatmap
+from explorer.predict import Prediction
+from helpers import attention_plots, curves, figure
 
 HARD = [
     "$5",
@@ -85,9 +85,11 @@ def clipped(drawn) -> list[str]:
 def attention_figures(p: Prediction) -> list:
     weights_TS = p.weights_NHTS[0, 0]
     return [
-        viz.attention_matrix(weights_TS, p.tokens, p.tokens, "costs $5 or $6"),
-        viz.head_matrix(p),
-        viz.attention_mosaic(p),
+        attention_plots.attention_matrix(
+            weights_TS, p.tokens, p.tokens, "costs $5 or $6"
+        ),
+        attention_plots.head_matrix(p),
+        attention_plots.attention_mosaic(p),
         sentence_heatmap(p),
     ]
 
@@ -110,7 +112,9 @@ def test_odd_characters_are_replaced_visibly_and_all_others_stay():
 
 def test_a_matrix_names_its_axes_and_puts_queries_down():
     weights_TS = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.5, 0.0]])
-    drawn = viz.attention_matrix(weights_TS, ["q1", "q2"], ["a", "b", "c"], "t")
+    drawn = attention_plots.attention_matrix(
+        weights_TS, ["q1", "q2"], ["a", "b", "c"], "t"
+    )
     axes, scale = drawn.axes
     assert axes.get_ylabel() == "query (looks)"
     assert axes.get_xlabel() == "key (looked at)"
@@ -128,13 +132,13 @@ def test_wrong_weights_are_refused():
     good, bad = ["a", "b"], ["a", "b", "c"]
     for queries, keys in ((good, bad), (bad, good)):
         with pytest.raises(ValueError, match="labels"):
-            viz.attention_matrix(even_TS, queries, keys, "t")
+            attention_plots.attention_matrix(even_TS, queries, keys, "t")
     for wrong_TS in (even_TS * 0.9, even_TS.log(), even_TS * float("nan")):
         with pytest.raises(ValueError, match="sum to 1"):
-            viz.attention_matrix(wrong_TS, good, good, "t")
+            attention_plots.attention_matrix(wrong_TS, good, good, "t")
     p = prediction(["a", "b", "c"])
     transposed = replace(p, weights_NHTS=p.weights_NHTS.transpose(-1, -2))
-    for picture in (viz.head_matrix, viz.attention_mosaic):
+    for picture in (attention_plots.head_matrix, attention_plots.attention_mosaic):
         with pytest.raises(ValueError, match="sum to 1"):
             picture(transposed)
         with pytest.raises(ValueError, match="labels"):
@@ -143,7 +147,7 @@ def test_wrong_weights_are_refused():
 
 def test_the_head_matrix_shows_the_row_of_the_masked_word():
     p = prediction(list("abcde"), 2)
-    axes = viz.head_matrix(p).axes[0]
+    axes = attention_plots.head_matrix(p).axes[0]
     rows = axes.collections[0].get_array()
     assert rows.shape == (32, 7)
     assert np.allclose(rows[8 + 3], p.weights_NHTS[1, 3, 3])
@@ -153,7 +157,7 @@ def test_the_head_matrix_shows_the_row_of_the_masked_word():
 
 def test_the_mosaic_has_layers_down_and_heads_across():
     p = prediction(list("abcde"), n_layers=2, n_heads=3)
-    drawn = viz.attention_mosaic(p)
+    drawn = attention_plots.attention_mosaic(p)
     image = drawn.axes[0].images[0]
     mosaic = image.get_array().filled(np.nan)
     tile = mosaic.shape[0] // 2
@@ -246,8 +250,8 @@ def test_few_colours_are_still_the_right_ones():
     p = prediction("In 1905 the ship sank".split(), 0)
     pictures = (
         sentence_heatmap(p),
-        viz.attention_mosaic(p),
-        viz.training_curves([RECORD]),
+        attention_plots.attention_mosaic(p),
+        curves.training_curves([RECORD]),
     )
     for drawn in pictures:
         figure.png(drawn)  # after which a constrained layout is settled
@@ -265,7 +269,7 @@ def test_few_colours_are_still_the_right_ones():
 def test_show_gives_a_picture_and_a_text(monkeypatch):
     sent = []
     monkeypatch.setattr(figure, "display", lambda *a, **k: sent.append((a, k)))
-    viz.show(sentence_heatmap(prediction(["In"])), "what is seen")
+    figure.show(sentence_heatmap(prediction(["In"])), "what is seen")
     ((forms,), options), *others = sent
     assert others == []
     assert set(forms) == {"image/png", "text/plain"}
@@ -278,7 +282,7 @@ def test_no_figure_stays_in_pyplot():
     import matplotlib.pyplot as plt
 
     attention_figures(prediction(["In", "the"]))
-    viz.training_curves([RECORD])
+    curves.training_curves([RECORD])
     assert plt.get_fignums() == []
 
 
@@ -315,7 +319,7 @@ RECORD = {
 
 def test_curves_share_their_axes_and_mark_the_best_step():
     other = RECORD | {"name": "dropout", "history": HISTORY[:3]}
-    drawn = viz.training_curves([RECORD, other])
+    drawn = curves.training_curves([RECORD, other])
     left, right = drawn.axes
     assert left.get_xlim() == right.get_xlim() and left.get_ylim() == right.get_ylim()
     assert left.get_title().startswith("without dropout")
@@ -334,7 +338,7 @@ def test_curves_share_their_axes_and_mark_the_best_step():
 
 
 def test_right_and_wrong_differ_by_more_than_colour():
-    drawn = viz.true_vs_pred(RECORD)
+    drawn = curves.true_vs_pred(RECORD)
     said = {t.get_text(): t for t in texts(drawn)}
     assert {"start", "plateau", "after", "end", "c d e f [In] $5 ▯▯"} <= {*said}
     assert said["✓ In 36%"].get_weight() == "bold"

@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.evaluate import TrainingData
+from helpers.data import TrainingData
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import SPECIALS

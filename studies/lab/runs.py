@@ -13,8 +13,8 @@ from torch import Tensor
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_state
 from helpers.corpus import REVISION, require_wikitext
-from helpers.data import encode_lines, lone_sentences, pad
-from helpers.evaluate import TrainingData, evaluate
+from helpers.data import TrainingData, encode_lines, lone_sentences, pad
+from helpers.evaluate import evaluate
 from helpers.optimize import TrainConfig
 from helpers.settings import Number
 

@@ -1,11 +1,11 @@
 """How soon is a model as good as a plain recipe makes it in 50 epochs?
 
-`python -m studies.speedrun` trains once, in `STEPS` steps, and compares what it reached
-with two baselines, both BERT's model: *plain* has a constant rate after its warm-up,
-*scheduled* has a rate that falls to 0. `--baselines` trains these, resumable: their
-rate is chosen from three by trials of `TRIAL` epochs, then 50 epochs are run, of one
-seed; with a constant rate they go on from the trial. `--time` takes the steps of all
-three in turn, on a machine that should be idle.
+`python -m studies.speed.speedrun` trains once, in `STEPS` steps, and compares what it
+reached with two baselines, both BERT's model: *plain* has a constant rate after its
+warm-up, *scheduled* has a rate that falls to 0. `--baselines` trains these, resumable:
+their rate is chosen from three by trials of `TRIAL` epochs, then 50 epochs are run, of
+one seed; with a constant rate they go on from the trial. `--time` takes the steps of
+all three in turn, on a machine that should be idle.
 
 The entry's time is that of its whole process, from its start until the weights are
 saved. A baseline's is that of its steps alone, up to its best evaluation, whose weights
@@ -25,19 +25,17 @@ import torch
 from helpers import ROOT, record
 from helpers.checkpoint import save_model
 from helpers.corpus import require_wikitext
-from helpers.data import steps_per_epoch
-from helpers.evaluate import TrainingData
-from helpers.experiment import prepare
+from helpers.data import TrainingData, steps_per_epoch
 from helpers.figure import png
 from helpers.files import write_whole
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig, pick_dtype
 from helpers.run import TrainingRun, identity
 from helpers.train import train, train_step
-from studies.command import SEED, command, required
 from studies.figures import time_to_quality
-from studies.intervals import mean_interval, one_sided_p
-from studies.runs import (
+from studies.lab.command import SEED, command, required
+from studies.lab.experiment import prepare
+from studies.lab.runs import (
     fewer,
     known,
     lengthen,
@@ -46,8 +44,9 @@ from studies.runs import (
     require_run,
     whole_score,
 )
+from studies.lab.stats import mean_interval, one_sided_p
+from studies.speed.throughput import spread, take_turns
 from studies.tables import speed_table
-from studies.throughput import spread, take_turns
 
 STEPS = 2_400  # of the entry; fixed before its first run
 EPOCHS, TRIAL, WARM_UP = 50, 8, 500  # epochs, epochs and steps of a baseline
@@ -218,7 +217,7 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
     entries and the timing are not of the same hardware, or of other recipes.
     """
     _, tokenizer, data, _ = prepare(ModelConfig(), 0)
-    maker = "python -m studies.speedrun"
+    maker = "python -m studies.speed.speedrun"
     words, times = len(tokenizer), required(RECORDS / "times.json", f"{maker} --time")
     for name, recipe in RECIPES.items():
         with reading(RECORDS / "times.json"):

@@ -19,13 +19,14 @@ from torch import Tensor
 from helpers import ROOT
 from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.corpus import require_wikitext
-from helpers.data import batches, bucket, cut, encode_lines, join, pack, pad, seeded
+from helpers.data import batches, bucket, cut, encode_lines, join, pack, pad
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.seeds import seeded
 from helpers.settings import require, whole
 from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
-from studies.runs import FAST
+from studies.lab.runs import FAST
 
 RECIPE = replace(
     FAST,

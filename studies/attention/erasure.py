@@ -1,16 +1,16 @@
 """Does attention matter here? Words and heads are taken away: what does it cost?
 
-`python -m studies.attention` asks two trained models, and as controls one that was
-never trained and sentences whose words are shuffled. Erasure: in 1,000 sentences of the
-validation text one word is masked, and each other word in turn as well. If attention
-points to what an answer needs, masking the most attended word costs most (Serrano &
-Smith 2019, section 4; Abnar & Zuidema 2020, section 4). Heads: each is switched off
-alone, then all of a layer (Michel et al. 2019, section 3.2). Left out: words and heads
-in pairs, and gradients.
+`python -m studies.attention.erasure` asks two trained models, and as controls one that
+was never trained and sentences whose words are shuffled. Erasure: in 1,000 sentences of
+the validation text one word is masked, and each other word in turn as well. If
+attention points to what an answer needs, masking the most attended word costs most
+(Serrano & Smith 2019, section 4; Abnar & Zuidema 2020, section 4). Heads: each is
+switched off alone, then all of a layer (Michel et al. 2019, section 3.2). Left out:
+words and heads in pairs, and gradients.
 
 Shapes: M masked positions, W words of a sentence, O those of them that are compared, U
-groups of blocks that are resampled; the others as in helpers.layers.
-Losses and falls of log-probability are in nats.
+groups of blocks that are resampled; the others as in helpers.layers. Losses and falls
+of log-probability are in nats.
 """
 
 import time
@@ -20,19 +20,20 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from explorer.knockout import heads_off, rank_correlation, without_words
+from explorer.predict import Prediction, fill_mask
 from helpers import ROOT, record
-from helpers.data import lone_sentences, seeded
-from helpers.evaluate import TrainingData, evaluate
+from helpers.data import TrainingData, lone_sentences
+from helpers.evaluate import evaluate
 from helpers.figure import png
 from helpers.files import write_whole
-from helpers.knockout import heads_off, rank_correlation, without_words
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.predict import Prediction, fill_mask
+from helpers.seeds import seeded
 from helpers.tokenizer import CLS, MASK, SEP
-from studies.attention_figures import erasure_figure, heads_figure
-from studies.command import command
-from studies.intervals import CONFIDENCE, GROUP, RESAMPLES, bootstrap
-from studies.runs import known, trained
+from studies.attention.figures import erasure_figure, heads_figure
+from studies.lab.command import command
+from studies.lab.runs import known, trained
+from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.tables import TRAINED, erasure_table, heads_table, layers_table
 
 SENTENCES, SHORTEST, LONGEST = 1_000, 10, 40  # their number, and words of each

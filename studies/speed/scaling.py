@@ -1,6 +1,6 @@
 """What bounds a training step, and how it grows with the text and the vocabulary.
 
-    python -m studies.scaling --ceilings | --growth [--out PATH]
+    python -m studies.speed.scaling --ceilings | --growth [--out PATH]
 
 Ceilings: how fast this machine multiplies matrices of the model's shapes and copies
 memory, and from these the time that a step would take if it did nothing else and hid
@@ -21,14 +21,14 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.record import hardware, write
 from helpers.settings import whole
 from helpers.tokenizer import SPECIALS
-from studies.command import (
+from studies.lab.command import (
     COUNT,
     RECORDS,
     command,
     require_blocks,
     require_whole,
 )
-from studies.throughput import (
+from studies.speed.throughput import (
     MOST_TOKENS,
     in_fresh_process,
     make_batch,

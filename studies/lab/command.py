@@ -2,13 +2,72 @@
 
 import argparse
 import itertools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 from helpers import ROOT, record
-from helpers.settings import Parser, whole
+from helpers.settings import SettingError, whole
 
 COUNT, SEED = whole(1), whole(0)  # types of options
 RECORDS = ROOT / "plots" / "records"
+
+
+def reader(kind: type):
+    """Reads an option's text; what is not of this kind is left to the configuration."""
+
+    def read(text: str):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+
+    return read
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's options; a wrong one ends it with status 2 and one sentence."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
+
+    def add_configurations(self, *kinds: type) -> None:
+        """One option for each field of the configurations, with its default."""
+        for field in (field for kind in kinds for field in fields(kind)):
+            kind = float if field.default is None else type(field.default)
+            switch = {"action": argparse.BooleanOptionalAction}
+            how = switch if kind is bool else {"type": reader(kind)}
+            name = "--" + field.name.replace("_", "-")
+            self.add_argument(name, default=field.default, **how)
+
+    def build(self, kind: type, given: argparse.Namespace):
+        """A configuration from the options."""
+        with self.named():
+            return kind(**{f.name: getattr(given, f.name) for f in fields(kind)})
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Within it, a setting that is refused is named as it was typed: status 2."""
+        try:
+            yield
+        except SettingError as error:
+            message = str(error)
+            for action in self._actions:
+                option = action.option_strings[0]
+                message = re.sub(rf"\b{action.dest}(?= is )", option, message)
+            self.error(message)
+
+    @contextmanager
+    def one_sentence(self) -> Iterator[None]:
+        """Work whose failure is told in one sentence: status 1, or 130 after Ctrl-C."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            self.exit(130, f"{self.prog}: {str(error) or 'interrupted.'}\n")
+        except (ValueError, OSError, ArithmeticError, MemoryError) as error:
+            self.exit(1, f"{self.prog}: {' '.join(str(error).split())}\n")
 
 
 def command(name: str, about: str, form=argparse.ArgumentDefaultsHelpFormatter):

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 
 from helpers import record
-from studies.lesson_arms import ARMS, RECIPE, STEPS
-from studies.lesson_claims import CLAIMS, decide
-from studies.lesson_costs import COSTS
-from studies.lesson_readings import interval, losses, read_runs, readings
-from studies.lesson_runs import RECORDS
-from studies.references import read_references
+from studies.attention.references import read_references
+from studies.lessons.arms import ARMS, RECIPE, STEPS
+from studies.lessons.claims import CLAIMS, decide
+from studies.lessons.costs import COSTS
+from studies.lessons.readings import interval, losses, read_runs, readings
+from studies.lessons.runs import RECORDS
 
 SUMMARY = RECORDS.with_suffix(".json")
 

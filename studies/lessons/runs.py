@@ -16,7 +16,8 @@ from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.run import TrainingRun
 from helpers.train import train_step
-from studies.lesson_arms import (
+from studies.lab.runs import alone, known
+from studies.lessons.arms import (
     ARMS,
     KNOWN,
     Arm,
@@ -27,8 +28,7 @@ from studies.lesson_arms import (
     text_of,
     tokenizer_of,
 )
-from studies.lesson_words import known_words, score_words, words_asked
-from studies.runs import alone, known
+from studies.lessons.words import known_words, score_words, words_asked
 
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
 RECORDS = ROOT / "plots" / "records" / "lessons"

@@ -1,4 +1,4 @@
-"""One training experiment from corpus to record: `python -m helpers.train --help`.
+"""One training experiment from corpus to record: `python -m studies.train --help`.
 
 Trains on the corpus at hand and leaves weights, vocabulary and record in `runs/NAME`.
 """
@@ -13,12 +13,14 @@ import torch
 from helpers import ROOT, parallel, record
 from helpers.checkpoint import load_model, load_state, save_model
 from helpers.corpus import training_corpus
-from helpers.evaluate import TrainingData, unigram
+from helpers.data import TrainingData
+from helpers.evaluate import unigram
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig, memory_advice
-from helpers.settings import Parser, SettingError
+from helpers.settings import SettingError
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
+from studies.lab.command import Parser
 
 NAME = re.compile(r"(?!(?i:vocabulary)$)[A-Za-z0-9_-][A-Za-z0-9_.-]{,99}")
 
@@ -107,9 +109,9 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`python -m helpers.train --name dropout --dropout 0.1`: one run, resumable."""
+    """`python -m studies.train --name dropout --dropout 0.1`: one run, resumable."""
     parser = Parser(
-        prog="python -m helpers.train",
+        prog="python -m studies.train",
         description="Train a masked language model on WikiText-2. Results land in "
         "runs/NAME; the same command goes on where a run of that name was interrupted. "
         "Several GPUs, or several processes on CPUs: torchrun --nproc_per_node=N -m "

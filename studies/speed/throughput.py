@@ -1,9 +1,9 @@
 """One training step of ours beside the same step of three known libraries.
 
-Before anything is timed, both are shown to compute the same: see studies.peers.
+Before anything is timed, both are shown to compute the same: see studies.speed.peers.
 All take turns, step by step, so that a busy machine slows all of them.
 
-    python -m studies.throughput [--compile] [--table] [--out PATH] [--help]
+    python -m studies.speed.throughput [--compile] [--table] [--out PATH] [--help]
 """
 
 import itertools
@@ -20,12 +20,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from helpers.masking import IGNORE, asked, mask_tokens
+from helpers.masking import IGNORE, mask_tokens, masked_positions
 from helpers.model import DROPOUT, ModelConfig
 from helpers.record import hardware, write
 from helpers.settings import whole
 from helpers.tokenizer import CLS, SPECIALS, UNK
-from studies.command import (
+from studies.lab.command import (
     COUNT,
     RECORDS,
     command,
@@ -33,7 +33,7 @@ from studies.command import (
     require_whole,
     required,
 )
-from studies.peers import (
+from studies.speed.peers import (
     OURS,
     PEERS,
     Batch,
@@ -58,7 +58,7 @@ def make_batch(blocks: int, config: ModelConfig, device="cpu", seed=0) -> Batch:
     ids_BT[torch.rand(shape, generator=generator) < UNKNOWN] = UNK
     ids_BT[:, 0] = CLS
     masked = mask_tokens(ids_BT, config.vocab_size, MASK_RATE, generator, fixed=True)
-    tensors = [rows.to(device) for rows in (*masked, *asked(masked[1]))]
+    tensors = [rows.to(device) for rows in (*masked, *masked_positions(masked[1]))]
     return Batch(*tensors, count=int((masked[1] != IGNORE).sum()))
 
 
@@ -277,7 +277,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.table:
         with parser.one_sentence():
-            print(table(required(given.out, "python -m studies.throughput")))
+            print(table(required(given.out, "python -m studies.speed.throughput")))
         return
     require_blocks(parser, given.tokens, [length])
     require_whole(parser, given, path.name)

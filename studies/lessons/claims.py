@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from helpers import record
 from helpers.settings import Number, SettingError, require
 from studies import plateau_runs
-from studies.lesson_arms import ARMS
-from studies.lesson_readings import Effect, Runs, crossover, interval, readings
-from studies.lesson_runs import RECORDS
-from studies.lesson_tables import SEEDS
+from studies.lessons.arms import ARMS
+from studies.lessons.readings import Effect, Runs, crossover, interval, readings
+from studies.lessons.runs import RECORDS
+from studies.lessons.tables import SEEDS
 
 SAME = 0.05  # nats within which two losses count as the same
 COMMAND = "python -m studies.lessons"
@@ -292,7 +292,7 @@ def from_growth() -> dict:
         "hardware": [growth["hardware"]["device"]],
         "core_minutes": growth["hardware"]["threads"] * 4 * sum(timed) / 60_000,
         "records": "growth.json",
-        "command": "python -m studies.scaling --growth",
+        "command": "python -m studies.speed.scaling --growth",
     }
 
 
@@ -347,7 +347,7 @@ def from_knowledge() -> dict:
         "hardware": [known["hardware"]["device"]],
         "core_minutes": known["seconds"] * known["hardware"]["threads"] / 60,
         "records": "knowledge.json",
-        "command": "python -m studies.knowledge",
+        "command": "python -m studies.attention.knowledge",
     }
 
 

@@ -7,8 +7,8 @@ in place of its output. Left out: two at once, and gradients.
 import torch
 from torch import Tensor, nn
 
+from explorer.predict import Prediction, to_ids, word_chances
 from helpers.model import require_same_words, shallow_copy
-from helpers.predict import Prediction, to_ids, word_chances
 from helpers.tokenizer import CLS, MASK, SEP
 
 

@@ -1,8 +1,8 @@
 """Four examples of what the model with dropout says, chosen by rule and not by looks.
 
-`python -m studies.examples` masks each word of the vocabulary in turn in the short
-sentences of the validation split, and takes one prediction of each of four kinds: a
-function word that is right, punctuation that is right, a date among dates that is
+`python -m studies.attention.examples` masks each word of the vocabulary in turn in the
+short sentences of the validation split, and takes one prediction of each of four kinds:
+a function word that is right, punctuation that is right, a date among dates that is
 wrong, and a near miss. The record keeps one sentence for each, and how many others
 would have fitted. Left out: sentences with more than two words outside the vocabulary.
 """
@@ -15,14 +15,14 @@ from dataclasses import replace
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
+from explorer.heatmap import sentence_heatmap
+from explorer.predict import Prediction, fill_mask, mask_each
 from helpers import ROOT, record
 from helpers.data import lone_sentences
 from helpers.figure import png
 from helpers.files import write_whole
-from helpers.predict import Prediction, fill_mask, mask_each
-from helpers.sentence import sentence_heatmap
-from studies.command import command
-from studies.runs import trained
+from studies.lab.command import command
+from studies.lab.runs import trained
 
 SHORTEST, LONGEST, UNKNOWN = 10, 20, 2  # words of a sentence; outside the vocabulary
 DATES = 3  # of the five best guesses, for a temporal confusion

@@ -1,4 +1,4 @@
-"""Runs a notebook from top to bottom, as `python -m helpers.notebook` does.
+"""Runs a notebook from top to bottom, as `python -m notebooks` does.
 
 In a kernel of the Python that runs this. Ctrl-C, a cell that fails, and a kernel that
 dies or cannot start end the run at once and leave no process behind.

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from helpers import record
-from helpers.evaluate import TrainingData, unigram
+from helpers.data import TrainingData
+from helpers.evaluate import unigram
 from helpers.masking import IGNORE
 from helpers.settings import Number
 from helpers.tokenizer import CLS, MASK

@@ -14,13 +14,13 @@ from helpers import ROOT, record
 from helpers.corpus import require_wikitext
 from helpers.figure import png
 from helpers.files import write_whole
-from studies.command import COUNT, SEED, command
-from studies.lesson_arms import ARMS
-from studies.lesson_costs import measure, untimed
-from studies.lesson_figures import drawable, length_figure
-from studies.lesson_runs import RECORDS, run
-from studies.lesson_summary import summarise
-from studies.lesson_tables import SEEDS, lessons_table
+from studies.lab.command import COUNT, SEED, command
+from studies.lessons.arms import ARMS
+from studies.lessons.costs import measure, untimed
+from studies.lessons.figures import drawable, length_figure
+from studies.lessons.runs import RECORDS, run
+from studies.lessons.summary import summarise
+from studies.lessons.tables import SEEDS, lessons_table
 
 
 def make(jobs: list[tuple[str, int]], processes: int) -> None:

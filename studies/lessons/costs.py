@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from helpers import record
-from helpers.data import bucket, pack, pad, seeded, wasted_share
+from helpers.data import bucket, pack, pad, wasted_share
 from helpers.masking import IGNORE
 from helpers.model import MaskedLanguageModel
 from helpers.run import TrainingRun
+from helpers.seeds import seeded
 from helpers.train import train_step
-from studies.lesson_arms import ARMS, Arm, hiding, source, text_of
-from studies.lesson_runs import RECORDS
-from studies.throughput import WARM_UP, spread
+from studies.lessons.arms import ARMS, Arm, hiding, source, text_of
+from studies.lessons.runs import RECORDS
+from studies.speed.throughput import WARM_UP, spread
 
 COSTS = RECORDS / "costs.json"
 ROUNDS = 9

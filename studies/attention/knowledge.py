@@ -1,13 +1,14 @@
 """What does the model know? Every validation word masked once, by what kind it is.
 
-`python -m studies.knowledge` asks two trained models and two guesses from counts for
-the same words, with the same neighbours in sight: the most frequent word, and the
-two-sided bigram of studies.references. All seven subsets of helpers.evaluate, each word
-once, all [MASK], dropout off, float32. Scores are by class of the word, by its place in
-the block, by its distance to the nearest [UNK] and by its frequency; by distance also
-within the three large classes, for beside [UNK] stand other words than elsewhere. At
-last for the sentences that stand alone, against the same words inside packed blocks.
-Left out: the test text, and whatever differs between two trainings of one model.
+`python -m studies.attention.knowledge` asks two trained models and two guesses from
+counts for the same words, with the same neighbours in sight: the most frequent word,
+and the two-sided bigram of studies.attention.references. All seven subsets of
+helpers.evaluate, each word once, all [MASK], dropout off, float32. Scores are by class
+of the word, by its place in the block, by its distance to the nearest [UNK] and by its
+frequency; by distance also within the three large classes, for beside [UNK] stand other
+words than elsewhere. At last for the sentences that stand alone, against the same words
+inside packed blocks. Left out: the test text, and whatever differs between two
+trainings of one model.
 
 Shapes: M masked words, U groups of neighbouring blocks that are resampled; the others
 as in helpers.evaluate. Losses are in nats a word, accuracies are shares.
@@ -25,18 +26,17 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from helpers import ROOT, record
-from helpers.data import encode_lines, lone_sentences, pad
-from helpers.evaluate import TrainingData
+from helpers.data import TrainingData, encode_lines, lone_sentences, pad
 from helpers.figure import png
 from helpers.files import write_whole
-from helpers.masking import IGNORE, asked, evaluation_subsets
+from helpers.masking import IGNORE, evaluation_subsets, masked_positions
 from helpers.tokenizer import CLS, MASK, PAD, SPECIALS, UNK
-from studies.command import command
-from studies.examples import FUNCTION_WORDS, MONTHS
+from studies.attention.examples import FUNCTION_WORDS, MONTHS
+from studies.attention.references import bigram, log_lift
 from studies.figures import knowledge_figure
-from studies.intervals import CONFIDENCE, GROUP, RESAMPLES, bootstrap
-from studies.references import bigram, log_lift
-from studies.runs import known, trained
+from studies.lab.command import command
+from studies.lab.runs import known, trained
+from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.tables import GUESSES, TRAINED, alone_table, knowledge_table
 
 SUBSETS = 7
@@ -44,7 +44,8 @@ ALMOST_ALWAYS = 0.95  # of a name's occurrences in mid-sentence have a capital
 ENDS = ".", "!", "?"  # of a sentence, as in helpers.data.lone_sentences
 RULES = {
     "function words": "with a letter, and of the closed classes that "
-    "studies/examples.py lists; the case of the first letter is free, so “US” is none",
+    "studies/attention/examples.py lists; the case of the first letter is free, so "
+    "“US” is none",
     "punctuation": "no letter and no digit, but for “=”",
     "heading marks": "“=”",
     "digits": "at least one digit",
@@ -87,7 +88,7 @@ def unigram_guess(prior_V: Tensor) -> Guess:
 
 
 def bigram_guess(stream: Tensor, prior_V: Tensor, strength: float) -> Guess:
-    """P(w | left) P(w | right) / P(w), as in studies.references.bigram.
+    """P(w | left) P(w | right) / P(w), as in studies.attention.references.bigram.
 
     A neighbour that is hidden, [CLS], or beyond the row says nothing.
     """
@@ -116,7 +117,7 @@ def model_guess(model) -> Guess:
     """The logits of a model in eval mode."""
 
     def guess(seen_BT: Tensor, labels_BT: Tensor) -> Tensor:
-        at_BM, labels_BM = asked(labels_BT)
+        at_BM, labels_BM = masked_positions(labels_BT)
         return model(seen_BT, at_BM)[labels_BM != IGNORE]
 
     return guess

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from studies.intervals import mean_interval
-from studies.lesson_arms import ARMS, STEPS
-from studies.lesson_runs import RECORDS, settings
-from studies.runs import known, require_name
+from studies.lab.runs import known, require_name
+from studies.lab.stats import mean_interval
+from studies.lessons.arms import ARMS, STEPS
+from studies.lessons.runs import RECORDS, settings
 
 Runs = dict[str, dict[int, dict]]  # of each arm, by seed
 PARTS = "curve.step", "curve.loss", "validation.loss", "weights"  # of each record

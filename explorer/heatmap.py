@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image, ImageFilter
 
+from explorer.predict import Prediction
 from helpers.figure import BLUES, DPI, default_style, drawable
-from helpers.predict import Prediction
 
 WIDTH, LINE, MARGIN, GAP = 880, 46, 24, 20  # pixels
 RING = "#c8102e"

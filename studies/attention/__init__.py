@@ -1,0 +1,1 @@
+"""What attention and the answers depend on."""

@@ -1,0 +1,1 @@
+"""Every lesson of the project's origin, measured: `python -m studies.lessons`."""
