@@ -36,6 +36,7 @@ from studies.dropout import ARMS
 from studies.lab.command import SEED, command
 from studies.lab.experiment import prepare
 from studies.lab.runs import FAST, alone, known, whole_score
+from studies.lab.samples import samples
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one
@@ -181,7 +182,7 @@ def run(arm: str, seed: int, recipe: str) -> dict:
         found[moment] = scores(load_model(path, tokenizer)[0], tokenizer, corpus)
     selection = data.validation_BT, data.subset_BT
     found["unigram_loss"] = unigram(data.stream, *selection, len(tokenizer))["loss"]
-    found["samples"] = record.samples(
+    found["samples"] = samples(
         history, found["unigram_loss"], data.validation_BT, tokenizer.words
     )
     record.write(target, found)

@@ -21,6 +21,7 @@ from helpers.settings import SettingError
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
 from studies.lab.command import Parser
+from studies.lab.samples import samples
 
 NAME = re.compile(r"(?!(?i:vocabulary)$)[A-Za-z0-9_-][A-Za-z0-9_.-]{,99}")
 
@@ -96,7 +97,7 @@ def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) ->
         "best_step": best["step"],
         "best_loss": best["validation_loss"],
         "best_accuracy": best["validation_accuracy"],
-        "samples": record.samples(
+        "samples": samples(
             history, chance["loss"], data.validation_BT, tokenizer.words
         ),
         "history": history,
