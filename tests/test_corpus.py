@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import re
+import shutil
 import signal
 import threading
 import time
@@ -15,14 +16,12 @@ from pathlib import Path
 
 import pyarrow
 import pytest
-from huggingface_hub import constants, hf_hub_download
+from huggingface_hub import constants
 from pyarrow import parquet
 
 from helpers import corpus, hub
 from helpers.model import ModelConfig
-from helpers.optimize import TrainConfig
-from studies.lab import experiment
-from studies.lab.experiment import run_experiment
+from studies.lab.experiment import prepare
 
 OWN = {
     "train": ["猫 が 好き", "犬  も\t好き \n"],
@@ -33,13 +32,14 @@ CLOSED = "http://127.0.0.1:9"  # nobody listens there
 
 
 def write(folder: Path, splits: dict) -> Path:
-    """A folder in the hub's layout with these splits."""
+    """A folder in the hub's layout with these splits: rows, a table or bytes."""
     for split, rows in splits.items():
-        table = (
-            rows if isinstance(rows, pyarrow.Table) else pyarrow.table({"text": rows})
-        )
         file = folder / hub.CONFIG / f"{split}-00000-of-00001.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(rows, bytes):
+            file.write_bytes(rows)
+            continue
+        table = pyarrow.table({"text": rows}) if isinstance(rows, list) else rows
         parquet.write_table(table, file)
     return folder
 
@@ -142,26 +142,18 @@ def one_line(capsys) -> str:
     return printed.out
 
 
-def test_a_hub_that_answers_is_asked_once_and_its_copy_is_kept(serve, capsys):
+def test_a_hub_that_answers_is_asked_once_and_its_copy_is_kept(
+    serve, monkeypatch, capsys
+):
     server = serve()
     first = corpus.load_corpus()
     assert first.name == corpus.WIKITEXT
     assert first.train[:2] == ["猫 が 好き", "犬 も 好き"] and first.test == ["犬"]
-    asked = [
-        (how, path.partition(f"{hub.REVISION}/")[2]) for how, path in server.requests
-    ]
-    assert asked == [(how, file) for file in hub.FILES for how in ("HEAD", "GET")]
-    assert corpus.load_corpus() == first and len(server.requests) == 6
-    assert capsys.readouterr().out == ""
-
-
-def test_an_earlier_download_by_the_hubs_own_client_is_used(serve, monkeypatch):
-    serve()
-    for name in hub.FILES:
-        where = {"repo_type": "dataset", "revision": hub.REVISION}
-        hf_hub_download(hub.REPOSITORY, name, **where)
+    files = [path.partition(f"{hub.REVISION}/")[2] for _, path in server.requests]
+    assert files == [file for file in hub.FILES for _ in ("HEAD", "GET")]
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert corpus.load_corpus().name == corpus.WIKITEXT
+    assert corpus.load_corpus() == first
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
@@ -173,7 +165,6 @@ def test_an_earlier_download_by_the_hubs_own_client_is_used(serve, monkeypatch):
         (("cut", 0.5), "nothing has arrived from the hub for 2 s"),  # again and again
         ((404,), "404 Not Found"),
         ((429,), "429 Too Many Requests"),
-        ((500,), "500 Internal Server Error"),
         ((503,), "503 Service Unavailable"),
     ],
     ids=str,
@@ -193,20 +184,11 @@ def test_a_slow_download_goes_on(serve):
     assert time.monotonic() - start > 2 * hub.PATIENCE
 
 
-def test_an_interrupt_reaches_the_reader_at_once(serve):
-    serve("stall")
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-    start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        hub.download()
-    assert time.monotonic() - start < hub.PATIENCE
-
-
-def test_a_download_that_was_given_up_ends(serve, monkeypatch):
+def test_a_download_that_nobody_waits_for_ends(serve):
     serve("slow")
-    monkeypatch.setattr(hub, "PATIENCE", 0.3)
     before = threading.enumerate()
-    with pytest.raises(ConnectionError):
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
         hub.download()
     for thread in {*threading.enumerate()} - {*before}:
         thread.join(5)
@@ -215,53 +197,36 @@ def test_a_download_that_was_given_up_ends(serve, monkeypatch):
 
 def test_a_proxy_is_used_and_a_certificate_required(serve, monkeypatch, capsys):
     server = serve()
-    monkeypatch.setenv("http_proxy", server.address)
-    monkeypatch.setenv("no_proxy", "")
-    ask(monkeypatch, "http://hub.invalid")
-    assert corpus.load_corpus().name == corpus.WIKITEXT
-    assert server.requests[0][1].startswith("http://hub.invalid/datasets/")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", constants.HF_HUB_CACHE + "2")
     ask(monkeypatch, server.address.replace("http:", "https:"))
     assert corpus.load_corpus().name == "toy"
     assert "SSL" in one_line(capsys)
-
-
-def without_network(monkeypatch, cache):
-    return "refused"
-
-
-def offline(monkeypatch, cache):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    return "HF_HUB_OFFLINE forbids asking"
-
-
-def unknown_host(monkeypatch, cache):
     ask(monkeypatch, "http://hub.invalid")
-    return "service not known"
+    assert corpus.load_corpus().name == "toy"
+    assert "Name or service not known" in one_line(capsys)
+    monkeypatch.setenv("http_proxy", server.address)
+    monkeypatch.setenv("no_proxy", "")
+    assert corpus.load_corpus().name == corpus.WIKITEXT
+    assert server.requests[-1][1].startswith("http://hub.invalid/datasets/")
 
 
-@pytest.mark.parametrize("place", [without_network, offline, unknown_host])
+@pytest.mark.parametrize(
+    "offline, said", [(False, "refused"), (True, "HF_HUB_OFFLINE forbids asking")]
+)
 def test_without_a_hub_the_reader_is_told_and_a_training_stops(
-    place, cache, monkeypatch, capsys
+    offline, said, cache, monkeypatch, capsys
 ):
     """In full size nothing but the reader's own choice stands in for WikiText-2."""
-    said = place(monkeypatch, cache)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
     assert corpus.load_corpus().name == "toy"
     line = one_line(capsys)
     assert line.startswith("WikiText-2 is not within reach (") and said in line
-    for load in corpus.training_corpus, corpus.require_wikitext:
+    trainings = corpus.training_corpus, lambda: prepare(ModelConfig(), 0)
+    for load in (*trainings, corpus.require_wikitext):
         with pytest.raises(ValueError, match=f"{said}.*MINI_TRANSFORMER_DATA.*'toy'"):
             load()
 
 
-def test_a_cache_that_cannot_be_written_is_named(serve, cache, capsys):
-    serve()
-    cache.write_text("a file")
-    assert corpus.load_corpus().name == "toy"
-    assert str(cache) in one_line(capsys)
-
-
-def test_a_cache_without_room_is_named(serve, capsys):
+def test_a_cache_that_cannot_be_written_or_has_no_room_is_named(serve, cache, capsys):
     resource = pytest.importorskip("resource")
     serve()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -271,23 +236,20 @@ def test_a_cache_without_room_is_named(serve, capsys):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "File too large" in one_line(capsys)
+    shutil.rmtree(cache)
+    cache.touch()
+    assert corpus.load_corpus().name == "toy"
+    assert str(cache) in one_line(capsys)
 
 
-def flip(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[4:404] = bytes(255 - b for b in content[4:404])
-    file.write_bytes(content)
+DAMAGE = {
+    "truncated": lambda file: file.write_bytes(file.read_bytes()[:-20]),
+    "gone": Path.unlink,
+    "another text": lambda file: write(file.parents[1], {"validation": ["犬"]}),
+}
 
 
-def replace_text(file: Path) -> None:
-    parquet.write_table(pyarrow.table({"text": ["犬"]}), file.resolve())
-
-
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-20])
-
-
-@pytest.mark.parametrize("damage", [flip, truncate, Path.unlink, replace_text])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_cache_is_named_or_fetched_again(
     damage, serve, cache, monkeypatch, capsys
 ):
@@ -330,6 +292,8 @@ def choose(monkeypatch, tmp_path):
     "splits, said",
     [
         ({"train": ["a"], "test": ["a"]}, r"no file .*validation-\*\.parquet"),
+        (OWN | {"train": b""}, r"train-.*parquet cannot be read \("),
+        (OWN | {"train": b"text\na\n"}, r"train-.*parquet cannot be read \("),
         (OWN | {"train": pyarrow.table({"text": [7, 8]})}, "train.* 7 is no text"),
         (OWN | {"train": pyarrow.table({"text": [b"a"]})}, "train.* b'a' is no text"),
         (
@@ -354,22 +318,6 @@ def test_a_folder_without_a_text_is_told_why(choose, splits, said):
         assert corpus.FOLDER_VARIABLE in str(refused.value)
 
 
-def test_a_wrong_name_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setenv(corpus.FOLDER_VARIABLE, str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match=r"no file .*nowhere.*train-\*\.parquet"):
-        corpus.load_corpus()
-    with pytest.raises(ValueError, match="no corpus 'wikitext-103'; choose 'toy'"):
-        corpus.load_corpus("wikitext-103")
-
-
-def test_a_file_that_is_no_parquet_is_named(choose):
-    file = choose(OWN) / hub.FILES[0]
-    for content in b"", b"PAR1", b"text\na\n", file.read_bytes()[:-30]:
-        file.write_bytes(content)
-        with pytest.raises(ValueError, match=r"train-00000.*parquet cannot be read \("):
-            corpus.load_corpus()
-
-
 def test_any_flipped_bit_is_refused_or_makes_another_text(choose):
     folder = choose(OWN)
     name, file = corpus.load_corpus().name, folder / hub.FILES[1]
@@ -389,35 +337,27 @@ def test_any_flipped_bit_is_refused_or_makes_another_text(choose):
     assert others > 20
 
 
-@pytest.mark.parametrize(
-    "name", ["[1]", "a*b?", "{x}", "k=v", "~", "100 %", "日本", "toy", "WikiText-2"]
-)
-def test_a_text_is_named_by_itself_whatever_its_folder(choose, tmp_path, name):
-    choose(OWN, f"{name}/mine")
-    named = corpus.load_corpus().name
-    assert re.fullmatch("text-[0-9a-f]{8}", named)
-    assert named == corpus.read_corpus(write(tmp_path / "moved", OWN)).name
-    with pytest.raises(ValueError, match=f"the text at hand is '{named}'"):
-        corpus.require_wikitext()
-
-
-def test_the_name_follows_the_text_alone(tmp_path):
+def test_a_text_is_named_by_itself_whatever_its_folder(tmp_path):
     own = {split: [row for row in rows if row] for split, rows in OWN.items()}
-    versions = {
-        "first": OWN,
-        "spaces": own | {"train": ["猫 が 好き", " 犬 も 好き"]},
-        "order": own | {"train": own["train"][::-1]},
-        "word": own | {"train": ["猫 が 好き", "犬 が 好き"]},
-        "swapped": own | {"train": own["test"], "test": own["train"]},
-        "merged": own | {"train": ["猫 が 好き 犬 も 好き"]},
-        "more": own | {"validation": ["猫", "猫"]},
+    same = {
+        "[1]": OWN,
+        "a*b?": own | {"train": ["猫 が 好き", " 犬 も 好き"]},
+        "k=v": own | {"train": own["train"][::-1]},
+        "WikiText-2": own,
+    }
+    others = {
+        "{x}": own | {"train": ["猫 が 好き", "犬 が 好き"]},
+        "~": own | {"train": own["test"], "test": own["train"]},
+        "100 %": own | {"train": ["猫 が 好き 犬 も 好き"]},
+        "日本": own | {"validation": ["猫", "猫"]},
     }
     names = {
-        version: corpus.read_corpus(write(tmp_path / version, splits)).name
-        for version, splits in versions.items()
+        name: corpus.read_corpus(write(tmp_path / name / "mine", splits)).name
+        for name, splits in (same | others).items()
     }
-    assert names["first"] == names["spaces"] == names["order"]
-    assert len({*names.values()}) == 5
+    assert all(re.fullmatch("text-[0-9a-f]{8}", name) for name in names.values())
+    assert len({names[name] for name in same}) == 1
+    assert len({*names.values()}) == 1 + len(others)
 
 
 def test_what_nobody_sees_is_in_no_text_but_wikitext(choose, monkeypatch):
@@ -441,25 +381,19 @@ def test_a_text_in_several_files_and_kinds_of_strings_is_read(choose):
     assert corpus.load_corpus().name == name
 
 
-def test_the_toy_corpus_can_be_chosen(cache, monkeypatch, capsys):
+def test_what_is_chosen_by_name_is_taken_and_studies_refuse_it(
+    choose, cache, monkeypatch, capsys
+):
+    choose(OWN)
+    with pytest.raises(ValueError, match="the text at hand is 'text-"):
+        corpus.require_wikitext()
     monkeypatch.setenv(corpus.FOLDER_VARIABLE, "toy")
-    assert corpus.load_corpus() == corpus.training_corpus() == corpus.toy_corpus()
+    assert corpus.load_corpus() == corpus.training_corpus() == corpus.load_corpus("toy")
     assert capsys.readouterr().out == ""
     with pytest.raises(ValueError, match="WikiText-2.*'toy'.*MINI_TRANSFORMER_DATA"):
         corpus.require_wikitext()
-
-
-def test_a_full_size_run_asks_for_the_readers_decision(
-    cache, choose, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(experiment, "ROOT", tmp_path)
-    tiny = ModelConfig(n_layers=1, d_model=16, n_heads=2, d_ff=16)
-    short = TrainConfig(epochs=0.01, batch_size=16, evaluations=1, precision="float32")
-    with pytest.raises(ValueError, match="within reach.*MINI_TRANSFORMER_DATA.*'toy'"):
-        run_experiment("short", tiny, short)
-    assert not (tmp_path / "runs").exists()
-    choose({split: 200 * ["猫 が 好き", "犬 も 好き だ よ"] for split in hub.SPLITS})
-    assert run_experiment("own", tiny, short)["corpus"].startswith("text-")
+    with pytest.raises(ValueError, match="no corpus 'wikitext-103'; choose 'toy'"):
+        corpus.load_corpus("wikitext-103")
 
 
 # The published files of Merity et al. 2016, by digests that others computed.
