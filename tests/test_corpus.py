@@ -61,8 +61,8 @@ class Hub(BaseHTTPRequestHandler):
         self.server.requests.append((self.command, self.path))
         if way == "silent":
             time.sleep(20)
-        if isinstance(way, int):
-            return self.send_error(way)
+        if isinstance(way, int) or len(self.server.requests) > 12:  # else for ever
+            return self.send_error(way if isinstance(way, int) else 404)
         name = self.path.partition(f"/{hub.REVISION}/")[2]
         content = (self.server.folder / name).read_bytes()
         self.send_response(200)
