@@ -75,6 +75,18 @@ class ModelConfig:
         return cls(**(choices | sizes))
 
 
+def matrix_weights(config: ModelConfig) -> int:
+    """How many numbers the tables and the blocks' matrices of a model hold.
+
+    Waves count as a table; biases, LayerNorms and the head are left out.
+    """
+    rows = config.vocab_size
+    if config.positions in ("learned", "sinusoidal"):
+        rows += config.max_length
+    block = config.d_model * (4 * config.d_model + 2 * config.d_ff)
+    return rows * config.d_model + config.n_layers * block
+
+
 def require_fitting(config: ModelConfig) -> None:
     """Raises SettingError for sizes that do not go together, or make a giant."""
     parts = {"rotary": 2 * config.n_heads, "sinusoidal": math.lcm(2, config.n_heads)}
@@ -82,9 +94,7 @@ def require_fitting(config: ModelConfig) -> None:
     if config.d_model % part:
         why = f"as n_heads is {config.n_heads} and positions is {config.positions!r}"
         raise SettingError("d_model", config.d_model, f"a multiple of {part}, {why}")
-    block = config.d_model * (4 * config.d_model + 2 * config.d_ff)
-    rows = config.vocab_size + config.max_length
-    if (n_weights := rows * config.d_model + config.n_layers * block) > MOST_WEIGHTS:
+    if (n_weights := matrix_weights(config)) > MOST_WEIGHTS:
         names = "n_layers", "d_ff", "vocab_size", "max_length"
         sizes = ", ".join(f"{name} is {getattr(config, name)}" for name in names)
         wanted = f"smaller sizes ({sizes}): {n_weights:.1g} weights are over a billion"
