@@ -2,12 +2,7 @@
 
 import statistics
 
-NAMES = {
-    "none": "no dropout",
-    "attention": "0.1 on attention weights",
-    "all": "0.1 at BERT's sites",
-}
-GPU_EPOCHS, COMMAND = "50", "`python -m studies.dropout`"
+from studies.lab.report import plus_minus
 
 TRAINED = "dropout", "no_dropout"
 MODELS = {
@@ -28,69 +23,6 @@ DIVISIONS = {
 BROAD = 0.1  # below this mean weight on each target a head's gaze counts as spread
 
 
-def with_interval(found: dict, digits: int, scale: float = 1.0, sign: str = "") -> str:
-    """A mean as text, with its interval if there is one."""
-    text = f"{found['mean'] * scale:{sign}.{digits}f}"
-    if found["half_width"] is not None:
-        text += f" ± {found['half_width'] * scale:.{digits}f}"
-    return text
-
-
-def dropout_table(summary: dict) -> str:
-    """The study as a Markdown table; a run that is missing is named as missing."""
-    lines = [
-        "| Epochs | Dropout | Seeds | Validation loss | Right | Minus none | Gap | "
-        "Best epoch | Test loss |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for epochs, table in sorted(summary["budgets"].items(), key=lambda b: float(b[0])):
-        for arm, name in NAMES.items():
-            if arm not in table:
-                missing = f"| {epochs} | {name} | 0 | not run yet: {COMMAND} |"
-                lines.append(missing + " |" * 5)
-                continue
-            means = table[arm]["means"]
-            minus = table[arm].get("minus_none", {}).get("loss")
-            cells = [
-                epochs,
-                name,
-                str(means["loss"]["n"]),
-                with_interval(means["loss"], 3),
-                with_interval(means["accuracy"], 1, 100) + " %",
-                with_interval(minus, 3, sign="+") if minus else "",
-                with_interval(means["gap"], 3),
-                with_interval(means["best_epoch"], 1),
-                with_interval(means["test_loss"], 3),
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
-    if GPU_EPOCHS not in summary["budgets"]:
-        missing = f"| {GPU_EPOCHS} | all three | 0 | not run yet: {COMMAND} on a GPU |"
-        lines.append(missing + " |" * 5)
-    return "\n".join(lines)
-
-
-def plateau_table(summary: dict) -> str:
-    """Steps until the plateau is left, by positions, as a Markdown table."""
-
-    def told(step: int | None) -> str:
-        return f"over {summary['steps']:,}" if step is None else f"{step:,}"
-
-    rates = ", ".join(f"{rate:g}" for rate in summary["rates"])
-    lines = [
-        f"| Positions | Seed 0 at {rates} | Best rate | Steps at it, by seed | Mean |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for name, row in summary["arms"].items():
-        mean = with_interval(row["mean"], 0)
-        mean = f"at least {row['mean']['mean']:.0f}" if row["never"] else mean
-        trials, steps = (", ".join(map(told, row[key])) for key in ("trials", "steps"))
-        lines.append(f"| {name} | {trials} | {row['rate']:g} | {steps} | {mean} |")
-    row = summary["control"]
-    steps = told(row["step_left"])
-    lines.append(f"| none (control) |  | {row['rate']:g} | {steps} | one seed |")
-    return "\n".join(lines)
-
-
 def speed_table(summary: dict) -> str:
     """Time to quality as a Markdown table.
 
@@ -104,8 +36,8 @@ def speed_table(summary: dict) -> str:
     cells = ["the series', the whole process"]
     cells += [f"Muon {entry['muon_rate']:g}, AdamW {entry['rate']:g}"]
     cells += [f"{entry['loss']['n']}", f"{entry['steps']:,}"]
-    cells += [with_interval(entry["loss"], 3)]
-    cells += [with_interval(entry["seconds"], 1, 1 / 60), "", ""]
+    cells += [plus_minus(entry["loss"], 3)]
+    cells += [plus_minus(entry["seconds"], 1, 1 / 60), "", ""]
     lines.append("| " + " | ".join(cells) + " |")
     for arm in ("plain", "scheduled"):
         if row := summary.get(arm):
