@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from helpers.layers import Dropout
+from helpers.dropout import FastDropout
 from helpers.seeds import seeded
 
 
@@ -79,8 +79,8 @@ def wrap(model: nn.Module) -> nn.Module:
     if world_size() == 1:
         return model
     for module in model.modules():
-        if isinstance(module, Dropout):
-            module.part = rank(), world_size()
+        if isinstance(module, FastDropout):
+            module.rank, module.world_size = rank(), world_size()
     return DistributedDataParallel(model)
 
 
