@@ -82,5 +82,7 @@ class TrainingRun:
             self.scaler.load_state_dict(self.scaling)
         load_weights(self.model, state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            # Of an optimiser only the means; its rates are those configured.
+            means = {"state": saved["state"]}
+            optimizer.load_state_dict(optimizer.state_dict() | means)
         vars(self.stopping).update(state["stopping"])
