@@ -65,6 +65,8 @@ def require_fit(run, state: dict) -> None:
         for i, means in saved["state"].items():
             for value in means.values():
                 compare(value, params[i] if value.ndim else value)
+        # Only means come from a state; rates and the like are the configuration's.
+        saved["param_groups"] = optimizer.state_dict()["param_groups"]
 
 
 def resume(run, path: Path, known: dict) -> None:

@@ -56,11 +56,6 @@ class TrainingRun:
         self.dtype = dtype
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
 
-    def add_evaluation(self, entry: dict) -> None:
-        """Adds an entry to the history."""
-        self.history = [*self.history, entry]
-        self.stopping.update(entry["validation_loss"], self.step, self.model)
-
     def state_dict(self) -> dict:
         return {
             "step": self.step,
@@ -82,7 +77,5 @@ class TrainingRun:
             self.scaler.load_state_dict(self.scaling)
         load_weights(self.model, state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            # Of an optimiser only the means; its rates are those configured.
-            means = {"state": saved["state"]}
-            optimizer.load_state_dict(optimizer.state_dict() | means)
+            optimizer.load_state_dict(saved)
         vars(self.stopping).update(state["stopping"])
