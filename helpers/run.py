@@ -45,22 +45,21 @@ class TrainingRun:
         self.model, self.network = model, parallel.wrap(model)
         self.optimizers = make_optimizers(model, config)
         self.stopping = EarlyStopping(config.patience)
-        self.step, self.seconds, self.history = 0, 0.0, []
+        self.step, self.seconds, self.loss, self.history = 0, 0.0, 0.0, []
         self.precision, self.scaling = config.precision, {}
-        self.compute_in(pick_dtype(model, config.precision))
-        self.begun_in = self.dtype
+        self.choose_dtype()
 
-    def compute_in(self, dtype: torch.dtype) -> None:
-        """Sets the number format. The scaler acts with float16 only."""
-        device, scaled = next(self.model.parameters()).device, dtype == torch.float16
-        self.dtype = dtype
-        self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+    def choose_dtype(self, begun_in: torch.dtype | None = None) -> None:
+        self.dtype = pick_dtype(self.model, self.precision, begun_in)
+        device = next(self.model.parameters()).device.type
+        self.scaler = torch.amp.GradScaler(device, enabled=self.dtype == torch.float16)
 
     def state_dict(self) -> dict:
         return {
             "step": self.step,
             "seconds": self.seconds,
-            "dtype": self.begun_in,
+            "loss": float(self.loss),
+            "dtype": torch.float16 if self.scaling else self.dtype,
             "history": self.history,
             "model": own_weights(self.model),
             "optimizers": [o.state_dict() for o in self.optimizers],
@@ -69,9 +68,9 @@ class TrainingRun:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.history, self.begun_in = state["history"], state["dtype"]
-        self.compute_in(pick_dtype(self.model, self.precision, self.begun_in))
+        for name in ("step", "seconds", "loss", "history"):
+            setattr(self, name, state[name])
+        self.choose_dtype(state["dtype"])
         self.scaling = state["scaler"]
         if self.scaling and self.scaler.is_enabled():
             self.scaler.load_state_dict(self.scaling)
