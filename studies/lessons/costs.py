@@ -42,7 +42,7 @@ def prepare(name: str, device: str) -> tuple[Callable[[], float], dict]:
     config, hide = arm.train_config(0), hiding(arm, 0)
     torch.manual_seed(0)
     model = MaskedLanguageModel(arm.model_config).to(device)
-    run = TrainingRun(model, config, getattr(torch, config.precision))
+    run = TrainingRun(model, config)
 
     def step(ids_BT: Tensor) -> float:
         return train_step(run, ids_BT, config, 10**6, hide).item()  # waits for a GPU

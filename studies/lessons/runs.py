@@ -14,6 +14,7 @@ from helpers.corpus import require_wikitext
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
+from helpers.resume import require_finite
 from helpers.run import TrainingRun
 from helpers.train import train_step
 from studies.lab.runs import lone_rows, read_run
@@ -78,13 +79,15 @@ def fit(name: str, seed: int, device: str) -> tuple:
     config, steps = arm.train_config(seed), arm.steps
     torch.manual_seed(seed)
     model = MaskedLanguageModel(arm.model_config).to(device)
-    run = TrainingRun(model, config, getattr(torch, config.precision))
+    run = TrainingRun(model, config)
     rows, hide, curve = scored(arm, PARTS), hiding(arm, seed), []
     bar = tqdm(total=steps, unit="step", desc=f"{name}, seed {seed}", leave=False)
     for ids_BT in itertools.islice(source(arm, seed), steps):
         start = time.monotonic()
         try:
             loss = train_step(run, ids_BT, config, steps, hide)
+            if run.step % EVERY == 0:
+                require_finite(run)
         except FloatingPointError as error:
             raise FloatingPointError(f"{name}, seed {seed} diverged: {error}") from None
         run.seconds += time.monotonic() - start
