@@ -51,9 +51,7 @@ def temporal(prediction: Prediction) -> bool:
 def near_miss(prediction: Prediction) -> bool:
     """True where an open-class word is taken for another, not only in its case."""
     true, pred = prediction.true, prediction.pred
-    return (
-        is_open_class(true) and is_open_class(pred) and true.lower() != pred.lower()
-    )
+    return is_open_class(true) and is_open_class(pred) and true.lower() != pred.lower()
 
 
 MEDIAN = "of all that fit, the lower median of the probability of the prediction"

@@ -212,7 +212,9 @@ def study(models: dict, tokenizer, corpus, length: int) -> dict:
     names = proper_names(tokenizer.words, corpus.train)
     classes = [word_class(word, names) for word in tokenizer.words]
     vocabulary = pd.Series(tokenizer.words[len(SPECIALS) :])  # from frequent to rare
-    own = {name: vocabulary[np.array(classes[len(SPECIALS) :]) == name] for name in RULES}
+    own = {
+        name: vocabulary[np.array(classes[len(SPECIALS) :]) == name] for name in RULES
+    }
     bands = divide(words, classes, length)
     on_subset_0 = packed[words["subset"] == 0].mean()
     return {
@@ -231,9 +233,7 @@ def study(models: dict, tokenizer, corpus, length: int) -> dict:
         },
         "bands": {name: by_band(packed, words, bands[name]) for name in bands},
         "within": {
-            name: by_band(
-                packed, words, bands["unknown"].where(bands["class"] == name)
-            )
+            name: by_band(packed, words, bands["unknown"].where(bands["class"] == name))
             for name in WITHIN
         },
         "alone": compare(packed, alone, words, lone),

@@ -95,7 +95,9 @@ def score_words(guess: Guess, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7
         logits_MV, labels_M = logits_BMV[labels_BM != IGNORE], labels_BT[masked_BT]
         losses_M = F.cross_entropy(logits_MV, labels_M, reduction="none")
         scores["loss"][rows][masked_BT] = losses_M.double()
-        scores["accuracy"][rows][masked_BT] = (logits_MV.argmax(-1) == labels_M).double()
+        scores["accuracy"][rows][masked_BT] = (
+            logits_MV.argmax(-1) == labels_M
+        ).double()
     scored_BT = torch.isin(subset_BT, torch.tensor([*subsets]))
     return {name: score_BT[scored_BT].numpy() for name, score_BT in scores.items()}
 
