@@ -11,9 +11,10 @@ Shapes: W words of a sentence, O those of them that are compared; the others as 
 helpers.layers. Losses and falls of log-probability are in nats.
 """
 
+import math
 import time
 
-import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -95,9 +96,8 @@ def picks(fall_O: Tensor, distance_O: Tensor, attention: dict[str, Tensor]) -> d
 def erase(model, tokenizer, words: list[str], position: int) -> dict:
     """One sentence: how well it is predicted, and what each other word does for that.
 
-    The fall of the true word's log-probability with another word masked as well is
-    above 0 where that word had spoken for the true one. [CLS], [SEP] and words outside
-    the vocabulary are neither masked nor ranked.
+    A fall is that of the true word's log-probability when another word is masked as
+    well. [CLS], [SEP] and words outside the vocabulary are neither masked nor ranked.
     """
     prediction = fill_mask(model, tokenizer, words, position)
     others = torch.tensor(in_vocabulary(tokenizer, words))
@@ -105,39 +105,31 @@ def erase(model, tokenizer, words: list[str], position: int) -> dict:
     distance_O = (others - position).abs()
     log_chance_W = without_words(model, tokenizer, prediction).log()
     fall_O = log_chance_W[position] - log_chance_W[others]
-    layers = {f"layer {n + 1}": n for n in range(model.config.n_layers)}
-    attention = {  # a layer's is the mean over its heads
-        name: prediction.attention(layer)[others + 1]  # after [CLS]
-        for name, layer in (layers | {"rollout": "rollout"}).items()
+    views = {f"layer {n + 1}": n for n in range(model.config.n_layers)}
+    attention = {  # of a layer, the mean over its heads; [CLS] stands first
+        view: prediction.attention(layer)[others + 1]
+        for view, layer in (views | {"rollout": "rollout"}).items()
     }
     beside_O = (distance_O == 1).double()
+    adjacent = {view: beside_O[x.argmax()].item() for view, x in attention.items()}
     return {
-        "log_probability": np.log(prediction.p_true),
+        "log_probability": math.log(prediction.p_true),
         "accuracy": prediction.pred == prediction.true,
         "fall": picks(fall_O, distance_O, attention),
         "size": picks(fall_O.abs(), distance_O, attention),
-        "adjacent": {
-            name: beside_O[weights_O.argmax()].item()
-            for name, weights_O in attention.items()
-        }
-        | {"random": beside_O.mean().item()},
+        "adjacent": adjacent | {"random": beside_O.mean().item()},
         "correlation": {
-            name: rank_correlation(weights_O, fall_O)
-            for name, weights_O in attention.items()
+            view: rank_correlation(x, fall_O) for view, x in attention.items()
         },
     }
 
 
-def spread(values: list[float | None]) -> dict:
+def spread(correlations: pd.Series) -> dict:
     """Median, quartiles and share above 0 of the correlations that are defined."""
-    defined = np.array([value for value in values if value is not None])
-    low, median, high = np.quantile(defined, (0.25, 0.5, 0.75)).tolist()
-    return {
-        "sentences": len(defined),
-        "median": median,
-        "quartiles": [low, high],
-        "positive": float((defined > 0).mean()),
-    }
+    defined = correlations.dropna().astype(float)
+    low, median, high = defined.quantile([0.25, 0.5, 0.75]).tolist()
+    summary = {"sentences": len(defined), "median": median, "quartiles": [low, high]}
+    return summary | {"positive": float((defined > 0).mean())}
 
 
 def erasure(model, tokenizer, sentences: list[Sentence]) -> dict:
@@ -148,19 +140,19 @@ def erasure(model, tokenizer, sentences: list[Sentence]) -> dict:
     with the fall, by sentence.
     """
     bar = tqdm(sentences, leave=False, desc="sentences")
-    rows = [erase(model, tokenizer, *sentence) for sentence in bar]
-
-    def column(key: str) -> dict[str, list]:
-        return {name: [row[key][name] for row in rows] for name in rows[0][key]}
-
+    rows = pd.DataFrame([erase(model, tokenizer, *sentence) for sentence in bar])
+    tables = {
+        name: pd.DataFrame(list(rows[name]))
+        for name in ("fall", "size", "adjacent", "correlation")
+    }
     return {
         "sentences": len(rows),
-        "log_probability": float(np.mean([row["log_probability"] for row in rows])),
-        "accuracy": float(np.mean([row["accuracy"] for row in rows])),
-        "fall": bootstrap(column("fall")),
-        "size": bootstrap(column("size")),
-        "adjacent": {name: float(np.mean(x)) for name, x in column("adjacent").items()},
-        "correlation": {name: spread(x) for name, x in column("correlation").items()},
+        "log_probability": float(rows["log_probability"].mean()),
+        "accuracy": float(rows["accuracy"].mean()),
+        "fall": bootstrap(dict(tables["fall"])),
+        "size": bootstrap(dict(tables["size"])),
+        "adjacent": tables["adjacent"].mean().to_dict(),
+        "correlation": {view: spread(x) for view, x in tables["correlation"].items()},
     }
 
 

@@ -28,47 +28,40 @@ MODEL = "dropout"
 SUMMARY = ROOT / "plots" / "records" / "examples.json"
 
 
-def function_word(prediction: Prediction) -> bool:
-    """True where a function word is predicted right."""
-    right = prediction.true == prediction.pred
-    return right and prediction.true.lower() in FUNCTION_WORDS
-
-
-def punctuation(prediction: Prediction) -> bool:
-    """True where punctuation is predicted right, but for the sentence's last mark."""
-    last = prediction.position == len(prediction.words) - 1
-    right = prediction.true == prediction.pred
-    return right and prediction.true in PUNCTUATION and not last
-
-
-def temporal(prediction: Prediction) -> bool:
-    """True where a date is predicted wrong and most of the best guesses are dates."""
-    dates = sum(is_date(word) for word, _ in prediction.top)
-    wrong = prediction.true != prediction.pred
-    return wrong and is_date(prediction.true) and dates >= DATES
-
-
-def near_miss(prediction: Prediction) -> bool:
-    """True where an open-class word is taken for another, not only in its case."""
-    true, pred = prediction.true, prediction.pred
-    return is_open_class(true) and is_open_class(pred) and true.lower() != pred.lower()
-
-
 MEDIAN = "of all that fit, the lower median of the probability of the prediction"
 CLOSEST = "of all that fit, the highest cosine of the output embeddings of both words"
-KINDS = {  # which predictions fit, and by what rule one of them is chosen
-    "function_word": (function_word, f"a function word, predicted right; {MEDIAN}"),
+
+
+def right(prediction: Prediction) -> bool:
+    """Whether the true word is the most probable one."""
+    return prediction.true == prediction.pred
+
+
+def dates(prediction: Prediction) -> int:
+    """How many of the best guesses are dates."""
+    return sum(is_date(word) for word, _ in prediction.top)
+
+
+KINDS = {  # which predictions fit, and in words by what rule one of them is chosen
+    "function_word": (
+        lambda p: right(p) and p.true.lower() in FUNCTION_WORDS,
+        f"a function word, predicted right; {MEDIAN}",
+    ),
     "punctuation": (
-        punctuation,
+        lambda p: right(p) and p.true in PUNCTUATION and p.position < len(p.words) - 1,
         f"punctuation within a sentence, predicted right; {MEDIAN}",
     ),
     "temporal": (
-        temporal,
+        lambda p: not right(p) and is_date(p.true) and dates(p) >= DATES,
         f"a month or a year, predicted wrong, with at least {DATES} months or years "
         f"among the five best guesses; {MEDIAN}",
     ),
     "near_miss": (
-        near_miss,
+        lambda p: (
+            is_open_class(p.true)
+            and is_open_class(p.pred)
+            and p.true.lower() != p.pred.lower()
+        ),
         "an open-class word, predicted wrong as another one that differs not only in "
         f"its case; {CLOSEST}",
     ),

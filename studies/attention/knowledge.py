@@ -2,12 +2,11 @@
 
 `python -m studies.attention.knowledge` asks two trained models, and the two guesses
 from counts of studies.attention.references, for the same words with the same neighbours
-in sight: all seven subsets of helpers.evaluate. Scores are by class of the word, by its
-place in the block, by its distance to the nearest [UNK] and by its frequency; by
-distance also within the three large classes, because the words beside an [UNK] are of
-other classes than those elsewhere. Finally, sentences that stand alone are compared
-with the same words inside packed blocks. Left out: the test text, and whatever differs
-between two trainings of one model.
+in sight. Scores are by class of the word, by its place in the block, by its distance to
+the nearest [UNK] and by its frequency; by distance also within the three large classes,
+because the words beside an [UNK] are of other classes than those elsewhere. Finally,
+sentences that stand alone are compared with the same words inside packed blocks. Left
+out: the test text, and whatever differs between two trainings of one model.
 
 Shapes: M masked words; the others as in helpers.evaluate. Losses are in nats a word,
 accuracies are shares.
@@ -21,9 +20,8 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.data import TrainingData, lone_sentences, pad
 from helpers.evaluate import word_frequencies
 from helpers.masking import evaluation_subsets
@@ -32,7 +30,6 @@ from studies.attention.figures import knowledge_figure
 from studies.attention.references import (
     bigram,
     bigram_guess,
-    Guess,
     score_words,
     unigram_guess,
 )
@@ -40,9 +37,10 @@ from studies.attention.tables import GUESSES, TRAINED, alone_table, knowledge_ta
 from studies.attention.words import RULES, proper_names, word_class
 from studies.lab.command import command
 from studies.lab.report import draw
-from studies.lab.runs import known, trained
+from studies.lab.runs import read_run, recorded, shipped_models
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 
+MEASURES = "accuracy", "loss"
 SHORTEST, LONGEST = 5, 40  # words of a sentence that stands alone
 QUARTERS = "first quarter", "second quarter", "third quarter", "last quarter"
 EDGES = "first word", "last word", "between them"
@@ -51,6 +49,8 @@ RANKS = {20: "1 to 20", 100: "21 to 100", 500: "101 to 500", math.inf: "501 and 
 DIVISIONS = "all", "class", "quarter", "edge", "unknown", "rank"
 WITHIN = "function words", "punctuation", "other words"  # 92 % of all words
 SUMMARY = ROOT / "plots" / "records" / "knowledge.json"
+
+Scores = dict[str, pd.DataFrame]  # by measure: a row a word, a column a guess
 
 
 def unknown_distance(ids_BT: Tensor) -> Tensor:
@@ -65,46 +65,35 @@ def unknown_distance(ids_BT: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def describe(ids_BT: Tensor, subset_BT: Tensor, place_BT: Tensor) -> pd.DataFrame:
+def describe(ids_BT, subset_BT, place_BT, classes: list[str]) -> pd.DataFrame:
     """One row for each word that is masked, in the order of `score_words`.
 
-    Its id, its subset, its position in the row, the distance to the nearest [UNK]
-    there, its place in the document, which is the number of its token in the joined
-    text, and the unit of neighbouring blocks to which that belongs.
+    By its place, the number of its token in the joined text: its id, its subset, the
+    unit of neighbouring blocks in which it stands, and its band in each of `DIVISIONS`.
+    `classes` holds the class of each id. The first and the last word are those behind
+    [CLS] and at the end of a row.
     """
+    length, asked_BT = ids_BT.shape[1], subset_BT >= 0
+    id_M, place_M = ids_BT[asked_BT].numpy(), place_BT[asked_BT].numpy()
+    position_M = asked_BT.nonzero()[:, 1].numpy()
+    distance_M = unknown_distance(ids_BT)[asked_BT].numpy()
+    at_edge = [position_M == 1, position_M == length - 1]
+
+    def cut(values_M: np.ndarray, names: dict) -> pd.Categorical:
+        return pd.cut(values_M, [0, *names], labels=[*names.values()])
+
     columns = {
-        "id": ids_BT,
-        "subset": subset_BT,
-        "position": torch.arange(ids_BT.shape[1]).expand_as(ids_BT),
-        "distance": unknown_distance(ids_BT),
-        "place": place_BT,
-        "unit": place_BT // (GROUP * (ids_BT.shape[1] - 1)),
-    }
-    return pd.DataFrame({name: x[subset_BT >= 0] for name, x in columns.items()})
-
-
-def divide(words: pd.DataFrame, classes: list[str], length: int) -> pd.DataFrame:
-    """To which band each word belongs, by each of `DIVISIONS`.
-
-    `classes` holds the class of each id; quarters are of the block's `length`; the
-    first and the last word are those behind [CLS] and at the end of a block.
-    """
-    position = words["position"]
-    at_edge = [position == 1, position == length - 1]
-    rank = words["id"] - len(SPECIALS) + 1  # ids go from frequent to rare
-
-    def cut(values: pd.Series, names: dict) -> pd.Series:
-        return pd.cut(values, [0, *names], labels=[*names.values()])
-
-    bands = {
-        "all": pd.Categorical(["all words"] * len(words)),
-        "class": pd.Categorical(np.array(classes)[words["id"]], [*RULES]),
-        "quarter": pd.Categorical.from_codes(position * 4 // length, QUARTERS),
+        "id": id_M,
+        "subset": subset_BT[asked_BT].numpy(),
+        "unit": place_M // (GROUP * (length - 1)),
+        "all": "all words",
+        "class": pd.Categorical(np.array(classes)[id_M], [*RULES]),
+        "quarter": pd.Categorical.from_codes(position_M * 4 // length, QUARTERS),
         "edge": pd.Categorical(np.select(at_edge, EDGES[:2], EDGES[2]), EDGES),
-        "unknown": cut(words["distance"], DISTANCES),
-        "rank": cut(rank, RANKS),
+        "unknown": cut(distance_M, DISTANCES),
+        "rank": cut(id_M - len(SPECIALS) + 1, RANKS),  # ids go from frequent to rare
     }
-    return pd.DataFrame(bands)
+    return pd.DataFrame(columns, index=place_M)
 
 
 def packed_places(ids_BT: Tensor) -> Tensor:
@@ -134,66 +123,64 @@ def lone_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]
     return ids_BT, start_B[:, None] + torch.arange(-1, length - 1)
 
 
-def ask(guesses: dict[str, Guess], ids_BT: Tensor, subset_BT: Tensor) -> pd.DataFrame:
-    """The scores of each masked word, a column for each measure and guess.
+def ask(guesses: dict, ids_BT, subset_BT, words: pd.DataFrame) -> Scores:
+    """How each guess does on each masked word; `words` describes these.
 
-    A model minus the bigram is a guess too, so that its intervals are paired.
+    A model minus the bigram counts as a guess, so that its intervals are paired.
     """
-    bar = tqdm(guesses.items(), leave=False, desc="guesses")
-    scores = {name: score_words(guess, ids_BT, subset_BT) for name, guess in bar}
-    columns = {}
-    for measure in ("accuracy", "loss"):
-        columns |= {(measure, name): scores[name][measure] for name in GUESSES}
+    each = {name: score_words(x, ids_BT, subset_BT) for name, x in guesses.items()}
+    scores = {}
+    for measure in MEASURES:
+        columns = {name: each[name][measure] for name in GUESSES}
         for name in TRAINED:
-            minus = scores[name][measure] - scores["bigram"][measure]
-            columns[measure, f"{name} minus bigram"] = minus
-    return pd.DataFrame(columns)
+            columns[f"{name} minus bigram"] = columns[name] - columns["bigram"]
+        scores[measure] = pd.DataFrame(columns, words.index)
+    return scores
 
 
-def estimate(scores: pd.DataFrame, unit: pd.Series, count: int) -> dict:
-    """The mean of each column with its interval, as a dict for each level of its name.
+def intervals(scores: pd.DataFrame, unit: pd.Series) -> dict[str, dict]:
+    """The mean of each column with its interval.
 
-    `unit` says which of `count` units each word belongs to; these are resampled.
+    `unit` holds the unit of every word of the blocks, by place; all units are drawn,
+    also those of which no word is among the scores.
     """
-    sums = scores.groupby(unit).sum().reindex(range(count), fill_value=0)
-    sizes = unit.value_counts().reindex(range(count), fill_value=0)
-    means: dict = {}
-    for (*levels, last), mean in bootstrap(dict(sums.items()), sizes).items():
-        level = means
-        for name in levels:
-            level = level.setdefault(name, {})
-        level[last] = mean
-    return means
+    groups, units = scores.groupby(unit), range(unit.max() + 1)
+    sums, sizes = (
+        x.reindex(units, fill_value=0) for x in (groups.sum(), groups.size())
+    )
+    return bootstrap(dict(sums), sizes)
 
 
-def by_band(scores: pd.DataFrame, words: pd.DataFrame, band: pd.Series) -> dict:
+def by_band(scores: Scores, words: pd.DataFrame, band: pd.Series) -> dict:
     """Number, share and scores of the words of each band."""
-    count = words["unit"].max() + 1
     return {
-        name: {"words": len(chosen), "share": len(chosen) / len(words)}
-        | estimate(chosen, words["unit"][chosen.index], count)
-        for name, chosen in scores.groupby(band, observed=True)
+        name: {"words": len(own), "share": len(own) / len(words)}
+        | {m: intervals(scores[m].loc[own.index], words["unit"]) for m in MEASURES}
+        for name, own in words.groupby(band, observed=True)
     }
 
 
-def compare(packed, alone, words: pd.DataFrame, lone: pd.DataFrame) -> dict:
+def compare(packed: Scores, alone: Scores, words, lone: pd.DataFrame) -> dict:
     """The words of lone sentences, alone and inside packed blocks, with intervals.
 
-    `words` and `lone` describe the scores in `packed` and `alone`. ValueError if a word
+    `words` and `lone` describe the words of `packed` and `alone`. ValueError if a word
     of a sentence does not stand at its place in the blocks.
     """
-    inside = pd.Index(words["place"]).get_indexer(lone["place"])
-    if (inside < 0).any() or (words["id"].array[inside] != lone["id"]).any():
+    if (words["id"].reindex(lone.index) != lone["id"]).any():
         raise ValueError("The sentences are not of the text in the blocks.")
-    same = packed.iloc[inside].reset_index(drop=True)
-    parts = {"alone": alone, "packed": same, "alone minus packed": alone - same}
-    scores = pd.concat(parts, axis=1).reorder_levels([1, 2, 0], axis=1)
-    count = words["unit"].max() + 1
-    return {"words": len(lone)} | estimate(scores, lone["unit"], count)
+    means = {"words": len(lone)} | {measure: {} for measure in MEASURES}
+    for measure in MEASURES:
+        for name, alone_M in alone[measure].items():
+            frame = pd.DataFrame({"alone": alone_M})
+            frame["packed"] = packed[measure][name]  # at the same places
+            frame["alone minus packed"] = frame["alone"] - frame["packed"]
+            means[measure][name] = intervals(frame, words["unit"])
+    return means
 
 
 def study(models: dict, tokenizer, corpus, length: int) -> dict:
     """Asks for every word, in packed blocks and in lone sentences, and adds up."""
+    begun = time.perf_counter()
     data = TrainingData.prepare(tokenizer, corpus, length)
     chance_V = word_frequencies(data.stream, len(tokenizer))
     strength = bigram(data, len(tokenizer))["strength"]
@@ -201,70 +188,62 @@ def study(models: dict, tokenizer, corpus, length: int) -> dict:
         "unigram": unigram_guess(chance_V),
         "bigram": bigram_guess(data.stream, chance_V, strength),
     } | models
-    places_BT = packed_places(data.validation_BT)
-    words = describe(data.validation_BT, data.subset_BT, places_BT)
-    packed = ask(guesses, data.validation_BT, data.subset_BT)
-    lone_BT, places_BT = lone_rows(tokenizer, corpus.validation, length)
-    subset_BT = evaluation_subsets(lone_BT)
-    lone = describe(lone_BT, subset_BT, places_BT)
-    alone = ask(guesses, lone_BT, subset_BT)
-
     names = proper_names(tokenizer.words, corpus.train)
     classes = [word_class(word, names) for word in tokenizer.words]
-    vocabulary = pd.Series(tokenizer.words[len(SPECIALS) :])  # from frequent to rare
-    own = {
-        name: vocabulary[np.array(classes[len(SPECIALS) :]) == name] for name in RULES
-    }
-    bands = divide(words, classes, length)
-    on_subset_0 = packed[words["subset"] == 0].mean()
+    vocabulary = {name: [] for name in RULES}  # from frequent to rare
+    for word, name in [*zip(tokenizer.words, classes, strict=True)][len(SPECIALS) :]:
+        vocabulary[name].append(word)
+
+    blocks = data.validation_BT, data.subset_BT
+    words = describe(*blocks, packed_places(data.validation_BT), classes)
+    packed = ask(guesses, *blocks, words)
+    lone_BT, place_BT = lone_rows(tokenizer, corpus.validation, length)
+    rows = lone_BT, evaluation_subsets(lone_BT)
+    lone = describe(*rows, place_BT, classes)
+    alone = ask(guesses, *rows, lone)
+
+    first = words["subset"] == 0  # the words of references.json
+    near = {name: words["unknown"].where(words["class"] == name) for name in WITHIN}
     return {
         "words": len(words),
         "sentences": len(lone_BT),
         "resampled_groups": int(words["unit"].max()) + 1,
         "bigram_strength": strength,
         "classes": {
-            name: {"rule": rule}
-            | {"vocabulary": len(own[name]), "most_frequent": [*own[name][:10]]}
-            for name, rule in RULES.items()
+            name: {"rule": RULES[name], "vocabulary": len(own)}
+            | {"most_frequent": own[:10]}
+            for name, own in vocabulary.items()
         },
         "subset_0": {
-            name: {key: float(on_subset_0[key, name]) for key in ("accuracy", "loss")}
+            name: {m: float(packed[m][name][first].mean()) for m in MEASURES}
             for name in ("unigram", "bigram")
         },
-        "bands": {name: by_band(packed, words, bands[name]) for name in bands},
-        "within": {
-            name: by_band(packed, words, bands["unknown"].where(bands["class"] == name))
-            for name in WITHIN
-        },
+        "bands": {name: by_band(packed, words, words[name]) for name in DIVISIONS},
+        "within": {name: by_band(packed, words, band) for name, band in near.items()},
         "alone": compare(packed, alone, words, lone),
+        "seconds": round(time.perf_counter() - begun, 1),
     }
 
 
 def measure() -> dict:
-    """Measures what the record would hold, unless it is there; returns the record.
+    """The record, which is made unless it is there.
 
     ValueError if the text is not the one that the models were trained on, or if the
     record is of other weights.
     """
-    models, tokenizer, corpus, source = trained(*TRAINED)
+    models, tokenizer, corpus, source = shipped_models(*TRAINED)
     identity = source | {
         "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE},
         "blocks_in_a_group": GROUP,
     }
-    if summary := known(SUMMARY, identity):
-        return summary
-    begun = time.perf_counter()
-    length = models["dropout"].config.max_length
-    summary = identity | study(models, tokenizer, corpus, length)
-    summary["seconds"] = round(time.perf_counter() - begun, 1)
-    record.write(SUMMARY, summary | {"hardware": record.hardware()})
-    return record.read(SUMMARY)
+    text = tokenizer, corpus, models["dropout"].config.max_length
+    return recorded(SUMMARY, identity, read_run, study, models, *text)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures what is missing, then draws and prints."""
     parser = command(
-        "knowledge",
+        "attention.knowledge",
         "Mask every validation word once and score by kind of word; a record that is "
         "there is not measured again.",
     )
@@ -272,8 +251,8 @@ def main(arguments: list[str] | None = None) -> None:
     with parser.one_sentence():
         summary = measure()
         draw("knowledge.png", knowledge_figure(summary))
-        for measure_name in ("accuracy", "loss"):
-            print(knowledge_table(summary, measure_name), end="\n\n")
+        for name in MEASURES:
+            print(knowledge_table(summary, name), end="\n\n")
         print(alone_table(summary))
 
 

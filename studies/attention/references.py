@@ -21,8 +21,8 @@ from helpers import record
 from helpers.data import TrainingData
 from helpers.evaluate import unigram, word_frequencies
 from helpers.masking import IGNORE, masked_positions
-from helpers.settings import Number
 from helpers.tokenizer import MASK
+from studies.lab.runs import read_run
 
 GUESSES, SCORES = ("uniform", "unigram", "bigram"), ("loss", "accuracy")
 STRENGTHS = 3, 10, 30, 100, 300, 1_000, 3_000
@@ -76,30 +76,33 @@ def bigram_guess(stream: Tensor, chance_V: Tensor, strength: float) -> Guess:
 
 
 @torch.no_grad()
-def score_words(guess: Guess, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)):
-    """Loss in nats and whether the guess is right, for each word: {name: (M,)}.
+def score_words(
+    guess: Guess, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)
+) -> dict[str, np.ndarray]:
+    """Loss in nats of each word, and whether the guess is right: {name: (M,)}.
 
     Masks one subset after the other, as helpers.evaluate does; a model is in eval mode.
     The words of these subsets come row by row, in the order of the text.
     """
-    scores = {name: torch.zeros(ids_BT.shape).double() for name in ("accuracy", "loss")}
-    starts = itertools.product(subsets, range(0, len(ids_BT), 64))
-    for subset, first in tqdm([*starts], leave=False, desc="batches"):
+    loss_BT, right_BT = torch.zeros(2, *ids_BT.shape, dtype=torch.double)
+    starts = [*itertools.product(subsets, range(0, len(ids_BT), 64))]
+    for subset, first in tqdm(starts, leave=False, desc="batches"):
         rows = slice(first, first + 64)
         masked_BT = subset_BT[rows] == subset
         if not masked_BT.any():
             continue
-        labels_BT = ids_BT[rows].masked_fill(~masked_BT, IGNORE)
-        at_BM, labels_BM = masked_positions(labels_BT)
+        at_BM, labels_BM = masked_positions(ids_BT[rows].where(masked_BT, IGNORE))
         logits_BMV = guess(ids_BT[rows].masked_fill(masked_BT, MASK), at_BM)
-        logits_MV, labels_M = logits_BMV[labels_BM != IGNORE], labels_BT[masked_BT]
+        logits_MV = logits_BMV[labels_BM != IGNORE]
+        labels_M = labels_BM[labels_BM != IGNORE]
         losses_M = F.cross_entropy(logits_MV, labels_M, reduction="none")
-        scores["loss"][rows][masked_BT] = losses_M.double()
-        scores["accuracy"][rows][masked_BT] = (
-            logits_MV.argmax(-1) == labels_M
-        ).double()
+        loss_BT[rows][masked_BT] = losses_M.double()
+        right_BT[rows][masked_BT] = (logits_MV.argmax(-1) == labels_M).double()
     scored_BT = torch.isin(subset_BT, torch.tensor([*subsets]))
-    return {name: score_BT[scored_BT].numpy() for name, score_BT in scores.items()}
+    return {
+        "accuracy": right_BT[scored_BT].numpy(),
+        "loss": loss_BT[scored_BT].numpy(),
+    }
 
 
 def bigram(data: TrainingData, vocab_size: int) -> dict:
@@ -129,14 +132,5 @@ def references(data: TrainingData, vocab_size: int) -> dict:
 
 def read_references(path: Path) -> dict:
     """The record of `references`; ValueError if it lacks a number of a guess."""
-    guesses = record.read(path)
-    try:
-        sound = all(guesses[g][k] in Number() for g in GUESSES for k in SCORES)
-    except (LookupError, TypeError):
-        sound = False
-    if not sound:
-        raise ValueError(
-            f"{path} lacks the {' or the '.join(SCORES)} of a guess ({guesses!r:.40}); "
-            "restore it as it was made."
-        )
-    return guesses
+    parts = [f"{guess}.{score}" for guess in GUESSES for score in SCORES]
+    return read_run(path, {}, parts=parts) or record.read(path)
