@@ -13,6 +13,7 @@ helpers.layers. Losses and falls of log-probability are in nats.
 
 import math
 import time
+from functools import partial
 
 import pandas as pd
 import torch
@@ -156,50 +157,48 @@ def erasure(model, tokenizer, sentences: list[Sentence]) -> dict:
     }
 
 
-def measure() -> dict:
+def measure(models, tokenizer, corpus, source, path=SUMMARY, count=SENTENCES) -> dict:
     """Makes the parts that the record lacks, one after the other; returns the record.
 
-    ValueError if the text is not the one that the models were trained on, or if the
-    record is of other weights.
+    Takes what `shipped_models` returns. ValueError if the record is of other weights or
+    of another text.
     """
-    models, tokenizer, corpus, source = shipped_models(*TRAINED)
     config = models["dropout"].config
     torch.manual_seed(SEED)
-    models["untrained"] = MaskedLanguageModel(config).eval()
-    sentences, counts = choose(tokenizer, corpus.validation)
+    models = models | {"untrained": MaskedLanguageModel(config).eval()}
+    sentences, counts = choose(tokenizer, corpus.validation, count)
     identity = source | {
         "sentences": {"shortest": SHORTEST, "longest": LONGEST} | counts,
         "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE},
         "seed": SEED,
         "blocks_in_a_group": GROUP,
     }
-    summary = read_run(SUMMARY, identity) or identity | {"erasure": {}, "heads": {}}
+    summary = read_run(path, identity) or identity | {"erasure": {}, "heads": {}}
+    texts = {name: (model, sentences) for name, model in models.items()}
     mixed = [shuffled(*sentence, i) for i, sentence in enumerate(sentences)]
+    texts["shuffled"] = models["dropout"], mixed
+    jobs = [
+        ("erasure", name, partial(erasure, model, tokenizer, text))
+        for name, (model, text) in texts.items()
+    ]
     data = TrainingData.prepare(tokenizer, corpus, config.max_length)
-    jobs = [("erasure", name, models[name], tokenizer, sentences) for name in models]
-    jobs += [("erasure", "shuffled", models["dropout"], tokenizer, mixed)]
-    jobs += [("heads", name, models[name], data) for name in models]
-    for test, name, *given in tqdm(jobs, desc="parts"):
-        if name in summary[test]:
-            continue
-        begun = time.perf_counter()
-        part = {"erasure": erasure, "heads": heads}[test](*given)
-        part["seconds"] = round(time.perf_counter() - begun, 1)
-        summary[test][name] = part | {"hardware": record.hardware()}
-        record.write(SUMMARY, summary)
+    jobs += [("heads", name, partial(heads, x, data)) for name, x in models.items()]
+    for test, name, make in tqdm(jobs, desc="parts"):
+        if name not in summary[test]:
+            begun = time.perf_counter()
+            part = make() | {"seconds": round(time.perf_counter() - begun, 1)}
+            summary[test][name] = part | {"hardware": record.hardware()}
+            record.write(path, summary)
     return summary
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures what is missing, then draws and prints."""
-    parser = command(
-        "attention.erasure",
-        "Mask words and switch heads off, resumable; parts that the record holds are "
-        "skipped.",
-    )
+    about = "Mask words, switch heads off; what the record holds is not measured again."
+    parser = command("attention.erasure", about)
     parser.parse_args(arguments)
     with parser.one_sentence():
-        summary = measure()
+        summary = measure(*shipped_models(*TRAINED))
         draw("attention_erasure.png", erasure_figure(summary))
         draw("attention_heads.png", heads_figure(summary))
         for table in (erasure_table, layers_table, heads_table):

@@ -47,15 +47,6 @@ def log_lift(pairs_P2: Tensor, chance_V: Tensor, strength: float) -> Tensor:
     return mixed_VV.log() - chance_V.log()
 
 
-def unigram_guess(chance_V: Tensor) -> Guess:
-    """The word frequencies, whatever is in sight."""
-
-    def guess(ids_BT: Tensor, at_BM: Tensor) -> Tensor:
-        return chance_V.log().expand(*at_BM.shape, -1)
-
-    return guess
-
-
 def bigram_guess(stream: Tensor, chance_V: Tensor, strength: float) -> Guess:
     """P(w | left) P(w | right) / P(w), not yet normalised.
 
