@@ -16,9 +16,9 @@ from helpers.model import MaskedLanguageModel
 from helpers.run import TrainingRun
 from helpers.seeds import seeded
 from helpers.train import train_step
+from studies.lab.timing import WARM_UP, spread
 from studies.lessons.arms import ARMS, Arm, hiding, source, text_of
 from studies.lessons.runs import RECORDS
-from studies.speed.throughput import WARM_UP, spread
 
 COSTS = RECORDS / "costs.json"
 ROUNDS = 9
