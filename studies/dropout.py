@@ -34,8 +34,15 @@ from studies.attention.references import read_references, references
 from studies.figures import dropout_study
 from studies.lab.command import SEED, command
 from studies.lab.experiment import prepare, run_experiment
-from studies.lab.runs import FAST, alone, known, reading, require_name, whole_score
-from studies.lab.stats import mean_interval
+from studies.lab.runs import (
+    FAST,
+    lone_rows,
+    read_run,
+    readable,
+    require_name,
+    score_all,
+)
+from studies.lab.stats import student
 
 ARMS = {
     "none": ModelConfig(),
@@ -58,10 +65,10 @@ def final_scores(model, tokenizer, lines: list[str]) -> dict:
     length = model.config.max_length
     layouts = {
         "packed": pack(encode_lines(tokenizer, lines), length),
-        "sentences": alone(tokenizer, lines, length),
+        "sentences": lone_rows(tokenizer, lines, length),
     }
     return {
-        name: whole_score(model, ids_BT, evaluation_subsets(ids_BT))
+        name: score_all(model, ids_BT, evaluation_subsets(ids_BT))
         for name, ids_BT in layouts.items()
     }
 
@@ -85,7 +92,7 @@ def run(arm: str, seed: int, epochs: int, precision: str = "auto") -> None:
     """
     name, wanted = run_name(arm, seed, epochs), identity(arm, seed, epochs)
     target = RECORDS / f"{name}.json"
-    if known(target, wanted, FREE):
+    if read_run(target, wanted, FREE):
         return
     config = replace(wanted["training"], precision=precision)
     found = run_experiment(name, ARMS[arm], config)
@@ -118,7 +125,7 @@ def summary_of(runs: list[tuple[dict, dict]]) -> dict:
     """Means over the seeds of one arm, and the runs behind them: hardware and row."""
     rows = sorted((row for _, row in runs), key=lambda row: row["seed"])
     keys = [key for key in rows[0] if key != "seed"]
-    means = {key: mean_interval([row[key] for row in rows]) for key in keys}
+    means = {key: student([row[key] for row in rows]) for key in keys}
     return {"means": means, "runs": rows, "hardware": runs[0][0]}
 
 
@@ -131,7 +138,7 @@ def paired(arm: dict, base: dict) -> dict:
     for key in ("loss", "accuracy", "gap", "test_loss", "test_accuracy"):
         values = [a[key] - b[key] for a, b in pairs]
         if values:
-            found[key] = mean_interval(values) | {"values": values}
+            found[key] = student(values) | {"values": values}
     return found
 
 
@@ -154,8 +161,8 @@ def summarise() -> dict:
             raise ValueError(f"{path} is named after no run of this study.")
         arm, epochs, seed = parts.groups()
         require_name(path, run_name(arm, int(seed), int(epochs)))
-        found = known(path, identity(arm, int(seed), int(epochs)), FREE)
-        with reading(path):
+        found = read_run(path, identity(arm, int(seed), int(epochs)), FREE)
+        with readable(path):
             recipe, row = recipe_of(found), (found["hardware"], row_of(found))
         if recipes.setdefault(epochs, recipe) != recipe:
             raise ValueError(f"{path} is in another number format; compare within one.")

@@ -35,7 +35,7 @@ from helpers.train import train
 from studies.dropout import ARMS
 from studies.lab.command import SEED, command
 from studies.lab.experiment import prepare
-from studies.lab.runs import FAST, alone, known, whole_score
+from studies.lab.runs import FAST, lone_rows, read_run, score_all
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one
@@ -100,7 +100,7 @@ def fit(name: str, arm: str, config, part: int, keep: bool) -> tuple:
     settings = {"model": model.config, "training": config}
     identity = {"arm": arm, "seed": config.seed, **settings, "text": text}
     target = RECORDS / f"{name}.json"
-    if found := known(target, identity):
+    if found := read_run(target, identity):
         return found, None, None, target
     history = train(model, data, config, folder, 120.0, note)
     found = {"name": name, "hardware": record.hardware(), **record.plain(identity)}
@@ -149,12 +149,12 @@ def scores(model, tokenizer, corpus) -> dict:
     for split in ("validation", "test"):
         ids_BT = pack(encode_lines(tokenizer, getattr(corpus, split)), length)
         subset_BT = evaluation_subsets(ids_BT)
-        found[split] = whole_score(model, ids_BT, subset_BT)
+        found[split] = score_all(model, ids_BT, subset_BT)
         for name in HALVES if split == "validation" else ():
             rows = half(ids_BT, name), half(subset_BT, name)
-            found[name] = whole_score(model, *rows)
-    ids_BT = alone(tokenizer, corpus.validation, length)
-    found["sentences"] = whole_score(model, ids_BT, evaluation_subsets(ids_BT))
+            found[name] = score_all(model, *rows)
+    ids_BT = lone_rows(tokenizer, corpus.validation, length)
+    found["sentences"] = score_all(model, ids_BT, evaluation_subsets(ids_BT))
     return found
 
 

@@ -4,7 +4,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from helpers.figure import QUIET, default_style, reference_lines
-from studies.tables import DIVISIONS, GUESSES, NAMES, whole_percent, with_interval
+from studies.lab.report import plus_minus
+from studies.tables import DIVISIONS, GUESSES, NAMES, whole_percent
 
 COLORS = {"none": "#0072B2", "attention": "#009E73", "all": "#D55E00"}
 STYLES = {"none": "-", "attention": "-.", "all": "--"}
@@ -55,14 +56,13 @@ def dropout_study(summary: dict, runs: list[dict]) -> Figure:
     for row, arm in enumerate(arms):
         found = table[arm]["minus_none"]["loss"]
         values = found["values"]
-        mean, half = found["mean"], found["half_width"]
+        mean, low, high = found["mean"], found["low"], found["high"]
         right.plot(values, [row] * len(values), "o", color=COLORS[arm], alpha=0.6)
-        if half is not None:
-            ends = mean - half, mean + half
-            right.plot(ends, [row + 0.12] * 2, color=COLORS[arm], linewidth=2)
+        if low is not None:
+            right.plot((low, high), [row + 0.12] * 2, color=COLORS[arm], linewidth=2)
             right.plot(mean, row + 0.12, "|", color=COLORS[arm], markersize=12)
-        text = with_interval(found, 3, sign="+")
-        text += "" if half is not None else " (one seed, no interval)"
+        text = plus_minus(found, 3, sign="+")
+        text += "" if low is not None else " (one seed, no interval)"
         right.annotate(
             f"{NAMES[arm]}\n{text}",
             (0.5, row + 0.2),

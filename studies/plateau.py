@@ -25,8 +25,8 @@ from helpers.train import train
 from studies.figures import plateau_study
 from studies.lab.command import COUNT, command
 from studies.lab.experiment import prepare
-from studies.lab.runs import LENGTH, fewer, known, reading, same_start
-from studies.lab.stats import mean_interval
+from studies.lab.runs import LENGTH, read_run, readable, same_start, subsample
+from studies.lab.stats import student
 from studies.plateau_runs import CONTROL, RECORDS, SUMMARY, run_name
 from studies.tables import plateau_table
 
@@ -59,7 +59,7 @@ def read(target: Path, wanted: dict) -> dict | None:
     A longer run will do as well, in whichever way its number format was chosen.
     ValueError if it is of another run.
     """
-    found = known(target, wanted, (*LENGTH, "precision"), PARTS)
+    found = read_run(target, wanted, (*LENGTH, "precision"), PARTS)
     if found is None:
         return None
     made = TrainConfig(**found["training"] | {"precision": RECIPE.precision})
@@ -79,7 +79,7 @@ def run(positions: str, rate: float, seed: int) -> dict:
     """Trains one model, unless its record exists; returns the record as `read` does."""
     name = run_name(positions, rate, seed)
     _, tokenizer, data, model = prepare(ModelConfig(positions=positions), seed)
-    data, words = fewer(data, BLOCKS), tokenizer.words
+    data, words = subsample(data, BLOCKS), tokenizer.words
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
     epochs = STEPS / steps_per_epoch(data.stream, 64, RECIPE.batch_size)
     config = replace(RECIPE, epochs=epochs, learning_rate=rate, seed=seed)
@@ -161,7 +161,7 @@ def summarise(
             "seeds": [found["seed"] for found in runs],
             "steps": left,
             "never": left.count(None),
-            "mean": mean_interval([step or STEPS for step in left]),
+            "mean": student([step or STEPS for step in left]),
         }
     if len(formats) > 1:
         raise ValueError(f"The runs are in {sorted(formats)}; compare within one.")
@@ -209,7 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=COUNT, default=3, help="how many")
     given = parser.parse_args(arguments)
     if set(given.positions) == set(POSITIONS) and SUMMARY.exists():
-        with parser.one_sentence(), reading(SUMMARY):
+        with parser.one_sentence(), readable(SUMMARY):
             arms = record.read(SUMMARY)["arms"].values()
             most = max(len(row["seeds"]) for row in arms)
         if given.seeds < most:

@@ -2,6 +2,8 @@
 
 import statistics
 
+from studies.lab.report import plus_minus
+
 NAMES = {
     "none": "no dropout",
     "attention": "0.1 on attention weights",
@@ -28,14 +30,6 @@ DIVISIONS = {
 BROAD = 0.1  # below this mean weight on each target a head's gaze counts as spread
 
 
-def with_interval(found: dict, digits: int, scale: float = 1.0, sign: str = "") -> str:
-    """A mean as text, with its interval if there is one."""
-    text = f"{found['mean'] * scale:{sign}.{digits}f}"
-    if found["half_width"] is not None:
-        text += f" ± {found['half_width'] * scale:.{digits}f}"
-    return text
-
-
 def dropout_table(summary: dict) -> str:
     """The study as a Markdown table; a run that is missing is named as missing."""
     lines = [
@@ -55,12 +49,12 @@ def dropout_table(summary: dict) -> str:
                 epochs,
                 name,
                 str(means["loss"]["n"]),
-                with_interval(means["loss"], 3),
-                with_interval(means["accuracy"], 1, 100) + " %",
-                with_interval(minus, 3, sign="+") if minus else "",
-                with_interval(means["gap"], 3),
-                with_interval(means["best_epoch"], 1),
-                with_interval(means["test_loss"], 3),
+                plus_minus(means["loss"], 3),
+                plus_minus(means["accuracy"], 1, 100) + " %",
+                plus_minus(minus, 3, sign="+") if minus else "",
+                plus_minus(means["gap"], 3),
+                plus_minus(means["best_epoch"], 1),
+                plus_minus(means["test_loss"], 3),
             ]
             lines.append("| " + " | ".join(cells) + " |")
     if GPU_EPOCHS not in summary["budgets"]:
@@ -81,7 +75,7 @@ def plateau_table(summary: dict) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for name, row in summary["arms"].items():
-        mean = with_interval(row["mean"], 0)
+        mean = plus_minus(row["mean"], 0)
         mean = f"at least {row['mean']['mean']:.0f}" if row["never"] else mean
         trials, steps = (", ".join(map(told, row[key])) for key in ("trials", "steps"))
         lines.append(f"| {name} | {trials} | {row['rate']:g} | {steps} | {mean} |")
@@ -104,8 +98,8 @@ def speed_table(summary: dict) -> str:
     cells = ["the series', the whole process"]
     cells += [f"Muon {entry['muon_rate']:g}, AdamW {entry['rate']:g}"]
     cells += [f"{entry['loss']['n']}", f"{entry['steps']:,}"]
-    cells += [with_interval(entry["loss"], 3)]
-    cells += [with_interval(entry["seconds"], 1, 1 / 60), "", ""]
+    cells += [plus_minus(entry["loss"], 3)]
+    cells += [plus_minus(entry["seconds"], 1, 1 / 60), "", ""]
     lines.append("| " + " | ".join(cells) + " |")
     for arm in ("plain", "scheduled"):
         if row := summary.get(arm):

@@ -28,18 +28,18 @@ from studies.figures import (
     time_to_quality,
 )
 from studies.lab import experiment, runs
-from studies.lab.stats import mean_interval, one_sided_p
+from studies.lab.stats import one_sided_p, student
 from studies.speed import speedrun
 from studies.tables import dropout_table, plateau_table, speed_table
 
 
 def test_an_interval_is_students():
     values = [1.0, 2.0, 4.0]
-    found = mean_interval(values)
+    found = student(values)
     low, high = stats.t.interval(0.95, 2, 7 / 3, stats.sem(values))
     assert (found["n"], found["mean"]) == (3, pytest.approx(7 / 3))
     assert found["half_width"] == pytest.approx((high - low) / 2)
-    assert mean_interval([5.0]) == {"n": 1, "mean": 5.0, "half_width": None}
+    assert student([5.0]) == {"n": 1, "mean": 5.0, "half_width": None}
 
 
 def test_a_one_sided_test_looks_to_one_side():
@@ -148,7 +148,7 @@ def test_differences_are_paired_by_seed(study):
     table = dropout.summarise()["budgets"]["8"]
     found = table["all"]["minus_none"]["loss"]
     assert found.pop("values") == pytest.approx([0.2, 0.3, 0.4])
-    assert found == pytest.approx(mean_interval([0.2, 0.3, 0.4]))
+    assert found == pytest.approx(student([0.2, 0.3, 0.4]))
     # The spread over seeds is ten times that of the differences, and does not count.
     assert found["half_width"] < table["all"]["means"]["loss"]["half_width"] / 5
     alone = table["attention"]["minus_none"]["loss"]
@@ -515,7 +515,7 @@ def test_settings_start_the_same(change, same):
 
 def test_fewer_blocks_are_spread_over_the_text(race):
     data = experiment.prepare(ModelConfig(), 0)[2]
-    few = runs.fewer(data, 16)
+    few = runs.subsample(data, 16)
     assert len(few.validation_BT) == len(few.subset_BT) == 16
     assert torch.equal(
         few.validation_BT[1], data.validation_BT[len(data.subset_BT) // 16]
@@ -683,7 +683,7 @@ def test_no_ratio_is_cut_off():
 def test_time_to_quality_is_told_as_it_was_found():
     row = {"rate": 1e-3, "steps": 100, "loss": 3.1, "seconds": 600.0}
     entry = {"steps": 50, "rate": 4e-3, "muon_rate": 0.02}
-    entry |= {"loss": mean_interval([3.0]), "seconds": mean_interval([120.0])}
+    entry |= {"loss": student([3.0]), "seconds": student([120.0])}
     summary = {"entry": entry, "plain": row | {"times_faster": 5.0, "p": None}}
     table = speed_table(summary).splitlines()
     assert "| Muon 0.02, AdamW 0.004 | 1 | 50 | 3.000 | 2.0 |  |" in table[2]

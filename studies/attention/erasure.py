@@ -32,7 +32,7 @@ from helpers.seeds import seeded
 from helpers.tokenizer import CLS, MASK, SEP
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.lab.command import command
-from studies.lab.runs import known, trained
+from studies.lab.runs import read_run, shipped_models
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.tables import TRAINED, erasure_table, heads_table, layers_table
 
@@ -283,7 +283,7 @@ def measure() -> dict:
     ValueError if the text is not the one that the models were trained on, or if the
     record is of other weights.
     """
-    models, tokenizer, corpus, source = trained(*TRAINED)
+    models, tokenizer, corpus, source = shipped_models(*TRAINED)
     config = models["dropout"].config
     models["untrained"] = untrained(config)
     sentences, counts = choose(tokenizer, corpus.validation)
@@ -293,7 +293,7 @@ def measure() -> dict:
         "seed": SEED,
         "blocks_in_a_group": GROUP,
     }
-    found = known(SUMMARY, wanted) or wanted | {"erasure": {}, "heads": {}}
+    found = read_run(SUMMARY, wanted) or wanted | {"erasure": {}, "heads": {}}
     mixed = [shuffled(*sentence, i) for i, sentence in enumerate(sentences)]
     jobs = [("erasure", name, name, sentences) for name in models]
     jobs += [("erasure", "shuffled", "dropout", mixed)]

@@ -22,7 +22,7 @@ from helpers.data import lone_sentences
 from helpers.figure import png
 from helpers.files import write_whole
 from studies.lab.command import command
-from studies.lab.runs import trained
+from studies.lab.runs import shipped_models
 
 SHORTEST, LONGEST, UNKNOWN = 10, 20, 2  # words of a sentence; outside the vocabulary
 DATES = 3  # of the five best guesses, for a temporal confusion
@@ -173,7 +173,7 @@ def described(kind: str, found: Prediction, fit: int, cosine: float) -> dict:
 def study() -> None:
     """Chooses the four, writes their record and draws their heatmaps."""
     begun = time.perf_counter()
-    models, tokenizer, corpus, source = trained(MODEL)
+    models, tokenizer, corpus, source = shipped_models(MODEL)
     model = models[MODEL]
     sentences, counts = candidates(tokenizer, corpus.validation)
     asked = ask(model, tokenizer, sentences)

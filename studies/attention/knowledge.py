@@ -35,7 +35,7 @@ from studies.attention.examples import FUNCTION_WORDS, MONTHS
 from studies.attention.references import bigram, log_lift
 from studies.figures import knowledge_figure
 from studies.lab.command import command
-from studies.lab.runs import known, trained
+from studies.lab.runs import read_run, shipped_models
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.tables import GUESSES, TRAINED, alone_table, knowledge_table
 
@@ -430,12 +430,12 @@ def measure() -> dict:
     ValueError if the text is not the one that the models were trained on, or if the
     record is of other weights.
     """
-    models, tokenizer, corpus, source = trained(*TRAINED)
+    models, tokenizer, corpus, source = shipped_models(*TRAINED)
     wanted = source | {
         "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE},
         "blocks_in_a_group": GROUP,
     }
-    if found := known(SUMMARY, wanted):
+    if found := read_run(SUMMARY, wanted):
         return found
     begun = time.perf_counter()
     length = models["dropout"].config.max_length

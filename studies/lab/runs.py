@@ -1,13 +1,16 @@
-"""What runs of several studies share: a recipe, trusted records, scores, more steps."""
+"""Runs and their records: made once, trusted only if they are what they should be."""
 
 import hashlib
 import math
+import multiprocessing
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from helpers import ROOT, record
@@ -18,14 +21,14 @@ from helpers.evaluate import evaluate
 from helpers.optimize import TrainConfig
 from helpers.settings import Number
 
-# The fast recipe: Muon for the matrices, and twice the words asked at a time.
+# The fast recipe: Muon for the matrices, and twice as many words masked.
 FAST = TrainConfig(
     optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
 )
 LENGTH = "epochs", "warmup", "evaluations"  # settings that say how long a run is
 
 
-def trained(*names: str) -> tuple:
+def shipped_models(*names: str) -> tuple:
     """Shipped models by name, in eval mode; their tokenizer; the text they are of.
 
     And, for a record, which text and which weights these are. ValueError if the text at
@@ -46,17 +49,17 @@ def trained(*names: str) -> tuple:
     return models, tokenizer, corpus, {"corpus": text, "weights": digests}
 
 
-def sound(found, name: str = "") -> bool:
+def all_finite(value, name: str = "") -> bool:
     """Whether each loss, accuracy and time, at any depth, is a finite number."""
-    if isinstance(found, dict):
-        return all(sound(part, key) for key, part in found.items())
-    if isinstance(found, list):
-        return all(sound(part, name) for part in found)
-    return not name.endswith(("loss", "accuracy", "seconds")) or found in Number()
+    if isinstance(value, dict):
+        return all(all_finite(part, key) for key, part in value.items())
+    if isinstance(value, list):
+        return all(all_finite(part, name) for part in value)
+    return not name.endswith(("loss", "accuracy", "seconds")) or value in Number()
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Within it, a record that lacks a part or has one of another kind: ValueError."""
     try:
         yield
@@ -66,11 +69,11 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def require_run(path: Path, found: dict, wanted: dict, free=()) -> None:
-    """ValueError if what a file holds is not of the run wanted; `free` may differ."""
-    with reading(path):
+def require_run(path: Path, found: dict, identity: dict, free=()) -> None:
+    """ValueError if a file holds another run; settings in `free` may differ."""
+    with readable(path):
         try:
-            record.require_same(path, found, wanted, free)
+            record.require_same(path, found, identity, free)
         except ValueError as error:
             told = re.split(r"; make|\. Choose", str(error))[0]  # without its advice
             told = told if str(path) in told else f"{path}: {told}"
@@ -79,25 +82,25 @@ def require_run(path: Path, found: dict, wanted: dict, free=()) -> None:
             ) from error
 
 
-def require_part(found, names: list[str]) -> None:
-    """KeyError or TypeError if a record, or one of a list of them, lacks a part."""
-    for one in (found if isinstance(found, list) else [found]) if names else ():
-        require_part(one[names[0]], names[1:])
+def require_part(value, keys: list[str]) -> None:
+    """LookupError or TypeError if a record, or one in a list of them, lacks a part."""
+    for one in (value if isinstance(value, list) else [value]) if keys else ():
+        require_part(one[keys[0]], keys[1:])
 
 
-def known(path: Path, wanted: dict, free=(), parts=()) -> dict | None:
-    """A run's record if there is one; ValueError if it is not of the run wanted.
+def read_run(path: Path, identity: dict, free=(), parts=()) -> dict | None:
+    """The record of a run, if there is one; ValueError if it is of another run.
 
     Settings in `free` may be other ones. `parts`, as "validation.loss", must be there.
     """
     if not path.exists():
         return None
     found = record.read(path)
-    require_run(path, found, wanted, free)
-    with reading(path):
+    require_run(path, found, identity, free)
+    with readable(path):
         for part in parts:
             require_part(found, part.split("."))
-    if not sound(found):
+    if not all_finite(found):
         raise ValueError(
             f"{path} has a loss, an accuracy or a time that is no finite number; "
             "restore it as it was made."
@@ -111,13 +114,56 @@ def require_name(path: Path, name: str) -> None:
         raise ValueError(f"{path} is no record of a run; that run's is {name}.json.")
 
 
+def recorded(
+    path: Path, identity: dict, read: Callable, make: Callable, *arguments
+) -> dict:
+    """A run's record as `read` returns it; made by `make(*arguments)` if it is missing.
+
+    What is made is written with the run's name, its identity and the hardware.
+    """
+    found = read(path, identity)
+    if found is None:
+        made = make(*arguments)
+        head = {"name": path.stem, "hardware": record.hardware()}
+        record.write(path, head | record.plain(identity) | made)
+        found = read(path, identity)
+    return found
+
+
+def run_all(jobs: list[tuple], processes: int = 1) -> None:
+    """Calls `recorded` with the arguments of each job, so many processes at a time.
+
+    Where one fails, or Ctrl-C is pressed, those under way end without a record.
+    """
+    if processes == 1:
+        for path, *arguments in jobs:
+            print(path.stem, flush=True)
+            recorded(path, *arguments)
+        return
+    threads = max(1, torch.get_num_threads() // processes)
+    # Spawned, since threads of PyTorch do not survive a fork.
+    how = multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)
+    pool = ProcessPoolExecutor(processes, *how)
+    try:
+        running = [pool.submit(recorded, *job) for job in jobs]
+        for done, finished in enumerate(as_completed(running), 1):
+            name = finished.result()["name"]
+            print(f"{done} of {len(jobs)}: {name}", flush=True)
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def same_start(one: TrainConfig, other: TrainConfig) -> bool:
     """Whether two settings differ in nothing but the length of a constant rate.
 
     Both then do the same at each of their common steps.
     """
     as_long = replace(one, **{name: getattr(other, name) for name in LENGTH})
-    warm_ups = (given.epochs * given.warmup for given in (one, other))
+    warm_ups = (config.epochs * config.warmup for config in (one, other))
     return as_long == other and math.isclose(*warm_ups) and not one.cooldown
 
 
@@ -137,7 +183,7 @@ def lengthen(run: Path, longer: Path, identity: dict) -> None:
     save_state(longer / "state.pt", whole)
 
 
-def alone(tokenizer, lines: list[str], length: int) -> Tensor:
+def lone_rows(tokenizer, lines: list[str], length: int) -> Tensor:
     """Sentences of 5 to 40 words, each by itself in a row, as one types them. (B, T).
 
     From short to long, since batches of similar length are scored faster.
@@ -146,13 +192,13 @@ def alone(tokenizer, lines: list[str], length: int) -> Tensor:
     return pad(encode_lines(tokenizer, sentences), length)
 
 
-def whole_score(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:
+def score_all(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:
     """Loss and accuracy with every word of all seven subsets predicted once."""
     score = evaluate(model, ids_BT, subset_BT, subsets=range(7))
     return {key: score[key] for key in ("loss", "accuracy", "words")}
 
 
-def fewer(data: TrainingData, blocks: int) -> TrainingData:
+def subsample(data: TrainingData, blocks: int) -> TrainingData:
     """The same data with less to score, for runs that are scored often.
 
     Keeps `blocks` validation blocks and an eighth as many of the training text, at

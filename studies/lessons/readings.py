@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from studies.lab.runs import known, require_name
-from studies.lab.stats import mean_interval
+from studies.lab.runs import read_run, require_name
+from studies.lab.stats import student
 from studies.lessons.arms import ARMS, STEPS
 from studies.lessons.runs import RECORDS, settings
 
@@ -27,7 +27,7 @@ def read_runs() -> Runs:
             number = path.stem.rpartition("_")[2]
             seed = int(number) if number.isdecimal() else 0
             require_name(path, f"{arm}_seed_{seed}")
-            made = known(path, settings(arm, seed), parts=PARTS)
+            made = read_run(path, settings(arm, seed), parts=PARTS)
             found.setdefault(arm, {})[seed] = made
     return {arm: dict(sorted(runs.items())) for arm, runs in found.items()}
 
@@ -76,10 +76,7 @@ def readings(costs: dict) -> dict[str, Callable[[dict], float]]:
 
 def interval(values: list[float]) -> dict:
     """Mean and Student's interval as `mean`, `low`, `high`; one value has no ends."""
-    found = mean_interval(values)
-    mean, half = found["mean"], found["half_width"]
-    low, high = (None, None) if half is None else (mean - half, mean + half)
-    return {"n": found["n"], "mean": mean, "low": low, "high": high}
+    return {k: v for k, v in student(values).items() if k != "values"}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.run import TrainingRun
 from helpers.train import train_step
-from studies.lab.runs import alone, known
+from studies.lab.runs import lone_rows, read_run
 from studies.lessons.arms import (
     ARMS,
     KNOWN,
@@ -100,14 +100,14 @@ def score_alone(model, arm: Arm) -> dict:
     """The words of sentences of 5 to 40 words, each by itself, in the same sevenths."""
     tokenizer = tokenizer_of(arm.pieces, arm.model_config.vocab_size)
     lines, length = require_wikitext().validation, arm.model_config.max_length
-    ids_BT = alone(tokenizer, lines, length)
+    ids_BT = lone_rows(tokenizer, lines, length)
     return score(model, (ids_BT, evaluation_subsets(ids_BT)))
 
 
 def run(name: str, seed: int) -> dict:
     """The record of a run, which is made unless it is there."""
     target, identity = RECORDS / f"{name}_seed_{seed}.json", wanted(name, seed)
-    if found := known(target, identity):
+    if found := read_run(target, identity):
         return found
     arm, device = ARMS[name], "cuda" if torch.cuda.is_available() else "cpu"
     model, curve, seconds = fit(name, seed, device)

@@ -36,15 +36,15 @@ from studies.figures import time_to_quality
 from studies.lab.command import SEED, command, required
 from studies.lab.experiment import prepare
 from studies.lab.runs import (
-    fewer,
-    known,
     lengthen,
-    reading,
+    read_run,
+    readable,
     require_name,
     require_run,
-    whole_score,
+    score_all,
+    subsample,
 )
-from studies.lab.stats import mean_interval, one_sided_p
+from studies.lab.stats import one_sided_p, student
 from studies.speed.throughput import spread, take_turns
 from studies.tables import speed_table
 
@@ -103,10 +103,10 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
     _, _, data, model = prepare(RECIPES[arm][0], 0)
     words = model.config.vocab_size
     wanted = settings(arm, data, words, epochs, learning_rate=rate)
-    if found := known(RECORDS / f"{name}.json", wanted):
+    if found := read_run(RECORDS / f"{name}.json", wanted):
         return found
     print(name, flush=True)
-    config, scored = wanted["training"], fewer(data, 512)
+    config, scored = wanted["training"], subsample(data, 512)
     folder = ROOT / "runs" / f"speedrun_{name}"
     if config.cooldown == 0.0 and epochs > TRIAL:
         trial = folder.with_name(f"speedrun_{run_name(arm, rate, TRIAL)}")
@@ -116,7 +116,7 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
     with suppress(FloatingPointError):
         history = train(model, scored, config, folder)
         best = min(history, key=lambda entry: entry["validation_loss"])
-        found["validation"] = whole_score(model, data.validation_BT, data.subset_BT)
+        found["validation"] = score_all(model, data.validation_BT, data.subset_BT)
         found["best_step"] = best["step"]
         keys = "step", "epoch", "validation_loss"
         found["history"] = [{key: entry[key] for key in keys} for entry in history]
@@ -140,18 +140,18 @@ def entry(seed: int) -> dict:
     _, tokenizer, data, model = prepare(RECIPES["entry"][0], seed)
     wanted = settings("entry", data, len(tokenizer), seed=seed)
     name = f"entry_{STEPS}_steps_seed_{seed}"
-    if known(RECORDS / f"{name}.json", wanted):
+    if read_run(RECORDS / f"{name}.json", wanted):
         raise ValueError(f"{name} has been run; its record is in {RECORDS}.")
     # The clock of the wall can be set; it is read for what was before only.
     seconds = time.time() - psutil.Process().create_time() - time.monotonic()
-    history = train(model, fewer(data, 64), wanted["training"])
+    history = train(model, subsample(data, 64), wanted["training"])
     path = ROOT / "runs" / f"speedrun_{name}.safetensors"
     save_model(path, model, tokenizer, {"name": name, "seed": seed})
     seconds += time.monotonic()
     found = {"name": name, "seed": seed, "hardware": record.hardware()}
     found |= record.plain(wanted)
     found |= {"seconds": seconds, "seconds_in_steps": history[-1]["seconds"]}
-    found["validation"] = whole_score(model, data.validation_BT, data.subset_BT)
+    found["validation"] = score_all(model, data.validation_BT, data.subset_BT)
     record.write(RECORDS / f"{name}.json", found)
     return found
 
@@ -193,9 +193,9 @@ def against(long: dict, entries: list[dict], ratio: float) -> dict:
         raise ValueError(f"{long['name']} diverged; nothing can be compared with it.")
     target = long["validation"]["loss"]
     losses = [found["validation"]["loss"] for found in entries]
-    step = mean_interval([f["seconds_in_steps"] / f["steps"] for f in entries])["mean"]
+    step = student([f["seconds_in_steps"] / f["steps"] for f in entries])["mean"]
     seconds = long["best_step"] * step * ratio
-    whole = mean_interval([found["seconds"] for found in entries])["mean"]
+    whole = student([found["seconds"] for found in entries])["mean"]
     lowest = min(found["validation_loss"] for found in long["history"])
     near = [f for f in long["history"] if f["validation_loss"] <= lowest + NEAR]
     reached = sum(losses) <= target * len(losses)
@@ -220,7 +220,7 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
     maker = "python -m studies.speed.speedrun"
     words, times = len(tokenizer), required(RECORDS / "times.json", f"{maker} --time")
     for name, recipe in RECIPES.items():
-        with reading(RECORDS / "times.json"):
+        with readable(RECORDS / "times.json"):
             timed = dict(zip(PARTS, times["recipes"].get(name, ()), strict=False))
         wanted = dict(zip(PARTS, recipe, strict=True))
         require_run(RECORDS / "times.json", timed, wanted)
@@ -230,7 +230,7 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
         seed = int(number) if number.isdecimal() else 0
         require_name(path, f"entry_{STEPS}_steps_seed_{seed}")
         wanted = settings("entry", data, words, seed=seed)
-        entries.append(known(path, wanted, parts=ENTRY_PARTS))
+        entries.append(read_run(path, wanted, parts=ENTRY_PARTS))
         if entries[-1]["hardware"] != times["hardware"]:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
     if not entries:
@@ -239,15 +239,15 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
     rates = {"rate": config.learning_rate, "muon_rate": config.muon_rate}
     result = {"hardware": times["hardware"], "near": NEAR}
     result["entry"] = {"steps": STEPS} | rates
-    result["entry"]["loss"] = mean_interval([f["validation"]["loss"] for f in entries])
-    result["entry"]["seconds"] = mean_interval([f["seconds"] for f in entries])
+    result["entry"]["loss"] = student([f["validation"]["loss"] for f in entries])
+    result["entry"]["seconds"] = student([f["seconds"] for f in entries])
 
     def read(arm: str, rate: float, epochs: float) -> dict | None:
         path = RECORDS / f"{run_name(arm, rate, epochs)}.json"
         wanted = settings(arm, data, words, epochs, learning_rate=rate)
-        found = known(path, wanted, parts=("validation", "best_step"))
+        found = read_run(path, wanted, parts=("validation", "best_step"))
         if found and found["validation"]:
-            known(path, wanted, parts=("validation.loss", "history.validation_loss"))
+            read_run(path, wanted, parts=("validation.loss", "history.validation_loss"))
         return found
 
     for arm in BASELINES:
@@ -256,7 +256,7 @@ def summarise() -> tuple[dict, list[dict], list[dict]]:
             continue
         if long := read(arm, best_of(trials)["rate"], EPOCHS):
             runs.append(long)
-            with reading(RECORDS / "times.json"):
+            with readable(RECORDS / "times.json"):
                 ratio = times[arm]["ratio"][1]
             result[arm] = against(long, entries, ratio)
     record.write(SUMMARY, result)
