@@ -1,15 +1,30 @@
-"""What an arm of the lessons is made of, and the recipe that all arms share.
+"""What an arm of the lessons is: a model, its text, rows and masks, and how it trains.
 
 An arm differs from another in what its entry names, one factor at a time. All share the
 fast recipe, but for its rate: half of the peak, and constant after the warm-up, so that
 a curve can be read at any step or moment.
+
+Shapes: B rows, T positions.
 """
 
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
+import torch
+from torch import Tensor
+
+from helpers import ROOT
+from helpers.bpe import FIRST_MERGE, BPETokenizer
+from helpers.corpus import require_wikitext
+from helpers.data import batches, bucket, encode_lines, join, pack, pad
+from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.settings import require, whole
+from helpers.seeds import seeded
+from helpers.settings import require
+from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
 from studies.lab.runs import FAST
 
 RECIPE = replace(
@@ -21,6 +36,9 @@ RECIPE = replace(
 )
 STEPS, WARM_UP = 500, 40  # about one pass over the text
 TOKENS = RECIPE.batch_size * ModelConfig().max_length  # a step
+
+KNOWN = 2_000  # ids of the series' vocabulary, which larger ones begin with
+SMALL = 32  # the small text is the first of so many parts
 
 
 @dataclass(frozen=True)
@@ -42,14 +60,8 @@ class Arm:
     steps: int = STEPS
 
     def __post_init__(self):
-        require(
-            self,
-            pieces=(True, False),
-            layout=("pack", "pad", "bucket"),
-            masks=("fresh", "static", "all hidden", "known only"),
-            small=(True, False),
-            steps=whole(1),
-        )
+        masks = "fresh", "static", "all hidden", "known only"
+        require(self, layout=("pack", "pad", "bucket"), masks=masks)
 
     @property
     def model_config(self) -> ModelConfig:
@@ -65,3 +77,113 @@ class Arm:
         """What makes a run of this arm this run, beside its name and its text."""
         config = self.train_config(seed)
         return {"design": self, "model": self.model_config, "training": config}
+
+
+@cache
+def tokenizer_of(pieces: bool, vocab_size: int):
+    """The tokenizer of an arm; byte pairs are learned once and kept in `runs/`."""
+    corpus = require_wikitext()
+    if not pieces:
+        return WordTokenizer.train(corpus.train, vocab_size)
+    path = ROOT / "runs" / "lessons" / f"{corpus.name}_bpe_{vocab_size}.json"
+    if not path.exists():
+        BPETokenizer.train(corpus.train, vocab_size - FIRST_MERGE).save(path)
+    return BPETokenizer.load(path)
+
+
+@cache
+def encoded(pieces: bool, vocab_size: int, split: str) -> list[list[int]]:
+    """A split of the corpus as ids, line by line."""
+    lines = getattr(require_wikitext(), split)
+    return encode_lines(tokenizer_of(pieces, vocab_size), lines)
+
+
+def text_of(arm: Arm, split: str) -> list[list[int]]:
+    """The lines that an arm learns from, or is scored on, as ids."""
+    lines = encoded(arm.pieces, arm.model_config.vocab_size, split)
+    return lines[: len(lines) // SMALL] if arm.small and split == "train" else lines
+
+
+def known_only(ids_BT: Tensor) -> Tensor:
+    """The ids with words beyond the series' vocabulary as [UNK], as it sees them."""
+    return ids_BT.where(ids_BT < KNOWN, UNK)
+
+
+def rows_of(arm: Arm, lines: list[list[int]]) -> Tensor:
+    """Lines in rows of an arm's length, packed or one line a row. Shape (B, T)."""
+    layout = pack if arm.layout == "pack" else pad
+    return layout(lines, arm.model_config.max_length)
+
+
+def scored_rows(arm: Arm, parts: int = 1) -> tuple[Tensor, Tensor]:
+    """Validation rows (B, T) in an arm's layout and which subset each position is of.
+
+    Of the first of so many `parts` of the lines. The words of one vocabulary are
+    numbered as they stand in the text, so a subset has the same words in each layout.
+    """
+    lines = text_of(arm, "validation")
+    ids_BT = rows_of(arm, lines[: len(lines) // parts])
+    maskable_BT = known_only(ids_BT) if arm.masks == "known only" else ids_BT
+    subset_BT = evaluation_subsets(maskable_BT)
+    # Rows of similar length together are scored faster.
+    order = (ids_BT != PAD).sum(1).argsort(stable=True)
+    return ids_BT[order], subset_BT[order]
+
+
+def training_batches(arm: Arm, seed: int) -> Iterator[Tensor]:
+    """Training batches (B, T) of an arm, without end; the same for a seed."""
+    length, size = arm.model_config.max_length, arm.train_config(seed).batch_size
+    lines = text_of(arm, "train")
+    if arm.layout == "pack" and not arm.small:
+        yield from batches(join(lines), length, size, seed)
+    # The small text is always cut in the same places, or no block would come again.
+    rows_BT = rows_of(arm, lines)
+    for epoch in itertools.count():
+        draw = seeded(seed, "order", epoch)
+        if arm.layout == "bucket":
+            yield from bucket(lines, length, size, draw)
+            continue
+        order = torch.randperm(len(rows_BT), generator=draw)
+        for first in range(0, len(order) - size + 1, size):
+            yield rows_BT[order[first : first + size]]
+
+
+def mask_all(ids_BT: Tensor, *how, **options) -> tuple[Tensor, Tensor]:
+    """`mask_tokens` with [MASK] at each place that is masked."""
+    _, labels_BT = mask_tokens(ids_BT, *how, **options)
+    return ids_BT.masked_fill(labels_BT != IGNORE, MASK), labels_BT
+
+
+def mask_known(ids_BT: Tensor, vocab_size: int, *how, **options):
+    """`mask_tokens` with the series' own words and draws; the others stay legible."""
+    inputs_BT, labels_BT = mask_tokens(known_only(ids_BT), KNOWN, *how, **options)
+    return ids_BT.where(ids_BT >= KNOWN, inputs_BT), labels_BT
+
+
+def static_masks(arm: Arm, seed: int) -> Callable:
+    """What `mask_tokens` is to fresh masks, with those that each block has for ever.
+
+    ValueError if an arm's blocks are not always the same.
+    """
+    if not arm.small or arm.layout != "pack":
+        raise ValueError("Static masks need the small text in packed blocks.")
+    config, vocab_size = arm.train_config(seed), arm.model_config.vocab_size
+    blocks_BT = rows_of(arm, text_of(arm, "train"))
+    draw, fixed = seeded(seed, "static"), config.masks == "fixed"
+    masked = mask_tokens(blocks_BT, vocab_size, config.mask_rate, draw, fixed)
+    number = {tuple(block): i for i, block in enumerate(blocks_BT.tolist())}
+
+    def mask_static(ids_BT: Tensor, *_, **__) -> tuple[Tensor, Tensor]:
+        rows = [number[tuple(block)] for block in ids_BT.tolist()]
+        inputs_BT, labels_BT = (table_BT[rows] for table_BT in masked)
+        return inputs_BT, labels_BT
+
+    return mask_static
+
+
+def mask_function(arm: Arm, seed: int) -> Callable:
+    """How an arm masks a batch: a function with the arguments of `mask_tokens`."""
+    if arm.masks == "static":
+        return static_masks(arm, seed)
+    ways = {"fresh": mask_tokens, "all hidden": mask_all, "known only": mask_known}
+    return ways[arm.masks]

@@ -1,6 +1,5 @@
 """What a training step of each arm costs beside one of the base, taken in turn."""
 
-import itertools
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict
@@ -20,36 +19,37 @@ from studies.lab.timing import (
     take_turns,
     training_step,
 )
-from studies.lessons.arms import Arm
-from studies.lessons.texts import mask_function, rows_of, text_of, training_batches
+from studies.lessons.arms import (
+    Arm,
+    mask_function,
+    rows_of,
+    text_of,
+    training_batches,
+)
 
 COSTS = ROOT / "plots" / "records" / "lessons" / "costs.json"
 ROUNDS = 9
 MIXED = 24  # batches a turn where rows differ in length, at equal distances
 
 
-def buckets(arm: Arm) -> list[Tensor]:
-    """An epoch of an arm's buckets, from short to long rows."""
-    length, size = arm.model_config.max_length, arm.train_config(0).batch_size
-    batches = bucket(text_of(arm, "train"), length, size, seeded(0))
-    return sorted(batches, key=lambda ids_BT: ids_BT.shape[1])
+def timed_batches(arm: Arm) -> tuple[list[Tensor], float]:
+    """Batches whose mean step stands for all, and the share of [PAD] in the whole text.
 
-
-def timed_batches(arm: Arm) -> list[Tensor]:
-    """Batches whose mean step stands for all: one, or many of different lengths."""
+    One batch, or many where rows differ in length.
+    """
+    lines, length = text_of(arm, "train"), arm.model_config.max_length
     if arm.layout != "bucket":
-        return list(itertools.islice(training_batches(arm, 0), 1))
-    batches = buckets(arm)
-    return [batches[(2 * i + 1) * len(batches) // (2 * MIXED)] for i in range(MIXED)]
+        return [next(training_batches(arm, 0))], wasted_share(rows_of(arm, lines))
+    batches = bucket(lines, length, arm.train_config(0).batch_size, seeded(0))
+    batches.sort(key=lambda ids_BT: ids_BT.shape[1])
+    middles = [(2 * i + 1) * len(batches) // (2 * MIXED) for i in range(MIXED)]
+    return [batches[i] for i in middles], wasted_share(batches)
 
 
 def prepare(arm: Arm, device: str) -> tuple[Callable[[], float], dict]:
-    """A turn of an arm, which returns seconds a step; and what is known of its steps.
-
-    That is how many words are masked and how many tokens there are in one, which share
-    of the training text's positions is [PAD], and the arm itself.
-    """
-    batches, config, mask = timed_batches(arm), arm.train_config(0), mask_function(arm, 0)
+    """A turn of an arm, which returns seconds a step; and what its steps work on."""
+    (batches, padding), config = timed_batches(arm), arm.train_config(0)
+    mask = mask_function(arm, 0)
     torch.manual_seed(0)
     model = MaskedLanguageModel(arm.model_config).to(device)
     step = training_step(model, config, mask)
@@ -60,11 +60,10 @@ def prepare(arm: Arm, device: str) -> tuple[Callable[[], float], dict]:
 
     how = model.config.vocab_size, config.mask_rate, seeded(0), config.masks == "fixed"
     masked = [int((mask(ids_BT, *how)[1] != IGNORE).sum()) for ids_BT in batches]
-    rows = buckets(arm) if arm.layout == "bucket" else rows_of(arm, text_of(arm, "train"))
     return turn, {
         "asked": statistics.fmean(masked),
         "tokens": statistics.fmean(ids_BT.numel() for ids_BT in batches),
-        "padding": wasted_share(rows),
+        "padding": padding,
         "design": asdict(arm),
     }
 
@@ -86,13 +85,15 @@ def measure(arms: dict[str, Arm], base: Arm) -> None:
     other arms what is on record stays, so that a new one moves no older number.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    prepared = {name: prepare(arm, device) for name, arm in ({"base": base} | arms).items()}
-    seconds = take_turns({name: turn for name, (turn, _) in prepared.items()}, ROUNDS)
+    turns, facts = {}, {}
+    for name, arm in {"base": base, **arms}.items():
+        turns[name], facts[name] = prepare(arm, device)
+    seconds = take_turns(turns, ROUNDS)
     costs = {"hardware": record.hardware(), "rounds": ROUNDS, "arms": {}}
     if COSTS.exists():
         costs = record.read(COSTS)
     for name in arms:
-        costs["arms"][name] = prepared[name][1] | {
+        costs["arms"][name] = facts[name] | {
             "seconds": spread(seconds[name]),
             "ratio": ratio_spread(seconds[name], seconds["base"]),
             "hardware": record.hardware(),
