@@ -23,6 +23,7 @@ from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.train import train
 from studies.figures import plateau_study
+from studies.lab.samples import samples
 from studies.lab.command import COUNT, command
 from studies.lab.experiment import prepare
 from studies.lab.runs import LENGTH, read_run, readable, same_start, subsample
@@ -103,7 +104,7 @@ def run(positions: str, rate: float, seed: int) -> dict:
         **record.plain(wanted),
         "number_format": str(load_state(folder / "state.pt")["dtype"]),
         "step_left": step_left(history, chance["loss"]),
-        "samples": record.samples(history, chance["loss"], data.validation_BT, words),
+        "samples": samples(history, chance["loss"], data.validation_BT, words),
         "history": history,
     }
     record.write(target, found)

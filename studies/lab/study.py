@@ -61,6 +61,7 @@ class Study:
     claims: Sequence[Claim] = ()
     table: Callable[["Results"], str] = lambda results: ""
     figures: dict[str, Callable[["Results"], Figure]] = field(default_factory=dict)
+    shared: dict = field(default_factory=dict)
     text: Callable[[Arm], dict] = lambda arm: {}
     read: Callable[[Path, dict], dict | None] = read_run
     alike: Sequence[str] = ()
@@ -76,7 +77,8 @@ class Study:
 
     def identity(self, arm: str, seed: int) -> dict:
         """What makes a run this run, but for its text."""
-        return {"arm": arm, "seed": seed} | self.arms[arm].settings(seed)
+        own = {"arm": arm, "seed": seed} | self.arms[arm].settings(seed)
+        return self.shared | own
 
     def run(self, arm: str, seed: int) -> dict:
         """The record of one run, which is made unless it is there."""
@@ -166,15 +168,16 @@ class Results:
                     intervals[arm][name] = student(values)
         return intervals
 
-    def effect(self, effect: Effect) -> dict:
-        """A paired difference over the seeds that all its arms have, as an interval."""
-        return effect.measure(self.runs, self.study.readings)
+    def effect(self, *effect) -> dict:
+        """The Effect of these arms and this reading, as an interval over seeds."""
+        return Effect(*effect).measure(self.runs, self.study.readings)
 
     def decide(self, claim: Claim) -> dict:
         """A claim's fields, its interval, its verdict, and what would decide it."""
         row = {key: value for key, value in vars(claim).items() if key != "effect"}
         if isinstance(claim.effect, Effect):
-            row["interval"] = self.effect(claim.effect)
+            effect = claim.effect.measure(self.runs, self.study.readings)
+            row["interval"] = effect
             row["command"] = self.study.command_for(claim.effect.arms)
         else:
             row |= claim.effect()
