@@ -37,8 +37,12 @@ READINGS = {
 
 
 def measured(results, effect: Effect, budget: str) -> dict:
-    """An effect of another study's arms, as the row of a claim of the lessons."""
-    runs = [run for arm in effect.arms for run in results.runs[arm].values()]
+    """An effect of another study's arms, as the row of a claim of the lessons.
+
+    Minutes are of the whole runs, of which that study may read a part.
+    """
+    names = [run["name"] for arm in effect.arms for run in results.runs[arm].values()]
+    runs = [record.read(results.study.folder / f"{name}.json") for name in names]
     seconds = [r["history"][-1]["seconds"] * r["hardware"]["threads"] for r in runs]
     return {
         "interval": results.effect(effect),
