@@ -79,6 +79,9 @@ class Arm:
         return {"design": self, "model": self.model_config, "training": config}
 
 
+BASE = Arm()  # from which all others differ
+
+
 @cache
 def tokenizer_of(pieces: bool, vocab_size: int):
     """The tokenizer of an arm; byte pairs are learned once and kept in `runs/`."""

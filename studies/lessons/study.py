@@ -18,25 +18,26 @@ from studies.lab.report import (
 )
 from studies.lab.study import Results, Study
 from studies.lessons import (
-    base,
     knowledge,
     layout,
     length,
     masks,
+    rate,
     size,
     small,
     tying,
     vocabulary,
 )
+from studies.lessons.arms import BASE
 from studies.lessons.costs import COSTS, measure, untimed
 from studies.lessons.readings import READINGS
 from studies.lessons.runs import digest, make
 
 # The last is a choice of this study itself.
 LESSONS = {1: length, 2: layout, 3: vocabulary, 4: size, 5: tying, 6: small, 7: masks}
-LESSONS |= {8: knowledge, None: base}
-ARMS = base.ARMS | vocabulary.ARMS | tying.ARMS | layout.ARMS
-ARMS |= size.ARMS | small.ARMS | masks.ARMS
+LESSONS |= {8: knowledge, None: rate}
+ARMS = {"base": BASE} | vocabulary.ARMS | tying.ARMS | layout.ARMS | size.ARMS
+ARMS |= small.ARMS | masks.ARMS | rate.ARMS
 DIGITS = {"nats": 3, "points": 1, "steps": 0}
 TITLES = (
     "Lesson",
@@ -57,7 +58,7 @@ class Lessons(Study):
         """Makes the runs that are missing, then times the arms that were not timed."""
         super().make_missing(arms, seeds, processes)
         if names := untimed(self.arms):
-            measure({name: self.arms[name] for name in names}, self.arms["base"])
+            measure({name: self.arms[name] for name in names}, BASE)
 
     def runs(self) -> Runs:
         """All records that there are; ValueError if there are no times of an arm."""

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from helpers.figure import default_style
 from studies.lab.readings import Claim, Effect
 from studies.lab.report import BLUE, ORANGE, interval_rows, named_rows
-from studies.lessons.arms import Arm
+from studies.lessons.arms import BASE, Arm
 
 NAMES = {
     "base": "2,000 words",
@@ -22,7 +22,7 @@ ARMS = {
     "pieces_8000": Arm({"vocab_size": 8_000}, pieces=True),
 }
 # Whose models are asked the words that all vocabularies share.
-ASKED = [Arm(), *(ARMS[name] for name in NAMES if name in ARMS)]
+ASKED = [BASE, *(ARMS[name] for name in NAMES if name in ARMS)]
 CLAIMS = [
     Claim(
         "With 2,000 words a model learns those better than one with 10,000.",

@@ -1,10 +1,9 @@
-"""The base, from which all arms differ, and what its constant rate costs."""
+"""This study's own choice: what a constant rate costs."""
 
 from studies.lab.readings import Claim, Effect
 from studies.lessons.arms import FAST, STEPS, WARM_UP, Arm
 
 ARMS = {
-    "base": Arm(),
     "falling": Arm(
         training={
             "learning_rate": FAST.learning_rate,
