@@ -54,20 +54,29 @@ def settings(kind: type, part: str, recorded: dict) -> dict:
     return asdict(kind()) | values
 
 
-def require_same(place, recorded: dict, identity: dict, free: Container = ()) -> None:
+def require_same(
+    place,
+    recorded: dict,
+    identity: dict,
+    free: Container = (),
+    advice: str = "Choose another name for this one.",
+) -> None:
     """Raises ValueError if the record in a place is not of the run with an identity.
 
-    Configurations are compared field by field. What is named in `free` may differ.
+    Configurations are compared field by field. What is named in `free` may differ. The
+    error ends with the advice.
     """
     for part, value in identity.items():
         then, now = {part: recorded.get(part)}, {part: value}
         if is_dataclass(value):
-            then, now = settings(type(value), part, recorded), asdict(value)
+            there = isinstance(recorded.get(part), dict)
+            then = settings(type(value), part, recorded) if there else {}
+            now = asdict(value)
         for name in {**now, **then}:
             if name not in free and then.get(name) != now.get(name):
                 raise ValueError(
                     f"{place} holds another run: its {name} is {then.get(name)}, not "
-                    f"{now.get(name)}. Choose another name for this one."
+                    f"{now.get(name)}. {advice}"
                 )
 
 

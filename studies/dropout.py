@@ -23,7 +23,6 @@ from helpers.model import ModelConfig
 from helpers.optimize import TRAIN_VALUES
 from helpers.seeds import seeded
 from helpers.settings import whole
-from helpers.tokenizer import WordTokenizer
 from studies.attention.references import read_references, references
 from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare, run_experiment
@@ -97,7 +96,7 @@ def rows(results: Results) -> list[list[str]]:
         if arm not in results.runs:
             cells.append([epochs, name, "0", f"not run yet: {COMMAND}"])
             continue
-        means, minus = results.readings[arm], results.effect(arm, "none")
+        means, minus = results.readings[arm], results.effect(Effect(arm, "none"))
         paired = arm != "none" and minus["n"]
         cells.append(
             [
@@ -145,11 +144,10 @@ def study(epochs: int, precision: str = "auto") -> Study:
         folder=RECORDS / "dropout_study",
         pattern=f"{{arm}}_{epochs}_epochs_seed_{{seed}}",
         arms={arm: Arm(model, training) for arm, model in MODELS.items()},
-        shared={"corpus": "WikiText-2"},
         make=partial(make, precision=precision),
         # Runs of one number format may be named or found out.
         read=partial(read_run, free=("precision",)),
-        alike=("number_format",),
+        alike=("corpus", "number_format"),
         readings=READINGS,
         claims=[
             Claim(

@@ -4,6 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.figure import QUIET, default_style, reference_lines
+from studies.lab.readings import Effect
 from studies.lab.report import plain, plus_minus
 from studies.lab.study import Results
 
@@ -32,9 +33,10 @@ def draw_curves(axes: Axes, results: Results, looks: Looks) -> None:
 
 def draw_effects(axes: Axes, results: Results, looks: Looks, base: str) -> None:
     """Each arm minus the base, paired by seed; the bar is Student's interval."""
-    effects = {arm: results.effect(arm, base) for arm in results.runs if arm != base}
-    effects = {arm: effect for arm, effect in effects.items() if effect["n"]}
-    for row, (arm, effect) in enumerate(effects.items()):
+    effects = {arm: results.effect(Effect(arm, base)) for arm in results.runs}
+    shown = [arm for arm in effects if arm != base and effects[arm]["n"]]
+    for row, arm in enumerate(shown):
+        effect = effects[arm]
         name, color, _ = looks[arm]
         text = f"{name}\n{plus_minus(effect, 3, sign='+')}"
         axes.plot(effect["values"], [row] * effect["n"], "o", color=color, alpha=0.6)
@@ -55,7 +57,7 @@ def draw_effects(axes: Axes, results: Results, looks: Looks, base: str) -> None:
         )
     axes.axvline(0, color=QUIET, linewidth=1)
     axes.margins(x=0.2)
-    axes.set(yticks=[], ylim=(-0.3, len(effects) - 0.2))
+    axes.set(yticks=[], ylim=(-0.3, len(shown) - 0.2))
     axes.spines["left"].set_visible(False)
     plain(axes)
 

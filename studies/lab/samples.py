@@ -1,5 +1,7 @@
 """What a model says at a few words in the phases of its training."""
 
+from torch import Tensor
+
 CONTEXT = 6  # words shown on each side of a probed word
 
 
@@ -22,23 +24,30 @@ def phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:
     return {"start": history[0], "plateau": plateau} | after | {"end": end}
 
 
-def samples(history, unigram_loss, validation_BT, words: list[str]) -> list[dict]:
+def said(phase: str, entry: dict, places: list[dict], words: list[str]) -> dict:
+    """What one evaluation predicts at its probed places, each with its context."""
+    probes = zip(places, entry["probes"], strict=True)
+    return {
+        "phase": phase,
+        "step": entry["step"],
+        "most_predicted": words[entry["most_predicted"]],
+        "most_predicted_share": entry["most_predicted_share"],
+        "predictions": [
+            place | {"pred": words[probe["predicted"]], "p": probe["p"]}
+            for place, probe in probes
+        ],
+    }
+
+
+def samples(
+    history: list[dict], unigram_loss: float, blocks_BT: Tensor, words: list[str]
+) -> list[dict]:
     """The true word and the prediction at the same places, one entry a phase."""
-    table = []
-    for phase, entry in phases(history, unigram_loss).items():
-        predictions = []
-        for probe in entry["probes"]:
-            ids, at = validation_BT[probe["block"]].tolist(), probe["position"]
-            left = [words[i] for i in ids[max(0, at - CONTEXT) : at]]
-            right = [words[i] for i in ids[at + 1 : at + 1 + CONTEXT]]
-            predictions.append(
-                {"left": left, "right": right, "true": words[ids[at]]}
-                | {"pred": words[probe["predicted"]], "p": probe["p"]}
-            )
-        table.append(
-            {"phase": phase, "step": entry["step"]}
-            | {"most_predicted": words[entry["most_predicted"]]}
-            | {"most_predicted_share": entry["most_predicted_share"]}
-            | {"predictions": predictions}
-        )
-    return table
+    places = []
+    for probe in history[0]["probes"]:
+        text = [words[i] for i in blocks_BT[probe["block"]].tolist()]
+        at = probe["position"]
+        left, right = text[max(0, at - CONTEXT) : at], text[at + 1 : at + 1 + CONTEXT]
+        places.append({"left": left, "right": right, "true": text[at]})
+    phased = phases(history, unigram_loss).items()
+    return [said(phase, entry, places, words) for phase, entry in phased]
