@@ -93,11 +93,7 @@ def require_fitting(config: ModelConfig) -> None:
     divisor = divisors.get(config.positions, config.n_heads)
     if config.d_model % divisor:
         why = f"as n_heads is {config.n_heads} and positions is {config.positions!r}"
-<<<<<<< HEAD
-        raise SettingError("d_model", config.d_model, f"a multiple of {part}, {why}")
-=======
         raise SettingError("d_model", config.d_model, f"a multiple of {divisor}, {why}")
->>>>>>> H3
     if (n_weights := matrix_weights(config)) > MOST_WEIGHTS:
         names = "n_layers", "d_ff", "vocab_size", "max_length"
         sizes = ", ".join(f"{name} is {getattr(config, name)}" for name in names)

@@ -84,6 +84,7 @@ def resume(run, path: Path, known: dict) -> None:
         older = known.keys() - saved.keys() - {"text"}  # had no other digest
     record.require_same(path.parent, saved, known, older)
     with foreign_if_it_fails(path):
+        state = {"loss": 0.0} | state  # older ones have none
         require_fit(run, state)
         run.load_state_dict(state)
 

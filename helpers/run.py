@@ -45,7 +45,7 @@ class TrainingRun:
         self.model, self.network = model, parallel.wrap(model)
         self.optimizers = make_optimizers(model, config)
         self.stopping = EarlyStopping(config.patience)
-        self.step, self.seconds, self.history = 0, 0.0, []
+        self.step, self.seconds, self.loss, self.history = 0, 0.0, 0.0, []
         self.precision, self.scaling = config.precision, {}
         self.compute_in(pick_dtype(model, config.precision))
         self.begun_in = self.dtype
@@ -65,6 +65,7 @@ class TrainingRun:
         return {
             "step": self.step,
             "seconds": self.seconds,
+            "loss": float(self.loss),
             "dtype": self.begun_in,
             "history": self.history,
             "model": own_weights(self.model),
@@ -75,6 +76,7 @@ class TrainingRun:
 
     def load_state_dict(self, state: dict) -> None:
         self.step, self.seconds = state["step"], state["seconds"]
+        self.loss = state["loss"]
         self.history, self.begun_in = state["history"], state["dtype"]
         self.compute_in(pick_dtype(self.model, self.precision, self.begun_in))
         self.scaling = state["scaler"]

@@ -125,9 +125,9 @@ def run_steps(run: TrainingRun, data, config, source, mask, on_evaluation, save)
             break
         start = time.monotonic()
         with memory_advice(config.batch_size):
-            loss = train_step(run, ids_BT, config, total, mask)
+            run.loss = train_step(run, ids_BT, config, total, mask)
         if run.step % 20 == 0 or run.step in due:  # reading the loss waits for a GPU
-            bar.set_postfix(loss=f"{loss:.2f}", validation=f"{run.stopping.loss:.2f}")
+            bar.set_postfix(loss=float(run.loss), validation=run.stopping.loss)
         run.seconds += time.monotonic() - start
         bar.update()
     bar.close()

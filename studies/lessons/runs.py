@@ -84,7 +84,7 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     )
 
     def on_evaluation(run, entry: dict) -> None:
-        entry["batch"] = run.loss
+        entry["batch"] = float(run.loss)
         if run.step == arm.steps:
             entry["scores"] = final_scores(model, arm)
 
