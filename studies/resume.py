@@ -11,13 +11,13 @@ import hashlib
 import io
 import json
 import multiprocessing
+import os
 import random
 import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,7 +25,6 @@ import torch._dynamo  # every optimiser wants it: once here, not in each attempt
 from tqdm.auto import tqdm
 
 from helpers import record
-from helpers import train as train_module
 from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData
@@ -84,10 +83,10 @@ def fingerprint(model: MaskedLanguageModel, history: list[dict]) -> str:
 def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
     """Trains until the end, or until killed; what comes out is left in result.json."""
     torch.set_num_threads(1)
-    train_module.tqdm = partial(tqdm, disable=True)
+    os.environ["TQDM_DISABLE"] = "1"
     torch.manual_seed(0)
     model = MaskedLanguageModel(sizes)
-    history = train(model, data, CONFIG, folder, SAVE_SECONDS)
+    history = train(model, data, CONFIG, folder, SAVE_SECONDS).history
     best = min(history, key=lambda entry: entry["validation_loss"])
     result = {
         "digest": fingerprint(model, history),

@@ -29,8 +29,9 @@ from helpers.data import TrainingData, steps_per_epoch
 from helpers.figure import png
 from helpers.files import write_whole
 from helpers.model import ModelConfig
-from helpers.optimize import TrainConfig, pick_dtype
-from helpers.run import TrainingRun, identity
+from helpers.optimize import TrainConfig
+from helpers.resume import identity
+from helpers.run import TrainingRun
 from helpers.train import train, train_step
 from studies.figures import time_to_quality
 from studies.lab.command import SEED, command, required
@@ -114,7 +115,7 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
     found = {"name": name, "arm": arm, "rate": rate, "hardware": record.hardware()}
     found |= record.plain(wanted) | {"validation": None, "best_step": None}
     with suppress(FloatingPointError):
-        history = train(model, scored, config, folder)
+        history = train(model, scored, config, folder).history
         best = min(history, key=lambda entry: entry["validation_loss"])
         found["validation"] = score_all(model, data.validation_BT, data.subset_BT)
         found["best_step"] = best["step"]
@@ -144,13 +145,13 @@ def entry(seed: int) -> dict:
         raise ValueError(f"{name} has been run; its record is in {RECORDS}.")
     # The clock of the wall can be set; it is read for what was before only.
     seconds = time.time() - psutil.Process().create_time() - time.monotonic()
-    history = train(model, subsample(data, 64), wanted["training"])
+    training = train(model, subsample(data, 64), wanted["training"])
     path = ROOT / "runs" / f"speedrun_{name}.safetensors"
     save_model(path, model, tokenizer, {"name": name, "seed": seed})
     seconds += time.monotonic()
     found = {"name": name, "seed": seed, "hardware": record.hardware()}
     found |= record.plain(wanted)
-    found |= {"seconds": seconds, "seconds_in_steps": history[-1]["seconds"]}
+    found |= {"seconds": seconds, "seconds_in_steps": training.seconds}
     found["validation"] = score_all(model, data.validation_BT, data.subset_BT)
     record.write(RECORDS / f"{name}.json", found)
     return found
@@ -170,7 +171,7 @@ def step_times() -> dict:
     for name, (model_config, config) in RECIPES.items():
         _, _, data, model = prepare(model_config, config.seed)
         ids_BT = data.sample_BT[: config.batch_size]
-        run = TrainingRun(model, config, pick_dtype(model, config.precision))
+        run = TrainingRun(model, config)
         steps[name] = partial(train_step, run, ids_BT, config, 10**6)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = take_turns(steps, ROUNDS, LIMIT, device)
