@@ -26,7 +26,9 @@ from helpers.train import train_step
 WARM_UP = 2  # rounds before the clock runs
 
 
-def training_step(model, config: TrainConfig, mask=mask_tokens) -> Callable[[Tensor], Tensor]:
+def training_step(
+    model, config: TrainConfig, mask=mask_tokens
+) -> Callable[[Tensor], Tensor]:
     """A step of ours as `train` takes it, on a batch of ids (B, T); returns the loss.
 
     The masks are drawn anew each time, by `mask` if it is given.
