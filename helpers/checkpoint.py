@@ -11,8 +11,6 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from helpers.files import write_whole
+from helpers.files import reading, write_whole
 from helpers.model import (
     MaskedLanguageModel,
     ModelConfig,
@@ -30,6 +28,7 @@ from helpers.model import (
 from helpers.tokenizer import WordTokenizer
 
 DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
+OTHER_NAME = "Choose another name for this run."
 
 
 def vocabulary_digest(tokenizer: WordTokenizer) -> str:
@@ -80,8 +79,8 @@ def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> Non
     write_whole(path, signed(save(tensors, metadata)))
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict, ModelConfig]:
-    """What a weights file holds: tensors, metadata, configuration.
+def read_weights(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict]:
+    """What a weights file holds: tensors, configuration, metadata.
 
     ValueError if it does not fit its digest, or describes a model larger than itself.
     """
@@ -99,7 +98,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict, ModelConfig]:
         raise ValueError("it describes a larger model than it holds")
     if config.tied:
         weights["head.decoder.weight"] = weights["embedding.token.weight"]
-    return weights, metadata, config
+    return weights, config, metadata
 
 
 def load_model(
@@ -115,16 +114,11 @@ def load_model(
         raise ValueError(f"There are no weights at {path}; train a model first.")
     if tokenizer is None:
         tokenizer = WordTokenizer.load(path.parent / "vocabulary.json")
-    try:
-        weights, metadata, config = read_weights(path)
+    with reading(path, "Fetch it again, or train it again."):
+        weights, config, metadata = read_weights(path)
         digest, info = metadata["vocabulary"], json.loads(metadata["info"])
         model = MaskedLanguageModel(config).eval()
         load_weights(model, weights)
-    except Exception as error:  # whatever a file may hold
-        raise ValueError(
-            f"{path} is damaged or no model of this version of the project ({error}); "
-            "fetch it again, or train it again."
-        ) from error
     if digest != vocabulary_digest(tokenizer):
         raise ValueError(
             f"{path} was trained with another vocabulary; load the vocabulary.json "
@@ -155,18 +149,6 @@ def save_state(path: str | Path, state: dict) -> None:
     write_whole(path, digest + content, path.with_suffix(".old") if whole else None)
 
 
-@contextmanager
-def foreign_if_it_fails(path: Path) -> Iterator[None]:
-    """Reading what a whole file holds, which may be anything; else ValueError."""
-    try:
-        yield
-    except Exception as error:
-        raise ValueError(
-            f"{path} holds no training state of this project ({error!r}); choose "
-            "another name."
-        ) from error
-
-
 def load_state(path: str | Path) -> dict:
     """Reads a training state onto the CPU; {} if there is none yet.
 
@@ -176,19 +158,18 @@ def load_state(path: str | Path) -> dict:
     path = Path(path)
     candidates = [p for p in (path, path.with_suffix(".old")) if p.exists()]
     for candidate in candidates:
-        content = whole_content(candidate)
-        if content is None:
+        if (content := whole_content(candidate)) is None:
             print(f"{candidate} is damaged; it is passed over.")
             continue
-        with foreign_if_it_fails(candidate):
-            parts = zipfile.ZipFile(io.BytesIO(content)).infolist()
-            if sum(part.file_size for part in parts) > len(content):
+        with reading(candidate, OTHER_NAME):
+            files = zipfile.ZipFile(io.BytesIO(content)).infolist()
+            if sum(file.file_size for file in files) > len(content):
                 raise ValueError("it is packed")
-            buffer = io.BytesIO(content)
-            state = torch.load(buffer, map_location="cpu", weights_only=True)
+            file = io.BytesIO(content)
+            state = torch.load(file, map_location="cpu", weights_only=True)
             if state["step"] < 0:
                 raise ValueError(f"its step is {state['step']}")
             return state
     if candidates:
-        raise ValueError(f"No state in {path.parent} is whole; choose another name.")
+        raise ValueError(f"No state in {path.parent} is whole. {OTHER_NAME}")
     return {}

@@ -1,33 +1,10 @@
-"""Ctrl-C: it ends a command at the first press, and leaves nothing half done."""
+"""Ctrl-C leaves nothing half done."""
 
-import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-
-def end_at_first_press() -> None:
-    """Has Ctrl-C end a command also where a library or Python itself swallows it."""
-
-    def interrupt(number, frame):
-        while frame:
-            if frame.f_code.co_filename.startswith("<frozen importlib"):
-                os.write(2, b"Interrupted.\n")
-                os._exit(130)  # some libraries go on when their import is interrupted
-            frame = frame.f_back
-        raise KeyboardInterrupt
-
-    def swallowed(error):
-        if issubclass(error.exc_type, KeyboardInterrupt):  # in a destructor, say
-            threading.Timer(0.01, os.kill, [os.getpid(), signal.SIGINT]).start()
-        else:
-            sys.__unraisablehook__(error)
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
-        sys.unraisablehook = swallowed
 
 
 @contextmanager

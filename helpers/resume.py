@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from helpers import parallel, record
-from helpers.checkpoint import foreign_if_it_fails, load_state, save_state
+from helpers.checkpoint import OTHER_NAME, load_state, save_state
 from helpers.data import TrainingData
+from helpers.files import reading
 from helpers.optimize import TrainConfig
 
 
@@ -43,20 +44,20 @@ def require_finite(run) -> None:
 
 
 def require_fit(run, state: dict) -> None:
-    """Raises an error unless a state has the parts of a run, of its types and shapes."""
+    """Raises ValueError unless a state has the parts of a run, with finite numbers."""
 
-    def compare(value, mine) -> None:
-        shapes = [getattr(part, "shape", None) for part in (value, mine)]
-        if not isinstance(value, type(mine)) or shapes[0] != shapes[1]:
+    def compare(value, model) -> None:
+        shapes = [getattr(part, "shape", None) for part in (value, model)]
+        if type(value) is not type(model) or shapes[0] != shapes[1]:
             raise ValueError("its parts have other types or shapes")
         if isinstance(value, Tensor) and not value.isfinite().all():
             raise ValueError("its numbers are not all finite")
-        for key in mine if isinstance(mine, dict) else ():
-            compare(value[key], mine[key])
+        for key in model if isinstance(model, dict) else ():
+            compare(value[key], model[key])
 
-    mine = run.state_dict() | {"scaler": {}}
-    compare(state, mine)
-    compare(state["stopping"]["weights"] or state["model"], mine["model"])
+    fresh = run.state_dict() | {"scaler": {}}
+    compare(state, fresh)
+    compare(state["stopping"]["weights"] or state["model"], fresh["model"])
     for entry in state["history"]:
         compare(entry, {"step": 0, "validation_loss": 0.0})
     for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
@@ -64,26 +65,26 @@ def require_fit(run, state: dict) -> None:
         for i, means in saved["state"].items():
             for value in means.values():
                 compare(value, params[i] if value.ndim else value)
-        # Means come from the state; rates and the like are the configuration's.
+        # Only means come from a state; rates and the like are the configuration's.
         saved["param_groups"] = optimizer.state_dict()["param_groups"]
 
 
 def resume(run, path: Path, known: dict) -> None:
     """Has a run go on from its state, if there is one.
 
-    ValueError if it is the state of another run, or none.
+    Raises ValueError if the file holds another run, or none.
     """
     state = parallel.broadcast(lambda: load_state(path))
     if not state:
         return
-    with foreign_if_it_fails(path):
+    with reading(path, OTHER_NAME):
         saved = state["identity"]
         json.dumps(saved)  # raises an error for what no record can hold
         for part in ("model", "training"):
             record.settings(type(known[part]), part, saved)
-        older = known.keys() - saved.keys() - {"text"}  # had no other digest
+    older = known.keys() - saved.keys() - {"text"}  # had no other digest
     record.require_same(path.parent, saved, known, older)
-    with foreign_if_it_fails(path):
+    with reading(path, OTHER_NAME):
         state = {"loss": 0.0} | state  # older ones have none
         require_fit(run, state)
         run.load_state_dict(state)
@@ -118,25 +119,24 @@ def kept(run, folder, known: dict, save_seconds: float) -> Iterator[Callable]:
     if folder == "":
         raise ValueError("folder is ''; name one, or give None to save nothing.")
     path, saved = folder and Path(folder) / "state.pt", time.monotonic()
-    first = path and parallel.rank() == 0
+    writes = path and parallel.rank() == 0
 
     def save(must: bool = True) -> None:
         nonlocal saved
         if must or time.monotonic() - saved > save_seconds:
             require_finite(run)
-            if first:
+            if writes:
                 save_state(path, run.state_dict() | {"identity": record.plain(known)})
             saved = time.monotonic()
 
-    with locked(path.parent) if first else nullcontext():
+    with locked(path.parent) if writes else nullcontext():
         if path:
             resume(run, path, known)
         try:
             yield save
         except KeyboardInterrupt:
             save()
-            how = f"run the same again to go on from {folder}."
-            how = how if folder else "it had no folder to be saved in."
-            raise KeyboardInterrupt(
-                f"Interrupted at step {run.step:,}: {how}"
-            ) from None
+            place = f"run the same again to go on from {folder}"
+            place = place if path else "it had no folder to be saved in"
+            said = f"Interrupted at step {run.step:,}: {place}."
+            raise KeyboardInterrupt(said) from None

@@ -47,26 +47,19 @@ class TrainingRun:
         self.stopping = EarlyStopping(config.patience)
         self.step, self.seconds, self.loss, self.history = 0, 0.0, 0.0, []
         self.precision, self.scaling = config.precision, {}
-        self.compute_in(pick_dtype(model, config.precision))
-        self.begun_in = self.dtype
+        self.choose_dtype()
 
-    def compute_in(self, dtype: torch.dtype) -> None:
-        """Sets the number format. The scaler acts with float16 only."""
-        device, scaled = next(self.model.parameters()).device, dtype == torch.float16
-        self.dtype = dtype
-        self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
-
-    def add_evaluation(self, entry: dict) -> None:
-        """Adds an entry to the history."""
-        self.history = [*self.history, entry]
-        self.stopping.update(entry["validation_loss"], self.step, self.model)
+    def choose_dtype(self, begun_in: torch.dtype | None = None) -> None:
+        self.dtype = pick_dtype(self.model, self.precision, begun_in)
+        device = next(self.model.parameters()).device.type
+        self.scaler = torch.amp.GradScaler(device, enabled=self.dtype == torch.float16)
 
     def state_dict(self) -> dict:
         return {
             "step": self.step,
             "seconds": self.seconds,
             "loss": float(self.loss),
-            "dtype": self.begun_in,
+            "dtype": torch.float16 if self.scaling else self.dtype,
             "history": self.history,
             "model": own_weights(self.model),
             "optimizers": [o.state_dict() for o in self.optimizers],
@@ -75,10 +68,9 @@ class TrainingRun:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.loss = state["loss"]
-        self.history, self.begun_in = state["history"], state["dtype"]
-        self.compute_in(pick_dtype(self.model, self.precision, self.begun_in))
+        for name in ("step", "seconds", "loss", "history"):
+            setattr(self, name, state[name])
+        self.choose_dtype(state["dtype"])
         self.scaling = state["scaler"]
         if self.scaling and self.scaler.is_enabled():
             self.scaler.load_state_dict(self.scaling)

@@ -102,7 +102,8 @@ def evaluate_run(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
     entry |= parallel.broadcast(lambda: validate(run.model, data))
     on_evaluation(run, entry)
     with held_back():
-        run.add_evaluation(entry)
+        run.history = [*run.history, entry]
+        run.stopping.update(entry["validation_loss"], run.step, run.model)
 
 
 def run_steps(run: TrainingRun, data, config, source, mask, on_evaluation, save):
