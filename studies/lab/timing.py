@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from helpers.masking import mask_tokens
 from helpers.optimize import TrainConfig, pick_dtype
 from helpers.run import TrainingRun
 from helpers.train import train_step
@@ -25,11 +26,10 @@ from helpers.train import train_step
 WARM_UP = 2  # rounds before the clock runs
 
 
-def training_step(model, config: TrainConfig, mask=None) -> Callable[[Tensor], Tensor]:
-    """A step of ours as `train` takes it, on a batch of ids (B, T); returns the loss.
-
-    The masks are drawn anew each time, by `mask` if it is given.
-    """
+def training_step(
+    model, config: TrainConfig, mask=mask_tokens
+) -> Callable[[Tensor], Tensor]:
+    """A step as `train` takes it, on a batch of ids (B, T); it returns the loss."""
     run = TrainingRun(model, config, pick_dtype(model, config.precision))
     return lambda ids_BT: train_step(run, ids_BT, config, 10**6, mask)
 
