@@ -4,7 +4,6 @@ import time
 from dataclasses import asdict, replace
 from functools import partial
 
-import psutil
 import torch
 
 from helpers import ROOT, record
@@ -134,6 +133,8 @@ def entry(seed: int) -> dict:
 
     ValueError if there is one of this seed: it is not run until it is fast.
     """
+    import psutil  # which a notebook that only reads may lack
+
     name = entry_name(seed)
     path, wanted = FOLDER / f"{name}.json", settings("entry", seed=seed)
     if path.exists():
