@@ -2,15 +2,6 @@
 
 import statistics
 
-from studies.lab.report import plus_minus
-
-NAMES = {
-    "none": "no dropout",
-    "attention": "0.1 on attention weights",
-    "all": "0.1 at BERT's sites",
-}
-GPU_EPOCHS, COMMAND = "50", "`python -m studies.dropout`"
-
 TRAINED = "dropout", "no_dropout"
 MODELS = {
     "dropout": "with dropout",
@@ -28,61 +19,6 @@ DIVISIONS = {
     "rank": "rank by frequency (1: most frequent)",
 }
 BROAD = 0.1  # below this mean weight on each target a head's gaze counts as spread
-
-
-def dropout_table(summary: dict) -> str:
-    """The study as a Markdown table; a run that is missing is named as missing."""
-    lines = [
-        "| Epochs | Dropout | Seeds | Validation loss | Right | Minus none | Gap | "
-        "Best epoch | Test loss |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for epochs, table in sorted(summary["budgets"].items(), key=lambda b: float(b[0])):
-        for arm, name in NAMES.items():
-            if arm not in table:
-                missing = f"| {epochs} | {name} | 0 | not run yet: {COMMAND} |"
-                lines.append(missing + " |" * 5)
-                continue
-            means = table[arm]["means"]
-            minus = table[arm].get("minus_none", {}).get("loss")
-            cells = [
-                epochs,
-                name,
-                str(means["loss"]["n"]),
-                plus_minus(means["loss"], 3),
-                plus_minus(means["accuracy"], 1, 100) + " %",
-                plus_minus(minus, 3, sign="+") if minus else "",
-                plus_minus(means["gap"], 3),
-                plus_minus(means["best_epoch"], 1),
-                plus_minus(means["test_loss"], 3),
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
-    if GPU_EPOCHS not in summary["budgets"]:
-        missing = f"| {GPU_EPOCHS} | all three | 0 | not run yet: {COMMAND} on a GPU |"
-        lines.append(missing + " |" * 5)
-    return "\n".join(lines)
-
-
-def plateau_table(summary: dict) -> str:
-    """Steps until the plateau is left, by positions, as a Markdown table."""
-
-    def told(step: int | None) -> str:
-        return f"over {summary['steps']:,}" if step is None else f"{step:,}"
-
-    rates = ", ".join(f"{rate:g}" for rate in summary["rates"])
-    lines = [
-        f"| Positions | Seed 0 at {rates} | Best rate | Steps at it, by seed | Mean |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for name, row in summary["arms"].items():
-        mean = plus_minus(row["mean"], 0)
-        mean = f"at least {row['mean']['mean']:.0f}" if row["never"] else mean
-        trials, steps = (", ".join(map(told, row[key])) for key in ("trials", "steps"))
-        lines.append(f"| {name} | {trials} | {row['rate']:g} | {steps} | {mean} |")
-    row = summary["control"]
-    steps = told(row["step_left"])
-    lines.append(f"| none (control) |  | {row['rate']:g} | {steps} | one seed |")
-    return "\n".join(lines)
 
 
 def between(found: dict, digits: int = 2, sign: str = "") -> str:

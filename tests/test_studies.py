@@ -299,7 +299,7 @@ def test_the_table_names_what_is_missing(study):
 
 def test_a_state_in_place_is_not_replaced(tmp_path):
     config = TrainConfig(epochs=1.0, warmup=0.2, evaluations=1, cooldown=0.0)
-    short = asdict(ModelConfig()) | asdict(config) | {"text": "t"}  # as states were
+    short = record.plain({"model": ModelConfig(), "training": config, "text": "t"})
     config = replace(config, epochs=4.0, warmup=0.05, evaluations=4)
     wanted = {"model": ModelConfig(), "training": config, "text": "t"}
     long = record.plain(wanted)

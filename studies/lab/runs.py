@@ -69,17 +69,10 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def require_run(path: Path, found: dict, identity: dict, free=()) -> None:
+def require_run(path: Path, run: dict, identity: dict, free=()) -> None:
     """ValueError if a file holds another run; settings in `free` may differ."""
-    with readable(path):
-        try:
-            record.require_same(path, found, identity, free)
-        except ValueError as error:
-            told = re.split(r"; make|\. Choose", str(error))[0]  # without its advice
-            told = told if str(path) in told else f"{path}: {told}"
-            raise ValueError(
-                f"{told}. The arm or the record was changed; restore it as it was."
-            ) from error
+    advice = "The arm or the record was changed; restore it as it was."
+    record.require_same(path, run, identity, free, advice)
 
 
 def require_part(value, keys: list[str]) -> None:
@@ -95,23 +88,26 @@ def read_run(path: Path, identity: dict, free=(), parts=()) -> dict | None:
     """
     if not path.exists():
         return None
-    found = record.read(path)
-    require_run(path, found, identity, free)
+    run = record.read(path)
+    require_run(path, run, identity, free)
     with readable(path):
         for part in parts:
-            require_part(found, part.split("."))
-    if not all_finite(found):
+            require_part(run, part.split("."))
+    if not all_finite(run):
         raise ValueError(
             f"{path} has a loss, an accuracy or a time that is no finite number; "
             "restore it as it was made."
         )
-    return found
+    return run
 
 
-def require_name(path: Path, name: str) -> None:
-    """ValueError if a record is not named as its run is: a copy would count twice."""
-    if path.stem != name:
-        raise ValueError(f"{path} is no record of a run; that run's is {name}.json.")
+def by_seed(folder: Path, name: str) -> dict[int, Path]:
+    """The records of an arm by seed; `name`, that of its runs, has {seed} in it."""
+    paths, named = {}, re.compile(name.format(seed="([0-9]+)"))
+    for path in folder.glob("*.json"):
+        if match := named.fullmatch(path.stem):
+            paths[int(match[1])] = path
+    return dict(sorted(paths.items()))
 
 
 def recorded(
@@ -121,13 +117,12 @@ def recorded(
 
     What is made is written with the run's name, its identity and the hardware.
     """
-    found = read(path, identity)
-    if found is None:
-        made = make(*arguments)
-        head = {"name": path.stem, "hardware": record.hardware()}
-        record.write(path, head | record.plain(identity) | made)
-        found = read(path, identity)
-    return found
+    if run := read(path, identity):
+        return run
+    made = make(*arguments)
+    head = {"name": path.stem, "hardware": record.hardware()}
+    record.write(path, head | record.plain(identity) | made)
+    return read(path, identity)
 
 
 def run_all(jobs: list[tuple], processes: int = 1) -> None:

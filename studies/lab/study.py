@@ -1,6 +1,5 @@
 """A study as a declaration: arms over seeds, their records, what is read from them."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,13 +14,13 @@ from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from studies.lab.command import COUNT, SEED, Parser, command
 from studies.lab.readings import Claim, Effect, Reading, Runs, verdict
-from studies.lab.report import draw
+from studies.lab.report import draw, markdown, plus_minus
 from studies.lab.runs import (
     FAST,
+    by_seed,
     read_run,
     readable,
     recorded,
-    require_name,
     run_all,
 )
 from studies.lab.stats import student
@@ -59,7 +58,7 @@ class Study:
     readings: dict[str, Reading]
     seeds: Sequence[int] = range(3)
     claims: Sequence[Claim] = ()
-    table: Callable[["Results"], str] = lambda results: ""
+    table: Callable[["Results"], str] = lambda results: results.means()
     figures: dict[str, Callable[["Results"], Figure]] = field(default_factory=dict)
     text: Callable[[Arm], dict] = lambda arm: {}
     read: Callable[[Path, dict], dict | None] = read_run
@@ -83,25 +82,24 @@ class Study:
         return recorded(*self.job(arm, seed))
 
     def runs(self) -> Runs:
-        """All records that there are; ValueError if one is not of its arm."""
+        """All records that there are.
+
+        ValueError if one is not of its arm, or is unlike the others.
+        """
         runs, first = {}, None
         for arm in self.arms:
-            for path in self.folder.glob(
-                self.pattern.format(arm=arm, seed="*") + ".json"
-            ):
-                number = re.search("[0-9]*$", path.stem)[0]
-                seed = int(number or 0)
-                require_name(path, self.pattern.format(arm=arm, seed=seed))
+            name = self.pattern.format(arm=arm, seed="{seed}")
+            for seed, path in by_seed(self.folder, name).items():
                 run = self.read(path, self.identity(arm, seed))
                 with readable(path):
                     shared = {part: run[part] for part in self.alike}
                 if shared != (first := first or shared):
                     raise ValueError(
-                        f"{path} is not of the same {' and '.join(self.alike)} as the "
-                        "others; compare within one."
+                        f"{path} has another {' or '.join(self.alike)} than the runs "
+                        "before it; compare within one."
                     )
                 runs.setdefault(arm, {})[seed] = run
-        return {arm: dict(sorted(by_seed.items())) for arm, by_seed in runs.items()}
+        return runs
 
     def results(self) -> "Results":
         """What the records say. ValueError if there are none."""
@@ -115,10 +113,13 @@ class Study:
         """What makes the runs of some arms."""
         return f"python -m studies.{self.name} --arms {' '.join(arms)}"
 
-    def parser(self) -> Parser:
-        """The options --arms, --seeds, --processes and --summary."""
+    def parser(self, arms: Iterable[str] = ()) -> Parser:
+        """The options --arms, --seeds, --processes and --summary.
+
+        Other names than those of the arms may be given for --arms.
+        """
         parser = command(self.name, self.about)
-        arms, seeds = [*self.arms], [*self.seeds]
+        arms, seeds = [*(arms or self.arms)], [*self.seeds]
         parser.add_argument("--arms", nargs="+", choices=arms, default=arms)
         parser.add_argument("--seeds", nargs="+", type=SEED, default=seeds)
         parser.add_argument("--processes", type=COUNT, default=1, help="runs at a time")
@@ -159,16 +160,25 @@ class Results:
     def readings(self) -> dict[str, dict[str, dict]]:
         """Of each arm each reading that it has, as an interval over its seeds."""
         intervals = {arm: {} for arm in self.runs}
-        for arm, by_seed in self.runs.items():
+        for arm, runs in self.runs.items():
             for name, read in self.study.readings.items():
                 with suppress(KeyError, ValueError):
-                    values = [read(run) for run in by_seed.values()]
+                    values = [read(run) for run in runs.values()]
                     intervals[arm][name] = student(values)
         return intervals
 
     def effect(self, effect: Effect) -> dict:
         """A paired difference over the seeds that all its arms have, as an interval."""
         return effect.measure(self.runs, self.study.readings)
+
+    def means(self) -> str:
+        """All readings of all arms as a Markdown table."""
+        titles, rows = ["Arm", "Seeds", *self.study.readings], []
+        for arm, intervals in self.readings.items():
+            cells = (intervals.get(name) for name in self.study.readings)
+            texts = [plus_minus(cell, 3) if cell else "" for cell in cells]
+            rows.append([arm, f"{len(self.runs[arm])}", *texts])
+        return markdown(titles, rows)
 
     def decide(self, claim: Claim) -> dict:
         """A claim's fields, its interval, its verdict, and what would decide it."""
