@@ -25,6 +25,7 @@ from studies.lab.command import (
     COUNT,
     RECORDS,
     command,
+    option,
     require_blocks,
     require_whole,
 )
@@ -201,13 +202,13 @@ def growth(tokens: int, rounds: int, device: str, lengths, words) -> dict:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures one of the two and writes its record."""
-    parser = command("scaling", __doc__.splitlines()[0])
+    parser = command("speed.scaling", __doc__.splitlines()[0])
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--ceilings", action="store_true")
     what.add_argument("--growth", action="store_true")
     parser.add_argument("--out", type=Path, help="default: in plots/records/")
-    vocabulary, length = whole(len(SPECIALS) + 1, 10**6), whole(SHORTEST, 2**16)
-    tokens = whole(1, MOST_TOKENS)
+    vocabulary = option(whole(len(SPECIALS) + 1, 10**6))
+    length, tokens = option(whole(SHORTEST, 2**16)), option(whole(1, MOST_TOKENS))
     parser.add_argument("--tokens", type=tokens, default=4096, help="a step")
     parser.add_argument("--rounds", type=COUNT, default=3, help="steps timed; growth")
     parser.add_argument("--lengths", type=length, nargs="+", default=LENGTHS)

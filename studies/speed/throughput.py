@@ -22,6 +22,7 @@ from studies.lab.command import (
     COUNT,
     RECORDS,
     command,
+    option,
     require_blocks,
     require_whole,
     required,
@@ -188,16 +189,16 @@ def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures the grid, or a part of it, and writes the record; or prints it."""
-    parser = command("throughput", __doc__.splitlines()[0])
+    parser = command("speed.throughput", __doc__.splitlines()[0])
     path = RECORDS / "throughput.json"
     parser.add_argument("--out", type=Path, default=path, help="the record")
     parser.add_argument("--table", action="store_true", help="print it, as Markdown")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
     length = ModelConfig().max_length
-    tokens = whole(length, MOST_TOKENS)
+    tokens = option(whole(length, MOST_TOKENS))
     parser.add_argument("--rounds", type=COUNT, help="default: 15; 5 with many tokens")
     parser.add_argument("--tokens", type=tokens, nargs="+", default=TOKENS)
-    parser.add_argument("--dropouts", type=DROPOUT, nargs="+", default=DROPOUTS)
+    parser.add_argument("--dropouts", type=option(DROPOUT), nargs="+", default=DROPOUTS)
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     given = parser.parse_args(arguments)
     if given.table:
