@@ -194,11 +194,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=path, help="the record")
     parser.add_argument("--table", action="store_true", help="print it, as Markdown")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
-    length = ModelConfig().max_length
+    length, rates = ModelConfig().max_length, option(DROPOUT)
     tokens = option(whole(length, MOST_TOKENS))
     parser.add_argument("--rounds", type=COUNT, help="default: 15; 5 with many tokens")
     parser.add_argument("--tokens", type=tokens, nargs="+", default=TOKENS)
-    parser.add_argument("--dropouts", type=option(DROPOUT), nargs="+", default=DROPOUTS)
+    parser.add_argument("--dropouts", type=rates, nargs="+", default=DROPOUTS)
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     given = parser.parse_args(arguments)
     if given.table:
