@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from dataclasses import asdict, dataclass, replace
 
 import pytest
@@ -10,27 +9,23 @@ import torch
 from scipy import stats
 
 from helpers import ROOT, record
-from helpers import train as training
 from helpers.checkpoint import load_state, save_state
 from helpers.corpus import FOLDER_VARIABLE
 from helpers.data import TrainingData
 from helpers.evaluate import unigram
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
-from helpers.optimize import TrainConfig, rate_factor
+from helpers.optimize import TrainConfig
 from helpers.tokenizer import CLS
 from studies import dropout, plateau, plateau_runs
 from studies.attention.references import GUESSES, bigram, references
 from studies.figures import (
     dropout_study,
     plateau_study,
-    step_ratios,
-    time_to_quality,
 )
 from studies.lab import experiment, runs
 from studies.lab.stats import one_sided_p, student
-from studies.speed import speedrun
-from studies.tables import dropout_table, plateau_table, speed_table
+from studies.tables import dropout_table, plateau_table
 
 
 def test_an_interval_is_students():
@@ -302,184 +297,6 @@ def test_the_table_names_what_is_missing(study):
     assert "| 8 | 0.1 on attention weights | 0 | not run yet: `python -m" in table
 
 
-@pytest.fixture
-def race(tmp_path, monkeypatch):
-    """The study of time to quality, with tiny models on the toy corpus."""
-    sizes = dict(n_layers=1, d_model=16, n_heads=2, d_ff=16)
-    for name, (model, config) in speedrun.RECIPES.items():
-        short = replace(config, batch_size=8), replace(model, **sizes)
-        monkeypatch.setitem(speedrun.RECIPES, name, short[::-1])
-    for name, value in {
-        "STEPS": 6,
-        "EPOCHS": 0.3,
-        "TRIAL": 0.1,
-        "WARM_UP": 9,
-        "ROUNDS": 3,
-    }.items():
-        monkeypatch.setattr(speedrun, name, value)
-    monkeypatch.setattr(speedrun, "ROOT", tmp_path)
-    monkeypatch.setattr(speedrun, "RECORDS", tmp_path / "speedrun")
-    monkeypatch.setattr(speedrun, "SUMMARY", tmp_path / "speedrun.json")
-    monkeypatch.setenv(FOLDER_VARIABLE, "toy")
-
-
-def test_time_to_quality_from_trials_to_summary(race, monkeypatch):
-    begun = speedrun.psutil.Process().create_time() - 1_000
-    monkeypatch.setattr(speedrun.psutil.Process, "create_time", lambda self: begun)
-    entries = [speedrun.entry(seed) for seed in range(2)]
-    assert all(found["seconds"] > 1_000 for found in entries)  # start-up counts
-    assert all(found["seconds_in_steps"] < 1_000 for found in entries)
-    times = speedrun.step_times()
-    assert "plain" not in speedrun.summarise()[0]  # nothing to compare with yet
-    trials = [speedrun.baseline("plain", rate, 0.1) for rate in speedrun.RATES]
-    best = min(trials, key=lambda trial: trial["validation"]["loss"])
-    assert "plain" not in speedrun.summarise()[0]
-    for rate in speedrun.RATES:  # only that of the best trial's rate counts
-        speedrun.baseline("plain", rate, 0.3)
-    long = speedrun.baseline("plain", best["rate"], 0.3)
-    other = speedrun.record.read(speedrun.RECORDS / "entry_6_steps_seed_0.json")
-    other["validation"]["loss"] = 0.0
-    speedrun.record.write(speedrun.RECORDS / "entry_7_steps_seed_0.json", other)
-    monkeypatch.setattr(speedrun, "train", None)  # a summary trains nothing
-    found, read, drawn = speedrun.summarise()
-    assert read == [long] and drawn == entries
-    row, losses = found["plain"], [entry["validation"]["loss"] for entry in entries]
-    assert found["entry"]["loss"]["mean"] == pytest.approx(sum(losses) / 2)
-    assert (row["rate"], row["loss"]) == (best["rate"], long["validation"]["loss"])
-    step = sum(entry["seconds_in_steps"] for entry in entries) / 2 / 6
-    seconds = long["best_step"] * step * times["plain"]["ratio"][1]
-    assert row["seconds"] == pytest.approx(seconds)
-    assert (row["times_faster"] is None) == (sum(losses) / 2 > row["loss"])
-    assert (row["times_faster"] is None) == (row["p"] > 0.5)
-
-
-def test_what_cannot_be_compared_is_refused(race, monkeypatch):
-    found = speedrun.entry(0)
-    times = speedrun.step_times()
-    path = speedrun.RECORDS / f"{found['name']}.json"
-    with pytest.raises(ValueError, match="has been run"):  # not until it is fast
-        speedrun.entry(0)
-    for change, message in (
-        ({"hardware": {"device": "another"}}, "other hardware"),
-        ({"training": found["training"] | {"learning_rate": 9.0}}, "rate is 9.0"),
-        ({"text_length": 9}, "its text_length is 9"),
-        ({"seconds": "long"}, "a time that is no finite number"),
-        ({"validation": {}}, "KeyError"),
-    ):
-        speedrun.record.write(path, found | change)
-        with pytest.raises(ValueError, match=message):
-            speedrun.summarise()
-    speedrun.record.write(path, found)
-    copy = path.with_name(f"{path.stem.removesuffix('0')}00.json")
-    speedrun.record.write(copy, found)
-    with pytest.raises(ValueError, match="seed_00.json is no record of a run"):
-        speedrun.summarise()
-    copy.unlink()
-    entry = [asdict(ModelConfig()), asdict(TrainConfig())]
-    older = times | {"recipes": times["recipes"] | {"entry": entry}}
-    speedrun.record.write(speedrun.RECORDS / "times.json", older)
-    with pytest.raises(ValueError, match="times.json holds another run: its n_layers"):
-        speedrun.summarise()
-
-
-def test_a_slower_step_has_a_ratio_above_one(race, monkeypatch):
-    seconds = {"entry": [1, 2, 4], "plain": [3, 4, 10], "scheduled": [1, 1, 1]}
-    monkeypatch.setattr(speedrun, "take_turns", lambda *arguments: seconds)
-    times = speedrun.step_times()
-    assert times["entry"]["ratio"] == [1, 1, 1]
-    assert times["plain"]["ratio"] == pytest.approx([2.25, 2.5, 2.75])
-    assert times["plain"]["seconds"] == pytest.approx([3.5, 4, 7])
-
-
-def test_times_are_of_the_steps_up_to_the_best(race):
-    losses = zip((0, 100, 200, 300), (5.0, 3.01, 3.0, 3.2), strict=True)
-    history = [{"step": step, "validation_loss": loss} for step, loss in losses]
-    long = {"name": "long", "rate": 1e-3, "best_step": 200, "history": history}
-    long["validation"] = {"loss": 3.1}
-    entries = [
-        {"validation": {"loss": loss}, "seconds": 50.0, "seconds_in_steps": 40.0}
-        | {"steps": 20}
-        for loss in (3.0, 3.1, 3.05)
-    ]
-    found = speedrun.against(long, entries, ratio=0.5)
-    assert (found["steps"], found["near_steps"]) == (200, 100)
-    assert found["seconds"] == 200 * 2 * 0.5
-    assert found["times_faster"] == 200 / 50 and found["p"] < 0.2
-    entries[0]["validation"]["loss"] = 3.2
-    assert speedrun.against(long, entries, ratio=0.5)["times_faster"] is None
-    with pytest.raises(ValueError, match="diverged"):
-        speedrun.against(long | {"validation": None}, entries, 0.5)
-
-
-def test_a_baseline_goes_on_where_it_was_killed(race, monkeypatch):
-    whole = speedrun.baseline("scheduled", 1e-3, 0.1)
-    (speedrun.RECORDS / f"{whole['name']}.json").unlink()
-    shutil.rmtree(speedrun.ROOT / "runs")
-    step, steps = training.train_step, []
-
-    def dying(run, *arguments):
-        steps.append(run.step)
-        if len(steps) == 20:
-            raise KeyboardInterrupt
-        return step(run, *arguments)
-
-    monkeypatch.setattr(training, "train_step", dying)
-    with pytest.raises(KeyboardInterrupt):
-        speedrun.baseline("scheduled", 1e-3, 0.1)
-    again = speedrun.baseline("scheduled", 1e-3, 0.1)
-    assert steps[20] > 0
-    assert again["validation"] == whole["validation"]
-    monkeypatch.setattr(speedrun, "train", None)  # once made, it is only read
-    assert speedrun.baseline("scheduled", 1e-3, 0.1) == again
-    monkeypatch.setattr(speedrun, "WARM_UP", 8)
-    with pytest.raises(ValueError, match="another run: its warmup is"):
-        speedrun.baseline("scheduled", 1e-3, 0.1)
-
-
-@pytest.mark.parametrize("arm", ["plain", "scheduled"])
-def test_a_constant_rate_goes_on_from_the_trial(race, arm):
-    whole = speedrun.baseline(arm, 1e-3, 0.3)
-    (speedrun.RECORDS / f"{whole['name']}.json").unlink()
-    shutil.rmtree(speedrun.ROOT / "runs")
-    trial = speedrun.baseline(arm, 1e-3, 0.1)
-    if arm == "plain":
-        unlike = (
-            speedrun.ROOT / "runs" / f"speedrun_{speedrun.run_name(arm, 2e-3, 0.1)}"
-        )
-        shutil.copytree(unlike.with_name(f"speedrun_{trial['name']}"), unlike)
-        with pytest.raises(ValueError, match="another run"):
-            speedrun.baseline(arm, 2e-3, 0.3)
-    longer = speedrun.baseline(arm, 1e-3, 0.3)
-    assert longer["validation"] == whole["validation"]
-    steps = [entry["step"] for entry in longer["history"]]
-    went_on = trial["history"][-1]["step"] in steps
-    assert went_on == (arm == "plain")  # the other's rate would have been another
-
-
-def test_a_baseline_that_diverges_is_no_choice(race, monkeypatch):
-    def diverging(model, data, config, *arguments):
-        if config.learning_rate == max(speedrun.RATES):
-            raise FloatingPointError
-        return training.train(model, data, config, *arguments)
-
-    monkeypatch.setattr(speedrun, "train", diverging)
-    trials = [speedrun.baseline("plain", rate, 0.1) for rate in speedrun.RATES]
-    assert trials[-1]["validation"] is None
-    assert speedrun.best_of(trials) in trials[:-1]
-    with pytest.raises(ValueError, match="lower rates"):
-        speedrun.best_of(trials[-1:])
-
-
-def test_the_plain_recipe_warms_up_and_keeps_its_rate(race):
-    data = experiment.prepare(ModelConfig(), 0)[2]
-    found = speedrun.settings("plain", data, 104, 0.3)
-    config, steps = found["training"], found["steps"]
-    shape = config.warmup, config.cooldown
-    factors = [rate_factor(step, steps, *shape) for step in range(steps)]
-    assert factors.index(1.0) == 8 and set(factors[8:]) == {1.0}
-    assert found["model"].vocab_size == 104
-
-
 def test_a_state_in_place_is_not_replaced(tmp_path):
     config = TrainConfig(epochs=1.0, warmup=0.2, evaluations=1, cooldown=0.0)
     short = record.plain({"model": ModelConfig(), "training": config, "text": "t"})
@@ -513,7 +330,8 @@ def test_settings_start_the_same(change, same):
     assert not runs.same_start(falling, falling)  # its rate knows the length
 
 
-def test_fewer_blocks_are_spread_over_the_text(race):
+def test_fewer_blocks_are_spread_over_the_text(monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, "toy")
     data = experiment.prepare(ModelConfig(), 0)[2]
     few = runs.subsample(data, 16)
     assert len(few.validation_BT) == len(few.subset_BT) == 16
@@ -660,43 +478,3 @@ def test_the_plateau_figure_has_a_line_a_run(collapse):
         plateau.summarise(trials, arms, control, words), runs
     ).axes:
         assert sum(len(line.get_xdata()) > 2 for line in axes.lines) == len(runs)
-
-
-def test_no_ratio_is_cut_off():
-    rows = [
-        {"contestant": name, "beside": "ours", "tokens": tokens, "precision": precision}
-        | {"dropout": 0.1, "compiled": False, "ratio": ratio}
-        | {"ratio_quartiles": [ratio - 0.2, ratio + 0.3]}
-        for tokens, name, ratio in (
-            (4_096, "ours", 1.0),
-            (4_096, "a peer", 1.5),
-            (16_384, "a peer", 4.5),
-        )
-        for precision in ("fp32", "bf16")
-    ]
-    panels = step_ratios({"steps": rows}).axes
-    drawn = [line.get_xdata()[0] for axes in panels for line in axes.lines[1:]]
-    assert drawn == [1.5, 1.5, 4.5, 4.5]
-    assert panels[1].get_xlim()[0] == 0 and panels[1].get_xlim()[1] > 4.8
-
-
-def test_time_to_quality_is_told_as_it_was_found():
-    row = {"rate": 1e-3, "steps": 100, "loss": 3.1, "seconds": 600.0}
-    entry = {"steps": 50, "rate": 4e-3, "muon_rate": 0.02}
-    entry |= {"loss": student([3.0]), "seconds": student([120.0])}
-    summary = {"entry": entry, "plain": row | {"times_faster": 5.0, "p": None}}
-    table = speed_table(summary).splitlines()
-    assert "| Muon 0.02, AdamW 0.004 | 1 | 50 | 3.000 | 2.0 |  |" in table[2]
-    assert table[3].endswith(
-        "| 0.001 | 1 | 100 | 3.100 | 10.0 | 5.0 times | one seed |"
-    )
-    assert len({line.count("|") for line in table}) == 1
-    assert "--baselines scheduled" in table[4]  # not run: the command instead
-    slow = {"entry": entry, "plain": row | {"times_faster": None, "p": 0.6}}
-    assert "| not reached | 0.6 |" in speed_table(slow)
-    losses = [{"step": s, "validation_loss": 9.0 - s / 20} for s in (0, 50, 100)]
-    runs = [{"arm": "plain", "history": losses}]
-    entries = [{"seconds": 120.0, "validation": {"loss": 3.0}}] * 2
-    axes = time_to_quality(summary, runs, entries).axes[0]
-    assert list(axes.lines[0].get_xdata()) == [5.0, 10.0]
-    assert axes.lines[-1].get_xydata().tolist() == [[2.0, 3.0]] * 2

@@ -29,10 +29,7 @@ WARM_UP = 2  # rounds before the clock runs
 def training_step(
     model, config: TrainConfig, mask=mask_tokens
 ) -> Callable[[Tensor], Tensor]:
-    """A step of ours as `train` takes it, on a batch of ids (B, T); returns the loss.
-
-    The masks are drawn anew each time, by `mask` if it is given.
-    """
+    """A step as `train` takes it, on a batch of ids (B, T); it returns the loss."""
     run = TrainingRun(model, config)
     return lambda ids_BT: train_step(run, ids_BT, config, 10**6, mask)
 

@@ -7,25 +7,22 @@ All take turns, step by step, so that a busy machine slows all of them.
 """
 
 import itertools
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from helpers.figure import QUIET, default_style
-from helpers.masking import IGNORE, mask_tokens, masked_positions
 from helpers.model import DROPOUT, ModelConfig
 from helpers.record import hardware, write
 from helpers.settings import whole
-from helpers.tokenizer import CLS, SPECIALS, UNK
 from studies.lab.command import (
     COUNT,
     RECORDS,
     command,
+    option,
     require_blocks,
     require_whole,
     required,
@@ -39,50 +36,12 @@ from studies.lab.timing import (
     spread,
     take_turns,
 )
-from studies.speed.equality import build_pair, equality
-from studies.speed.peers import OURS, PEERS, Batch, build_ours, our_loss
+from studies.speed.equality import equality
+from studies.speed.peers import OURS, PEERS
+from studies.speed.steps import MOST_TOKENS, contestant, make_batch, step_on
 
-UNKNOWN, MASK_RATE = 0.26, 0.15  # shares: of [UNK] in the training text, of masks
 PRECISIONS, DROPOUTS, TOKENS = ("fp32", "bf16"), (0.0, 0.1), (4_096, 16_384)
-MOST_TOKENS = 2**20  # a step
 LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
-
-
-def make_batch(blocks: int, config: ModelConfig, device="cpu", seed=0) -> Batch:
-    """Random words as rare words leave them, [CLS] first, masked once and for all."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = blocks, config.max_length
-    ids_BT = torch.randint(len(SPECIALS), config.vocab_size, shape, generator=generator)
-    ids_BT[torch.rand(shape, generator=generator) < UNKNOWN] = UNK
-    ids_BT[:, 0] = CLS
-    masked = mask_tokens(ids_BT, config.vocab_size, MASK_RATE, generator, fixed=True)
-    tensors = [rows.to(device) for rows in (*masked, *masked_positions(masked[1]))]
-    return Batch(*tensors, count=int((masked[1] != IGNORE).sum()))
-
-
-def step_on(batch: Batch, model, loss_of, precision: str) -> Callable:
-    """Forward, backward, clip, AdamW: the step to be timed, on this batch."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.1, fused=True)
-    device = batch.inputs_BT.device.type
-
-    def step(batch: Batch = batch) -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            loss = loss_of(model, batch)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
-
-
-def contestant(name: str, device: str, **sizes) -> tuple[nn.Module, Callable]:
-    """The model of that name in training mode, and its loss."""
-    if name in OURS:
-        return build_ours(name, **sizes).to(device).train(), our_loss
-    peer = PEERS[name]
-    return build_pair(peer, **sizes)[1].to(device).train(), peer.loss
 
 
 def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[dict]:
@@ -230,16 +189,16 @@ def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures the grid, or a part of it, and writes the record; or prints it."""
-    parser = command("throughput", __doc__.splitlines()[0])
+    parser = command("speed.throughput", __doc__.splitlines()[0])
     path = RECORDS / "throughput.json"
     parser.add_argument("--out", type=Path, default=path, help="the record")
     parser.add_argument("--table", action="store_true", help="print it, as Markdown")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
-    length = ModelConfig().max_length
-    tokens = whole(length, MOST_TOKENS)
+    length, rates = ModelConfig().max_length, option(DROPOUT)
+    tokens = option(whole(length, MOST_TOKENS))
     parser.add_argument("--rounds", type=COUNT, help="default: 15; 5 with many tokens")
     parser.add_argument("--tokens", type=tokens, nargs="+", default=TOKENS)
-    parser.add_argument("--dropouts", type=DROPOUT, nargs="+", default=DROPOUTS)
+    parser.add_argument("--dropouts", type=rates, nargs="+", default=DROPOUTS)
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     given = parser.parse_args(arguments)
     if given.table:
