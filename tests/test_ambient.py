@@ -21,6 +21,7 @@ from notebooks.source import notebooks
 from studies import figures, plateau_runs
 from studies.attention import figures as attention_figures
 from studies.lessons import __main__ as lessons
+from studies.speed import speedrun, throughput
 
 RECORDS = ROOT / "plots" / "records"
 SOURCES = sorted(
@@ -189,13 +190,6 @@ def plateau_study():
     return figures.plateau_study(plateau, plateau_runs.runs_of(plateau))
 
 
-def time_to_quality():
-    race = record.read(RECORDS / "speedrun.json")
-    runs = [record.read(p) for p in (RECORDS / "speedrun").glob("plain*_50_*.json")]
-    entries = [record.read(p) for p in (RECORDS / "speedrun").glob("entry_*.json")]
-    return figures.time_to_quality(race, runs, entries[:3])
-
-
 def attention(name):
     drawn = getattr(attention_figures, name)
     return lambda: drawn(record.read(RECORDS / "attention.json"))
@@ -221,8 +215,8 @@ DRAWN = {
     "true_vs_pred": lambda: curves.true_vs_pred(RECORD),
     "dropout_study": dropout_study,
     "plateau_study": plateau_study,
-    "time_to_quality": time_to_quality,
-    "step_ratios": lambda: figures.step_ratios(
+    "time_to_quality": lambda: speedrun.time_to_quality(speedrun.results()),
+    "step_ratios": lambda: throughput.step_ratios(
         record.read(RECORDS / "throughput.json")
     ),
     "knowledge_figure": lambda: attention_figures.knowledge_figure(

@@ -19,22 +19,22 @@ def reached(*_, **__):
 
 COMMANDS = {
     "resume": "resume.json",
-    "scaling --growth": "growth.json",
-    "scaling --ceilings": "ceilings.json",
-    "throughput": "throughput.json",
+    "speed.scaling --growth": "growth.json",
+    "speed.scaling --ceilings": "ceilings.json",
+    "speed.throughput": "throughput.json",
 }
 PARTS = [
     ("resume", "--kills 1"),
     ("resume", "--seed 7"),
-    ("scaling --growth", "--lengths 64 --words 10 --tokens 64 --rounds 1"),
-    ("scaling --growth", "--words 2000"),
-    ("scaling --growth", "--rounds 1"),
-    ("scaling --ceilings", "--tokens 64"),
-    ("throughput", "--rounds 1"),
-    ("throughput", "--compile"),
-    ("throughput", "--no-memory"),
-    ("throughput", "--dropouts 0.1"),
-    ("throughput", "--tokens 4096"),
+    ("speed.scaling --growth", "--lengths 64 --words 10 --tokens 64 --rounds 1"),
+    ("speed.scaling --growth", "--words 2000"),
+    ("speed.scaling --growth", "--rounds 1"),
+    ("speed.scaling --ceilings", "--tokens 64"),
+    ("speed.throughput", "--rounds 1"),
+    ("speed.throughput", "--compile"),
+    ("speed.throughput", "--no-memory"),
+    ("speed.throughput", "--dropouts 0.1"),
+    ("speed.throughput", "--tokens 4096"),
 ]
 
 
@@ -104,18 +104,27 @@ def test_fewer_seeds_replace_no_summary(seeds, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "line, told",
     [
+        ("speed.throughput --tokens 127 --out {}", "--tokens is 127; choose a mult"),
         (
-            "throughput --tokens 127 --out {}",
-            "--tokens is 127; choose a multiple of 64",
+            "speed.throughput --tokens 4096 96 --out {}",
+            "--tokens is 96; choose a multiple",
         ),
-        ("throughput --tokens 4096 96 --out {}", "--tokens is 96; choose a multiple"),
-        ("scaling --growth --tokens 100 --lengths 64 --out {}", "--tokens is 100;"),
-        ("scaling --growth --tokens 64 --lengths 48 --out {}", "a multiple of 48"),
-        ("scaling --ceilings --tokens 100 --out {}", "--tokens is 100; choose a mul"),
-        ("scaling --growth --lengths 1000000000", "--lengths: "),
-        ("scaling --growth --words 1000000000", "--words: "),
-        ("scaling --growth --tokens 1000000000", "--tokens: "),
-        ("throughput --tokens 1000000000", "--tokens: "),
+        (
+            "speed.scaling --growth --tokens 100 --lengths 64 --out {}",
+            "--tokens is 100;",
+        ),
+        (
+            "speed.scaling --growth --tokens 64 --lengths 48 --out {}",
+            "a multiple of 48",
+        ),
+        (
+            "speed.scaling --ceilings --tokens 100 --out {}",
+            "--tokens is 100; choose a mul",
+        ),
+        ("speed.scaling --growth --lengths 1000000000", "--lengths: "),
+        ("speed.scaling --growth --words 1000000000", "--words: "),
+        ("speed.scaling --growth --tokens 1000000000", "--tokens: "),
+        ("speed.throughput --tokens 1000000000", "--tokens: "),
         ("dropout --epochs 200000", "--epochs: "),
     ],
 )

@@ -144,7 +144,10 @@ class Study:
         """Draws the figures and prints the table."""
         results = self.results()
         for name, figure in self.figures.items():
-            draw(name, figure(results))
+            try:
+                draw(name, figure(results))
+            except KeyError as missing:
+                print(f"{name} is not drawn: there are no runs of {missing}.")
         print(self.table(results))
 
     def main(self, arguments: list[str] | None = None) -> None:
