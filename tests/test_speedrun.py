@@ -71,7 +71,12 @@ def test_from_trials_to_results(toy, monkeypatch):
 
 
 def test_what_cannot_be_compared_is_refused(toy):
-    run, times = runs.entry(0), runs.step_times()
+    with pytest.raises(ValueError, match="times.json; make it: .*speedrun --time"):
+        speedrun.results()
+    times = runs.step_times()
+    with pytest.raises(ValueError, match="no entry in .*; make one: python -m"):
+        speedrun.results()
+    run = runs.entry(0)
     path = runs.FOLDER / f"{run['name']}.json"
     with pytest.raises(ValueError, match="has been run"):  # not until it is fast
         runs.entry(0)
