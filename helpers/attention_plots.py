@@ -7,6 +7,7 @@ figure, which `show` displays with a text for those who cannot see it.
 
 import numpy as np
 import seaborn as sns
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -19,6 +20,20 @@ from helpers.figure import (
 
 TRAIN, VALIDATION, WRONG = "#0072B2", "#D55E00", "#8a1c1c"
 TITLES = {"no_dropout": "without dropout", "dropout": "with dropout"}
+
+
+def rollout(weights_NHTS: Tensor) -> Tensor:
+    """Attention followed through all layers, shape (T, S), rows sum to 1.
+
+    Ã = (A + 1) / 2 in each layer, A the mean over heads and 1 what the residual
+    connection carries; then the product Ã_N … Ã_1 (Abnar & Zuidema 2020, section 3).
+    """
+    length = weights_NHTS.shape[-1]
+    one_TS = torch.eye(length, dtype=weights_NHTS.dtype, device=weights_NHTS.device)
+    followed_TS = one_TS
+    for weights_HTS in weights_NHTS:
+        followed_TS = (weights_HTS.mean(0) + one_TS) / 2 @ followed_TS
+    return followed_TS
 
 
 def label_ticks(axes, xlabels: list[str], ylabels: list[str]) -> None:

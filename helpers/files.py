@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read whole or refused."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -29,4 +30,15 @@ def write_whole(path: Path, content: bytes | str, old: Path | None = None) -> No
         raise OSError(
             f"{path} cannot be written ({error.strerror or error}). What was saved "
             "before is as it was; make room, or choose another folder."
+        ) from error
+
+
+@contextmanager
+def reading(path: Path, advice="Save it again, or fetch it again.") -> Iterator[None]:
+    """Turns whatever goes wrong while a file is read into one clear ValueError."""
+    try:
+        yield
+    except Exception as error:  # a file may hold anything
+        raise ValueError(
+            f"{path} is missing, damaged or of another kind ({error!r}). {advice}"
         ) from error

@@ -37,6 +37,7 @@ from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
 from studies.lab.readings import at
 from studies.lab.runs import FAST, lone_rows, score_all
+from studies.lab.samples import probe
 from studies.lab.study import Arm, Study
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
@@ -95,10 +96,12 @@ def fit(arm: Fifty, seed: int, folder: Path, part: int, keep: bool) -> tuple:
         subset_BT=half(data.subset_BT, "selection"),
     )
 
-    def note(run: TrainingRun) -> None:
+    def note(run: TrainingRun, entry: dict) -> None:
         """Scores the other half and keeps the weights."""
-        entry, score = run.history[-1], evaluate(run.model, *scoring)
+        score = evaluate(run.model, *scoring)
         entry |= {"scoring_loss": score["loss"], "scoring_accuracy": score["accuracy"]}
+        if keep:
+            entry["probes"] = probe(run.model, data)
         if keep and run.step:
             path = folder / f"step_{run.step:05}.safetensors"
             save_model(path, run.model, tokenizer, {"step": run.step})
@@ -106,17 +109,15 @@ def fit(arm: Fifty, seed: int, folder: Path, part: int, keep: bool) -> tuple:
         print(f"{folder.name}: epoch {entry['epoch']:.2f}: {losses}", flush=True)
 
     config = arm.settings(seed)["training"]
-    history = train(model, data, config, folder, 120.0, note)
+    training = train(model, data, config, folder, 120.0, note)
     text, form = record.digest(data.stream), config.precision
-    made = {"text": text, "number_format": form, "history": history}
+    made = {"text": text, "number_format": form, "history": training.history}
     return tokenizer, data, model, made
 
 
 def make_trial(arm: Fifty, seed: int, folder: Path) -> dict:
     """One trial of an arm's recipe."""
     run = fit(arm, seed, folder, PART, keep=False)[-1]
-    for entry in run["history"]:
-        del entry["probes"]
     return run | {"trial": arm.recipe, "best": best(run)}
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from helpers import ROOT
-from helpers.checkpoint import load_state
 from helpers.curves import true_vs_pred
 from helpers.data import steps_per_epoch
 from helpers.figure import QUIET, default_style, reference_lines
@@ -28,7 +27,7 @@ from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
 from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plain, plus_minus
 from studies.lab.runs import LENGTH, read_run, readable, subsample
-from studies.lab.samples import said
+from studies.lab.samples import probing, said
 from studies.lab.stats import student
 from studies.lab.study import Arm, Results, Study
 
@@ -102,13 +101,13 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     data = subsample(data, BLOCKS)
     per_epoch = steps_per_epoch(data.stream, arm.model.max_length, RECIPE.batch_size)
     config = replace(arm.training, seed=seed, epochs=STEPS / per_epoch)
-    history = train(model, data, config, folder)
+    training = train(model, data, config, folder, on_evaluation=probing(data))
     return {
         "positions": arm.model.positions,
         "rate": config.learning_rate,
         "training": asdict(config),
-        "number_format": str(load_state(folder / "state.pt")["dtype"]),
-        **outcome(history, data, tokenizer.words),
+        "number_format": str(training.dtype),
+        **outcome(training.history, data, tokenizer.words),
     }
 
 

@@ -76,7 +76,7 @@ def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
     os.environ["TQDM_DISABLE"] = "1"
     torch.manual_seed(0)
     model = MaskedLanguageModel(sizes)
-    history = train(model, data, CONFIG, folder, SAVE_SECONDS)
+    history = train(model, data, CONFIG, folder, SAVE_SECONDS).history
     best = min(history, key=lambda entry: entry["validation_loss"])
     result = {
         "digest": fingerprint(model, history),

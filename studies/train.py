@@ -1,6 +1,8 @@
 """One training run from the command line: `python -m studies.train --help`."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from helpers import ROOT, parallel
@@ -22,6 +24,17 @@ def run_folder(name: str) -> Path:
     return ROOT / "runs" / name
 
 
+@contextmanager
+def one_of_many() -> Iterator[None]:
+    """Turns the end of another process of a training into a ConnectionError here."""
+    try:
+        yield
+    except RuntimeError as error:
+        if parallel.world_size() == 1 or "peer" not in str(error):
+            raise
+        raise ConnectionError("Another process has ended; see what it says.") from error
+
+
 def main(arguments: list[str] | None = None) -> None:
     """`python -m studies.train --name dropout --dropout 0.1`: one run, resumable."""
     parser = command(
@@ -38,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         folder = run_folder(given.name)
     configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
     advice = memory_advice(given.batch_size)
-    with parser.one_sentence(), parser.named(), parallel.one_of_many(), advice:
+    with parser.one_sentence(), parser.named(), one_of_many(), advice:
         run = run_experiment(folder, *configs)
     if run:  # else another process has it
         print(

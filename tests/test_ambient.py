@@ -219,7 +219,7 @@ DRAWN = {
     "step_ratios": lambda: throughput.step_ratios(
         record.read(RECORDS / "throughput.json")
     ),
-    "knowledge_figure": lambda: figures.knowledge_figure(
+    "knowledge_figure": lambda: attention_figures.knowledge_figure(
         record.read(RECORDS / "knowledge.json")
     ),
     "erasure_figure": attention("erasure_figure"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from helpers import parallel, record
-from helpers.checkpoint import load_model, load_state, save_model
+from helpers.checkpoint import load_model, save_model
 from helpers.corpus import training_corpus
 from helpers.data import TrainingData
 from helpers.evaluate import unigram
@@ -14,7 +14,7 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
-from studies.lab.samples import samples
+from studies.lab.samples import probing, samples
 
 INFO = "name", "corpus", "seed", "best_loss"  # what the weights know of their run
 
@@ -75,22 +75,21 @@ def run_experiment(
             return run
         except ValueError as error:
             print(f"The record of {name} is there, but {error} It is made again.")
-    history = train(model, data, config, folder)
-    rank, processes = parallel.part()
-    if rank:
+    training = train(model, data, config, folder, on_evaluation=probing(data))
+    if parallel.rank():
         return {}
-    best = min(history, key=lambda entry: entry["validation_loss"])
+    best = min(training.history, key=lambda entry: entry["validation_loss"])
     run = {
         "name": name,
-        "hardware": record.hardware() | {"processes": processes},
+        "hardware": record.hardware() | {"processes": parallel.world_size()},
         **record.plain(settings),
-        "number_format": str(load_state(folder / "state.pt")["dtype"]),
+        "number_format": str(training.dtype),
         "seed": config.seed,
         "vocab_size": len(tokenizer),
         "best_step": best["step"],
         "best_loss": best["validation_loss"],
         "best_accuracy": best["validation_accuracy"],
-        **outcome(history, data, tokenizer.words),
+        **outcome(training.history, data, tokenizer.words),
     }
     tokenizer.save(folder / "vocabulary.json")
     save_model(weights, model, tokenizer, {key: run[key] for key in INFO})

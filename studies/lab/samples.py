@@ -1,8 +1,45 @@
 """What a model says at a few words in the phases of its training."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 
+from helpers.data import TrainingData
+from helpers.model import shallow_copy
+from helpers.tokenizer import MASK
+
 CONTEXT = 6  # words shown on each side of a probed word
+
+
+@torch.no_grad()
+def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
+    """Predictions at a few validation words that stay the same throughout a training.
+
+    Takes `count` blocks at equal distances and, of the masked words of each, the middle
+    one. Returns for each the block, the position, and the top id with its probability.
+    """
+    model, device = shallow_copy(model).eval(), next(model.parameters()).device
+    rows = torch.linspace(0, len(data.validation_BT) - 2, count, device="cpu").long()
+    probes = []
+    for row in rows.unique().tolist():
+        hidden_T = data.subset_BT[row] == 0
+        positions = hidden_T.nonzero().squeeze(1)
+        if len(positions) == 0:
+            continue
+        at_BM = positions[len(positions) // 2].view(1, 1)
+        inputs_BT = data.validation_BT[row].masked_fill(hidden_T, MASK)[None]
+        with torch.autocast(device.type, enabled=False):
+            logits_BMV = model(inputs_BT.to(device), at_BM.to(device))
+        p, best = logits_BMV[0, 0].softmax(-1).max(-1)
+        place = {"block": row, "position": at_BM.item()}
+        probes.append(place | {"predicted": best.item(), "p": p.item()})
+    return probes
+
+
+def probing(data: TrainingData) -> Callable:
+    """Adds the probes to each entry of a training's history: for `on_evaluation`."""
+    return lambda run, entry: entry.update(probes=probe(run.model, data))
 
 
 def phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:

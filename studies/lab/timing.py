@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from helpers.masking import mask_tokens
-from helpers.optimize import TrainConfig, pick_dtype
+from helpers.optimize import TrainConfig
 from helpers.run import TrainingRun
 from helpers.train import train_step
 
@@ -30,7 +30,7 @@ def training_step(
     model, config: TrainConfig, mask=mask_tokens
 ) -> Callable[[Tensor], Tensor]:
     """A step as `train` takes it, on a batch of ids (B, T); it returns the loss."""
-    run = TrainingRun(model, config, pick_dtype(model, config.precision))
+    run = TrainingRun(model, config)
     return lambda ids_BT: train_step(run, ids_BT, config, 10**6, mask)
 
 
