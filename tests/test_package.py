@@ -1,13 +1,17 @@
-"""The packages: no circle of imports, no arrow back up, and not too long."""
+"""The packages: no circle of imports, no arrow back up, not too long, all declared."""
 
 import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions, version
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name as canonical
 
 from helpers import ROOT
 from notebooks.source import notebooks
@@ -15,16 +19,23 @@ from notebooks.source import notebooks
 # Each may import from itself and from those before it.
 PACKAGES = "helpers explorer studies notebooks".split()
 LONGEST_MODULE, LONGEST_PACKAGE = 250, {"helpers": 2_400, "studies": 3_600}
-MODULES = {
+SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text("utf-8")
-    for package in PACKAGES
+    for package in [*PACKAGES, "tests"]
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-MACHINE = re.compile(r"/(?:home|root|work|tmp)/|/Users/|[A-Z]:\\\\")
+MODULES = {m: source for m, source in SOURCES.items() if not m.startswith("tests")}
+CELLS = "\n".join(
+    cell.source
+    for path in notebooks()
+    for cell in nbformat.read(path, as_version=4).cells
+    if cell.cell_type == "code"
+)
 
 
-def imported(source: str) -> set[str]:
-    """Returns the project's modules that a module imports, within functions too."""
+@cache
+def imported(source: str) -> frozenset[str]:
+    """Returns the modules that some code imports anywhere, or takes a name from."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -33,19 +44,16 @@ def imported(source: str) -> set[str]:
             assert not node.level, "imports name their module in full"
             parts = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= parts if parts <= MODULES.keys() else parts | {node.module}
-    names |= {f"{name}.__init__" for name in names}
-    return names & MODULES.keys()
-
-
-GRAPH = {module: imported(source) for module, source in MODULES.items()}
+    return frozenset(names)
 
 
 def test_imports_have_no_circle_and_none_leads_back_up():
-    TopologicalSorter(GRAPH).prepare()  # CycleError names the modules of a circle
+    graph = {m: imported(source) & MODULES.keys() for m, source in MODULES.items()}
+    TopologicalSorter(graph).prepare()  # CycleError names the modules of a circle
     floors = {module: PACKAGES.index(module.split(".")[0]) for module in MODULES}
     climbing = {
         f"{module} imports {other}"
-        for module, others in GRAPH.items()
+        for module, others in graph.items()
         for other in others
         if floors[other] > floors[module]
     }
@@ -58,11 +66,10 @@ def test_imports_have_no_circle_and_none_leads_back_up():
         ("import helpers.train", "helpers.train"),
         ("from helpers import files", "helpers.files"),
         ("def f():\n    from helpers.model import ModelConfig", "helpers.model"),
-        ("from helpers import ROOT", "helpers.__init__"),
     ],
 )
 def test_every_form_of_import_is_seen(line, module):
-    assert imported(line) == {module}
+    assert imported(line) & MODULES.keys() == {module}
 
 
 def test_modules_and_packages_are_short():
@@ -72,30 +79,88 @@ def test_modules_and_packages_are_short():
         assert sum(lines[m] for m in MODULES if m.startswith(package)) <= most
 
 
+def test_no_path_of_a_developers_machine():
+    machine = re.compile(r"/(?:home|root|work|tmp)/|/Users/|[A-Z]:\\\\")
+    paths = [*notebooks(), ROOT / "README.md"]
+    texts = MODULES | {path.name: path.read_text("utf-8") for path in paths}
+    for name, text in texts.items():
+        picture = r'"image/png": "[^"]*"'  # letters of base64 may look like a path
+        assert not machine.search(re.sub(picture, "", text)), name
+    assert machine.search("in /home/a/b") and not machine.search("/proc /content/x")
+
+
+# Requirements. Each file is for some folders, beside those of the files it includes.
+
+FILES = {
+    "requirements.txt": ("helpers", "explorer", "notebooks"),
+    "studies/requirements.txt": ("studies",),
+    "tests/requirements.txt": ("tests",),
+}
+PROGRAMS = {"jupyterlab", "nbval", "ruff"}  # are run, not imported
+DISTRIBUTIONS = packages_distributions()
+
+
+@cache
+def declared(file: str) -> dict[str, Requirement]:
+    """Returns the requirements of a file and of those it includes, by name."""
+    text = (ROOT / file).read_text("utf-8")
+    requirements = map(Requirement, re.findall(r"^\w.*", text, re.M))
+    by_name = {canonical(requirement.name): requirement for requirement in requirements}
+    for included in re.findall(r"^-r (.*)", text, re.M):
+        path = (ROOT / file).parent.joinpath(included).resolve()
+        by_name |= declared(str(path.relative_to(ROOT)))
+    return by_name
+
+
+def packages(folders: tuple[str, ...]) -> set[str]:
+    """Returns the packages of others that the code of some folders imports."""
+    code = [source for m, source in SOURCES.items() if m.startswith(folders)]
+    code += [CELLS] if "notebooks" in folders else []
+    tops = {name.split(".")[0] for source in code for name in imported(source)}
+    ours = {*PACKAGES, "tests", "google"}  # and Colab's own, which is nowhere else
+    ours |= {module.removeprefix("tests.") for module in SOURCES}
+    return tops - sys.stdlib_module_names - ours
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_imported_is_declared_and_what_is_declared_is_used(file):
+    for package in packages(FILES[file]):
+        names = DISTRIBUTIONS.get(package, [package])
+        assert {*map(canonical, names)} & declared(file).keys(), package
+    used = packages(sum(FILES.values(), ()))
+    names = {canonical(name) for p in used for name in DISTRIBUTIONS.get(p, [])}
+    assert declared(file).keys() - names - PROGRAMS == set()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_versions_here_are_in_the_ranges(file):
+    for name, requirement in declared(file).items():
+        assert requirement.specifier.contains(version(name), prereleases=True), name
+
+
+def test_colabs_versions_are_in_the_ranges_of_the_notebooks():
+    text = (ROOT / "tests" / "colab-requirements.txt").read_text("utf-8")
+    pins = {canonical(n): v for n, v in re.findall(r"^([\w.-]+)==(\S+)$", text, re.M)}
+    wanted = declared("requirements.txt")
+    for name in wanted.keys() & pins.keys():
+        assert wanted[name].specifier.contains(pins[name]), name
+    # Of filelock, torch brings there whichever it needs.
+    others = {"torch", "filelock", "jupyterlab", "nbval"}
+    assert wanted.keys() - pins.keys() == others
+    assert all(len(wanted[name].specifier) == 2 for name in wanted)
+
+
 def test_notebooks_need_no_package_of_the_studies():
-    """Run where the studies' own packages are missing, their imports succeed."""
-    path = ROOT / "studies" / "requirements.txt"
-    own = re.findall(r"^[a-z][\w-]*", path.read_text("utf-8"), re.M)
+    """Their imports succeed where the packages that only studies need are missing."""
+    own = declared("studies/requirements.txt").keys() - declared("requirements.txt")
     assert "transformers" in own
     missing = [f"sys.modules[{name.replace('-', '_')!r}] = None" for name in own]
-    cells = [cell for path in notebooks() for cell in nbformat.read(path, 4).cells]
-    trees = [ast.parse(cell.source) for cell in cells if cell.cell_type == "code"]
     imports = {
         ast.unparse(node)
-        for tree in trees
-        for node in ast.walk(tree)
+        for node in ast.walk(ast.parse(CELLS))
         if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in PACKAGES
     }
     program = "\n".join(["import sys", *missing, *sorted(imports)])
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
     assert done.stderr == ""
-
-
-def test_no_path_of_a_developers_machine():
-    paths = [*notebooks(), ROOT / "README.md"]
-    texts = MODULES | {path.name: path.read_text("utf-8") for path in paths}
-    for name, text in texts.items():
-        picture = r'"image/png": "[^"]*"'  # letters of base64 may look like a path
-        assert not MACHINE.search(re.sub(picture, "", text)), name
-    assert MACHINE.search("in /home/a/b") and not MACHINE.search("/proc /content/x")
