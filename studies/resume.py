@@ -33,6 +33,7 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
 from studies.lab.command import COUNT, RECORDS, SEED, command, require_whole
+from studies.lab.machine import hardware
 
 LENGTH = 32
 SAVE_SECONDS = 0.02  # so that many of the kills meet a state half written
@@ -158,7 +159,7 @@ def study(count: int, seed: int = 0, moment: Callable[[], float] | None = None) 
             bar.update(len(more))
     bar.close()
     return {
-        "hardware": record.hardware(),
+        "hardware": hardware(),
         "corpus": "toy",
         "model": asdict(material[1]),
         "training": asdict(CONFIG),

@@ -14,6 +14,7 @@ from helpers.resume import identity
 from helpers.train import train
 from studies.lab.command import RECORDS, required
 from studies.lab.experiment import prepare
+from studies.lab.machine import hardware
 from studies.lab.runs import (
     FAST,
     by_seed,
@@ -180,7 +181,7 @@ def step_times() -> dict:
         ids_BT = data.sample_BT[: arm.training.batch_size]
         turns[name] = partial(seconds_of, partial(step, ids_BT), device)
     times = take_turns(turns, ROUNDS, LIMIT)
-    result = {"hardware": record.hardware(), "rounds": len(times["entry"])}
+    result = {"hardware": hardware(), "rounds": len(times["entry"])}
     result["recipes"] = {
         name: [asdict(arm.model), asdict(arm.training)] for name, arm in RECIPES.items()
     }

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.record import hardware, write
+from helpers.record import write
 from helpers.settings import whole
 from helpers.tokenizer import SPECIALS
 from studies.lab.command import (
@@ -29,6 +29,7 @@ from studies.lab.command import (
     require_blocks,
     require_whole,
 )
+from studies.lab.machine import hardware
 from studies.lab.timing import in_fresh_process, peak_of, seconds_of, spread
 from studies.speed.peers import our_loss
 from studies.speed.steps import MOST_TOKENS, make_batch, step_on

@@ -18,11 +18,11 @@ import argparse
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from helpers.corpus import require_wikitext
 from helpers.figure import QUIET, default_style
 from studies.lab.command import SEED, command
 from studies.lab.report import BLUE, GREEN, ORANGE, draw, markdown, plain, plus_minus
 from studies.lab.stats import one_sided_p, student
+from studies.lab.wikitext import require_wikitext
 from studies.speed import runs
 from studies.speed.runs import BASELINES
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from helpers.figure import QUIET, default_style
 from helpers.model import DROPOUT, ModelConfig
-from helpers.record import hardware, write
+from helpers.record import write
 from helpers.settings import whole
 from studies.lab.command import (
     COUNT,
@@ -27,6 +27,7 @@ from studies.lab.command import (
     require_whole,
     required,
 )
+from studies.lab.machine import hardware
 from studies.lab.report import BLUE, ORANGE, plain
 from studies.lab.timing import (
     in_fresh_process,
