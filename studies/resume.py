@@ -76,13 +76,9 @@ def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
     os.environ["TQDM_DISABLE"] = "1"
     torch.manual_seed(0)
     model = MaskedLanguageModel(sizes)
-    history = train(model, data, CONFIG, folder, SAVE_SECONDS).history
-    best = min(history, key=lambda entry: entry["validation_loss"])
-    result = {
-        "digest": fingerprint(model, history),
-        "steps": history[-1]["step"],
-        "best_step": best["step"],
-    }
+    run = train(model, data, CONFIG, folder, SAVE_SECONDS)
+    result = {"digest": fingerprint(model, run.history), "steps": run.step}
+    result["best_step"] = run.stopping.step
     (folder / "result.json").write_text(json.dumps(result), "utf-8")
 
 

@@ -17,7 +17,6 @@ from studies import dropout
 from studies.lab import command, experiment, runs
 from studies.lessons import __main__ as lessons
 from studies.lessons import costs as lesson_costs
-from studies.speed import speedrun, throughput
 
 HUGE = "1" + "0" * 30
 ODD = "-1", "0", "nan", "inf", "x", "", HUGE, "1.5", "[1]"
@@ -57,7 +56,7 @@ def reached(*_, **__):
 def no_work(monkeypatch):
     """Whatever loads, trains or measures raises Reached."""
     monkeypatch.setattr(parallel, "start", reached)
-    for module in STUDIES:
+    for module in map(module_of, STUDIES):
         for name in ("require_wikitext", "study", "measure", "ceilings", "growth"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, reached)
@@ -148,23 +147,24 @@ def test_names_that_runs_have_are_folders_under_runs():
         experiment.run_folder(Path("odd"))
 
 
-STUDIES = [
-    importlib.import_module(f"studies.{path.stem}")
-    for path in sorted((ROOT / "studies").glob("*.py"))
-    if "def main(" in path.read_text("utf-8")
-]
+FOLDER = ROOT / "studies"
+STUDIES = {  # by the name of its command
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__main__")
+    for path in FOLDER.rglob("*.py")
+    if "\nif __name__ ==" in path.read_text("utf-8")
+} - {"train"}  # which is tested above
 WHOLE = "-1", "nan", "inf", "x", "", HUGE, "1.5"
 OPTIONS = {
-    "attention": {},
+    "attention.erasure": {},
+    "attention.examples": {},
+    "attention.knowledge": {},
     "dropout": {
         "--arms": ("x", ""),
         "--seeds": WHOLE,
         "--epochs": (*WHOLE, "0"),
         "--precision": ("x", "", "float64"),
     },
-    "examples": {},
     "fifty": {"--arms": ("x", ""), "--seeds": WHOLE, "--recipe": ("x", "")},
-    "knowledge": {},
     "lessons": {
         "--arms": ("x", ""),
         "--seeds": WHOLE,
@@ -172,22 +172,26 @@ OPTIONS = {
     },
     "plateau": {"--positions": ("x", "none"), "--seeds": (*WHOLE, "0")},
     "resume": {"--kills": (*WHOLE, "0"), "--seed": WHOLE, "--out": ("", "/", "..")},
-    "scaling": {
+    "speed.scaling": {
         "--tokens": (*WHOLE, "0", "63"),
         "--rounds": (*WHOLE, "0"),
         "--lengths": (*WHOLE, "0", "15", "8192"),
         "--words": (*WHOLE, "0", "5"),
         "--out": ("", "/", ".."),
     },
-    "speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
-    "throughput": {
+    "speed.speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
+    "speed.throughput": {
         "--tokens": (*WHOLE, "0", "63"),
         "--rounds": (*WHOLE, "0"),
         "--dropouts": ("-1", "nan", "inf", "x", "", HUGE, "1"),
         "--out": ("", "/", ".."),
     },
 }
-NEEDED = {"scaling": ["--growth"], "fifty": ["--trials"]}  # else nothing is asked for
+NEEDED = {
+    "speed.scaling": ["--growth"],
+    "fifty": ["--trials"],
+}  # else nothing is asked for
+WITHOUT_TEXT = "resume", "speed.scaling", "speed.throughput"
 WRONG = [
     (study, option, value)
     for study, options in OPTIONS.items()
@@ -196,12 +200,18 @@ WRONG = [
 ]
 
 
+def module_of(study: str):
+    """The module of a command; that of a folder is its __main__."""
+    place = ".__main__" if (FOLDER / study).is_dir() else ""
+    return importlib.import_module(f"studies.{study}{place}")
+
+
 def main_of(study: str):
-    return importlib.import_module(f"studies.{study}").main
+    return module_of(study).main
 
 
 def test_every_command_of_the_studies_is_in_the_table():
-    assert {module.__name__ for module in STUDIES} == {f"studies.{s}" for s in OPTIONS}
+    assert OPTIONS.keys() == STUDIES
 
 
 @pytest.mark.parametrize("study, option, value", WRONG)
@@ -224,12 +234,12 @@ def test_an_odd_option_of_a_study_is_refused(study, option, value, no_work, caps
     ]
     + [
         ("fifty", []),
-        ("scaling", []),
-        ("scaling", ["--growth", "--ceilings"]),
-        ("speedrun", ["--time", "--summary"]),
-        ("speedrun", ["--seed", "1", "--baselines"]),
-        ("throughput", ["--tokens", "4096"]),
-        ("throughput", ["--no-memory", "--out", "plots/records/throughput.json"]),
+        ("speed.scaling", []),
+        ("speed.scaling", ["--growth", "--ceilings"]),
+        ("speed.speedrun", ["--time", "--summary"]),
+        ("speed.speedrun", ["--seed", "1", "--baselines"]),
+        ("speed.throughput", ["--tokens", "4096"]),
+        ("speed.throughput", ["--no-memory", "--out", "plots/records/throughput.json"]),
     ],
 )
 def test_options_that_make_no_sense_are_refused(study, options, no_work, capsys):
@@ -237,23 +247,19 @@ def test_options_that_make_no_sense_are_refused(study, options, no_work, capsys)
     assert status == 2 and said.startswith(f"python -m studies.{study}: ")
 
 
-@pytest.mark.parametrize("study", OPTIONS)
+@pytest.mark.parametrize("study", OPTIONS.keys() - {*WITHOUT_TEXT})
 def test_a_study_without_its_text_ends_in_one_sentence(study, monkeypatch, capsys):
     def missing():
         raise ValueError("WikiText-2 is not within reach.")
 
-    without = "resume", "scaling", "throughput"  # which need no text
-    if study in without:
-        assert not hasattr(importlib.import_module(f"studies.{study}"), "runs")
-        return
-    for module in (importlib.import_module(f"studies.{study}"), runs):
+    for module in (module_of(study), runs):
         if hasattr(module, "require_wikitext"):
             monkeypatch.setattr(module, "require_wikitext", missing)
     status, said = told(main_of(study), NEEDED.get(study, []), capsys)
     assert status == 1 and "WikiText-2 is not within reach." in said
 
 
-@pytest.mark.parametrize("study", ["resume", "scaling", "throughput"])
+@pytest.mark.parametrize("study", WITHOUT_TEXT)
 def test_a_folder_for_the_record_is_made_before_the_work(study, no_work, tmp_path):
     out = tmp_path / "a" / "b" / "record.json"
     with pytest.raises(Reached):
@@ -261,7 +267,7 @@ def test_a_folder_for_the_record_is_made_before_the_work(study, no_work, tmp_pat
     assert [*out.parent.iterdir()] == []
 
 
-@pytest.mark.parametrize("study", ["resume", "scaling", "throughput"])
+@pytest.mark.parametrize("study", WITHOUT_TEXT)
 def test_a_record_that_cannot_be_written_is_no_beginning(
     study, no_work, tmp_path, capsys
 ):
@@ -275,28 +281,14 @@ def test_a_record_that_cannot_be_written_is_no_beginning(
 def test_a_summary_says_what_is_missing_and_what_makes_it(
     tmp_path, monkeypatch, capsys
 ):
-    for module in (dropout, speedrun):
-        monkeypatch.setattr(module, "RECORDS", tmp_path / module.__name__)
-        monkeypatch.setattr(module, "SUMMARY", tmp_path / "summary.json")
-        monkeypatch.setattr(module, "require_wikitext", lambda: None)
-    monkeypatch.setattr(speedrun, "prepare", lambda *_: (None, [], None, None))
+    monkeypatch.setattr(dropout, "RECORDS", tmp_path / "dropout")
+    monkeypatch.setattr(dropout, "SUMMARY", tmp_path / "summary.json")
+    monkeypatch.setattr(dropout, "require_wikitext", lambda: None)
     monkeypatch.setattr(lesson_costs, "COSTS", tmp_path / "costs.json")
     status, said = told(dropout.main, ["--summary"], capsys)
     assert status == 1 and "no runs in" in said and "leave out --summary" in said
-    status, said = told(speedrun.main, ["--summary"], capsys)
-    assert (
-        status == 1 and "times.json; make it: python -m studies.speed.speedrun" in said
-    )
-    record.write(speedrun.RECORDS / "times.json", {"recipes": speedrun.recipes()})
-    status, said = told(speedrun.main, ["--summary"], capsys)
-    assert status == 1 and "no entry in" in said
     status, said = told(lessons.main, ["--summary"], capsys)
     assert status == 1 and "leave out --summary" in said
-    missing = ["--table", "--out", str(tmp_path / "none.json")]
-    status, said = told(throughput.main, missing, capsys)
-    assert (
-        status == 1 and "none.json; make it: python -m studies.speed.throughput" in said
-    )
 
 
 def test_weights_of_runs_that_were_not_made_are_not_shipped(tmp_path, monkeypatch):

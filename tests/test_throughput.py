@@ -133,3 +133,10 @@ def test_a_race_is_run_and_told():
         drawn = [tuple(line.get_xdata()) for line in axes.lines[1:]]
         assert drawn == [ratios, ratios]  # in both precisions, and none compiled
     assert small.get_xlim() == (0, pytest.approx(1.05 * 3.8))  # nothing is cut off
+
+
+def test_a_table_needs_a_record(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        throughput.main(["--table", "--out", str(tmp_path / "none.json")])
+    said = capsys.readouterr().err
+    assert "none.json; make it: python -m studies.speed.throughput" in said

@@ -10,17 +10,17 @@ from helpers import ROOT, record
 from helpers.checkpoint import save_model
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.run import identity
+from helpers.resume import identity
 from helpers.train import train
 from studies.lab.command import RECORDS, required
 from studies.lab.experiment import prepare
 from studies.lab.runs import (
     FAST,
+    by_seed,
     lengthen,
     read_run,
     readable,
     recorded,
-    require_name,
     require_run,
     score_all,
     subsample,
@@ -99,17 +99,14 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
             lengthen(trial, folder, identity(model, scored, config))
         run = {"arm": arm, "rate": rate, "text_length": len(data.stream)}
         try:
-            history = train(model, scored, config, folder)
+            training = train(model, scored, config, folder)
         except FloatingPointError:
             return run | {"validation": None, "best_step": None}
-        best = min(history, key=lambda entry: entry["validation_loss"])
-        score = score_all(model, data.validation_BT, data.subset_BT)
         keys = "step", "epoch", "validation_loss"
-        history = [{key: entry[key] for key in keys} for entry in history]
         return run | {
-            "validation": score,
-            "best_step": best["step"],
-            "history": history,
+            "validation": score_all(model, data.validation_BT, data.subset_BT),
+            "best_step": training.stopping.step,
+            "history": [{key: e[key] for key in keys} for e in training.history],
         }
 
     return recorded(FOLDER / f"{name}.json", wanted, read_run, make)
@@ -144,14 +141,14 @@ def entry(seed: int) -> dict:
 
     def make() -> dict:
         _, tokenizer, data, model = prepare(RECIPES["entry"].model, seed)
-        history = train(model, subsample(data, 64), wanted["training"])
+        training = train(model, subsample(data, 64), wanted["training"])
         weights = STATES / f"speedrun_{name}.safetensors"
         save_model(weights, model, tokenizer, {"name": name, "seed": seed})
         return {
             "seed": seed,
             "text_length": len(data.stream),
             "seconds": before + time.monotonic(),
-            "seconds_in_steps": history[-1]["seconds"],
+            "seconds_in_steps": training.history[-1]["seconds"],
             "validation": score_all(model, data.validation_BT, data.subset_BT),
         }
 
@@ -162,10 +159,7 @@ def read_entries() -> list[dict]:
     """The records of all entries; ValueError if there is none, or one that is odd."""
     hardware, entries = step_times_of("entry")["hardware"], []
     parts = "text_length", "validation.loss", "seconds", "seconds_in_steps", "hardware"
-    for path in sorted(FOLDER.glob(f"{entry_name('*')}.json")):
-        number = path.stem.rpartition("_")[2]
-        seed = int(number) if number.isdecimal() else 0
-        require_name(path, entry_name(seed))
+    for seed, path in by_seed(FOLDER, entry_name("{seed}")).items():
         entries.append(read_run(path, settings("entry", seed=seed), parts=parts))
         if entries[-1]["hardware"] != hardware:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
