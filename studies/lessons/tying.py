@@ -43,7 +43,7 @@ def figure(results) -> Figure:
             look = {"va": "center", "fontsize": 8.5, "color": QUIET}
             note(axes, f"seed {seed}", (1, pair[1]), (7, 0), **look)
             losses += pair
-        spans.append((min(losses), max(losses)))
+        spans.append((min(losses, default=0), max(losses, default=0)))
         axes.set_xticks([0, 1], ["tied", "own weights"])
         axes.set(xlim=(-0.3, 1.5), title=title)
         plain(axes)
