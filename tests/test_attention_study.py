@@ -2,10 +2,10 @@
 
 import copy
 import hashlib
-import math
 import statistics
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny import tiny_model
@@ -56,53 +56,44 @@ def data():
     return TrainingData(ids_BT.flatten(), ids_BT, subset_BT, ids_BT, subset_BT)
 
 
-@torch.no_grad()
-def forward(model, words, hidden):
-    """Log-probabilities at the first hidden position, special tokens struck out, and
-    its row of attention weights (N, S) by layer, then of rollout (S)."""
-    ids = [CLS, *(TOKENIZER.ids.get(w, UNK) for w in words), SEP]
-    for position in hidden:
-        ids[1 + position] = MASK
-    logits, weights = model(torch.tensor([ids]), need_weights=True)
-    scores = logits[0, 1 + hidden[0]].double()
-    scores[: len(SPECIALS)] = -math.inf
-    layers = weights[0].mean(1)
-    one = torch.eye(len(ids))
-    followed = ((layers[1] + one) / 2) @ ((layers[0] + one) / 2)
-    rows = [*layers[:, 1 + hidden[0]], followed[1 + hidden[0]]]
-    return scores.log_softmax(-1), [row.tolist() for row in rows]
-
-
 def correlation(one, other) -> float:
     """Spearman's, of values that all differ."""
     ranks = [np.argsort(np.argsort(values)) for values in (one, other)]
     return np.corrcoef(*ranks)[0, 1]
 
 
+@torch.no_grad()
 def by_hand(model, words, position, far, near) -> dict:
     """What `erase` returns of one sentence, each rule spelt out."""
-    others, true = far + near, TOKENIZER.ids[words[position]]
-    intact, rows = forward(model, words, [position])
-    falls = {
-        other: (intact[true] - forward(model, words, [position, other])[0][true]).item()
-        for other in others
-    }
-    expected = {"adjacent": {"random": near.count(position + 1) / len(others)}}
-    expected |= {"correlation": {}, "log_probability": intact[true].item()}
-    views = dict(zip(("layer 1", "layer 2", "rollout"), rows, strict=True))
+    ids = torch.tensor([[CLS, *TOKENIZER.encode(words), SEP]])
+
+    def forward(*hidden):
+        at = torch.tensor([[i + 1 for i in hidden]])
+        logits, weights = model(ids.scatter(1, at, MASK), need_weights=True)
+        chance = logits[0, position + 1, len(SPECIALS) :].double().log_softmax(-1)
+        return chance[ids[0, position + 1] - len(SPECIALS)].item(), weights[0].mean(1)
+
+    others, (intact, (one, two)) = far + near, forward(position)
+    falls = {other: intact - forward(position, other)[0] for other in others}
+    same = torch.eye(len(one))
+    views = {"layer 1": one, "layer 2": two}
+    views["rollout"] = (two + same) / 2 @ ((one + same) / 2)
+    views = {view: x[position + 1, 1:].tolist() for view, x in views.items()}
+    adjacent = {"random": near.count(position + 1) / len(others)}
+    expected = {"log_probability": intact, "adjacent": adjacent, "correlation": {}}
     for measure, of in (("fall", lambda x: x), ("size", abs)):
         values = {other: of(fall) for other, fall in falls.items()}
         rules = {"random": statistics.fmean(values.values())}
         rules["nearest"] = statistics.fmean(values[i] for i in near)
         rules["largest"] = max(values.values())
         for view, row in views.items():
-            most, least = (f(others, key=lambda i: row[i + 1]) for f in (max, min))
+            most, least = (f(others, key=lambda i: row[i]) for f in (max, min))
             rules |= {f"{view} most": values[most], f"{view} least": values[least]}
             for name in ("random", "nearest", f"{view} least"):
                 minus = f"{view} most minus {name.split()[-1]}"
                 rules[minus] = values[most] - rules[name]
-            expected["adjacent"][view] = float(abs(most - position) == 1)
-            attention = [row[i + 1] for i in others]
+            adjacent[view] = float(abs(most - position) == 1)
+            attention = [row[i] for i in others]
             expected["correlation"][view] = correlation(attention, [*falls.values()])
         expected[measure] = rules
     return expected
@@ -110,29 +101,22 @@ def by_hand(model, words, position, far, near) -> dict:
 
 def test_the_erasure_test_is_that_of_a_sum_by_hand(model):
     """What is no word of the vocabulary is neither masked nor ranked."""
-    each = [by_hand(model, *sentence) for sentence in SENTENCES]
+    rows = []
+    for words, position, *others in SENTENCES:
+        rows.append(erasure.erase(model, TOKENIZER, words, position))
+        for key, values in by_hand(model, words, position, *others).items():
+            assert rows[-1][key] == pytest.approx(values, abs=2e-5)
     part = erasure.erasure(model, TOKENIZER, [sentence[:2] for sentence in SENTENCES])
-    for measure in ("fall", "size"):
-        means = {name: x["mean"] for name, x in part[measure].items()}
-        columns = {name: [one[measure][name] for one in each] for name in means}
-        expected = {name: statistics.fmean(x) for name, x in columns.items()}
-        assert means == pytest.approx(expected, abs=2e-5)
-        assert expected.keys() == each[0][measure].keys()
-    for name, share in part["adjacent"].items():
-        assert share == statistics.fmean(one["adjacent"][name] for one in each)
-    for view, spread in part["correlation"].items():
-        values = [one["correlation"][view] for one in each]
-        assert spread["median"] == pytest.approx(statistics.fmean(values))
-        assert spread["positive"] == sum(v > 0 for v in values) / 2
-        assert spread["sentences"] == 2
-    chance = [
-        forward(model, s[0], [s[1]])[0][TOKENIZER.ids[s[0][s[1]]]] for s in SENTENCES
-    ]
-    assert part["log_probability"] == pytest.approx(float(sum(chance)) / 2, abs=1e-5)
-
-
-def test_a_spread_is_of_the_correlations_that_are_defined():
-    spread = erasure.spread([None, 0.5, -0.5, 0.1])
+    for name in rows[0]["fall"]:
+        for measure in ("fall", "size"):
+            mean = statistics.fmean(row[measure][name] for row in rows)
+            assert part[measure][name]["mean"] == pytest.approx(mean)
+    for view in ("layer 1", "layer 2", "rollout"):
+        median = statistics.fmean(row["correlation"][view] for row in rows)
+        assert part["correlation"][view]["median"] == pytest.approx(median)
+        share = statistics.fmean(row["adjacent"][view] for row in rows)
+        assert part["adjacent"][view] == share
+    spread = erasure.spread(pd.Series([None, 0.5, -0.5, 0.1]))
     assert spread["quartiles"] == pytest.approx([-0.2, 0.3])
     assert spread["positive"] == pytest.approx(2 / 3)
     assert (spread["sentences"], spread["median"]) == (3, 0.1)

@@ -224,25 +224,14 @@ def test_bands_add_up_to_the_whole(summary, models, data):
             assert everything[key][name]["mean"] == pytest.approx(whole[key], rel=1e-5)
 
 
-def test_intervals_are_of_units_and_paired():
-    """Units are hard or easy for all alike, which a paired difference does not see."""
-    draw, unit = np.random.default_rng(0), pd.Series(np.repeat(np.arange(20), 200))
-    hard_M = draw.normal(3, 1, 20)[unit]
-    bigram_M, model_M = (hard_M + draw.normal(x, 0.1, 4_000) for x in (0, -0.1))
-    frame = pd.DataFrame({"bigram": bigram_M, "minus": model_M - bigram_M})
-    means = knowledge.intervals(frame, unit)
-    sums = {name: frame[name].to_numpy().reshape(20, 200).sum(1) for name in frame}
-    expected = bootstrap(sums, np.full(20, 200))
-    for name, mean in means.items():
-        assert mean == pytest.approx(expected[name])
-        assert mean["low"] < mean["mean"] < mean["high"]
-    width = {name: mean["high"] - mean["low"] for name, mean in means.items()}
-    assert width["minus"] < width["bigram"] / 10 and means["minus"]["high"] < 0
-    # Units without a word are drawn, too.
-    some = knowledge.intervals(frame[:2_000], unit)["bigram"]
-    sums["bigram"][10:] = 0
-    expected = bootstrap(sums, np.repeat([200, 0], 10))["bigram"]
-    assert some == pytest.approx(expected)
+def test_intervals_are_of_units_and_not_of_words():
+    """All units are drawn, also those of which no word is among the scores."""
+    unit = pd.Series(np.repeat(np.arange(20), 200))
+    loss_M = np.random.default_rng(0).normal(0, 1, (20, 200)) + np.arange(20)[:, None]
+    frame, sums = pd.DataFrame({"loss": loss_M.flatten()}), loss_M.sum(1)
+    sums[10:] = 0
+    expected = bootstrap({"loss": sums}, np.repeat([200, 0], 10))["loss"]
+    assert knowledge.intervals(frame[:2_000], unit)["loss"] == pytest.approx(expected)
 
 
 def test_sentences_are_compared_with_the_same_words(summary, models, data):

@@ -75,13 +75,9 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     sample_BT = rows_of(arm, text)[:64]
     scored = *scored_rows(arm, PARTS), sample_BT, evaluation_subsets(sample_BT)
     data, config = TrainingData(join(text), *scored), arm.train_config(seed)
-    length, words = arm.model_config.max_length, int((data.subset_BT == 0).sum())
-    config = replace(
-        config,
-        epochs=arm.steps / steps_per_epoch(data.stream, length, config.batch_size),
-        evaluations=max(1, arm.steps // EVERY),
-        patience=NEVER,
-    )
+    shape = arm.model_config.max_length, config.batch_size
+    epochs = arm.steps / steps_per_epoch(data.stream, *shape)
+    length = {"epochs": epochs, "evaluations": arm.steps // EVERY, "patience": NEVER}
 
     def on_evaluation(run, entry: dict) -> None:
         entry["batch"] = float(run.loss)
@@ -91,7 +87,7 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     run = train(
         model,
         data,
-        config,
+        replace(config, **length),
         folder,
         on_evaluation=on_evaluation,
         mask=mask_function(arm, seed),
@@ -106,7 +102,7 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
                 "step": entry["step"],
                 "loss": entry["validation_loss"],
                 "accuracy": entry["validation_accuracy"],
-                "words": words,
+                "words": int((data.subset_BT == 0).sum()),
                 "batch": entry["batch"],
             }
             for entry in run.history

@@ -1,10 +1,11 @@
 """All lessons in one study: their arms, the table of their claims, the figures."""
 
 import textwrap
+from functools import partial
 
 from matplotlib.figure import Figure
 
-from helpers import record
+from helpers import ROOT, record
 from helpers.figure import QUIET, default_style
 from studies.lab.command import RECORDS
 from studies.lab.readings import SEEDS, Claim, Effect, Runs
@@ -16,6 +17,7 @@ from studies.lab.report import (
     markdown,
     named_rows,
 )
+from studies.lab.runs import read_run
 from studies.lab.study import Results, Study
 from studies.lessons import (
     knowledge,
@@ -38,6 +40,7 @@ LESSONS = {1: length, 2: layout, 3: vocabulary, 4: size, 5: tying, 6: small, 7: 
 LESSONS |= {8: knowledge, None: rate}
 ARMS = {"base": BASE} | vocabulary.ARMS | tying.ARMS | layout.ARMS | size.ARMS
 ARMS |= small.ARMS | masks.ARMS | rate.ARMS
+PARTS = "curve.step", "curve.loss", "validation.loss", "weights"  # of each record
 DIGITS = {"nats": 3, "points": 1, "steps": 0}
 TITLES = (
     "Lesson",
@@ -181,9 +184,11 @@ STUDY = Lessons(
     "exists are skipped. Then time a step of each arm that has no time on record, and "
     "print the table and draw the figures.",
     folder=RECORDS / "lessons",
+    states=ROOT / "runs" / "lessons",
     arms=ARMS,
     make=make,
     text=lambda arm: {"text": digest(arm.pieces, arm.model_config.vocab_size)},
+    read=partial(read_run, parts=PARTS),
     readings=READINGS,
     claims=[claim for module in LESSONS.values() for claim in module.CLAIMS],
     table=lessons_table,
