@@ -160,35 +160,35 @@ def change_kind(change: float) -> str:
 def words_html(
     prediction: Prediction,
     share_S: Tensor,
-    left_W: Tensor,
+    after_W: Tensor,
     unknown: list[bool],
     vmax: float,
     furthest: float,
 ) -> str:
     """Attention beside what hiding one more word does to the probability.
 
-    `share_S` is over tokens, `left_W` the probability left without each word. Bars are
-    as long as their share of `vmax`, or of `furthest`, the largest change.
+    `share_S` is over tokens, `after_W` the probability without each word. Bars are as
+    long as their share of `vmax`, or of `furthest`, the largest change.
     """
     position, p = prediction.position, prediction.p_target
     share_W, followed = share_S[1:-1], f"p({safe(prediction.target)})"
-    others = [i for i in range(len(left_W)) if i != position]
+    others = [i for i in range(len(after_W)) if i != position]
     rows = []
     for i in others:
-        share, left = float(share_W[i]), float(left_W[i])
-        change = left - p
+        share, after = float(share_W[i]), float(after_W[i])
+        change = after - p
         rows.append(
-            f"<tr {data(position=i, attention=share, p=left)}>"
+            f"<tr {data(position=i, attention=share, p=after)}>"
             f"<th scope=row>{safe(prediction.words[i])}</th><td>{percent(share)}</td>"
             f'<td class="mt-bars">{bar(share / vmax)}</td>'
-            f"<td>{percent(left)}</td><td>{points(change)}</td>"
+            f"<td>{percent(after)}</td><td>{points(change)}</td>"
             f'<td><span class="mt-change"><i class="{change_kind(change)}" '
             f'style="--w:{abs(change) / furthest:.3f}"></i></span></td></tr>'
         )
     # As in the study of many sentences: all [UNK] are one token, and not compared.
     words = prediction.words  # and a blank is hidden anyway
     known = [i for i in others if not unknown[i] and words[i] != BLANK]
-    rho = rank_correlation(share_W[known], p - left_W[known])
+    rho = rank_correlation(share_W[known], p - after_W[known])
     told = "not defined" if rho is None else f"{rho:.2f}".replace("-", "−")
     return (
         f'<table class="mt-knock" {data(**{"for": position})}><caption><b>Looked at, '
@@ -203,27 +203,28 @@ def words_html(
     )
 
 
-def heads_html(prediction: Prediction, left_NH: Tensor, furthest: float) -> str:
+def heads_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str:
     """Each head switched off: the change in probability, and where that head looked.
 
-    `left_NH` is the probability left without each head. The strongest colour stands
-    for `furthest`, the largest change.
+    `after_NH` is the probability without each head. The strongest colour stands for
+    `furthest`, the largest change.
     """
     rows = []
-    for n, left_H in enumerate(left_NH.tolist()):
+    for n, after_H in enumerate(after_NH.tolist()):
         cells = []
-        for h, left in enumerate(left_H):
-            share_S, change = prediction.attention(n, h), left - prediction.p_target
+        for h, after in enumerate(after_H):
+            share_S, change = prediction.attention(n, h), after - prediction.p_target
             most = int(share_S.argmax())
             cells.append(
                 f'<td class="{change_kind(change)}" '
-                f"{data(layer=n + 1, head=h + 1, p=left)} "
+                f"{data(layer=n + 1, head=h + 1, p=after)} "
                 f'style="--a:{STRONGEST * abs(change) / furthest:.3f}">{points(change)}'
                 f"<small>{safe(prediction.tokens[most])} {100 * share_S[most]:.0f} %"
                 "</small></td>"
             )
         rows.append(f"<tr><th scope=row>layer {n + 1}</th>{''.join(cells)}</tr>")
-    heads = "".join(f"<th scope=col>head {h + 1}</th>" for h in range(left_NH.shape[1]))
+    numbers = range(1, after_NH.shape[1] + 1)
+    heads = "".join(f"<th scope=col>head {number}</th>" for number in numbers)
     return (
         '<table class="mt-heads"><caption><b>And which head?</b> Each switched off in '
         f"turn: change of p({safe(prediction.target)}) in points, in the strongest "

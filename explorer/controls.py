@@ -112,7 +112,7 @@ class Toggles(widgets.HBox):
         self.layout.flex_flow, self.layout.align_items = "row wrap", "center"
         self.layout.overflow = "visible"
         self.name, self.pressed, self.buttons = description, pressed, []
-        self.before = [widgets.Label(description)] * bool(description)
+        self.before = [widgets.Label(description)] if description else []
         # One for all buttons of a row: half as much to send, and nothing left behind.
         self.shared = {"layout": widgets.Layout(width="auto")}
         self.shared["style"] = widgets.ButtonStyle()
@@ -153,7 +153,7 @@ class Toggles(widgets.HBox):
         """Shows on the buttons which one is pressed, in words, too."""
         for i, button in enumerate(self.buttons):
             # The row's label is beside the buttons, not in them.
-            told = [f"{self.name} {button.description}"] * bool(self.name)
+            told = [f"{self.name} {button.description}"] if self.name else []
             if i == self.index:
                 button.add_class("mod-active")
                 told.append(self.pressed)
@@ -200,9 +200,8 @@ class Controls(Turns):
         heads = ["mean", *(str(h + 1) for h in range(n_heads))]
         self.head = labelled(Toggles, "Head", "head", options=heads)
         several = len(models) > 1
-        self.model = labelled(
-            Toggles, "Model", "model", options=[*models, *[BOTH] * several]
-        )
+        names = [*models, BOTH] if several else [*models]
+        self.model = labelled(Toggles, "Model", "model", options=names)
         self.guess = labelled(Field, "Your guess", "guess", **later)
         self.save_picture = widgets.Button(description="Save picture")
         self.save_page = widgets.Button(description="Save page")
@@ -219,13 +218,13 @@ class Controls(Turns):
             [
                 look,
                 self.text,
-                *[self.example] * bool(examples),
+                *([self.example] if examples else []),
                 widgets.HTML(hint),
                 self.style,
                 self.words,
                 self.scale,
                 beside(self.layer, self.head),
-                *[self.model] * several,
+                *([self.model] if several else []),
                 beside(self.guess, self.own),
                 self.card,
                 self.knocked,

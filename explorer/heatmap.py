@@ -118,11 +118,11 @@ def sentence_heatmap(
         axes.text(left, y, token, **style, style="italic" if special else "normal")
     name = view_name(layer, head, len(prediction.weights_NHTS))
     title = f"Where the masked word (red ring) looks: {name}"
-    title += f" ({note})" * bool(note)
+    title += f" ({note})" if note else ""
     write_fitting(axes, 26, title, style | {"weight": "bold"})
     for i, line in enumerate(caption(prediction).splitlines()):
         write_fitting(axes, height - 68 + 23 * i, drawable(line, 200), style)
-    draw_scale(axes, height, vmax, 1 / len(tokens), bool(share_S.max() > vmax))
+    draw_scale(axes, height, vmax, 1 / len(tokens), share_S.max())
     return figure
 
 
@@ -133,16 +133,19 @@ def write_fitting(axes, y: float, text: str, style: dict) -> None:
     axes.text(MARGIN, y, text, **style | {"fontsize": style["fontsize"] * smaller})
 
 
-def draw_scale(axes, height: int, vmax: float, uniform: float, more: bool) -> None:
-    """The scale of blue with its ends, and the share that each token would get if all
-    were looked at alike. `more` tells that some shares lie beyond the scale."""
+def draw_scale(axes, height: int, vmax: float, uniform: float, most: float) -> None:
+    """The scale of blue with its ends, and the share of each token if all were equal.
+
+    `most` is the largest share; it may lie beyond the scale.
+    """
     left, right, y = WIDTH - 290, WIDTH - 140, height - 16
     ramp = np.linspace(0, 1, 64)[None]
     axes.imshow(ramp, cmap=BLUES, vmin=0, vmax=1, extent=(left, right, y + 5, y - 5))
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     small = {"fontsize": 9, "va": "center"}
     axes.text(left - 6, y, "0 %", ha="right", **small)
-    axes.text(right + 6, y, percent(vmax) + " or more" * more, **small)
+    end = percent(vmax) + (" or more" if most > vmax else "")
+    axes.text(right + 6, y, end, **small)
     at = left + (right - left) * min(1.0, uniform / vmax)
     axes.plot([at, at], [y + 5, y - 5], color="black", linewidth=1.2)
     text = f"uniform would be {percent(uniform)}"

@@ -5,6 +5,7 @@ in place of its output. Left out: two at once, and gradients.
 """
 
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from explorer.predict import Prediction, to_ids, word_chances
@@ -91,17 +92,11 @@ def without_heads(model, tokenizer, prediction: Prediction) -> Tensor:
     return target_chances(silenced, tokenizer, prediction, inputs_BT).view(count)
 
 
-def ranks(values: Tensor) -> Tensor:
-    """The place of each value from the smallest on; equal ones share the mean place."""
-    _, which, counts = values.unique(return_inverse=True, return_counts=True)
-    return (counts.cumsum(0).double() - (counts - 1) / 2)[which]
-
-
 def rank_correlation(one: Tensor, other: Tensor) -> float | None:
     """Spearman's rank correlation; equal values share their mean rank.
 
     None where it is not defined: fewer than three values, or all of one side equal.
     """
-    if min(len(values.unique()) for values in (one, other)) < 2 or one.numel() < 3:
+    if len(one) < 3 or min(len(values.unique()) for values in (one, other)) < 2:
         return None
-    return torch.corrcoef(torch.stack([ranks(one), ranks(other)]))[0, 1].item()
+    return float(spearmanr(one.numpy(), other.numpy()).statistic)

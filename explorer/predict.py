@@ -1,4 +1,4 @@
-"""Questions to a trained model: what is the hidden word, and where did it look?
+"""Questions to a trained model: what is the masked word, and where did it look?
 
 A sentence is wrapped as in training, [CLS] words [SEP]. Positions count its words. A
 person may leave a blank, `[MASK]` or `___`: the model sees [MASK]. Nothing here changes
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helpers.attention_plots import rollout
 from helpers.model import require_same_words, shallow_copy
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, split_words
 
-BLANK = "___"
+BLANK, BLANKS = "___", re.compile(r"\[MASK\]|_{3,}")  # as shown, and as typed
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one hidden word.
+    """What a model says of one masked word.
 
     `true` is None where the word is outside the vocabulary, or a blank; then so are its
     probability and rank (1 = most probable). `chance_V` holds the probability of every
@@ -69,7 +70,7 @@ class Prediction:
         return ["[CLS]", *words, "[SEP]"]
 
     def attention(self, layer=-1, head: int | None = None) -> Tensor:
-        """Weights of the hidden position over all tokens, shape (S,), sum 1.
+        """Weights of the masked position over all tokens, shape (S,), sum 1.
 
         Of one layer, the mean of all (None) or "rollout"; of one head, or the mean of
         all (None). Rollout follows the mean, so it takes no head: ValueError.
@@ -83,20 +84,6 @@ class Prediction:
         return weights_HS.mean(0) if head is None else weights_HS[head]
 
 
-def rollout(weights_NHTS: Tensor) -> Tensor:
-    """Attention followed through all layers, shape (T, S), rows sum to 1.
-
-    Ã = (A + 1) / 2 in each layer, A the mean over heads and 1 what the residual
-    connection carries; then the product Ã_N … Ã_1 (Abnar & Zuidema 2020, section 3).
-    """
-    length = weights_NHTS.shape[-1]
-    one_TS = torch.eye(length, dtype=weights_NHTS.dtype, device=weights_NHTS.device)
-    followed_TS = one_TS
-    for weights_HTS in weights_NHTS:
-        followed_TS = (weights_HTS.mean(0) + one_TS) / 2 @ followed_TS
-    return followed_TS
-
-
 def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
     """Probability of a word and its rank among all; 1 is the most probable."""
     p = chance_V[word_id]
@@ -106,8 +93,7 @@ def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
 def to_words(text: str | list[str], max_length: int) -> list[str]:
     """The words of a sentence that fits the model, blanks as ___; else ValueError."""
     words = split_words(text) if isinstance(text, str) else text
-    blank = re.compile(r"\[MASK\]|_{3,}").fullmatch
-    words = [BLANK if blank(word) else word for word in words]
+    words = [BLANK if BLANKS.fullmatch(word) else word for word in words]
     if not words:
         raise ValueError("There is no word in the text; type a sentence.")
     if len(words) > max_length - 2:
@@ -126,7 +112,7 @@ def to_ids(tokenizer, words: list[str]) -> list[int]:
 
 @torch.no_grad()
 def word_chances(model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False):
-    """Probabilities (B, M, V) at the positions asked; weights (B, N, H, T, S) or None.
+    """Probabilities (B, M, V) at the given positions; weights (B, N, H, T, S) or None.
 
     Dropout is off, whatever the model's mode. Special tokens and [UNK] are no answers:
     they get 0, the rest is renormalised. Raises ValueError where the model gives no
@@ -135,8 +121,8 @@ def word_chances(model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False):
     model = shallow_copy(model).eval()
     device = next(model.parameters()).device
     with torch.autocast(device.type, enabled=False):
-        found = model(inputs_BT.to(device), at_BM.to(device), need_weights=need_weights)
-    logits_BMV, weights_BNHTS = found if need_weights else (found, None)
+        output = model(inputs_BT.to(device), at_BM.to(device), need_weights)
+    logits_BMV, weights_BNHTS = output if need_weights else (output, None)
     if not logits_BMV.isfinite().all():
         raise ValueError("The model's scores are not finite; load other weights.")
     logits_BMV[..., : len(SPECIALS)] = float("-inf")
@@ -147,7 +133,7 @@ def word_chances(model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False):
 def predict_positions(
     model, tokenizer, text: str | list[str], positions: list[int], top_k: int = 5
 ) -> list[Prediction]:
-    """Hides the word at each position in turn, all in one batch.
+    """Masks the word at each position in turn, all in one batch.
 
     Raises ValueError for an empty text, one that is too long, or a position that does
     not exist.
@@ -165,25 +151,24 @@ def predict_positions(
     inputs_BT = ids_BT.scatter(1, at_BM, MASK)
     chance_BMV, weights_BNHTS = word_chances(model, inputs_BT, at_BM, need_weights=True)
     top_k = min(top_k, len(tokenizer) - len(SPECIALS))
-    found = []
-    for position, chance_V, weights_NHTS in zip(
-        positions, chance_BMV[:, 0], weights_BNHTS, strict=True
-    ):
-        best = zip(*map(Tensor.tolist, chance_V.topk(top_k)), strict=True)
-        top = [(tokenizer.words[i], p) for p, i in best]
-        known = (true := ids[position]) not in (UNK, MASK)
-        name = tokenizer.words[true] if known else None
-        scored = chance_and_rank(chance_V, true) if known else (None, None)
-        found.append(
-            Prediction(words, position, top, name, *scored, chance_V, weights_NHTS)
-        )
-    return found
+    predictions = []
+    answers = zip(positions, chance_BMV[:, 0], weights_BNHTS, strict=True)
+    for position, chance_V, weights_NHTS in answers:
+        chances, best = (values.tolist() for values in chance_V.topk(top_k))
+        top = [(tokenizer.words[i], p) for i, p in zip(best, chances, strict=True)]
+        true, p_true, rank_true = None, None, None
+        if ids[position] not in (UNK, MASK):
+            true = tokenizer.words[ids[position]]
+            p_true, rank_true = chance_and_rank(chance_V, ids[position])
+        about = words, position, top, true, p_true, rank_true
+        predictions.append(Prediction(*about, chance_V, weights_NHTS))
+    return predictions
 
 
 def fill_mask(
     model, tokenizer, text: str | list[str], position: int | None = None, top_k: int = 5
 ) -> Prediction:
-    """Hides one word of a sentence and asks the model for it.
+    """Masks one word of a sentence and asks the model for it.
 
     Without a position, the word is the blank: "the cat ___ on the mat".
     """
@@ -192,7 +177,7 @@ def fill_mask(
         if words.count(BLANK) != 1:
             raise ValueError(
                 f"The text has {words.count(BLANK)} blanks; write one ___ or [MASK] in "
-                "place of the word to hide, or give its position."
+                "place of the word to mask, or give its position."
             )
         position = words.index(BLANK)
     return predict_positions(model, tokenizer, text, [position], top_k)[0]
@@ -201,6 +186,6 @@ def fill_mask(
 def mask_each(
     model, tokenizer, text: str | list[str], top_k: int = 5
 ) -> list[Prediction]:
-    """Hides each word of a sentence in turn."""
+    """Masks each word of a sentence in turn."""
     words = to_words(text, model.config.max_length)
     return predict_positions(model, tokenizer, words, list(range(len(words))), top_k)

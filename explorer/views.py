@@ -113,12 +113,10 @@ class Views:
 
     def side_by_side(self, choice: Choice, parts: list[str]) -> str:
         """One part a model, each under the model's name if there are several."""
-        many = len(choice.models) > 1
-        named = (
-            f"<section>{f'<h4>{html.escape(model)}</h4>' * many}{part}</section>"
-            for model, part in zip(choice.models, parts, strict=True)
-        )
-        return f'<div class="mt-cards">{"".join(named)}</div>'
+        titles = [f"<h4>{html.escape(model)}</h4>" for model in choice.models]
+        titles = titles if len(titles) > 1 else [""]
+        sections = map("<section>{}{}</section>".format, titles, parts)
+        return f'<div class="mt-cards">{"".join(sections)}</div>'
 
     def seen(self, choice: Choice) -> dict[str, str]:
         """Style of the buttons, scale and card of one view."""
@@ -132,7 +130,7 @@ class Views:
                 part = card.strip_html(prediction, self.unknown, blue_S) + part
             parts.append(part)
         # Of several models each paints its own sentence, and the buttons stay plain.
-        blue_S = (card.STRONGEST * shares[0] / vmax * (not several)).tolist()
+        blue_S = ((0 if several else card.STRONGEST) * shares[0] / vmax).tolist()
         position, length = choice.position, len(blue_S)
         return {
             "style": card.words_css(self.scope, position, self.unknown, blue_S),
@@ -140,31 +138,29 @@ class Views:
             "card": self.side_by_side(choice, parts),
         }
 
-    def left(self, question, choice: Choice) -> tuple[list, float]:
-        """Probabilities that knock-outs leave, and the largest change of all models.
+    def knocked_out(self, question, choice: Choice) -> tuple[list, float]:
+        """Probabilities after knock-outs, and the largest change of all models.
 
         A point at least, so that a change of nothing is not drawn as the largest.
         """
-        left = [self.ask(question, model, choice.position) for model in choice.models]
-        changes = zip(left, self.predictions(choice), strict=True)
-        furthest = max(float((p - found.p_target).abs().max()) for p, found in changes)
-        return left, max(furthest, 0.01)
+        after = [self.ask(question, model, choice.position) for model in choice.models]
+        changes = zip(after, self.predictions(choice), strict=True)
+        furthest = max(float((p - told.p_target).abs().max()) for p, told in changes)
+        return after, max(furthest, 0.01)
 
     def words_knocked(self, choice: Choice) -> str:
         """Each other word taken away, beside the attention that it gets."""
         shares, vmax = self.shares(choice)
-        left, furthest = self.left(without_words, choice)
-        found = zip(self.predictions(choice), shares, left, strict=True)
-        parts = [
-            card.words_html(*given, self.unknown, vmax, furthest) for given in found
-        ]
+        after, furthest = self.knocked_out(without_words, choice)
+        told = zip(self.predictions(choice), shares, after, strict=True)
+        parts = [card.words_html(*one, self.unknown, vmax, furthest) for one in told]
         return self.side_by_side(choice, parts)
 
     def heads_knocked(self, choice: Choice) -> str:
         """Each head switched off; the same for every layer and head chosen."""
-        left, furthest = self.left(without_heads, choice)
-        found = zip(self.predictions(choice), left, strict=True)
-        parts = [card.heads_html(*given, furthest) for given in found]
+        after, furthest = self.knocked_out(without_heads, choice)
+        told = zip(self.predictions(choice), after, strict=True)
+        parts = [card.heads_html(*one, furthest) for one in told]
         return self.side_by_side(choice, parts)
 
     def own(self, choice: Choice, guess: str) -> str:
@@ -186,7 +182,7 @@ class Views:
         vmax, several = self.shares(choice)[1], len(choice.models) > 1
         given = *choice.attention, vmax
         return [
-            sentence_heatmap(prediction, *given, model * several)
+            sentence_heatmap(prediction, *given, model if several else "")
             for model, prediction in zip(
                 choice.models, self.predictions(choice), strict=True
             )

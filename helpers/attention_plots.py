@@ -7,10 +7,25 @@ cannot see it.
 
 import numpy as np
 import seaborn as sns
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from helpers.figure import BLUES, QUIET, default_style, drawable
+
+
+def rollout(weights_NHTS: Tensor) -> Tensor:
+    """Attention followed through all layers, shape (T, S), rows sum to 1.
+
+    Ã = (A + 1) / 2 in each layer, A the mean over heads and 1 what the residual
+    connection carries; then the product Ã_N … Ã_1 (Abnar & Zuidema 2020, section 3).
+    """
+    length = weights_NHTS.shape[-1]
+    one_TS = torch.eye(length, dtype=weights_NHTS.dtype, device=weights_NHTS.device)
+    followed_TS = one_TS
+    for weights_HTS in weights_NHTS:
+        followed_TS = (weights_HTS.mean(0) + one_TS) / 2 @ followed_TS
+    return followed_TS
 
 
 def check_weights(weights_TS: Tensor, queries: list[str], keys: list[str]) -> None:

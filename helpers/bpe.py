@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from helpers.files import write_whole
-from helpers.tokenizer import SPECIALS, UNK, UNKNOWN_WORD, read_json, within
+from helpers.files import reading, write_whole
+from helpers.tokenizer import SPECIALS, UNK, UNKNOWN_WORD, entry
 
 FIRST_BYTE = len(SPECIALS)
 FIRST_MERGE = FIRST_BYTE + 256
-CHUNK = re.compile(r" ?[^ \n]+|[ \n]")
+CHUNK = re.compile(r"<unk>| ?(?:[^ \n<]|<(?!unk>))+|[ \n]")
 
 Pair = tuple[int, int]
 
@@ -28,17 +28,7 @@ def chunks(text: str) -> list[str]:
 
     WikiText's own `<unk>` stands alone. The pieces joined give the text again.
     """
-    found = []
-    for piece in re.split(f"({UNKNOWN_WORD})", text):
-        found += [piece] if piece == UNKNOWN_WORD else CHUNK.findall(piece)
-    return found
-
-
-def count_chunks(lines: Iterable[str]) -> Counter[str]:
-    """How often each chunk occurs, `<unk>` left out."""
-    counts = Counter(chunk for line in lines for chunk in chunks(line))
-    counts.pop(UNKNOWN_WORD, None)
-    return counts
+    return CHUNK.findall(text)
 
 
 def byte_ids(chunk: str) -> list[int]:
@@ -59,51 +49,53 @@ def merge(ids: list[int], pair: Pair, new: int) -> list[int]:
     return merged
 
 
-def rewrite(words, weights, total, where, pair: Pair, new: int) -> set[Pair]:
-    """Merges `pair` in the words that hold it and keeps the counts of pairs right.
-
-    `total` counts each pair, `where` names the words that hold it. Returns the pairs
-    that the merge has brought into being.
-    """
-    born = set()
-    for i in where.pop(pair):
-        for old in pairwise(words[i]):
-            total[old] -= weights[i]
-        words[i] = merge(words[i], pair, new)
-        for fresh in pairwise(words[i]):
-            total[fresh] += weights[i]
-            if new in fresh:
-                where[fresh].add(i)
-                born.add(fresh)
-    return born
-
-
-def learn_merges(counts: dict[str, int], n_merges: int) -> list[Pair]:
+def learn_merges(chunk_counts: dict[str, int], n_merges: int) -> list[Pair]:
     """Merges the most frequent pair again and again; ties go to the smaller pair.
 
-    `counts` says how often each chunk occurs. The heap may hold counts that are out of
-    date; they are corrected when they come up.
+    `chunk_counts` says how often each chunk occurs. An index, `places`, names the words
+    that hold a pair, so that a merge touches only those.
     """
-    words = [byte_ids(chunk) for chunk in counts]
-    weights = list(counts.values())
-    total, where = Counter(), defaultdict(set)
+    words = [byte_ids(chunk) for chunk in chunk_counts]
+    counts = list(chunk_counts.values())
+    pair_counts, places = Counter(), defaultdict(set)
     for i, ids in enumerate(words):
         for pair in pairwise(ids):
-            total[pair] += weights[i]
-            where[pair].add(i)
-    heap = [(-count, pair) for pair, count in total.items()]
+            pair_counts[pair] += counts[i]
+            places[pair].add(i)
+    heap = [(-count, pair) for pair, count in pair_counts.items()]
     heapq.heapify(heap)
     merges = []
     while heap and len(merges) < n_merges:
         count, pair = heapq.heappop(heap)
-        if -count == total[pair]:
-            new = FIRST_MERGE + len(merges)
+        if -count == pair_counts[pair]:
+            new, new_pairs = FIRST_MERGE + len(merges), set()
+            for i in places.pop(pair):
+                for old in pairwise(words[i]):
+                    pair_counts[old] -= counts[i]
+                words[i] = merge(words[i], pair, new)
+                for present in pairwise(words[i]):
+                    pair_counts[present] += counts[i]
+                    if new in present:
+                        places[present].add(i)
+                        new_pairs.add(present)
+            for other in new_pairs:
+                heapq.heappush(heap, (-pair_counts[other], other))
             merges.append(pair)
-            for fresh in rewrite(words, weights, total, where, pair, new):
-                heapq.heappush(heap, (-total[fresh], fresh))
-        elif total[pair] > 0:
-            heapq.heappush(heap, (-total[pair], pair))
+        elif pair_counts[pair] > 0:  # the entry was out of date: counts fall
+            heapq.heappush(heap, (-pair_counts[pair], pair))
     return merges
+
+
+def token_bytes(merges: list[Pair]) -> list[bytes]:
+    """The bytes that each id stands for. Raises ValueError for a merge of later ids."""
+    tokens = [name.encode() for name in SPECIALS]
+    tokens[UNK] = UNKNOWN_WORD.encode()
+    tokens += [bytes([b]) for b in range(256)]
+    for left, right in merges:
+        if not FIRST_BYTE <= min(left, right) <= max(left, right) < len(tokens):
+            raise ValueError(f"({left}, {right}) merges ids that do not exist yet")
+        tokens.append(tokens[left] + tokens[right])
+    return tokens
 
 
 def encode_chunk(chunk: str, ranks: dict[Pair, int]) -> list[int]:
@@ -115,61 +107,41 @@ def encode_chunk(chunk: str, ranks: dict[Pair, int]) -> list[int]:
     return ids
 
 
-def to_text(data: bytes) -> str:
-    """Bytes as text, surrogates too; what is no UTF-8 appears as �."""
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace")
-
-
-def as_merges(entries: list[list[int]]) -> list[Pair]:
-    """Merges read from a file. Raises ValueError if one uses ids that come later."""
-    for i, (left, right) in enumerate(entries):
-        if not FIRST_BYTE <= min(left, right) <= max(left, right) < FIRST_MERGE + i:
-            raise ValueError(f"merge {i} is of ids that do not exist yet")
-    return [(left, right) for left, right in entries]
-
-
-def spell(merges: list[Pair]) -> list[bytes]:
-    """The bytes that each id stands for, in the order of the ids."""
-    pieces = [name.encode() for name in SPECIALS]
-    pieces[UNK] = UNKNOWN_WORD.encode()
-    pieces += [bytes([b]) for b in range(256)]
-    for left, right in merges:
-        pieces.append(pieces[left] + pieces[right])
-    return pieces
-
-
 class BPETokenizer:
     """Any text to ids of byte sequences, and back without loss."""
 
     def __init__(self, merges: list[Pair]):
         self.merges = merges
         self.ranks = {pair: rank for rank, pair in enumerate(merges)}
-        self.pieces = spell(merges)
-        self.known = {UNKNOWN_WORD: [UNK]}  # chunks encoded before
+        self.tokens = token_bytes(merges)
+        self.cache = {UNKNOWN_WORD: [UNK]}  # of chunks encoded before
 
     def __len__(self) -> int:
-        return len(self.pieces)
+        return len(self.tokens)
 
     @classmethod
     def train(cls, lines: Iterable[str], n_merges: int = 8_000) -> "BPETokenizer":
-        """Learns merges from lines of text."""
-        return cls(learn_merges(count_chunks(lines), n_merges))
+        """Learns merges from lines of text, `<unk>` left out."""
+        chunk_counts = Counter(chunk for line in lines for chunk in chunks(line))
+        chunk_counts.pop(UNKNOWN_WORD, None)
+        return cls(learn_merges(chunk_counts, n_merges))
 
     def encode(self, text: str | list[str]) -> list[int]:
         """Ids of a text, or of a list of words joined by spaces."""
         ids = []
         for chunk in chunks(text if isinstance(text, str) else " ".join(text)):
-            if chunk not in self.known:
-                self.known[chunk] = encode_chunk(chunk, self.ranks)
-            ids += self.known[chunk]
+            if chunk not in self.cache:
+                self.cache[chunk] = encode_chunk(chunk, self.ranks)
+            ids += self.cache[chunk]
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids."""
-        return to_text(b"".join(self.pieces[i] for i in within(ids, len(self))))
+        """The text of some ids; bytes that are no UTF-8 appear as �."""
+        data = b"".join(entry(self.tokens, i) for i in ids)
+        try:
+            return data.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            return data.decode("utf-8", "replace")
 
     def save(self, path: Path) -> None:
         """Writes the merges as JSON."""
@@ -178,4 +150,6 @@ class BPETokenizer:
     @classmethod
     def load(cls, path: Path) -> "BPETokenizer":
         """Reads what `save` wrote. Raises ValueError if the file is anything else."""
-        return read_json(path, "merges", lambda entries: cls(as_merges(entries)))
+        with reading(path):
+            merges = json.loads(Path(path).read_text("utf-8"))["merges"]
+            return cls([(left, right) for left, right in merges])

@@ -1,7 +1,8 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read whole or refused."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -29,4 +30,16 @@ def write_whole(path: Path, content: bytes | str, old: Path | None = None) -> No
         raise OSError(
             f"{path} cannot be written ({error.strerror or error}). What was saved "
             "before is as it was; make room, or choose another folder."
+        ) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns whatever goes wrong while a file is read into one clear ValueError."""
+    try:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is missing, damaged or of another kind ({error!r}); it should "
+            "hold what `save` wrote. Save it again, or fetch it again."
         ) from error

@@ -1,17 +1,13 @@
 """The layers of a transformer encoder, written out.
 
 Multi-head self-attention and the feed-forward layer (Vaswani et al. 2017, sections
-3.2 and 3.3), three ways to tell positions apart (sinusoidal: the same, section 3.5;
-learned: Devlin et al. 2019, section 3; rotary: Su et al. 2021, section 3.4) and the
-encoder block, and dropout. Left out, because an encoder needs none of them:
+3.2 and 3.3), sinusoidal positions (section 3.5), rotary ones (Su et al. 2021, section
+3.4), and the encoder block. Left out, because an encoder needs none of them:
 cross-attention, causal masks and key-value caches.
 
 Tensor names carry their dimensions: B batch, T position that looks, S position looked
 at, D d_model, H heads, K head dimension, F feed-forward.
 """
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -93,47 +89,15 @@ def gather_positions(x_BSD: Tensor, at_BT: Tensor | None) -> Tensor:
     return x_BSD.gather(1, at_BT[..., None].expand(-1, -1, x_BSD.shape[-1]))
 
 
-@contextmanager
-def plain_defaults() -> Iterator[None]:
-    """PyTorch's own defaults, the CPU and float32, whatever a reader's are."""
-    dtype = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with torch.device("cpu"):
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-
-
-class Dropout(nn.Dropout):
-    """Zeroes each number with probability p, scales the rest by 1 / (1 - p).
-
-    Srivastava et al. 2014, in the form that leaves evaluation alone. On a CPU PyTorch
-    draws one random number after the other; here one draw of 64 bits decides four,
-    with p rounded to a multiple of 1/65,536. With several processes each draws for the
-    whole batch and takes its `part` (rank, number), so that they agree with one.
-    """
-
-    part = 0, 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda or not self.training or not self.p:
-            return super().forward(x)
-        rank, parts = self.part
-        draws = torch.empty(-(-parts * x.numel() // 4), dtype=torch.int64, device="cpu")
-        bits = draws.random_(-(2**63), None).view(torch.int16)[: parts * x.numel()]
-        kept = bits.view(parts, *x.shape)[rank] >= round(self.p * 2**16) - 2**15
-        return x * (kept.to(x.dtype) / (1 - self.p))
-
-
 class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani 2017, section 3.2.2).
 
-    Maps (B, S, D) to (B, T, D). `rotary` turns queries and keys by their position.
-    `fused` chooses the fused kernel, faster on GPUs; None takes it there only.
+    Maps (B, S, D) to (B, T, D). `dropout` acts on the attention weights; `rotary` turns
+    queries and keys by their position. `fused` chooses the fused kernel, which is
+    faster on GPUs; None takes it there only.
     """
 
-    def __init__(self, d_model, n_heads, dropout=0.0, rotary=False, fused=None):
+    def __init__(self, d_model, n_heads, dropout=None, rotary=False, fused=None):
         super().__init__()
         if d_model % n_heads or (rotary and d_model // n_heads % 2):
             raise ValueError(
@@ -145,24 +109,29 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(d_model, d_model)
         self.value = nn.Linear(d_model, d_model)
         self.output = nn.Linear(d_model, d_model)
-        self.dropout = Dropout(dropout)
+        self.dropout = dropout
 
     def split_heads(self, x_BTD: Tensor) -> Tensor:
-        """(B, T, D) to (B, H, T, K): cut D into heads, then bring heads forward."""
+        """(B, T, D) to (B, H, T, K): cuts D into heads, then brings heads forward."""
         return x_BTD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+    def place(self, x_BHTK: Tensor, at_BT: Tensor | None = None) -> Tensor:
+        """Queries or keys, turned by their position if that is rotary."""
+        return rotate(x_BHTK, at_BT) if self.rotary else x_BHTK
+
+    def kernel(self, x_BSD: Tensor, need_weights: bool):
+        """What attends: the fused kernel, or the form that tells the weights."""
+        fused = x_BSD.is_cuda if self.fused is None else self.fused
+        return attend_fused if fused and not need_weights else attend
 
     def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
         """(B, T, D) and, if asked for, weights; all look, or those at `at_BT` only."""
         q_BHTK = self.split_heads(self.query(gather_positions(x_BSD, at_BT)))
         k_BHSK = self.split_heads(self.key(x_BSD))
         v_BHSK = self.split_heads(self.value(x_BSD))
-        if self.rotary:
-            q_BHTK, k_BHSK = rotate(q_BHTK, at_BT), rotate(k_BHSK)
-        fused = x_BSD.is_cuda if self.fused is None else self.fused
-        function = attend_fused if fused and not need_weights else attend
-        mixed_BHTK, weights_BHTS = function(
-            q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout
-        )
+        q_BHTK, k_BHSK = self.place(q_BHTK, at_BT), self.place(k_BHSK)
+        mix = self.kernel(x_BSD, need_weights)
+        mixed_BHTK, weights_BHTS = mix(q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout)
         mixed_BTD = mixed_BHTK.transpose(1, 2).flatten(2)
         return self.output(mixed_BTD), weights_BHTS if need_weights else None
 
@@ -188,10 +157,10 @@ class EncoderBlock(nn.Module):
 
     "pre":  x + f(LayerNorm(x)), which trains without care (Xiong et al. 2020);
     "post": LayerNorm(x + f(x)), the original order (Vaswani 2017; Devlin 2019).
-    Maps (B, S, D) to (B, T, D). Dropout acts on each f(x) before it is added.
+    Maps (B, S, D) to (B, T, D). `dropout` acts on each f(x) before it is added.
     """
 
-    def __init__(self, attention, feed_forward, norm="pre", dropout=0.0, eps=1e-5):
+    def __init__(self, attention, feed_forward, norm="pre", dropout=None, eps=1e-5):
         super().__init__()
         if norm not in ("pre", "post"):
             raise ValueError(f"norm is {norm!r}; choose 'pre' or 'post'.")
@@ -200,25 +169,23 @@ class EncoderBlock(nn.Module):
         self.attention, self.feed_forward = attention, feed_forward
         self.attention_norm = nn.LayerNorm(d_model, eps=eps)
         self.feed_forward_norm = nn.LayerNorm(d_model, eps=eps)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Identity() if dropout is None else dropout
 
     def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
         """Returns (B, T, D) and, if asked for, the weights (B, H, T, S), else None.
 
         Of all positions, or of those in `at_BT` only.
         """
-        looked_BSD = self.attention_norm(x_BSD) if self.pre else x_BSD
-        mixed_BTD, weights_BHTS = self.attention(
-            looked_BSD, real_BS, need_weights, at_BT
-        )
-        x_BTD = gather_positions(x_BSD, at_BT) + self.dropout(mixed_BTD)
+        how = real_BS, need_weights, at_BT
         if self.pre:
-            x_BTD = x_BTD + self.dropout(
-                self.feed_forward(self.feed_forward_norm(x_BTD))
-            )
+            mixed_BTD, weights_BHTS = self.attention(self.attention_norm(x_BSD), *how)
+            x_BTD = gather_positions(x_BSD, at_BT) + self.dropout(mixed_BTD)
+            made_BTD = self.feed_forward(self.feed_forward_norm(x_BTD))
+            x_BTD = x_BTD + self.dropout(made_BTD)
         else:
+            mixed_BTD, weights_BHTS = self.attention(x_BSD, *how)
+            x_BTD = gather_positions(x_BSD, at_BT) + self.dropout(mixed_BTD)
             x_BTD = self.attention_norm(x_BTD)
-            x_BTD = self.feed_forward_norm(
-                x_BTD + self.dropout(self.feed_forward(x_BTD))
-            )
+            made_BTD = self.feed_forward(x_BTD)
+            x_BTD = self.feed_forward_norm(x_BTD + self.dropout(made_BTD))
         return x_BTD, weights_BHTS

@@ -1,12 +1,12 @@
-"""BERT's masked-word task: which positions are hidden, by what, and the loss.
+"""BERT's masked-word task: which positions are masked, by what, and the loss.
 
 Dynamic masking with the 80/10/10 replacement (Devlin et al. 2019, section 3.1; dynamic:
 Liu et al. 2019, section 4.1), drawn independently or as a fixed number per block, and
 the fixed masks by which all models are compared. Left out: whole words, spans, and
 next-sentence prediction.
 
-Shapes: B batch, T position, M positions of a row at which a word is asked, V
-vocabulary. Rates are shares of the eligible tokens.
+Shapes: B batch, T position, M masked positions of a row, V vocabulary. Rates are shares
+of the eligible tokens.
 """
 
 import torch
@@ -84,15 +84,15 @@ def mask_tokens(
 
 
 def masked_positions(labels_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """Where words are asked, and the labels there, both (B, M).
+    """The positions that have a label, and their labels, both (B, M).
 
     M is the largest number in a row; a row with fewer takes along positions whose label
     is IGNORE.
     """
     selected_BT = labels_BT != IGNORE
     most = int(selected_BT.sum(1).max())
-    first = selected_BT.byte().argsort(dim=1, descending=True, stable=True)
-    at_BM = first[:, :most]
+    selected_first = selected_BT.byte().argsort(dim=1, descending=True, stable=True)
+    at_BM = selected_first[:, :most]
     return at_BM, labels_BT.gather(1, at_BM)
 
 
@@ -108,17 +108,16 @@ def evaluation_subsets(ids_BT: Tensor, n_subsets: int = 7, seed: int = 0) -> Ten
     order = torch.randperm(len(position), generator=generator, device="cpu")
     subset = ids_BT.new_full((ids_BT.numel(),), -1)
     subset[position[order]] = torch.arange(len(position), device="cpu") % n_subsets
-    subset_BT = subset.view(ids_BT.shape)
-    return subset_BT
+    return subset.view(ids_BT.shape)
 
 
 def mlm_loss(logits_BMV: Tensor, labels_BM: Tensor, count: int | None = None) -> Tensor:
     """Mean cross-entropy over the selected positions, in nats (Devlin 2019, 3.1).
 
-    L = -1/|M| Σ log softmax(logits)[label]. Takes logits (..., V) and labels (...): of
-    all positions, or of those asked; a label of IGNORE does not count. A model that
-    knows nothing has ln V = 7.60 for V = 2,000. `count` is |M| where these are a part
-    of a batch. Raises ValueError if no position is selected.
+    L = -1/|M| Σ log softmax(logits)[label]. Takes logits (..., V) and labels (...), of
+    all positions or of some; a label of IGNORE does not count. A model that knows
+    nothing has ln V = 7.60 for V = 2,000. `count` is |M| where these are a part of a
+    batch. Raises ValueError if no position is selected.
     """
     if count is None:
         count = int((labels_BM != IGNORE).sum())

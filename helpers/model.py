@@ -4,8 +4,8 @@ One configuration covers the series' default (pre-norm, rotary positions) and BE
 itself (`ModelConfig.bert`; Devlin et al. 2019). Left out: segment embeddings and the
 next-sentence head, which a single sentence does not need.
 
-Shapes: B batch, T position, D d_model, H heads, V vocabulary, N layers, M positions of
-a row at which a word is asked.
+Shapes: B batch, T position, D d_model, H heads, V vocabulary, N layers, M masked
+positions of a row.
 """
 
 import copy
@@ -16,22 +16,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers.dropout import FastDropout
 from helpers.layers import (
-    Dropout,
     EncoderBlock,
     FeedForward,
     SelfAttention,
     gather_positions,
-    plain_defaults,
     sinusoidal_positions,
 )
+from helpers.seeds import plain_defaults
 from helpers.settings import POSITIVE, Number, SettingError, require, whole
 from helpers.tokenizer import PAD, SPECIALS
 
 DROPOUT = Number(0, 0.999)  # 1 would leave nothing
 MODEL_VALUES = {
     "vocab_size": whole(len(SPECIALS) + 1),
-    "max_length": whole(3),  # [CLS], a word, [SEP]
+    "max_length": whole(3, 10**6),  # at least [CLS], a word, [SEP]
     "n_layers": whole(1),
     "d_model": whole(1),
     "n_heads": whole(1),
@@ -75,20 +75,30 @@ class ModelConfig:
         return cls(**(choices | sizes))
 
 
+def matrix_weights(config: ModelConfig) -> int:
+    """How many numbers the tables and the blocks' matrices of a model hold.
+
+    Waves count as a table; biases, LayerNorms and the head are left out.
+    """
+    rows = config.vocab_size
+    if config.positions in ("learned", "sinusoidal"):
+        rows += config.max_length
+    block = config.d_model * (4 * config.d_model + 2 * config.d_ff)
+    return rows * config.d_model + config.n_layers * block
+
+
 def require_fitting(config: ModelConfig) -> None:
     """Raises SettingError for sizes that do not go together, or make a giant."""
-    parts = {"rotary": 2 * config.n_heads, "sinusoidal": math.lcm(2, config.n_heads)}
-    part = parts.get(config.positions, config.n_heads)
-    if config.d_model % part:
+    divisors = {"rotary": 2 * config.n_heads, "sinusoidal": math.lcm(2, config.n_heads)}
+    divisor = divisors.get(config.positions, config.n_heads)
+    if config.d_model % divisor:
         why = f"as n_heads is {config.n_heads} and positions is {config.positions!r}"
-        raise SettingError("d_model", config.d_model, f"a multiple of {part}, {why}")
-    block = config.d_model * (4 * config.d_model + 2 * config.d_ff)
-    rows = config.vocab_size + config.max_length
-    if (n_weights := rows * config.d_model + config.n_layers * block) > MOST_WEIGHTS:
+        raise SettingError("d_model", config.d_model, f"a multiple of {divisor}, {why}")
+    if (n_weights := matrix_weights(config)) > MOST_WEIGHTS:
         names = "n_layers", "d_ff", "vocab_size", "max_length"
         sizes = ", ".join(f"{name} is {getattr(config, name)}" for name in names)
-        wanted = f"smaller sizes ({sizes}): {n_weights:.1g} weights are over a billion"
-        raise SettingError("d_model", config.d_model, wanted)
+        smaller = f"smaller sizes ({sizes}): {n_weights:.1g} weights are over a billion"
+        raise SettingError("d_model", config.d_model, smaller)
 
 
 class Embedding(nn.Module):
@@ -108,10 +118,10 @@ class Embedding(nn.Module):
         if self.kind == "sinusoidal":
             waves_TD = sinusoidal_positions(config.max_length, config.d_model)
             self.register_buffer("waves_TD", waves_TD, persistent=False)
-        post = config.norm == "post"
-        norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
-        self.norm = norm if post else nn.Identity()
-        self.dropout = Dropout(config.dropout)
+        self.norm = nn.Identity()
+        if config.norm == "post":
+            self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+        self.dropout = FastDropout(config.dropout)
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         x_BTD = self.token(ids_BT)
@@ -147,16 +157,18 @@ class MaskedWordHead(nn.Module):
 
 def build_block(config: ModelConfig) -> EncoderBlock:
     """One encoder block as the configuration says."""
-    dropout = config.attention_dropout
-    attention = SelfAttention(
-        config.d_model,
-        config.n_heads,
-        dropout=config.dropout if dropout is None else dropout,
-        rotary=config.positions == "rotary",
-    )
-    feed_forward = FeedForward(config.d_model, config.d_ff)
+    p = config.dropout if config.attention_dropout is None else config.attention_dropout
     return EncoderBlock(
-        attention, feed_forward, config.norm, config.dropout, config.norm_eps
+        SelfAttention(
+            config.d_model,
+            config.n_heads,
+            dropout=FastDropout(p),
+            rotary=config.positions == "rotary",
+        ),
+        FeedForward(config.d_model, config.d_ff),
+        norm=config.norm,
+        dropout=FastDropout(config.dropout),
+        eps=config.norm_eps,
     )
 
 
@@ -177,10 +189,9 @@ class MaskedLanguageModel(nn.Module):
         self.config = config
         self.embedding = Embedding(config)
         self.blocks = nn.ModuleList(build_block(config) for _ in range(config.n_layers))
-        # Pre-norm leaves the sum of all residuals unnormalised; post-norm does not.
-        pre = config.norm == "pre"
-        norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
-        self.norm = norm if pre else nn.Identity()
+        self.norm = nn.Identity()
+        if config.norm == "pre":  # which leaves the sum of all residuals as it is
+            self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
         self.head = MaskedWordHead(config)
         if config.tied:
             self.head.decoder.weight = self.embedding.token.weight

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from helpers.layers import Dropout
+from helpers.dropout import FastDropout
 
 
 def start() -> torch.device:
@@ -97,6 +97,6 @@ def together(model: nn.Module) -> nn.Module:
     if part()[1] == 1:
         return model
     for module in model.modules():
-        if isinstance(module, Dropout):
-            module.part = part()
+        if isinstance(module, FastDropout):
+            module.rank, module.world_size = part()
     return DistributedDataParallel(model)

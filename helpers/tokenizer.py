@@ -1,6 +1,6 @@
 """A word-level tokenizer, from scratch: text to ids and back.
 
-Free text is split as WikiText is (Merity et al. 2016, section 4.3): clitics stand apart
+Text is split as WikiText is (Merity et al. 2016, section 4.3): clitics stand apart
 (`it 's`), and `@-@`, `@,@`, `@.@` are a hyphen, comma or point inside a word or number.
 What is seen as one character stays whole, and so does a blank that a person leaves,
 `[MASK]` or `___`. Left out: lower-casing and stemming.
@@ -10,18 +10,18 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-from helpers.files import write_whole
+from helpers.files import reading, write_whole
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
 UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 
-# What nobody sees is neither a word nor part of one: fillers, variation selectors, and
-# soft hyphens, spaces of no width and all else of Unicode's categories Cf and Cc. But
-# joiners, and the letters behind the flag of a region, are parts of TAIL.
+# Nobody sees these, so they are no part of a word: Unicode's categories Cc and Cf (soft
+# hyphens, spaces of no width), fillers, variation selectors. The letters that make 🏴
+# the flag of a region stay, and so do the two joiners.
 UNSEEN = re.compile(
     r"(🏴[\U000e0020-\U000e007f]+)|"
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f"
@@ -30,19 +30,23 @@ UNSEEN = re.compile(
     r"\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
     r"\U0001d173-\U0001d17a\U000e0001-\U000e01ef]"
 )
-# A point belongs to these words, also at the end of a text, as in WikiText.
-TITLES = "Bros|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
-# To these only before a number, or before a word that begins no sentence.
-COUNTED, LOWER = "No|Nos|pp", "Co|Inc|Jr|Ltd|var"
-# What belongs to the character before it: accents and vowel signs, skin tones, what
-# a joiner joins. One ˑ stands for all of it in WORD.
-TAIL = re.compile(
-    r"(?=[^\x00-\u02d0])(?:["  # most characters are none, and passed over at once
-    + "".join(c for c in map(chr, range(0x20000)) if unicodedata.category(c)[0] == "M")
-    + "ˑ\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
-    + r"|(?<=[^\W_]|[^\s\x00-\xa0\u200c\u200d])[\u200c\u200d]+"
-    + r"(?:(?=[^\W_])|[^\w\s\x00-\xa0\u200c\u200d]))+"
+# What belongs to the character before it: marks (accents, vowel signs), skin tones, and
+# what a joiner joins. The look-ahead passes over most characters at once.
+MARKS = "".join(
+    c for c in map(chr, range(0x20000)) if unicodedata.category(c)[0] == "M"
 )
+TAIL = re.compile(
+    rf"""(?=[^\x00-\u02d0])(?:
+    [{MARKS}ˑ\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]
+  | (?<=[^\W_]|[^\s\x00-\xa0\u200c\u200d])[\u200c\u200d]+
+    (?:(?=[^\W_])|[^\w\s\x00-\xa0\u200c\u200d])
+    )+""",
+    re.VERBOSE,
+)
+# A point belongs to the first of these words always, to the next before a number, and
+# to the last before a word that begins no sentence.
+TITLES = "Bros|Col|Dr|Gen|Lt|Mr|Mrs|Ms|Op|Prof|Rev|Sen|Sgt|St|v|vs"
+COUNTED, LOWER = "No|Nos|pp", "Co|Inc|Jr|Ltd|var"
 WORD = re.compile(
     rf"""
     # WikiText's own marks, and ... and a blank
@@ -66,7 +70,7 @@ INNER = re.compile(
     r"(?:(?<=[^\W_])|(?<=<unk>))-(?=[^\W_]|<unk>)"
     r"|(?:(?<=\d)|(?<=<unk>))[.,](?=\d|<unk>)"
 )
-# An apostrophe that opens a quotation: another, glued to the end of a word, closes it.
+# An apostrophe that opens a quotation: another, at the end of a word, closes it.
 OPENING = re.compile(r"(?<![\w>])'(?=[^\W_](?:[^']|\b'\b)*(?<=[^\s'])'(?!\w))")
 
 
@@ -76,7 +80,7 @@ def split_words(text: str) -> list[str]:
     Words that are split already, with a space between any two, stay as they are.
     """
     text = unicodedata.normalize("NFC", UNSEEN.sub(r"\1", text))
-    tails = iter(TAIL.findall(text))
+    tails = iter(TAIL.findall(text))  # for each of them stands one ˑ, a letter
     text = TAIL.sub("ˑ", text)
     # Typographic marks become plain ones, unless they stand alone, as in WikiText.
     text = re.sub(r"[“”„](?=\S)|(?<=\S)[“”„]", '"', text)
@@ -87,52 +91,33 @@ def split_words(text: str) -> list[str]:
     return [word.strip("\u200c\u200d") for word in whole]  # what joins nothing
 
 
-def glued(before: str, word: str, after: str) -> tuple[bool, bool]:
+def attached(before: str, word: str, after: str) -> tuple[bool, bool]:
     """Whether a person writes `word` without a space on its left, and on its right."""
-    numbers = before[-1:].isdigit() and after[:1].isdigit()
-    inside = word[:1] + word[-1:] == "@@" or word == "/" or (word in "–:" and numbers)
+    in_number = before[-1:].isdigit() and after[:1].isdigit()
+    if word[:1] + word[-1:] == "@@" or word == "/" or (word in "–:" and in_number):
+        return True, True
     left = word in {*",.;:!?)]%°"} or (word[:1] == "'" and word != "'")
     right = word in {*"([$£€#"} or (word == "'" and after[:1].isdigit())
-    return inside or left, inside or right
+    return left, right
 
 
 def join_words(words: list[str]) -> str:
     """Words as a person would write them: the reverse of `split_words`."""
-    text, stuck = "", True  # stuck: no space before the next word
-    opened = {'"': False, "'": False}
+    text, space = "", ""  # `space` is what stands before the next word
+    is_open = {'"': False, "'": False}
     apostrophes = words.count("'")
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
-        left, right = glued(before, word, after)
-        if word in opened:
+        left, right = attached(before, word, after)
+        if word in is_open:
             # After an s, or with none to follow, it is no opening: the Knights' coach.
             apostrophes -= word == "'"
             possessive = word == "'" and (before[-1:] == "s" or apostrophes == 0)
-            opened[word] = not (opened[word] or possessive or right)
-            left, right = not opened[word] and not right, opened[word] or right
-        text += "" if stuck or left else " "
+            is_open[word] = not (is_open[word] or possessive or right)
+            left, right = not is_open[word] and not right, is_open[word] or right
+        text += "" if left else space
         text += word[1] if word in ("@-@", "@,@", "@.@") else word
-        stuck = right
+        space = "" if right else " "
     return text
-
-
-def within(ids: Iterable[int], size: int) -> list[int]:
-    """The ids as a list. Raises ValueError if one is not from 0 to `size` - 1."""
-    ids = [int(i) for i in ids]
-    for i in ids:
-        if not 0 <= i < size:
-            raise ValueError(f"There is no id {i}; ids go from 0 to {size - 1}.")
-    return ids
-
-
-def read_json(path: Path, key: str, build: Callable):
-    """What `build` makes of the entry `key` of a JSON file, or one clear ValueError."""
-    try:
-        return build(json.loads(Path(path).read_text(encoding="utf-8"))[key])
-    except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is missing, damaged or of another kind ({error!r}); it should "
-            f"hold the {key} that `save` wrote. Save it again, or fetch it again."
-        ) from error
 
 
 def most_frequent(lines: Iterable[str], size: int) -> list[str]:
@@ -142,6 +127,13 @@ def most_frequent(lines: Iterable[str], size: int) -> list[str]:
         counts.pop(word, None)
     seen = [word for word in counts if split_words(word)]
     return sorted(seen, key=lambda word: (-counts[word], word))[:size]
+
+
+def entry(entries: list, i: int):
+    """What stands for an id. Raises ValueError if nothing does."""
+    if not 0 <= i < len(entries):
+        raise ValueError(f"There is no id {i}; ids go from 0 to {len(entries) - 1}.")
+    return entries[i]
 
 
 class WordTokenizer:
@@ -171,7 +163,7 @@ class WordTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids, as a person would write it."""
-        return join_words([self.words[i] for i in within(ids, len(self))])
+        return join_words([entry(self.words, i) for i in ids])
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary as JSON, one word a line."""
@@ -180,4 +172,5 @@ class WordTokenizer:
     @classmethod
     def load(cls, path: Path) -> "WordTokenizer":
         """Reads what `save` wrote. Raises ValueError if the file is anything else."""
-        return read_json(path, "words", cls)
+        with reading(path):
+            return cls(json.loads(Path(path).read_text("utf-8"))["words"])

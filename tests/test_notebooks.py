@@ -27,7 +27,7 @@ NOT_LISTED = {
     "require_match",  # refuses a text that is cut for another model
     "require_same_words",  # refuses a tokenizer of another model
     "shallow_copy",  # leaves alone a reader's model, whose mode and layers are its own
-    "plain_defaults",  # keeps a reader's own defaults out, and is no part of the model
+    "matrix_weights",  # counts what a giant would have; 03 counts every parameter
     "lone_sentences",  # serves the experiment's held-out sentences, not the model
     "probe",  # serves a table of the training history; 05 asks the model directly
 }
