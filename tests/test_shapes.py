@@ -152,8 +152,8 @@ def predict():
 
 
 def one_step():
-    model, config = build(), TrainConfig(mask_rate=1.0)
-    train_step(TrainingRun(model, config, torch.float32), some_ids(), config, 1)
+    config = TrainConfig(mask_rate=1.0, precision="float32")
+    train_step(TrainingRun(build(), config), some_ids(), config, 1)
 
 
 RUNS = {
