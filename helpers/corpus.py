@@ -90,7 +90,7 @@ def read_corpus(folder: Path) -> Corpus:
 
 
 def read_cache() -> Corpus | None:
-    """WikiText-2 from the hub's cache, else None. Raises ValueError if it is damaged."""
+    """WikiText-2 from the hub's cache, or None. Raises ValueError if it is damaged."""
     from huggingface_hub import try_to_load_from_cache
 
     place = {"revision": REVISION, "repo_type": "dataset"}

@@ -88,16 +88,25 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
     }
 
 
+def word_frequencies(stream: Tensor, vocab_size: int) -> Tensor:
+    """How frequent each word is in the training text, shape (V,), sum 1.
+
+    Each count is raised by one, so that no word has probability 0. Special tokens and
+    [UNK] are never scored and count as never seen.
+    """
+    counts_V = stream.bincount(minlength=vocab_size).double()
+    counts_V[: MASK + 1] = 0
+    return (counts_V + 1) / (counts_V + 1).sum()
+
+
 def unigram(stream: Tensor, ids_BT: Tensor, subset_BT: Tensor, vocab_size: int) -> dict:
     """Loss and accuracy of the best guess that ignores the context, on subset 0.
 
-    Word frequencies come from the training stream, each count raised by one. A model
-    that has only learned these frequencies stands on this plateau.
+    It goes by word frequencies alone. A model that has only learned these stands on
+    this plateau.
     """
     labels_M = ids_BT[subset_BT == 0]
-    counts_V = stream.bincount(minlength=vocab_size).double()
-    counts_V[: MASK + 1] = 0  # special tokens and [UNK] are never scored
-    chance_V = (counts_V + 1) / (counts_V + 1).sum()
+    chance_V = word_frequencies(stream, vocab_size)
     loss = -chance_V[labels_M].log().mean().item()
     accuracy = (labels_M == chance_V.argmax()).double().mean().item()
     return {"loss": loss, "accuracy": accuracy}

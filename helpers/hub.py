@@ -25,21 +25,13 @@ def cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
-def download() -> None:
-    """Downloads the files into the cache, with a bar, over what lies there.
+def fetch(arrivals: queue.Queue, given_up: threading.Event) -> None:
+    """Has the client download the files, over what lies in its cache.
 
-    A slow download goes on. Raises ConnectionError with the cause if it fails, or if
-    nothing has arrived for `PATIENCE` seconds. The client would try again for minutes,
-    so it works in a thread, which ends by itself once nobody waits for it.
+    Puts the number of bytes into the queue whenever some arrive, and at the end None or
+    the error. Once the download is given up, it ends with the next byte.
     """
-    from huggingface_hub import constants, hf_hub_download
-
-    if constants.HF_HUB_OFFLINE:
-        raise ConnectionError("HF_HUB_OFFLINE forbids asking the hub")
-    constants.DOWNLOAD_CHUNK_SIZE = 2**16  # else the bar moves once in 10 MB
-    constants.HF_HUB_DISABLE_XET = True  # plain HTTP says what has arrived
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # no line a retry
-    arrivals, given_up = queue.Queue(), threading.Event()
+    from huggingface_hub import hf_hub_download
 
     class Report(tqdm):
         """Takes the place of the client's bars, of which there is one a file."""
@@ -52,17 +44,33 @@ def download() -> None:
                 raise InterruptedError("Nobody waits for this download any more.")
             arrivals.put(size)
 
-    def work() -> None:
-        where = {"repo_type": "dataset", "revision": REVISION, "token": False}
-        how = {"force_download": True, "tqdm_class": Report}
-        try:
-            for name in FILES:
-                hf_hub_download(REPOSITORY, name, **where, **how)
-            arrivals.put(None)
-        except Exception as error:
-            arrivals.put(error)
+    where = {"repo_type": "dataset", "revision": REVISION, "token": False}
+    how = {"force_download": True, "tqdm_class": Report}
+    try:
+        for name in FILES:
+            hf_hub_download(REPOSITORY, name, **where, **how)
+        arrivals.put(None)
+    except Exception as error:
+        arrivals.put(error)
 
-    threading.Thread(target=work, daemon=True).start()
+
+def download() -> None:
+    """Downloads the files into the client's cache, with a bar.
+
+    A slow download goes on. Raises ConnectionError with the cause if it fails, or if
+    nothing has arrived for `PATIENCE` seconds. Where a hub stalls the client tries it
+    again for minutes and cannot be stopped, so it works in a thread of its own.
+    """
+    from huggingface_hub import close_session, constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise ConnectionError("HF_HUB_OFFLINE forbids asking the hub")
+    constants.DOWNLOAD_CHUNK_SIZE = 2**16  # else bytes are counted in steps of 10 MB
+    constants.HF_HUB_DISABLE_XET = True  # plain HTTP counts them as they arrive
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # not each new try
+    close_session()  # the next one knows of a proxy that was set since
+    arrivals, given_up = queue.Queue(), threading.Event()
+    threading.Thread(target=fetch, args=(arrivals, given_up), daemon=True).start()
     total, most, deadline = 0, 0, time.monotonic() + PATIENCE
     try:
         with tqdm(desc="WikiText-2", unit="B", unit_scale=True, leave=False) as bar:

@@ -24,7 +24,7 @@ from helpers.optimize import TRAIN_VALUES
 from helpers.seeds import seeded
 from helpers.settings import whole
 from studies.attention.references import read_references, references
-from studies.lab.command import RECORDS
+from studies.lab.command import RECORDS, option
 from studies.lab.experiment import prepare, run_experiment
 from studies.lab.figures import curves_beside_effects
 from studies.lab.readings import Claim, Effect, at
@@ -39,7 +39,7 @@ MODELS = {
 }
 SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
 CPU_EPOCHS, GPU_EPOCHS = 8, 50
-EPOCHS = whole(1, int(TRAIN_VALUES["evaluations"].high))  # one evaluation each
+EPOCHS = option(whole(1, int(TRAIN_VALUES["evaluations"].high)))  # one evaluation each
 COMMAND = "`python -m studies.dropout`"
 REFERENCES = RECORDS / "references.json"
 LOOKS = {  # in the order of the table

@@ -71,23 +71,6 @@ def test_a_run_that_has_lost_its_weights_says_so_and_makes_them(place, damage, c
     assert all(after[name].equal(weight) for name, weight in before.items())
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "5", "null", "[" * 10**5])
-def test_a_damaged_record_is_named(place, content):
-    place.mkdir(parents=True)
-    (place / "short.json").write_text(content, "utf-8")
-    with pytest.raises(ValueError, match="short.json is missing or damaged"):
-        run_experiment("short", TINY, SHORT)
-
-
-@pytest.mark.parametrize("part", ["model", "training"])
-def test_a_record_whose_settings_are_of_another_kind_is_named(place, part):
-    made = record.plain({"model": TINY, "training": SHORT}) | {"corpus": "toy"}
-    for value in (None, 5, []):
-        record.write(place / "short.json", made | {part: value})
-        with pytest.raises(ValueError, match="settings are|another run: its vocab_"):
-            run_experiment("short", TINY, SHORT)
-
-
 HARM = {
     "vocabulary.json is missing": lambda place: (place / "vocabulary.json").unlink(),
     "vocabulary.json is .*damaged": lambda place: (

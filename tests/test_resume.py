@@ -3,7 +3,6 @@
 The trainings are forks of this file as a program, for pytest's own process has threads.
 """
 
-import itertools
 import json
 import os
 import signal
@@ -79,7 +78,7 @@ def main(out: Path) -> None:
     (out / "status.json").write_text(json.dumps(status), "utf-8")
     for name, fault in ({"none": load} | FAULTS).items():
         resume.attempt = partial(attempt, fault)
-        found = resume.study(1, moments=itertools.repeat(60.0))
+        found = resume.study(1, moment=lambda: 60.0)
         (out / f"{name}.json").write_text(json.dumps(found), "utf-8")
 
 

@@ -1,7 +1,11 @@
 """Models, texts and trainings that take milliseconds."""
 
+from dataclasses import replace
+from functools import cache
+
 import torch
 
+from helpers.corpus import Corpus, toy_corpus
 from helpers.data import TrainingData, batches
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
@@ -61,3 +65,11 @@ def acting(act, data: TrainingData, length=8, config=CONFIG):
             yield ids_BT
 
     return source
+
+
+@cache
+def few_lines() -> Corpus:
+    """The first lines of the toy corpus, enough for some steps."""
+    whole = toy_corpus()
+    counts = {"train": 300, "validation": 40, "test": 40}
+    return replace(whole, **{k: getattr(whole, k)[:n] for k, n in counts.items()})

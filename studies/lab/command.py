@@ -13,9 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from helpers import ROOT, record
-from helpers.settings import SettingError, whole
+from helpers.settings import Number, SettingError, whole
 
-COUNT, SEED = whole(1), whole(0)  # types of options
 RECORDS = ROOT / "plots" / "records"
 
 
@@ -29,6 +28,20 @@ def reader(kind: type):
             return text
 
     return read
+
+
+def option(values: Number):
+    """Reads an option's text as one of these numbers: the option's `type`."""
+
+    def read(text: str):
+        if (value := reader(values.kind)(text)) not in values:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {values}")
+        return value
+
+    return read
+
+
+COUNT, SEED = option(whole(1)), option(whole(0))
 
 
 class Parser(argparse.ArgumentParser):

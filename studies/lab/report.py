@@ -63,6 +63,24 @@ def interval_rows(
             axes.hlines(y, interval["low"], interval["high"], color, linewidth=1.4)
 
 
+def interval_columns(
+    axes: Axes,
+    places: list[float],
+    intervals: list[dict],
+    style="o-",
+    color=BLUE,
+    **look,
+) -> None:
+    """The same upright: a line through the means, and at each place its interval."""
+    means = [interval["mean"] for interval in intervals]
+    axes.plot(places, means, style, color=color, linewidth=1, **look)
+    for x, interval in zip(places, intervals, strict=True):
+        values, (low, high) = interval["values"], (interval[k] for k in ("low", "high"))
+        axes.plot([x] * len(values), values, ".", color=color, alpha=0.5)
+        if low is not None:
+            axes.vlines(x, low, high, color, linewidth=1.4)
+
+
 def named_rows(axes: Axes, names: list[str]) -> None:
     """Names for the rows of `interval_rows`, and a grid behind them."""
     axes.set_yticks(range(len(names)), names, fontsize=9)
@@ -70,6 +88,11 @@ def named_rows(axes: Axes, names: list[str]) -> None:
     axes.grid(axis="x", color="#e8e8e8", linewidth=0.8)
     axes.set_axisbelow(True)
     plain(axes)
+
+
+def note(axes: Axes, text: str, place: tuple, shift: tuple, **look) -> None:
+    """Writes a text beside a place in the data, so many points to its right and up."""
+    axes.annotate(text, place, shift, textcoords="offset points", **look)
 
 
 def draw(name: str, figure: Figure) -> None:

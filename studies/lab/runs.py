@@ -119,7 +119,10 @@ def recorded(
     """
     if run := read(path, identity):
         return run
-    made = make(*arguments)
+    try:
+        made = make(*arguments)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{path.stem}: {error}") from None
     head = {"name": path.stem, "hardware": record.hardware()}
     record.write(path, head | record.plain(identity) | made)
     return read(path, identity)
@@ -140,10 +143,10 @@ def run_all(jobs: list[tuple], processes: int = 1) -> None:
     how = multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)
     pool = ProcessPoolExecutor(processes, *how)
     try:
-        running = [pool.submit(recorded, *job) for job in jobs]
-        for done, finished in enumerate(as_completed(running), 1):
-            name = finished.result()["name"]
-            print(f"{done} of {len(jobs)}: {name}", flush=True)
+        names = {pool.submit(recorded, *job): job[0].stem for job in jobs}
+        for done, finished in enumerate(as_completed(names), 1):
+            finished.result()
+            print(f"{done} of {len(jobs)}: {names[finished]}", flush=True)
     except BaseException:
         for process in multiprocessing.active_children():
             process.terminate()

@@ -12,6 +12,7 @@ from helpers import ROOT
 from helpers.corpus import require_wikitext
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.settings import require
 from studies.lab.command import COUNT, SEED, Parser, command
 from studies.lab.readings import Claim, Effect, Reading, Runs, verdict
 from studies.lab.report import draw, markdown, plus_minus
@@ -65,6 +66,13 @@ class Study:
     alike: Sequence[str] = ()
     pattern: str = "{arm}_seed_{seed}"
     states: Path = ROOT / "runs"
+
+    def __post_init__(self):
+        for effect in (claim.effect for claim in self.claims):
+            if isinstance(effect, Effect):
+                if unknown := {*effect.arms} - self.arms.keys():
+                    raise ValueError(f"No such arms: {', '.join(sorted(unknown))}.")
+                require(effect, reading=(*self.readings,))
 
     def job(self, arm: str, seed: int) -> tuple:
         """What `recorded` needs for one run: its arguments."""
@@ -136,7 +144,10 @@ class Study:
         """Draws the figures and prints the table."""
         results = self.results()
         for name, figure in self.figures.items():
-            draw(name, figure(results))
+            try:
+                draw(name, figure(results))
+            except KeyError as missing:
+                print(f"{name} is not drawn: there are no runs of {missing}.")
         print(self.table(results))
 
     def main(self, arguments: list[str] | None = None) -> None:
