@@ -19,6 +19,7 @@ from helpers import ROOT, record
 from helpers.data import lone_sentences
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
 from studies.lab.command import command
+from studies.lab.machine import hardware
 from studies.lab.report import draw
 from studies.lab.runs import shipped_models
 
@@ -139,7 +140,7 @@ def study() -> None:
         "sentences": counts | {"asked": len(predictions)},
         "kinds": kinds,
         "seconds": round(time.perf_counter() - begun, 1),
-        "hardware": record.hardware(),
+        "hardware": hardware(),
     }
     record.write(SUMMARY, summary)
 
