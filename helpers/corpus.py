@@ -116,7 +116,11 @@ def load_wikitext() -> Corpus:
         return read_cache()
     except (ConnectionError, ValueError) as error:
         why = str(error).rstrip(".") + damage
-        raise ConnectionError(f"WikiText-2 is not within reach ({why})") from error
+        raise ConnectionError(
+            f"WikiText-2 is not within reach ({why}). Connect to the network, or set "
+            f"{FOLDER_VARIABLE} to a folder that holds it, or to {TOY!r} for the "
+            "built-in toy corpus."
+        ) from error
 
 
 def toy_corpus() -> Corpus:
@@ -125,10 +129,11 @@ def toy_corpus() -> Corpus:
     return Corpus(TOY, **lines)
 
 
-def find_corpus() -> Corpus:
+def training_corpus() -> Corpus:
     """The text that MINI_TRANSFORMER_DATA names, else WikiText-2.
 
-    Raises ValueError for a folder without a text, ConnectionError without WikiText-2.
+    Nothing stands in for it, as befits a training in full size: raises ValueError for a
+    folder without a text, ConnectionError where WikiText-2 is not within reach.
     """
     chosen = os.environ.get(FOLDER_VARIABLE)
     if not chosen:
@@ -143,39 +148,14 @@ def find_corpus() -> Corpus:
 
 
 def load_corpus(name: str | None = None) -> Corpus:
-    """The text at hand; without one, or with the name "toy", the toy corpus."""
+    """The text of `training_corpus`; without one, or by the name "toy", the toy corpus.
+
+    A folder that was chosen and holds no text is an error here, too.
+    """
     if name not in (None, TOY):
         raise ValueError(f"There is no corpus {name!r}; choose {TOY!r} or None.")
     try:
-        return toy_corpus() if name else find_corpus()
+        return toy_corpus() if name else training_corpus()
     except ConnectionError as error:
-        print(f"{error}, so the built-in toy corpus is used.")
+        print(f"{error} Until then the toy corpus is used.")
         return toy_corpus()
-
-
-def training_corpus() -> Corpus:
-    """The text at hand, for a training in full size: nothing stands in for it.
-
-    Raises ValueError where WikiText-2 is not within reach and nothing else was chosen.
-    """
-    try:
-        return find_corpus()
-    except ConnectionError as error:
-        raise ValueError(
-            f"{error}. Connect to the network, or set {FOLDER_VARIABLE} to a folder "
-            f"that holds it, or to {TOY!r} for the built-in toy corpus."
-        ) from error
-
-
-def require_wikitext() -> Corpus:
-    """WikiText-2 itself, for studies, whose records are about no other text.
-
-    Raises ValueError where it is not within reach, or where another text was chosen.
-    """
-    corpus = training_corpus()
-    if corpus.name != WIKITEXT:
-        raise ValueError(
-            f"This is about WikiText-2, and the text at hand is {corpus.name!r}: "
-            f"correct or remove {FOLDER_VARIABLE}, which has chosen it."
-        )
-    return corpus

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, save_model
-from helpers.corpus import require_wikitext
 from helpers.curves import training_curves, true_vs_pred
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.masking import evaluation_subsets
@@ -31,6 +30,7 @@ from studies.lab.readings import Claim, Effect, at
 from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plus_minus
 from studies.lab.runs import FAST, lone_rows, read_run, score_all
 from studies.lab.study import Arm, Results, Study
+from studies.lab.wikitext import require_wikitext
 
 MODELS = {
     "none": ModelConfig(),

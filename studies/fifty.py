@@ -26,7 +26,6 @@ from torch import Tensor
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_model
-from helpers.corpus import require_wikitext
 from helpers.data import encode_lines, pack
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
@@ -39,6 +38,7 @@ from studies.lab.readings import at
 from studies.lab.runs import FAST, lone_rows, score_all
 from studies.lab.samples import probe
 from studies.lab.study import Arm, Study
+from studies.lab.wikitext import require_wikitext
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one

@@ -1,4 +1,4 @@
-"""Kills trainings at random moments; what they end with must be what one unbroken has.
+"""Kills trainings at random moments, and compares how they end with an unbroken one.
 
 `python -m studies.resume --kills 100` trains a tiny model on the toy corpus, ends it
 by SIGKILL, which no program can answer, and starts it again from the state on the
@@ -33,6 +33,7 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
 from studies.lab.command import COUNT, RECORDS, SEED, command, require_whole
+from studies.lab.machine import hardware
 
 LENGTH = 32
 SAVE_SECONDS = 0.02  # so that many of the kills meet a state half written
@@ -53,7 +54,7 @@ CONFIG = TrainConfig(
 
 
 def prepare() -> tuple[TrainingData, ModelConfig]:
-    """The toy corpus as tensors, and a model of its size."""
+    """Returns the toy corpus as tensors, and a model of its size."""
     corpus = load_corpus("toy")
     tokenizer = WordTokenizer.train(corpus.train)
     data = TrainingData.prepare(tokenizer, corpus, LENGTH, sample=32)
@@ -62,7 +63,7 @@ def prepare() -> tuple[TrainingData, ModelConfig]:
 
 
 def fingerprint(model: MaskedLanguageModel, history: list[dict]) -> str:
-    """SHA-256 of all weights, bit by bit, and of the history without its seconds."""
+    """Returns SHA-256 of all weights and of the history without its seconds."""
     untimed = [{k: v for k, v in e.items() if k != "seconds"} for e in history]
     digest = hashlib.sha256(json.dumps(untimed).encode())
     for name, weight in model.state_dict().items():
@@ -71,7 +72,7 @@ def fingerprint(model: MaskedLanguageModel, history: list[dict]) -> str:
 
 
 def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
-    """Trains until the end, or until killed; what comes out is left in result.json."""
+    """Trains until the end, or until it is killed, and leaves result.json."""
     torch.set_num_threads(1)
     os.environ["TQDM_DISABLE"] = "1"
     torch.manual_seed(0)
@@ -83,7 +84,7 @@ def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
 
 
 def is_killed(folder: Path, material: tuple, seconds: float | None = None) -> bool:
-    """Makes one attempt, killed after so many seconds; False if it came to its end."""
+    """Makes one attempt and kills it after so many seconds; False if it had ended."""
     fork = multiprocessing.get_context("fork")
     process = fork.Process(target=attempt, args=(folder, *material))
     try:
@@ -99,12 +100,12 @@ def is_killed(folder: Path, material: tuple, seconds: float | None = None) -> bo
 
 
 def half_written(folder: Path) -> set[tuple]:
-    """The half-written files of a folder, with their time of writing."""
+    """Returns the half-written files of a folder, with their time of writing."""
     return {(path, path.stat().st_mtime_ns) for path in folder.glob("*.part")}
 
 
 def remains(folder: Path, earlier: set[tuple]) -> dict:
-    """What a kill left in the folder, and what a restart makes of it."""
+    """Tells what a kill left in the folder, and what a restart makes of it."""
     path, said = folder / "state.pt", io.StringIO()
     with contextlib.redirect_stdout(said):
         state = load_state(path)
@@ -118,7 +119,7 @@ def remains(folder: Path, earlier: set[tuple]) -> dict:
 
 
 def broken_run(folder: Path, material: tuple, most: int, moment: Callable) -> list:
-    """One training, killed at most so many times; returns what each kill left."""
+    """Makes one training, killed at most so often; returns what each kill left."""
     kills = []
     while True:
         earlier = half_written(folder)
@@ -129,7 +130,7 @@ def broken_run(folder: Path, material: tuple, most: int, moment: Callable) -> li
 
 
 def end_of(folder: Path) -> dict:
-    """What the training in a folder came out with."""
+    """Reads what the training in a folder ended with."""
     return json.loads((folder / "result.json").read_text("utf-8"))
 
 
@@ -158,7 +159,7 @@ def study(count: int, seed: int = 0, moment: Callable[[], float] | None = None) 
             bar.update(len(more))
     bar.close()
     return {
-        "hardware": record.hardware(),
+        "hardware": hardware(),
         "corpus": "toy",
         "model": asdict(material[1]),
         "training": asdict(CONFIG),
@@ -181,7 +182,7 @@ def study(count: int, seed: int = 0, moment: Callable[[], float] | None = None) 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Makes the study, writes its record, says what came out; 1 if anything differs."""
+    """Makes the study, writes its record, and returns 1 if anything differs."""
     parser = command(
         "resume",
         "Kill trainings at random moments, restart them, and compare what they end "

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import statistics
 
 import numpy as np
@@ -17,9 +18,17 @@ from helpers.data import TrainingData
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
-from studies.attention import erasure, examples, heads
+from studies.attention import erasure, examples, heads, knowledge
 from studies.attention.figures import erasure_figure, heads_figure
-from studies.attention.tables import MODELS, looked_at
+from studies.attention.tables import (
+    MODELS,
+    alone_table,
+    erasure_table,
+    heads_table,
+    knowledge_table,
+    layers_table,
+    looked_at,
+)
 from studies.lab import runs
 from studies.lab.stats import bootstrap
 
@@ -148,13 +157,21 @@ def test_a_bootstrap_is_paired_and_weighs_units_by_size():
 
 
 def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
+    """Groups are of 16, 16 and 5 blocks, with unlike numbers of words."""
     part = heads.heads(model, data)
     rows = part["heads"] | part["layers"]
-    assert (len(part["heads"]), len(part["layers"])) == (4, 2)
-    assert part["groups"] == 3  # 16, 16 and 5 blocks, with unlike numbers of words
-    intact = evaluate(model, data.validation_BT, data.subset_BT)
+    assert (len(part["heads"]), len(part["layers"]), part["groups"]) == (4, 2, 3)
+    blocks = data.validation_BT, data.subset_BT
+    intact = evaluate(model, *blocks)
     for key in ("words", "loss", "accuracy"):
         assert part[key] == pytest.approx(intact[key], rel=1e-5)
+
+    def sums(model) -> np.ndarray:
+        groups = zip(*(x.split(16) for x in blocks), strict=True)
+        scores = [evaluate(model, *group) for group in groups]
+        return np.array([[x["words"], x["loss"] * x["words"]] for x in scores]).T
+
+    words, losses = sums(model)
     for name, off in {
         "layer 1 head 2": [(0, 1)],
         "layer 2 head 1": [(1, 0)],
@@ -163,18 +180,14 @@ def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
         other = copy.deepcopy(model)
         for n, h in off:
             other.blocks[n].attention.output.weight.data[:, 8 * h : 8 * h + 8] = 0
-        score, cost = (
-            evaluate(other, data.validation_BT, data.subset_BT),
-            rows[name]["cost"],
-        )
-        assert cost["mean"] == pytest.approx(score["loss"] - intact["loss"], abs=1e-5)
-        assert abs(cost["mean"]) > 1e-3 and cost["low"] <= cost["mean"] <= cost["high"]
-        assert rows[name]["accuracy"] == pytest.approx(score["accuracy"])
+        cost = bootstrap({"rise": sums(other)[1] - losses}, words)["rise"]
+        assert rows[name]["cost"] == pytest.approx(cost, abs=1e-5)
+        assert abs(cost["mean"]) > 1e-3
+        accuracy = evaluate(other, *blocks)["accuracy"]
+        assert rows[name]["accuracy"] == pytest.approx(accuracy)
     each = part["heads"].values()
-    pairs = [(head["cost"]["mean"], head["looks"]["peak"]) for head in each]
-    assert part["peak_and_cost"] == pytest.approx(
-        correlation(*zip(*pairs, strict=True))
-    )
+    cost, peak = [x["cost"]["mean"] for x in each], [x["looks"]["peak"] for x in each]
+    assert part["peak_and_cost"] == pytest.approx(correlation(cost, peak))
 
 
 def test_the_gaze_of_a_head_is_that_of_masked_positions(model, data):
@@ -404,3 +417,17 @@ def test_the_examples_in_the_record_keep_their_rules():
         assert 1 <= entry["fit"] <= counts["asked"]
         assert (ROOT / "plots" / f"example_{kind}.png").is_file()
     assert 0 < chosen["kinds"]["near_miss"]["cosine"] <= 1
+
+
+def test_the_pages_show_the_tables_of_the_records(summary):
+    page = (ROOT / "studies" / "attention" / "README.md").read_text("utf-8")
+    known = record.read(knowledge.SUMMARY)
+    shown = [table(summary) for table in (erasure_table, layers_table, heads_table)]
+    shown += [knowledge_table(known, measure) for measure in knowledge.MEASURES]
+    for table in (*shown, alone_table(known)):
+        assert f"\n\n{table}\n\n" in f"{page}\n"
+    title, *_ = rows = shown[0].splitlines()
+    text = (ROOT / "README.md").read_text("utf-8").splitlines()
+    begin = text.index(title)
+    told = list(itertools.takewhile(lambda row: row.startswith("|"), text[begin:]))
+    assert len(told) > 10 and {*told} <= {*rows}

@@ -22,6 +22,7 @@ from pyarrow import parquet
 from helpers import corpus, hub
 from helpers.model import ModelConfig
 from studies.lab.experiment import prepare
+from studies.lab.wikitext import require_wikitext
 
 OWN = {
     "train": ["猫 が 好き", "犬  も\t好き \n"],
@@ -221,8 +222,10 @@ def test_without_a_hub_the_reader_is_told_and_a_training_stops(
     line = one_line(capsys)
     assert line.startswith("WikiText-2 is not within reach (") and said in line
     trainings = corpus.training_corpus, lambda: prepare(ModelConfig(), 0)
-    for load in (*trainings, corpus.require_wikitext):
-        with pytest.raises(ValueError, match=f"{said}.*MINI_TRANSFORMER_DATA.*'toy'"):
+    for load in (*trainings, require_wikitext):
+        with pytest.raises(
+            ConnectionError, match=f"{said}.*MINI_TRANSFORMER_DATA.*'toy'"
+        ):
             load()
 
 
@@ -312,7 +315,7 @@ def choose(monkeypatch, tmp_path):
 )
 def test_a_folder_without_a_text_is_told_why(choose, splits, said):
     choose(splits)
-    for load in corpus.load_corpus, corpus.training_corpus, corpus.require_wikitext:
+    for load in corpus.load_corpus, corpus.training_corpus, require_wikitext:
         with pytest.raises(ValueError, match=said) as refused:
             load()
         assert corpus.FOLDER_VARIABLE in str(refused.value)
@@ -386,12 +389,12 @@ def test_what_is_chosen_by_name_is_taken_and_studies_refuse_it(
 ):
     choose(OWN)
     with pytest.raises(ValueError, match="the text at hand is 'text-"):
-        corpus.require_wikitext()
+        require_wikitext()
     monkeypatch.setenv(corpus.FOLDER_VARIABLE, "toy")
     assert corpus.load_corpus() == corpus.training_corpus() == corpus.load_corpus("toy")
     assert capsys.readouterr().out == ""
     with pytest.raises(ValueError, match="WikiText-2.*'toy'.*MINI_TRANSFORMER_DATA"):
-        corpus.require_wikitext()
+        require_wikitext()
     with pytest.raises(ValueError, match="no corpus 'wikitext-103'; choose 'toy'"):
         corpus.load_corpus("wikitext-103")
 

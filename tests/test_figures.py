@@ -2,7 +2,6 @@
 
 import base64
 import io
-import re
 import warnings
 from dataclasses import replace
 
@@ -19,36 +18,13 @@ from test_notebooks import loose_figures
 
 from explorer.heatmap import WIDTH, caption, sentence_heatmap, text_widths
 from explorer.predict import Prediction
-from helpers import ROOT, figure
+from helpers import ROOT, figure, record
 from helpers.attention_plots import attention_matrix, attention_mosaic, head_matrix
 from helpers.curves import training_curves, true_vs_pred
 
 HARD = ["$5", "$x$", "–", "東京", "😀", "<unk>", "@-@", '""', "שלום", "\0a", "\ud800"]
 SHIP = "In 1905 the ship sank".split()
-HISTORY = [
-    {"step": step, "train_loss": train, "validation_loss": validation}
-    for step, train, validation in (
-        (0, 7.6, 7.7),
-        (100, 5.6, 5.5),
-        (200, 3.0, 3.2),
-        (300, 2.0, 3.4),
-    )
-]
-SAMPLE = {"left": list("abcdef"), "right": ["$5", "東京"], "true": "In", "p": 0.365}
-RECORD = {
-    "name": "no_dropout",
-    "history": HISTORY,
-    "vocab_size": 2000,
-    "unigram_loss": 5.61,
-    "seed": 3,
-    "corpus": "toy",
-    "samples": [
-        {"phase": phase, "step": 10 * i, "most_predicted": "the"}
-        | {"most_predicted_share": 0.19}
-        | {"predictions": [SAMPLE | {"pred": word} for word in ("In", "$")]}
-        for i, phase in enumerate(("start", "plateau", "after", "end"))
-    ],
-}
+RECORD = record.read(ROOT / "plots" / "records" / "dropout.json")
 
 
 @pytest.fixture(autouse=True)
@@ -95,16 +71,11 @@ def rendered(drawn):
     return canvas.get_renderer()
 
 
-def clipped(drawn) -> list[str]:
-    """Texts that reach beyond the figure, but for labels of ticks beyond the axes."""
-    renderer, page = rendered(drawn), drawn.bbox.padded(1)
-    inside = {
-        text: all(page.contains(*corner) for corner in (box.min, box.max))
-        for text in texts(drawn)
-        for box in [text.get_window_extent(renderer)]
-    }
-    outside = [text.get_text() for text in inside if not inside[text]]
-    return [text for text in outside if not re.fullmatch(r"−?\d+", text)]
+def overflow(drawn) -> float:
+    """How many inches the texts and all else reach beyond the page."""
+    x0, y0, x1, y1 = drawn.get_tightbbox(rendered(drawn)).extents
+    width, height = drawn.get_size_inches()
+    return max(-x0, -y0, x1 - width, y1 - height)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +83,7 @@ def clipped(drawn) -> list[str]:
 )
 def test_any_sentence_is_drawn_whole_and_not_kept_by_pyplot(words):
     for drawn in all_figures(prediction(words, len(words) - 1)):
-        assert clipped(drawn) == []
+        assert overflow(drawn) < 0.02
         assert drawn.get_figwidth() <= 9
         assert not any(t.get_parse_math() for t in texts(drawn) if "$" in t.get_text())
     assert plt.get_fignums() == []
@@ -212,7 +183,7 @@ def test_the_heatmap_says_what_it_shows():
         (rolled, ["rollout through all layers, mean of all heads (without dropout)"]),
     ):
         assert [part for part in parts if part not in said(drawn)] == []
-    assert clipped(rolled) == []
+    assert overflow(rolled) < 0.02
 
 
 def test_the_ring_is_red_on_a_white_halo_around_the_masked_word():
@@ -237,7 +208,7 @@ def test_the_caption_is_that_of_the_series_and_fits():
     for p in (unknown, replace(prediction(["In"]), top=long, true="x" * 20)):
         drawn = sentence_heatmap(p)
         assert round(drawn.get_figwidth() * figure.DPI) == WIDTH
-        assert clipped(drawn) == []
+        assert overflow(drawn) < 0.02
 
 
 def test_few_colours_are_still_the_right_ones():
@@ -265,28 +236,33 @@ def test_show_gives_a_picture_and_a_text(monkeypatch):
 
 
 def test_curves_share_their_axes_and_mark_the_best_step():
-    shorter = RECORD | {"name": "dropout", "history": HISTORY[:3]}
+    history = RECORD["history"]
+    shorter = RECORD | {"name": "no_dropout", "history": history[:3]}
     left, right = training_curves([RECORD, shorter]).axes
     assert left.get_xlim() == right.get_xlim() and left.get_ylim() == right.get_ylim()
-    assert left.get_title().startswith("without dropout")
-    assert right.get_title().startswith("with dropout")
+    assert left.get_title().startswith("with dropout")
+    assert right.get_title().startswith("without dropout")
     train, validation, best, *references = left.lines
-    assert list(train.get_ydata()) == [7.6, 5.6, 3.0, 2.0]
-    assert list(validation.get_ydata()) == [7.7, 5.5, 3.2, 3.4]
+    assert list(train.get_ydata()) == [entry["train_loss"] for entry in history]
+    losses = [entry["validation_loss"] for entry in history]
+    assert list(validation.get_ydata()) == losses
     assert (train.get_linestyle(), validation.get_linestyle()) == ("--", "-")
-    assert best.get_xydata().tolist() == [[200, 3.2]]
+    step, lowest = history[losses.index(min(losses))]["step"], min(losses)
+    assert best.get_xydata().tolist() == [[step, lowest]]
     heights = [line.get_ydata()[0] for line in references]
-    assert heights == pytest.approx([7.6009, 5.61], abs=1e-4)
-    parts = ["training text", "validation text", "unigram 5.61", "best 3.20\nat step 2"]
+    assert heights == pytest.approx([np.log(2_000), RECORD["unigram_loss"]])
+    parts = ["training text", "validation text", "unigram 5.60", f"best {lowest:.2f}\n"]
     assert [part for part in parts if part not in said(left)] == []
 
 
 def test_right_and_wrong_differ_by_more_than_colour():
-    by_text = {t.get_text(): t for t in texts(true_vs_pred(RECORD))}
-    wanted = {"start", "plateau", "after", "end", "c d e f [In] $5 ▯▯", "the 19%"}
-    assert wanted <= by_text.keys()
-    assert by_text["✓ In 36%"].get_weight() == "bold"
-    assert by_text["✗ $ 36%"].get_weight() != "bold"
+    by_text = {text.get_text(): text for text in texts(true_vs_pred(RECORD))}
+    assert {phase["phase"] for phase in RECORD["samples"]} <= by_text.keys()
+    for answer in RECORD["samples"][-1]["predictions"]:
+        right = answer["pred"] == answer["true"]
+        written = f"{'✓' if right else '✗'} {answer['pred']} {answer['p']:.0%}"
+        assert (by_text[written].get_weight() == "bold") == right
+        assert any(f"[{answer['true']}]" in text for text in by_text)
 
 
 HOSTILE = {

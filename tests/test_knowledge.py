@@ -17,7 +17,12 @@ from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
-from studies.attention.references import bigram_guess, references, score_words
+from studies.attention.references import (
+    bigram_guess,
+    read_references,
+    references,
+    score_words,
+)
 from studies.attention.tables import DIVISIONS, GUESSES
 from studies.lab.runs import lone_sentences
 from studies.lab.stats import GROUP, bootstrap
@@ -172,6 +177,17 @@ def test_a_bigram_by_hand():
         for word in (a, b, c):
             both = lift(word, left, forward) * lift(word, right, backward)
             assert scores_V[word].item() == pytest.approx(chance_V[word].item() * both)
+
+
+@pytest.mark.parametrize("odd", [[], {}, {"bigram": {"loss": 3.8}}, None])
+def test_references_of_another_kind_are_named(tmp_path, odd):
+    path = tmp_path / "references.json"
+    record.write(path, odd)
+    with pytest.raises(ValueError, match="references.json is (missing|no record of)"):
+        read_references(path)
+    path.unlink()
+    with pytest.raises(ValueError, match="references.json is missing"):
+        read_references(path)
 
 
 def test_each_word_is_scored_as_in_evaluate(models, data):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
-from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.model import MaskedLanguageModel, ModelConfig, matrix_weights
 from helpers.tokenizer import PAD
 from studies.speed.equality import copy_weights
 from studies.speed.peers import PEERS
@@ -14,6 +14,7 @@ from studies.speed.peers import PEERS
 # All sizes differ, so that no swap of two of them can hide.
 SIZES = dict(vocab_size=50, max_length=12, n_layers=3, d_model=24, n_heads=4, d_ff=40)
 POSITIONS = "rotary", "learned", "sinusoidal", "none"
+every_position = pytest.mark.parametrize("positions", POSITIONS)
 
 
 def build(bert=False, **choices) -> MaskedLanguageModel:
@@ -41,45 +42,39 @@ def padded():
     return ids
 
 
-def copy_to_transformers(model):
-    """A BertForMaskedLM with the weights of ours; raises if any is left out."""
-    peer = PEERS["BertForMaskedLM, eager"]
-    theirs = peer.build(model.config).eval()
-    copy_weights(model, theirs, peer)
-    return theirs
+def count(model) -> int:
+    return sum(p.numel() for p in model.parameters())
 
 
 @torch.no_grad()
 def test_bert_configuration_equals_transformers_bert():
-    model, ids = build(bert=True), padded()
+    model, ids, peer = build(bert=True), padded(), PEERS["BertForMaskedLM, eager"]
+    theirs = peer.build(model.config).eval()
+    copy_weights(model, theirs, peer)  # raises if any is left out
     real = ids != PAD
-    want = copy_to_transformers(model)(ids, attention_mask=real.long()).logits
-    got = model(ids)
+    want = theirs(ids, attention_mask=real.long()).logits
     assert want.std() > 0.5  # logits that say something
-    torch.testing.assert_close(got[real], want[real], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model(ids)[real], want[real], atol=1e-5, rtol=1e-5)
+    assert count(model) == count(theirs) - SIZES["d_model"]  # of segments
 
 
-def test_bert_has_the_parameters_of_transformers_bert():
-    model = build(bert=True)
-    theirs = copy_to_transformers(model)
-    segments = SIZES["d_model"]
-    count = sum(p.numel() for p in model.parameters())
-    assert count == sum(p.numel() for p in theirs.parameters()) - segments
-
-
-def test_parameter_count_of_the_series():
+def test_parameter_counts():
     """By the sizes on paper: 4 blocks, d_model 256, d_ff 512, 2,000 words, tied."""
-    count = sum(p.numel() for p in MaskedLanguageModel(ModelConfig()).parameters())
     block = 4 * (256 * 256 + 256) + 256 * 512 + 512 + 512 * 256 + 256 + 4 * 256
     head = 256 * 256 + 256 + 2 * 256 + 2_000
-    assert count == 2_000 * 256 + 4 * block + 2 * 256 + head == 2_689_232
+    assert count(MaskedLanguageModel(ModelConfig())) == 2_689_232
+    assert 2_000 * 256 + 4 * block + 2 * 256 + head == 2_689_232
+    for positions in POSITIONS:
+        model = build(positions=positions)
+        held = [*model.embedding.parameters(), *model.embedding.buffers()]
+        held += [p for p in model.blocks.parameters() if p.ndim == 2]
+        assert matrix_weights(model.config) == sum(p.numel() for p in held)
 
 
 def test_tied_weights_are_one_parameter_and_untied_are_two():
     tied, untied = build(), build(tied=False)
     assert tied.head.decoder.weight is tied.embedding.token.weight
-    sizes = [sum(p.numel() for p in m.parameters()) for m in (tied, untied)]
-    assert sizes[1] - sizes[0] == SIZES["vocab_size"] * SIZES["d_model"]
+    assert count(untied) - count(tied) == SIZES["vocab_size"] * SIZES["d_model"]
     assert not torch.equal(untied.head.decoder.weight, untied.embedding.token.weight)
     for model in (tied, untied):
         model(text()).sum().backward()
@@ -87,7 +82,7 @@ def test_tied_weights_are_one_parameter_and_untied_are_two():
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
-@pytest.mark.parametrize("positions", POSITIONS)
+@every_position
 @torch.no_grad()
 def test_padding_cannot_change_the_output_of_a_real_position(positions, norm):
     model, ids = build(positions=positions, norm=norm, tied=False), padded()
@@ -99,7 +94,7 @@ def test_padding_cannot_change_the_output_of_a_real_position(positions, norm):
     torch.testing.assert_close(model(ids)[2:3, :2], alone, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("positions", POSITIONS)
+@every_position
 @torch.no_grad()
 def test_only_position_none_is_permutation_equivariant(positions):
     model, ids = build(positions=positions), text()
@@ -109,21 +104,20 @@ def test_only_position_none_is_permutation_equivariant(positions):
 
 
 @pytest.mark.parametrize("bert", [False, True])
-def test_logits_at_asked_positions_are_the_same_and_so_are_gradients(bert):
+def test_logits_at_masked_positions_are_the_same_and_so_are_gradients(bert):
     model = build(bert)
     generator = torch.Generator().manual_seed(0)
     inputs, labels = mask_tokens(padded(), SIZES["vocab_size"], 0.3, generator)
     at, answers = masked_positions(labels)
     assert (answers == IGNORE).any()  # a row with fewer
-    selected, found = labels != IGNORE, []
-    for where in (None, at):
+    results = []
+    for where, wanted in ((None, labels), (at, answers)):
         model.zero_grad()
         logits = model(inputs, where)
-        mlm_loss(logits, labels if where is None else answers).backward()
-        logits = logits[selected] if where is None else logits[answers != IGNORE]
-        found.append([logits, *(p.grad.clone() for p in model.parameters())])
-    assert found[1][0].shape == (int(selected.sum()), SIZES["vocab_size"])
-    for everywhere, there in zip(*found, strict=True):
+        mlm_loss(logits, wanted).backward()
+        gradients = [p.grad.clone() for p in model.parameters()]
+        results.append([logits[wanted != IGNORE], *gradients])
+    for everywhere, there in zip(*results, strict=True):
         torch.testing.assert_close(there, everywhere, atol=1e-5, rtol=1e-4)
 
 
@@ -153,8 +147,7 @@ def test_words_can_look_both_ways():
 @torch.no_grad()
 def test_dropout_is_off_in_eval_and_acts_at_every_site():
     model, ids = build(dropout=0.3), text()
-    plain = build()
-    torch.testing.assert_close(model(ids), plain(ids))
+    torch.testing.assert_close(model(ids), build()(ids))
     sites = [m for m in model.modules() if isinstance(m, torch.nn.Dropout)]
     assert len(sites) == 1 + 2 * SIZES["n_layers"]  # embedding; attention and block
     assert {site.p for site in sites} == {0.3}
@@ -166,18 +159,18 @@ def test_dropout_is_off_in_eval_and_acts_at_every_site():
     assert {block.attention.dropout.p for block in apart.blocks} == {0.0}
 
 
+@pytest.mark.parametrize("config", [ModelConfig(), ModelConfig.bert()])
 @torch.no_grad()
-def test_fresh_weights_give_chance():
+def test_fresh_weights_give_chance(config):
     torch.manual_seed(0)
-    for config in (ModelConfig(), ModelConfig.bert()):
-        model = MaskedLanguageModel(config).eval()
-        ids = torch.randint(5, 2_000, (16, 32))
-        loss = mlm_loss(model(ids).roll(1, 1), ids)  # roll: asks for other words
-        assert abs(loss.item() - 7.60) < 0.15
-        stds = [p.std().item() for p in model.parameters() if p.ndim == 2]
-        assert all(abs(std - 0.02) < 1e-3 for std in stds)
-        linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-        assert all((m.bias == 0).all() for m in linear)
+    model = MaskedLanguageModel(config).eval()
+    ids = torch.randint(5, 2_000, (16, 32))
+    loss = mlm_loss(model(ids).roll(1, 1), ids)  # roll: asks for other words
+    assert abs(loss.item() - 7.60) < 0.15
+    stds = [p.std().item() for p in model.parameters() if p.ndim == 2]
+    assert all(abs(std - 0.02) < 1e-3 for std in stds)
+    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    assert all((m.bias == 0).all() for m in linear)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +181,7 @@ def test_fresh_weights_give_chance():
         ({"n_heads": 5}, "d_model is 24; choose a multiple of 10, as n_heads is 5"),
         ({"n_heads": 8}, "multiple of 16, as n_heads is 8 and positions is 'rotary'"),
         ({"positions": "sinusoidal", "d_model": 9, "n_heads": 3}, "d_model is 9"),
+        ({"max_length": 10**7}, "from 3 up to 1,000,000"),
     ],
 )
 def test_impossible_choices_are_refused(choices, said):
@@ -195,7 +189,7 @@ def test_impossible_choices_are_refused(choices, said):
         MaskedLanguageModel(ModelConfig(**(SIZES | choices)))
 
 
-@pytest.mark.parametrize("positions", POSITIONS)
+@every_position
 def test_a_text_that_is_too_long_is_refused(positions):
     with pytest.raises(ValueError, match="13 tokens are more than max_length 12"):
         build(positions=positions)(text(length=13))

@@ -9,10 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -232,14 +231,11 @@ def test_a_kernel_that_dies_or_cannot_start_is_one_sentence(launcher, place, pro
     assert f"the kernel of {sys.executable} failed: " in done.stderr
 
 
-def kernels_of(pid: int) -> list[str]:
-    """The kernels that a process has started and that still run, where /proc tells."""
-    running = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if f"JPY_PARENT_PID={pid}\0".encode() in path.read_bytes():
-                running.append(path.parent.name)
-    return running
+def kernels_of(pid: int) -> list[int]:
+    """The kernels that a process has started and that still run."""
+    owner = {"JPY_PARENT_PID": str(pid)}.items()
+    running = {p.pid: p.info["environ"] or {} for p in psutil.process_iter(["environ"])}
+    return [number for number, names in running.items() if owner <= names.items()]
 
 
 @pytest.mark.parametrize("moment", [0, 0.3, 0.7, 1.5, "cell"])

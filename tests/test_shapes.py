@@ -1,11 +1,12 @@
 """Shape names are true: each name that ends in dimensions is measured as code runs.
 
 All sizes differ, so that a name with two letters swapped cannot pass; T and S are equal
-in self-attention, but in the last block T can be M: only where a word is asked does a
-position look. A name that begins with M stands for the positions of all rows.
+in self-attention, but in the last block T can be M: only masked positions look there. A
+name that begins with M stands for the positions of all rows.
 """
 
 import functools
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -16,7 +17,6 @@ from torch import Tensor
 
 import helpers
 from explorer.predict import predict_positions
-from helpers.data import TrainingData
 from helpers.evaluate import evaluate, unigram
 from helpers.layers import attend
 from helpers.masking import (
@@ -34,7 +34,6 @@ from helpers.train import TrainConfig, train_step
 
 SIZES = dict(B=2, T=6, S=6, D=12, H=3, K=4, F=7, V=11, N=8, M=5)
 SUFFIX = re.compile(r"_([BTSDHKFVNMC]+)$")
-POSITIONS = ["rotary", "learned", "sinusoidal", "none"]
 PACKAGE = str(Path(helpers.__file__).parent)
 
 
@@ -57,7 +56,6 @@ def audit(run, folder: str = PACKAGE, **sizes):
 
     A name is a function and a local tensor; it is measured when the function returns.
     """
-    sizes = SIZES | sizes
     measured, untrue = set(), {}
 
     def watch(frame, event, argument):
@@ -65,10 +63,10 @@ def audit(run, folder: str = PACKAGE, **sizes):
         if event != "return" or not code.co_filename.startswith(folder):
             return
         for name, value in frame.f_locals.items():
-            found = SUFFIX.search(name)
-            if found and isinstance(value, Tensor):
+            suffix = SUFFIX.search(name)
+            if suffix and isinstance(value, Tensor):
                 measured.add((code.co_qualname, name))
-                if not fits(found[1], value.shape, sizes):
+                if not fits(suffix[1], value.shape, SIZES | sizes):
                     untrue[code.co_qualname, name] = tuple(value.shape)
 
     before = sys.getprofile()
@@ -82,16 +80,10 @@ def audit(run, folder: str = PACKAGE, **sizes):
 
 def build(positions="rotary", norm="pre", fused=None):
     torch.manual_seed(0)
+    names = dict(V="vocab_size", T="max_length", N="n_layers", H="n_heads", F="d_ff")
+    sizes = {name: SIZES[letter] for letter, name in names.items()}
     config = ModelConfig(
-        vocab_size=SIZES["V"],
-        max_length=SIZES["T"],
-        n_layers=SIZES["N"],
-        d_model=SIZES["D"],
-        n_heads=SIZES["H"],
-        d_ff=SIZES["F"],
-        dropout=0.1,
-        positions=positions,
-        norm=norm,
+        d_model=SIZES["D"], dropout=0.1, positions=positions, norm=norm, **sizes
     )
     model = MaskedLanguageModel(config)
     for block in model.blocks:
@@ -100,31 +92,21 @@ def build(positions="rotary", norm="pre", fused=None):
 
 
 def some_ids(padding=False):
-    """Two rows of five words each: M = 5 where all are asked, another size again."""
+    """Two rows of five words each: M = 5 where all are masked, another size again."""
     ids_BT = torch.tensor([[2, 7, 8, 9, 10, 6], [5, 6, 7, 8, 9, 3]])
     if padding:
         ids_BT[1, -2:] = PAD
     return ids_BT
 
 
-def prepared():
-    """What is scored: the ten words of `some_ids` are subset 0."""
-    ids_BT = some_ids()
-    subset_BT = evaluation_subsets(ids_BT, n_subsets=1)
-    stream = torch.arange(len(SPECIALS), SIZES["V"]).repeat(4)
-    return TrainingData(stream, ids_BT, subset_BT, ids_BT, subset_BT)
-
-
 def forward(positions, norm):
     """A model in every way in which it can be called."""
     at_BM = eligible(some_ids()).nonzero()[:, 1].view(2, -1)
-    for fused in (False, True):
+    for fused, padding in itertools.product((False, True), repeat=2):
         model = build(positions, norm, fused)
-        for padding in (False, True):
-            model(some_ids(padding))
-            model(some_ids(padding), at_BM)
-            model(some_ids(padding), at_BM, need_weights=True)
-            model(some_ids(padding), need_weights=True)
+        for need_weights in (False, True):
+            model(some_ids(padding), need_weights=need_weights)
+            model(some_ids(padding), at_BM, need_weights)
 
 
 def mask():
@@ -134,47 +116,38 @@ def mask():
     model = build()
     mlm_loss(model(inputs_BT), labels_BT)
     mlm_loss(model(inputs_BT, at_BM), labels_BM)
-    evaluation_subsets(ids_BT, n_subsets=2)
 
 
-def score():
-    data = prepared()
-    evaluate(build(), data.validation_BT, data.subset_BT)
-    unigram(data.stream, data.validation_BT, data.subset_BT, SIZES["V"])
+def step_and_score():
+    """A training step, then the ten words of `some_ids` as one subset."""
+    model, config, ids_BT = build(), TrainConfig(mask_rate=1.0), some_ids()
+    train_step(TrainingRun(model, config, torch.float32), ids_BT, config, 1)
+    subset_BT = evaluation_subsets(ids_BT, n_subsets=1)
+    evaluate(model, ids_BT, subset_BT)
+    unigram(torch.arange(len(SPECIALS), SIZES["V"]), ids_BT, subset_BT, SIZES["V"])
 
 
 def predict():
-    """A sentence of four words is six tokens; one a row is hidden, so M = 1."""
+    """A sentence of four words is six tokens; one a row is masked, so M = 1."""
     tokenizer = WordTokenizer([*SPECIALS, *"abcdef"])
     found = predict_positions(build().eval(), tokenizer, "a b c d", [0, 2])
     found[0].attention()
     found[0].attention(None, 1)
 
 
-def one_step():
-    config = TrainConfig(mask_rate=1.0, precision="float32")
-    train_step(TrainingRun(build(), config), some_ids(), config, 1)
-
-
 RUNS = {
     f"{positions} {norm}": functools.partial(forward, positions, norm)
-    for positions in POSITIONS
+    for positions in ("rotary", "learned", "sinusoidal", "none")
     for norm in ("pre", "post")
 }
-RUNS |= {"mask": mask, "score": score, "predict": predict, "one step": one_step}
+RUNS |= {"mask": mask, "step and score": step_and_score, "predict": predict}
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_shape_names_are_true(run):
     measured, untrue = audit(run, M=1 if run is predict else SIZES["M"])
-    assert measured
     assert untrue == {}
-
-
-def test_many_names_are_measured():
-    names = set().union(*(audit(run)[0] for run in RUNS.values()))
-    print(f"{len(names)} shape names measured")
-    assert len(names) >= 60
+    assert len(measured) >= 30
 
 
 @pytest.mark.parametrize(
@@ -185,13 +158,10 @@ def test_many_names_are_measured():
         ("BT", (2, 5, 12), False),
         ("BTS", (2, 5, 6), True),
         ("BTS", (2, 6, 5), False),
-        ("BMV", (2, 5, 11), True),
         ("BMV", (2, 4, 11), False),
         ("MD", (10, 12), True),
         ("MD", (2, 6, 12), True),
         ("MD", (2, 12), False),
-        ("MD", (12,), False),
-        ("M", (2, 6), True),
         ("M", (4,), False),
     ],
 )
@@ -199,7 +169,7 @@ def test_a_suffix_fits_its_shape_only(suffix, shape, true):
     assert fits(suffix, shape, SIZES) == true
 
 
-def test_the_audit_catches_swapped_letters():
+def test_the_audit_catches_swapped_letters_also_of_t_and_s():
     def wrong():
         q_BHTK = torch.zeros(2, 3, 5, 4)
         mixed_BHKT = q_BHTK + 1
@@ -208,11 +178,7 @@ def test_the_audit_catches_swapped_letters():
     measured, untrue = audit(wrong, folder=__file__)
     assert {name for _, name in measured} == {"q_BHTK", "mixed_BHKT"}
     assert [name for _, name in untrue] == ["mixed_BHKT"]
-
-
-def test_t_and_s_are_not_the_same_letter():
-    """Attention of five positions to nine others: here T and S differ."""
+    # Attention of five positions to nine others: here T and S differ.
     q, k = torch.zeros(2, 3, 5, 4), torch.zeros(2, 3, 9, 4)
     measured, untrue = audit(lambda: attend(q, k, k), S=9)
-    assert ("attend", "weights_BHTS") in measured
-    assert untrue == {}
+    assert ("attend", "weights_BHTS") in measured and untrue == {}

@@ -30,6 +30,7 @@ from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.heads import heads
 from studies.attention.tables import TRAINED, erasure_table, heads_table, layers_table
 from studies.lab.command import command
+from studies.lab.machine import hardware
 from studies.lab.report import draw
 from studies.lab.runs import lone_sentences, read_run, shipped_models
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
@@ -187,7 +188,7 @@ def measure(models, tokenizer, corpus, source, path=SUMMARY, count=SENTENCES) ->
         if name not in summary[test]:
             begun = time.perf_counter()
             part = make() | {"seconds": round(time.perf_counter() - begun, 1)}
-            summary[test][name] = part | {"hardware": record.hardware()}
+            summary[test][name] = part | {"hardware": hardware()}
             record.write(path, summary)
     return summary
 

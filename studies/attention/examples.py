@@ -18,6 +18,7 @@ from explorer.predict import Prediction, fill_mask, mask_each
 from helpers import ROOT, record
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
 from studies.lab.command import command
+from studies.lab.machine import hardware
 from studies.lab.report import draw
 from studies.lab.runs import lone_sentences, shipped_models
 
@@ -138,7 +139,7 @@ def study() -> None:
         "sentences": counts | {"asked": len(predictions)},
         "kinds": kinds,
         "seconds": round(time.perf_counter() - begun, 1),
-        "hardware": record.hardware(),
+        "hardware": hardware(),
     }
     record.write(SUMMARY, summary)
 

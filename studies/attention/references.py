@@ -21,7 +21,7 @@ from helpers import record
 from helpers.data import TrainingData
 from helpers.evaluate import unigram, word_frequencies
 from helpers.masking import IGNORE, masked_positions
-from helpers.tokenizer import MASK
+from helpers.tokenizer import MASK, PAD
 from studies.lab.runs import read_run
 
 GUESSES, SCORES = ("uniform", "unigram", "bigram"), ("loss", "accuracy")
@@ -79,16 +79,17 @@ def score_words(
     starts = [*itertools.product(subsets, range(0, len(ids_BT), 64))]
     for subset, first in tqdm(starts, leave=False, desc="batches"):
         rows = slice(first, first + 64)
-        masked_BT = subset_BT[rows] == subset
+        part = rows, slice(int((ids_BT[rows] != PAD).sum(1).max()))
+        masked_BT = subset_BT[part] == subset
         if not masked_BT.any():
             continue
-        at_BM, labels_BM = masked_positions(ids_BT[rows].where(masked_BT, IGNORE))
-        logits_BMV = guess(ids_BT[rows].masked_fill(masked_BT, MASK), at_BM)
+        at_BM, labels_BM = masked_positions(ids_BT[part].where(masked_BT, IGNORE))
+        logits_BMV = guess(ids_BT[part].masked_fill(masked_BT, MASK), at_BM)
         logits_MV = logits_BMV[labels_BM != IGNORE]
         labels_M = labels_BM[labels_BM != IGNORE]
         losses_M = F.cross_entropy(logits_MV, labels_M, reduction="none")
-        loss_BT[rows][masked_BT] = losses_M.double()
-        right_BT[rows][masked_BT] = (logits_MV.argmax(-1) == labels_M).double()
+        loss_BT[part][masked_BT] = losses_M.double()
+        right_BT[part][masked_BT] = (logits_MV.argmax(-1) == labels_M).double()
     scored_BT = torch.isin(subset_BT, torch.tensor([*subsets]))
     return {
         "accuracy": right_BT[scored_BT].numpy(),

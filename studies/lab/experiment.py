@@ -14,6 +14,7 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
+from studies.lab.machine import hardware
 from studies.lab.samples import probing, samples
 
 INFO = "name", "corpus", "seed", "best_loss"  # what the weights know of their run
@@ -81,7 +82,7 @@ def run_experiment(
     best = min(training.history, key=lambda entry: entry["validation_loss"])
     run = {
         "name": name,
-        "hardware": record.hardware() | {"processes": parallel.world_size()},
+        "hardware": hardware() | {"processes": parallel.world_size()},
         **record.plain(settings),
         "number_format": str(training.dtype),
         "seed": config.seed,

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_state
-from helpers.corpus import REVISION, require_wikitext
+from helpers.corpus import REVISION
 from helpers.data import TrainingData, encode_lines, pad
 from helpers.evaluate import evaluate
 from helpers.optimize import TrainConfig
 from helpers.settings import Number
+from studies.lab.machine import hardware
+from studies.lab.wikitext import require_wikitext
 
 # The fast recipe: Muon for the matrices, and twice as many words masked.
 FAST = TrainConfig(
@@ -123,7 +125,7 @@ def recorded(
         made = make(*arguments)
     except FloatingPointError as error:
         raise FloatingPointError(f"{path.stem}: {error}") from None
-    head = {"name": path.stem, "hardware": record.hardware()}
+    head = {"name": path.stem, "hardware": hardware()}
     record.write(path, head | record.plain(identity) | made)
     return read(path, identity)
 

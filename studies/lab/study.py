@@ -9,7 +9,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from helpers import ROOT
-from helpers.corpus import require_wikitext
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.settings import require
@@ -25,6 +24,7 @@ from studies.lab.runs import (
     run_all,
 )
 from studies.lab.stats import student
+from studies.lab.wikitext import require_wikitext
 
 
 @dataclass(frozen=True)

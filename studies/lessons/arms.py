@@ -17,7 +17,6 @@ from torch import Tensor
 
 from helpers import ROOT
 from helpers.bpe import FIRST_MERGE, BPETokenizer
-from helpers.corpus import require_wikitext
 from helpers.data import batches, bucket, encode_lines, join, pack, pad
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
@@ -26,6 +25,7 @@ from helpers.seeds import seeded
 from helpers.settings import require
 from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
 from studies.lab.runs import FAST
+from studies.lab.wikitext import require_wikitext
 
 RECIPE = replace(
     FAST,

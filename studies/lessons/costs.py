@@ -13,6 +13,7 @@ from helpers.masking import IGNORE
 from helpers.model import MaskedLanguageModel
 from helpers.seeds import seeded
 from studies.lab.command import RECORDS
+from studies.lab.machine import hardware
 from studies.lab.timing import (
     ratio_spread,
     seconds_of,
@@ -90,13 +91,13 @@ def measure(arms: dict[str, Arm], base: Arm) -> None:
     for name, arm in {"base": base, **arms}.items():
         turns[name], facts[name] = prepare(arm, device)
     seconds = take_turns(turns, ROUNDS)
-    costs = {"hardware": record.hardware(), "rounds": ROUNDS, "arms": {}}
+    costs = {"hardware": hardware(), "rounds": ROUNDS, "arms": {}}
     if COSTS.exists():
         costs = record.read(COSTS)
     for name in arms:
         costs["arms"][name] = facts[name] | {
             "seconds": spread(seconds[name]),
             "ratio": ratio_spread(seconds[name], seconds["base"]),
-            "hardware": record.hardware(),
+            "hardware": hardware(),
         }
     record.write(COSTS, costs)

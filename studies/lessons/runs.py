@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from helpers.corpus import require_wikitext
 from helpers.data import TrainingData, join, steps_per_epoch
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
 from studies.lab.runs import lone_rows
+from studies.lab.wikitext import require_wikitext
 from studies.lessons.arms import (
     KNOWN,
     Arm,

@@ -9,7 +9,7 @@ from studies.speed.peers import PEERS, Batch, Peer, build_ours, our_loss
 
 
 def pairs(ours, theirs, peer: Peer, of=lambda p: p.data) -> Iterator[tuple]:
-    """Name, ours and theirs of each parameter: its numbers, or what `of` returns."""
+    """Yields the name of each parameter, and what `of` takes from ours and theirs."""
     names = {parameter: name for name, parameter in ours.named_parameters()}
     own = [m for m in ours.modules() if [*m.parameters(recurse=False)]]
     for module, other in zip(own, peer.modules(theirs), strict=True):
@@ -22,7 +22,7 @@ def pairs(ours, theirs, peer: Peer, of=lambda p: p.data) -> Iterator[tuple]:
 
 
 def copy_weights(ours: nn.Module, theirs: nn.Module, peer: Peer) -> None:
-    """Writes our weights into theirs, and makes sure that it was all of theirs."""
+    """Copies our weights into theirs; AssertionError if theirs has any others."""
     for _, mine, other in pairs(ours, theirs, peer):
         other.copy_(mine)
     trained = sum(p.numel() for p in theirs.parameters() if p.requires_grad)
@@ -30,7 +30,7 @@ def copy_weights(ours: nn.Module, theirs: nn.Module, peer: Peer) -> None:
 
 
 def build_pair(peer: Peer, **sizes) -> tuple[nn.Module, nn.Module]:
-    """Ours and theirs with the same weights."""
+    """Builds ours and theirs with the same weights."""
     ours = build_ours(peer.beside, **sizes)
     theirs = peer.build(ours.config)
     copy_weights(ours, theirs, peer)
@@ -38,7 +38,7 @@ def build_pair(peer: Peer, **sizes) -> tuple[nn.Module, nn.Module]:
 
 
 def compare(ours: nn.Module, theirs: nn.Module, peer: Peer, batch: Batch) -> dict:
-    """Loss and every gradient of both in float64. Raises AssertionError if unequal."""
+    """Compares loss and gradients in float64; AssertionError if they are unequal."""
     losses = []
     for model, loss_of in ((ours, our_loss), (theirs, peer.loss)):
         model.double().zero_grad()
@@ -65,7 +65,7 @@ def compare(ours: nn.Module, theirs: nn.Module, peer: Peer, batch: Batch) -> dic
 
 
 def equality(batch: Batch, **sizes) -> dict[str, dict]:
-    """Every peer against ours on this batch, without dropout, in float64."""
+    """Compares every peer with ours on this batch, without dropout, in float64."""
     results, device = {}, batch.inputs_BT.device
     for name, peer in PEERS.items():
         ours, theirs = build_pair(peer, dropout=0.0, **sizes)

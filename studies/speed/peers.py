@@ -42,7 +42,7 @@ class Batch:
 
 
 def our_loss(model, batch: Batch) -> Tensor:
-    """As in training. In float64 without mlm_loss, which computes in float32."""
+    """The loss of training; in float64 without mlm_loss, which computes in float32."""
     logits_BMV = model(batch.inputs_BT, batch.at_BM)
     if logits_BMV.dtype == torch.float64:
         return F.cross_entropy(logits_BMV.flatten(0, 1), batch.labels_BM.flatten())
@@ -54,7 +54,7 @@ def bert_loss(model, batch: Batch) -> Tensor:
 
 
 def plain_loss(model, batch: Batch) -> Tensor:
-    """From logits at all positions, (B, T, V), of which the masked ones count."""
+    """Computes logits at all positions, (B, T, V), of which the masked ones count."""
     logits_BTV = model(batch.inputs_BT)
     return F.cross_entropy(
         logits_BTV.flatten(0, 1), batch.labels_BT.flatten(), ignore_index=IGNORE
@@ -126,7 +126,7 @@ def build_x(config: ModelConfig) -> nn.Module:
 
 
 def bert_modules(theirs) -> list[nn.Module]:
-    """Their modules with parameters, in the order of ours."""
+    """Lists their modules that have parameters, in the order of ours."""
     embeddings, head = theirs.bert.embeddings, theirs.cls.predictions
     modules = [embeddings.word_embeddings, embeddings.position_embeddings]
     modules.append(embeddings.LayerNorm)
@@ -140,7 +140,7 @@ def bert_modules(theirs) -> list[nn.Module]:
 
 
 def torch_modules(theirs) -> list[nn.Module | tuple[nn.Module, int]]:
-    """The same. A parameter of `self_attn` holds queries, keys and values: thirds."""
+    """The same for PyTorch, which stacks queries, keys and values: each is a third."""
     embedding, encoder, head = theirs
     modules = [embedding.token, embedding.position]
     for layer in encoder.layers:
@@ -151,7 +151,7 @@ def torch_modules(theirs) -> list[nn.Module | tuple[nn.Module, int]]:
 
 
 def x_modules(theirs) -> list[nn.Module]:
-    """The same. Attention and feed-forward are layers of their own."""
+    """The same for x-transformers, where attention and feed-forward are two layers."""
     modules = [theirs.token_emb.emb, theirs.pos_emb.emb]
     layers = theirs.attn_layers.layers
     for attending, feeding in zip(layers[0::2], layers[1::2], strict=True):
@@ -172,7 +172,7 @@ OURS = {  # as each peer is
 
 @dataclass(frozen=True)
 class Peer:
-    """Another library's model, and the name of the one of ours that is like it."""
+    """Another library's model, and the name of ours that is built like it."""
 
     beside: str
     build: Callable[[ModelConfig], nn.Module]
@@ -210,7 +210,7 @@ PEERS = {
 
 
 def drop_biases(model: MaskedLanguageModel) -> None:
-    """Leaves out those of attention and, outside the head, of LayerNorm."""
+    """Leaves out the biases of attention and, outside the head, of LayerNorm."""
     modules = [model.norm]
     for block in model.blocks:
         modules += [block.attention_norm, block.feed_forward_norm]
@@ -221,7 +221,7 @@ def drop_biases(model: MaskedLanguageModel) -> None:
 
 @torch.no_grad()
 def build_ours(name: str, **sizes) -> MaskedLanguageModel:
-    """Ours, each weight moved a little: biases start at 0, which would hide much."""
+    """Builds ours and moves each weight a little: a bias of 0 would hide mistakes."""
     torch.manual_seed(0)
     model = MaskedLanguageModel(OURS[name](**sizes))
     if name == "ours, no bias":

@@ -14,6 +14,7 @@ from helpers.resume import identity
 from helpers.train import train
 from studies.lab.command import RECORDS, required
 from studies.lab.experiment import prepare
+from studies.lab.machine import hardware
 from studies.lab.runs import (
     FAST,
     by_seed,
@@ -71,7 +72,7 @@ def run_name(arm: str, rate: float, epochs: float) -> str:
 
 
 def read_baseline(arm: str, rate: float, epochs: float) -> dict | None:
-    """The record of a baseline's run, if there is one."""
+    """Reads the record of a baseline's run, if there is one."""
     path = FOLDER / f"{run_name(arm, rate, epochs)}.json"
     parts = "text_length", "validation", "best_step"
     run = read_run(path, settings(arm, epochs, learning_rate=rate), parts=parts)
@@ -82,7 +83,7 @@ def read_baseline(arm: str, rate: float, epochs: float) -> dict | None:
 
 
 def baseline(arm: str, rate: float, epochs: float) -> dict:
-    """One run of a baseline, resumable; its record if that exists.
+    """Makes one run of a baseline, resumable, unless its record exists; returns that.
 
     A run that diverges is recorded without a loss.
     """
@@ -113,7 +114,7 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
 
 
 def best_of(trials: list[dict]) -> dict:
-    """The trial with the lowest validation loss; ValueError if all diverged."""
+    """Returns the trial with the lowest validation loss; ValueError if all diverged."""
     ended = [run for run in trials if run["validation"]]
     if not ended:
         raise ValueError("All trials diverged; try lower rates.")
@@ -126,9 +127,9 @@ def entry_name(seed) -> str:
 
 
 def entry(seed: int) -> dict:
-    """The run against the clock, which started with this process.
+    """Makes the run against the clock, which started with this process.
 
-    ValueError if there is one of this seed: it is not run until it is fast.
+    ValueError if there is one of this seed: it is not repeated until it is fast.
     """
     import psutil  # which a notebook that only reads may lack
 
@@ -156,7 +157,7 @@ def entry(seed: int) -> dict:
 
 
 def read_entries() -> list[dict]:
-    """The records of all entries; ValueError if there is none, or one that is odd."""
+    """Reads the records of all entries; ValueError if there are none."""
     hardware, entries = step_times_of("entry")["hardware"], []
     parts = "text_length", "validation.loss", "seconds", "seconds_in_steps", "hardware"
     for seed, path in by_seed(FOLDER, entry_name("{seed}")).items():
@@ -169,9 +170,9 @@ def read_entries() -> list[dict]:
 
 
 def step_times() -> dict:
-    """How long a step of each recipe takes beside one of the entry, taken in turn.
+    """Times a step of each recipe beside one of the entry, in turn.
 
-    Quartiles of seconds, and of the ratios within each round.
+    The record has quartiles of the seconds, and of the ratios within each round.
     """
     turns, device = {}, "cuda" if torch.cuda.is_available() else "cpu"
     for name, arm in RECIPES.items():
@@ -180,7 +181,7 @@ def step_times() -> dict:
         ids_BT = data.sample_BT[: arm.training.batch_size]
         turns[name] = partial(seconds_of, partial(step, ids_BT), device)
     times = take_turns(turns, ROUNDS, LIMIT)
-    result = {"hardware": record.hardware(), "rounds": len(times["entry"])}
+    result = {"hardware": hardware(), "rounds": len(times["entry"])}
     result["recipes"] = {
         name: [asdict(arm.model), asdict(arm.training)] for name, arm in RECIPES.items()
     }
@@ -192,7 +193,7 @@ def step_times() -> dict:
 
 
 def step_times_of(arm: str) -> dict:
-    """Hardware and median ratio to the entry, on record; ValueError if of no use."""
+    """Reads the hardware and the median ratio of an arm's step to the entry's."""
     path = FOLDER / "times.json"
     times = required(path, f"{COMMAND} --time")
     with readable(path):

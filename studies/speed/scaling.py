@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.record import hardware, write
+from helpers.record import write
 from helpers.settings import whole
 from helpers.tokenizer import SPECIALS
 from studies.lab.command import (
@@ -29,6 +29,7 @@ from studies.lab.command import (
     require_blocks,
     require_whole,
 )
+from studies.lab.machine import hardware
 from studies.lab.timing import in_fresh_process, peak_of, seconds_of, spread
 from studies.speed.peers import our_loss
 from studies.speed.steps import MOST_TOKENS, make_batch, step_on
@@ -41,7 +42,7 @@ AFTER_FORWARD = 2  # passes over the same numbers backward for each one forward
 
 
 def matmuls(config: ModelConfig, blocks: int, masked: int) -> list[dict]:
-    """The forward pass's matmuls: `times` of them, `batch` at once where above 1.
+    """Lists the matmuls of the forward pass: `times` of each, `batch` of them at once.
 
     The last block's queries, and all that follows, are of the masked positions only.
     """
@@ -67,11 +68,11 @@ def matmuls(config: ModelConfig, blocks: int, masked: int) -> list[dict]:
 
 
 def passes(config: ModelConfig, blocks: int, masked: int, size: int) -> float:
-    """Bytes that a step's elementwise work must read and write, at least.
+    """Counts the bytes that a step's elementwise work must read and write, at least.
 
-    Numbers read and written forward, the same twice over backward; `size` bytes each
-    between matmuls, 4 in the residual stream, the softmax's input and the optimiser.
-    Dropout, casts, and the gathering of embeddings are not counted.
+    What is read and written forward counts twice more backward. A number has `size`
+    bytes between matmuls, and 4 in the residual stream, the softmax's input and the
+    optimiser. Dropout, casts and the gathering of embeddings are not counted.
     """
     d, f, v = config.d_model, config.d_ff, config.vocab_size
     total = 0.0
@@ -93,7 +94,7 @@ def passes(config: ModelConfig, blocks: int, masked: int, size: int) -> float:
 
 
 def fastest(work: Callable[[], object], device: str, seconds: float = 0.3) -> float:
-    """Shortest time of the work over at least 5 tries and `seconds`."""
+    """Returns the shortest time of the work in at least 5 tries and `seconds`."""
     work()
     times = []
     while len(times) < 5 or sum(times) < seconds:
@@ -102,7 +103,7 @@ def fastest(work: Callable[[], object], device: str, seconds: float = 0.3) -> fl
 
 
 def matmul_rate(shape: dict, dtype: torch.dtype, device: str) -> float:
-    """FLOP/s of a forward matmul and the two of its backward pass, taken together."""
+    """Measures FLOP/s of a forward matmul and the two of its backward pass together."""
     lead = (shape["batch"],) if shape["batch"] > 1 else ()
     rows, inner, columns = shape["rows"], shape["inner"], shape["columns"]
     draw = {"dtype": dtype, "device": device}
@@ -114,7 +115,7 @@ def matmul_rate(shape: dict, dtype: torch.dtype, device: str) -> float:
 
 
 def copy_rate(device: str, n_bytes: int = 2**28) -> float:
-    """Bytes read and written per second when copying what no cache holds."""
+    """Measures bytes read and written a second in a copy of what no cache holds."""
     source = torch.ones(n_bytes // 4, device=device)
     target = torch.empty_like(source)
     return 2 * n_bytes / fastest(lambda: target.copy_(source), device)
@@ -123,7 +124,7 @@ def copy_rate(device: str, n_bytes: int = 2**28) -> float:
 def our_step(
     config: ModelConfig, tokens: int, device: str, precision="fp32", fused=None
 ) -> Callable:
-    """Our step of that size, warmed up on two short blocks."""
+    """Returns our step on so many tokens, warmed up on two short blocks."""
     torch.manual_seed(0)
     model = MaskedLanguageModel(config).to(device).train()
     for block in model.blocks:
@@ -135,7 +136,7 @@ def our_step(
 
 
 def ceiling(precision: str, tokens: int, device: str) -> dict:
-    """Attainable and measured time of our step without dropout, and their ratio."""
+    """Returns the attainable and the measured time of our step without dropout."""
     config, dtype = ModelConfig(), DTYPES[precision]
     blocks = tokens // config.max_length
     masked = make_batch(blocks, config).at_BM.shape[1]
@@ -165,7 +166,7 @@ def ceiling(precision: str, tokens: int, device: str) -> dict:
 
 
 def ceilings(tokens: int, device: str) -> dict:
-    """Both number formats."""
+    """Measures the ceilings of both number formats."""
     rows = []
     for precision in DTYPES:
         rows.append(ceiling(precision, tokens, device))
@@ -175,12 +176,12 @@ def ceilings(tokens: int, device: str) -> dict:
 
 
 def peak_at(config: ModelConfig, tokens: int, device: str, fused: bool) -> float | None:
-    """Peak memory of a step in MB. To be called in a fresh process."""
+    """Measures the peak memory of a step in MB. Call it in a fresh process."""
     return peak_of(our_step(config, tokens, device, fused=fused), device)
 
 
 def growth(tokens: int, rounds: int, device: str, lengths, words) -> dict:
-    """One step at each length, written out and fused, and at each vocabulary.
+    """Measures one step at each length, written out and fused, and each vocabulary.
 
     The median time and its quartiles are taken after one step that is not timed.
     """

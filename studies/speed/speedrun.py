@@ -18,11 +18,11 @@ import argparse
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from helpers.corpus import require_wikitext
 from helpers.figure import QUIET, default_style
 from studies.lab.command import SEED, command
 from studies.lab.report import BLUE, GREEN, ORANGE, draw, markdown, plain, plus_minus
 from studies.lab.stats import one_sided_p, student
+from studies.lab.wikitext import require_wikitext
 from studies.speed import runs
 from studies.speed.runs import BASELINES
 
@@ -30,7 +30,7 @@ NEAR = 0.02  # nats above a baseline's best at which it is as good as there
 
 
 def against(long: dict, entries: list[dict], ratio: float) -> dict:
-    """One baseline beside the entries; its step takes `ratio` times as long as theirs.
+    """Compares a baseline, whose step takes `ratio` times as long, with the entries.
 
     `times_faster` is None if the entries' mean loss is above the baseline's. `p` is of
     a test that their mean is not below it, one seed of the baseline taken as exact.
@@ -58,7 +58,7 @@ def against(long: dict, entries: list[dict], ratio: float) -> dict:
 
 
 def results() -> dict:
-    """What was reached, in which time, from the records alone.
+    """Returns what was reached in which time, from the records alone.
 
     A baseline is missing until its trials and its long run are there. ValueError if
     records are not of the same hardware and text, or of other recipes.
@@ -90,7 +90,7 @@ def results() -> dict:
 
 
 def table(race: dict) -> str:
-    """The results as a Markdown table.
+    """Returns the results as a Markdown table.
 
     A baseline's steps and minutes are those up to its best evaluation.
     """
@@ -118,7 +118,7 @@ def table(race: dict) -> str:
 
 @default_style()
 def time_to_quality(race: dict) -> Figure:
-    """Validation loss against minutes: the runs of the baselines, and the entries.
+    """Draws validation loss against minutes: curves of baselines, dots of entries.
 
     A baseline's minutes are those of its steps; an entry's begin with its process. The
     curves are scored on a part of the validation text, dots and dotted lines on all.
@@ -157,7 +157,7 @@ def time_to_quality(race: dict) -> Figure:
 
 
 def work(given) -> None:
-    """One entry; or the baselines, the timing, the summary."""
+    """Makes one entry; or the baselines, the timing, the summary."""
     if given.summary:
         race = results()
         print(table(race))
@@ -179,7 +179,7 @@ def work(given) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """What the options ask for."""
+    """Does what the options ask for."""
     parser = command("speed.speedrun", __doc__, argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--seed", type=SEED, default=0, help="of the entry (default 0)")

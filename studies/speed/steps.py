@@ -16,7 +16,7 @@ MOST_TOKENS = 2**20  # a step
 
 
 def make_batch(blocks: int, config: ModelConfig, device="cpu", seed=0) -> Batch:
-    """Random words as rare words leave them, [CLS] first, masked once and for all."""
+    """Makes blocks of random words with as many [UNK] as text has, and masks them."""
     generator = torch.Generator().manual_seed(seed)
     shape = blocks, config.max_length
     ids_BT = torch.randint(len(SPECIALS), config.vocab_size, shape, generator=generator)
@@ -28,7 +28,7 @@ def make_batch(blocks: int, config: ModelConfig, device="cpu", seed=0) -> Batch:
 
 
 def step_on(batch: Batch, model, loss_of, precision: str) -> Callable:
-    """Forward, backward, clip, AdamW: the step to be timed, on this batch."""
+    """Returns the step to be timed: forward, backward, clip and AdamW on this batch."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.1, fused=True)
     device = batch.inputs_BT.device.type
@@ -45,7 +45,7 @@ def step_on(batch: Batch, model, loss_of, precision: str) -> Callable:
 
 
 def contestant(name: str, device: str, **sizes) -> tuple[nn.Module, Callable]:
-    """The model of that name in training mode, and its loss."""
+    """Returns the model of that name in training mode, and its loss."""
     if name in OURS:
         return build_ours(name, **sizes).to(device).train(), our_loss
     peer = PEERS[name]

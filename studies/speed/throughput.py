@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from helpers.figure import QUIET, default_style
 from helpers.model import DROPOUT, ModelConfig
-from helpers.record import hardware, write
+from helpers.record import write
 from helpers.settings import whole
 from studies.lab.command import (
     COUNT,
@@ -27,6 +27,7 @@ from studies.lab.command import (
     require_whole,
     required,
 )
+from studies.lab.machine import hardware
 from studies.lab.report import BLUE, ORANGE, plain
 from studies.lab.timing import (
     in_fresh_process,
@@ -45,7 +46,7 @@ LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
 
 
 def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[dict]:
-    """One cell of the grid: all contestants, and what each took beside ours."""
+    """Times all contestants in one cell of the grid; returns a row for each."""
     turns, config = {}, ModelConfig(**sizes)
     batch = make_batch(cell["tokens"] // config.max_length, config, device)
     torch.compiler.reset()  # else it gives up after the 8th model of a kind
@@ -70,7 +71,7 @@ def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[
 def peak_memory(
     name: str, tokens: int, precision: str, device: str, sizes: dict
 ) -> float | None:
-    """Peak of one step, after a step on two blocks has loaded all that is needed."""
+    """Measures the peak of a step, after one on two blocks has loaded all it needs."""
     config = ModelConfig(**sizes)
     batch = make_batch(tokens // config.max_length, config, device)
     step = step_on(batch, *contestant(name, device, **sizes), precision)
@@ -78,32 +79,33 @@ def peak_memory(
     return peak_of(step, device)
 
 
-def measure_memory(tokens: int, device: str, **sizes) -> list[dict]:
-    """Peak of a step of each contestant, every one in a process of its own."""
-    rows, cell = [], {"tokens": tokens, "precision": "fp32", "dropout": DROPOUTS[-1]}
+def measure_memory(tokens: int, device: str) -> list[dict]:
+    """Measures the peak of a step of each contestant, in a process of its own."""
+    rows, dropout = [], DROPOUTS[-1]
     for name in [*OURS, *PEERS]:
-        task = name, tokens, "fp32", device, {"dropout": DROPOUTS[-1]} | sizes
-        peak = in_fresh_process(peak_memory, *task)
-        rows.append(cell | {"contestant": name, "peak_mb": peak})
-        print(f"memory: {rows[-1]}", flush=True)
+        task = name, tokens, "fp32", device, {"dropout": dropout}
+        row = {"tokens": tokens, "precision": "fp32", "dropout": dropout}
+        row |= {"contestant": name, "peak_mb": in_fresh_process(peak_memory, *task)}
+        rows.append(row)
+        print(f"memory: {row}", flush=True)
     return rows
 
 
-def measure(given, **sizes) -> dict:
-    """Equality, memory, then the whole grid, with a line of progress each."""
+def measure(given) -> dict:
+    """Measures equality, memory, then the whole grid, and reports progress."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = ModelConfig(**sizes)
+    config = ModelConfig()
     record = {"hardware": hardware(), "config": asdict(config)}
-    record["equality"] = equality(make_batch(4, config, device), **sizes)
+    record["equality"] = equality(make_batch(4, config, device))
     print("float64: losses and all gradients are equal", flush=True)
     if given.memory:
-        record["memory"] = measure_memory(max(given.tokens), device, **sizes)
+        record["memory"] = measure_memory(max(given.tokens), device)
     record["steps"] = []
     grid = itertools.product(given.tokens, PRECISIONS, given.dropouts)
     for tokens, precision, dropout in grid:
         cell = {"tokens": tokens, "precision": precision, "dropout": dropout}
         rounds = given.rounds or (15 if tokens <= 4096 else 5)
-        rows = race(cell, rounds, device, given.compile, **sizes)
+        rows = race(cell, rounds, device, given.compile)
         record["steps"] += rows
         paces = (f"{row['contestant']} {row['ms']:.0f}" for row in rows)
         print(f"{cell}, {rows[0]['rounds']} rounds, ms: {'; '.join(paces)}", flush=True)
@@ -111,7 +113,7 @@ def measure(given, **sizes) -> dict:
 
 
 def compared(rows: list[dict], key: str, unit: str) -> list[str]:
-    """A Markdown table of `key`, theirs beside ours, in this unit."""
+    """Returns a Markdown table of `key`, theirs beside ours, in this unit."""
     lines = ["peer | precision | dropout | tokens a step"]
     lines[0] += f" | ours ({unit}) | peer ({unit}) | ratio"
     lines.append("--- | --- | ---: | ---: | ---: | ---: | ---:")
@@ -132,7 +134,7 @@ def compared(rows: list[dict], key: str, unit: str) -> list[str]:
 
 
 def table(record: dict) -> str:
-    """The record as Markdown: time, memory, and what was left out to compare them.
+    """Returns the record as Markdown: time, memory, and what was left out to compare.
 
     The ratio of times is the median over the rounds, not that of the medians.
     """
@@ -148,9 +150,9 @@ def table(record: dict) -> str:
 
 @default_style()
 def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
-    """How long each peer's training step takes, one panel a batch size.
+    """Draws how long each peer's training step takes, one panel a batch size.
 
-    Beside ours of the same architecture; of the steps that were not compiled. Thin
+    Each is compared with ours of the same architecture, and none was compiled. Thin
     lines are quartiles over the rounds.
     """
     rows = [
