@@ -11,7 +11,7 @@ from tiny import tiny_model
 
 from helpers import ROOT, record
 from helpers.corpus import Corpus
-from helpers.data import TrainingData, encode_lines, join, lone_sentences
+from helpers.data import TrainingData, encode_lines, join
 from helpers.evaluate import evaluate, word_frequencies
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
@@ -24,6 +24,7 @@ from studies.attention.references import (
     score_words,
 )
 from studies.attention.tables import DIVISIONS, GUESSES
+from studies.lab.runs import lone_sentences
 from studies.lab.stats import GROUP, bootstrap
 
 LENGTH = 32
