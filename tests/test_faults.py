@@ -1,4 +1,4 @@
-"""Small tests of what a training run must not get wrong, for test_mutations.py."""
+"""Small tests of what a training run must not get wrong."""
 
 import copy
 import dataclasses
@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from explorer.predict import fill_mask, mask_each
 from helpers.data import TrainingData
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.run import EarlyStopping
-from helpers.tokenizer import SPECIALS, WordTokenizer
+from helpers.tokenizer import SPECIALS
 from helpers.train import TrainConfig, train, train_step
 
 CONFIG = TrainConfig(
@@ -92,28 +91,3 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(data, tmp_path, monkeypat
     assert train(again, data, CONFIG, folder=tmp_path) == history
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, again.state_dict()[name]), name
-
-
-class Parrot(nn.Module):
-    """Says of a hidden position the id of the token to its left."""
-
-    def __init__(self):
-        super().__init__()
-        self.config = ModelConfig(vocab_size=12, max_length=8)
-        self.anchor = nn.Parameter(torch.zeros(1))
-
-    def forward(self, ids_BT, at_BM, need_weights):
-        left = ids_BT.roll(1, 1).gather(1, at_BM)
-        logits = 9.0 * nn.functional.one_hot(left, 12).float()
-        length = ids_BT.shape[1]
-        return logits, torch.eye(length).expand(len(ids_BT), 1, 1, length, length)
-
-
-def test_the_word_asked_for_is_the_one_hidden():
-    tokenizer = WordTokenizer([*SPECIALS, *"abcdefg"])
-    found = fill_mask(Parrot(), tokenizer, "a b c d", 2)
-    assert (found.true, found.pred) == ("c", "b")
-    assert found.attention().tolist() == [0, 0, 0, 1, 0, 0]
-    each = mask_each(Parrot(), tokenizer, "a b c d")
-    assert [p.true for p in each] == list("abcd")
-    assert [p.pred for p in each[1:]] == list("abc")
