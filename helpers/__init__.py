@@ -1,6 +1,7 @@
 """What the notebooks of mini-transformer share. See the README for the floors."""
 
 import io
+import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +11,6 @@ ROOT = Path(__file__).resolve().parent.parent
 for stream in (sys.stdout, sys.stderr):  # a console without ✓ shows ? in its place
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
-if sys.argv[:1] == ["-m"]:  # a command of this project is being started
-    from helpers.interrupt import end_at_first_press
-
-    end_at_first_press()
+usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if sys.argv[:1] == ["-m"] and usual:  # Ctrl-C ends a command also while it starts
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

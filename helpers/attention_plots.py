@@ -1,8 +1,8 @@
-"""Pictures of training runs and of attention.
+"""Pictures of attention: a matrix, the row of one word in all heads, all matrices.
 
-One look for the series: one sequential blue for attention, on one scale for all that is
-compared, with named axes; colour never speaks alone. Functions return a matplotlib
-figure, which `show` displays with a text for those who cannot see it.
+Every picture has named axes and the same blue, on a scale that it states. Functions
+return a matplotlib figure, which `figure.show` displays with a text for those who
+cannot see it.
 """
 
 import numpy as np
@@ -11,15 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from helpers.figure import (
-    BLUES,
-    QUIET,
-    default_style,
-    drawable,
-)
-
-TRAIN, VALIDATION, WRONG = "#0072B2", "#D55E00", "#8a1c1c"
-TITLES = {"no_dropout": "without dropout", "dropout": "with dropout"}
+from helpers.figure import BLUES, QUIET, default_style, drawable
 
 
 def rollout(weights_NHTS: Tensor) -> Tensor:
@@ -36,19 +28,12 @@ def rollout(weights_NHTS: Tensor) -> Tensor:
     return followed_TS
 
 
-def label_ticks(axes, xlabels: list[str], ylabels: list[str]) -> None:
-    """Puts a token at each column and row, as it is: a $ starts no formula."""
-    axes.set_xticks(np.arange(len(xlabels)) + 0.5, map(drawable, xlabels), rotation=90)
-    axes.set_yticks(np.arange(len(ylabels)) + 0.5, map(drawable, ylabels), rotation=0)
-    for axis, labels in (("x", xlabels), ("y", ylabels)):
-        axes.tick_params(axis, labelsize=9 if len(labels) < 40 else 7)
-    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        label.set_parse_math(False)
-
-
 def check_weights(weights_TS: Tensor, queries: list[str], keys: list[str]) -> None:
-    """ValueError unless each row has a label and sums to 1, and each column a label."""
-    if tuple(weights_TS.shape) != (len(queries), len(keys)):
+    """Raises ValueError unless every row sums to 1 and rows and columns have labels.
+
+    There may be dimensions before T and S, such as those of layers and heads.
+    """
+    if weights_TS.shape[-2:] != (len(queries), len(keys)):
         raise ValueError(
             f"Weights of shape {tuple(weights_TS.shape)} need as many labels, not "
             f"{len(queries)} queries and {len(keys)} keys."
@@ -60,37 +45,39 @@ def check_weights(weights_TS: Tensor, queries: list[str], keys: list[str]) -> No
         )
 
 
-def draw_weights(axes, weights_TS: Tensor, vmax: float, **options) -> None:
-    """A matrix of weights in blue, from 0 to `vmax`, with its scale."""
-    highest = float(weights_TS.max())
+def draw_weights(axes, weights_TS: Tensor, queries, keys, vmax: float, **options):
+    """Draws weights in blue, from 0 to `vmax`, with their scale and labels."""
+    check_weights(weights_TS, queries, keys)
+    beyond = "max" if float(weights_TS.max()) > vmax else "neither"
     sns.heatmap(
         weights_TS.detach().cpu().numpy(),
         vmin=0,
         vmax=vmax,
         cmap=BLUES,
-        cbar_kws={
-            "label": "attention weight",
-            "extend": "max" if highest > vmax else "neither",
-        },
+        cbar_kws={"label": "attention weight", "extend": beyond},
         ax=axes,
         **options,
     )
+    axes.set_xticks(np.arange(len(keys)) + 0.5, map(drawable, keys), rotation=90)
+    axes.set_yticks(np.arange(len(queries)) + 0.5, map(drawable, queries), rotation=0)
+    for axis, labels in (("x", keys), ("y", queries)):
+        axes.tick_params(axis, labelsize=9 if len(labels) < 40 else 7)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)  # a token such as $ starts no formula
 
 
 @default_style()
 def attention_matrix(
     weights_TS: Tensor, queries: list[str], keys: list[str], title: str, vmax=1.0
 ) -> Figure:
-    """Who looks at whom: a row for each token that looks, a column for each looked at.
+    """Draws who looks at whom: a row for each query, a column for each key.
 
     The colour runs from 0 to `vmax`. ValueError if labels and matrix do not match.
     """
-    check_weights(weights_TS, queries, keys)
     side = min(7.5, 2.2 + 0.3 * len(keys))
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     axes = figure.subplots()
-    draw_weights(axes, weights_TS, vmax, square=True, linewidths=0.4)
-    label_ticks(axes, keys, queries)
+    draw_weights(axes, weights_TS, queries, keys, vmax, square=True, linewidths=0.4)
     axes.set(xlabel="key (looked at)", ylabel="query (looks)")
     axes.set_title(drawable(title, 80), parse_math=False)
     return figure
@@ -98,18 +85,15 @@ def attention_matrix(
 
 @default_style()
 def head_matrix(prediction, vmax=1.0) -> Figure:
-    """Where each head of each layer looked from the masked word; rows L1H1 to L4H8."""
+    """Draws where each head of each layer looked from the masked word, L1H1 on top."""
     rows_NHS = prediction.weights_NHTS[:, :, prediction.position + 1]
     n_layers, n_heads, length = rows_NHS.shape
-    rows = rows_NHS.flatten(0, 1)
     names = [f"L{n + 1}H{h + 1}" for n in range(n_layers) for h in range(n_heads)]
-    check_weights(rows, names, prediction.tokens)
-    size = min(8.8, 3.0 + 0.3 * length), 1.6 + 0.2 * len(rows)
+    size = min(8.8, 3.0 + 0.3 * length), 1.6 + 0.2 * len(names)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
-    draw_weights(axes, rows, vmax)
-    label_ticks(axes, prediction.tokens, names)
-    for border in range(n_heads, len(rows), n_heads):
+    draw_weights(axes, rows_NHS.flatten(0, 1), names, prediction.tokens, vmax)
+    for border in range(n_heads, len(names), n_heads):
         axes.axhline(border, color=QUIET, linewidth=1)
     axes.set_title("From the masked word, head by head")
     axes.set(xlabel="key (looked at)", ylabel="layer and head")
@@ -118,17 +102,14 @@ def head_matrix(prediction, vmax=1.0) -> Figure:
 
 @default_style()
 def attention_mosaic(prediction, vmax=1.0) -> Figure:
-    """All attention matrices, layers down and heads across, on one scale."""
+    """Draws all attention matrices on one scale, layers down and heads across."""
     weights_NHTS = prediction.weights_NHTS
+    check_weights(weights_NHTS, prediction.tokens, prediction.tokens)
     n_layers, n_heads, length, _ = weights_NHTS.shape
-    tile = length + max(2, length // 12)
-    mosaic = np.full((n_layers * tile, n_heads * tile), np.nan)
-    for n in range(n_layers):
-        for h in range(n_heads):
-            check_weights(weights_NHTS[n, h], prediction.tokens, prediction.tokens)
-            rows = slice(n * tile + 1, n * tile + 1 + length)
-            columns = slice(h * tile + 1, h * tile + 1 + length)
-            mosaic[rows, columns] = weights_NHTS[n, h].numpy()
+    margin = (1, max(2, length // 12) - 1)
+    tiles = np.pad(weights_NHTS, [(0, 0)] * 2 + [margin] * 2, constant_values=np.nan)
+    tile = tiles.shape[-1]
+    mosaic = tiles.swapaxes(1, 2).reshape(n_layers * tile, n_heads * tile)
     height = 0.9 + 7.6 * n_layers / n_heads
     figure = Figure(figsize=(8.8, height), layout="constrained")
     axes = figure.subplots()

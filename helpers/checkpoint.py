@@ -3,7 +3,7 @@
 Finished models are safetensors files: numbers and a few strings, nothing that could run
 code. They carry their configuration and digests of themselves and of their vocabulary.
 The state of a running training is PyTorch's own format, read with `weights_only=True`
-and written so that a crash leaves the old file. Left out: sharding and formats of other
+and written so that a crash leaves a whole one. Left out: sharding and formats of other
 libraries.
 """
 
@@ -11,29 +11,30 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from helpers import parallel
-from helpers.files import write_whole
-from helpers.model import MaskedLanguageModel, ModelConfig, require_same_words
+from helpers.files import reading, write_whole
+from helpers.model import (
+    MaskedLanguageModel,
+    ModelConfig,
+    matrix_weights,
+    require_same_words,
+)
 from helpers.tokenizer import WordTokenizer
 
 DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
+OTHER_NAME = "Choose another name for this run."
 
 
 def vocabulary_digest(tokenizer: WordTokenizer) -> str:
     """SHA-256 of the words in the order of their ids."""
-    return hashlib.sha256(
-        "\n".join(tokenizer.words).encode("utf-8", "surrogatepass")
-    ).hexdigest()
+    words = "\n".join(tokenizer.words).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(words).hexdigest()
 
 
 def own_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -78,8 +79,8 @@ def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> Non
     write_whole(path, signed(save(tensors, metadata)))
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict, ModelConfig]:
-    """What a weights file holds: tensors, metadata, configuration.
+def read_weights(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict]:
+    """What a weights file holds: tensors, configuration, metadata.
 
     ValueError if it does not fit its digest, or describes a model larger than itself.
     """
@@ -91,15 +92,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict, ModelConfig]:
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
     weights = {name: weight.float() for name, weight in load(content).items()}
     config = ModelConfig(**json.loads(metadata["config"]))
-    width, rows = config.d_model, config.vocab_size
-    if config.positions in ("learned", "sinusoidal"):
-        rows += config.max_length
-    size = width * (rows + config.n_layers * (4 * width + 2 * config.d_ff))
     held = sum(weight.numel() for weight in weights.values())
-    # Waves are computed, not held; a megabyte of them is no harm.
-    if size > held + 2**20 or config.n_layers > len(weights):
+    # Sinusoidal positions are computed, not held; a megabyte of them is no harm.
+    if matrix_weights(config) > held + 2**20 or config.n_layers > len(weights):
         raise ValueError("it describes a larger model than it holds")
-    return weights, metadata, config
+    if config.tied:
+        weights["head.decoder.weight"] = weights["embedding.token.weight"]
+    return weights, config, metadata
 
 
 def load_model(
@@ -115,18 +114,11 @@ def load_model(
         raise ValueError(f"There are no weights at {path}; train a model first.")
     if tokenizer is None:
         tokenizer = WordTokenizer.load(path.parent / "vocabulary.json")
-    try:
-        weights, metadata, config = read_weights(path)
+    with reading(path, "Fetch it again, or train it again."):
+        weights, config, metadata = read_weights(path)
         digest, info = metadata["vocabulary"], json.loads(metadata["info"])
-        if config.tied:
-            weights["head.decoder.weight"] = weights["embedding.token.weight"]
         model = MaskedLanguageModel(config).eval()
         load_weights(model, weights)
-    except Exception as error:  # whatever a file may hold
-        raise ValueError(
-            f"{path} is damaged or no model of this version of the project ({error}); "
-            "fetch it again, or train it again."
-        ) from error
     if digest != vocabulary_digest(tokenizer):
         raise ValueError(
             f"{path} was trained with another vocabulary; load the vocabulary.json "
@@ -134,30 +126,6 @@ def load_model(
         )
     require_same_words(model, tokenizer)
     return model, tokenizer, info
-
-
-@contextmanager
-def locked(folder: Path | None) -> Iterator[None]:
-    """Keeps other trainings out of a folder; ValueError if there is one in it.
-
-    The operating system takes the lock back however a program ends.
-    """
-    if folder is None or parallel.part()[0]:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ValueError(
-            f"Another training is at work in {folder}; wait for its end, or choose "
-            "another name."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def whole_content(path: Path) -> bytes | None:
@@ -181,18 +149,6 @@ def save_state(path: str | Path, state: dict) -> None:
     write_whole(path, digest + content, path.with_suffix(".old") if whole else None)
 
 
-@contextmanager
-def foreign_if_it_fails(path: Path) -> Iterator[None]:
-    """Reading what a whole file holds, which may be anything; else ValueError."""
-    try:
-        yield
-    except Exception as error:
-        raise ValueError(
-            f"{path} holds no training state of this project ({error!r}); choose "
-            "another name."
-        ) from error
-
-
 def load_state(path: str | Path) -> dict:
     """Reads a training state onto the CPU; {} if there is none yet.
 
@@ -200,50 +156,20 @@ def load_state(path: str | Path) -> dict:
     nothing whole is left, or if it is something else.
     """
     path = Path(path)
-    found = [p for p in (path, path.with_suffix(".old")) if p.exists()]
-    for candidate in found:
-        content = whole_content(candidate)
-        if content is None:
+    candidates = [p for p in (path, path.with_suffix(".old")) if p.exists()]
+    for candidate in candidates:
+        if (content := whole_content(candidate)) is None:
             print(f"{candidate} is damaged; it is passed over.")
             continue
-        with foreign_if_it_fails(candidate):
-            parts = zipfile.ZipFile(io.BytesIO(content)).infolist()
-            if sum(part.file_size for part in parts) > len(content):
+        with reading(candidate, OTHER_NAME):
+            files = zipfile.ZipFile(io.BytesIO(content)).infolist()
+            if sum(file.file_size for file in files) > len(content):
                 raise ValueError("it is packed")
-            state = torch.load(
-                io.BytesIO(content), map_location="cpu", weights_only=True
-            )
-            if not state.keys():
-                raise ValueError("it is empty")
+            file = io.BytesIO(content)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            if state["step"] < 0:
+                raise ValueError(f"its step is {state['step']}")
             return state
-    if found:
-        raise ValueError(f"No state in {path.parent} is whole; choose another name.")
+    if candidates:
+        raise ValueError(f"No state in {path.parent} is whole. {OTHER_NAME}")
     return {}
-
-
-def require_fit(run, state: dict) -> None:
-    """Raises an error unless a state has a run's parts, of its types and shapes."""
-
-    def compare(found, mine) -> None:
-        shapes = [getattr(value, "shape", None) for value in (found, mine)]
-        other = not isinstance(found, type(mine)) or isinstance(found, bool)
-        if other or shapes[0] != shapes[1]:
-            raise ValueError("its parts have other types or shapes")
-        for key in mine if isinstance(mine, dict) else ():
-            compare(found[key], mine[key])
-
-    mine = run.state_dict() | {"scaler": {}}
-    compare(state, mine)
-    best = state["stopping"]["weights"] or state["model"]
-    compare(best, mine["model"])
-    if not all(w.isfinite().all() for w in (*state["model"].values(), *best.values())):
-        raise ValueError("its weights are not all numbers")
-    if state["step"] < 0:
-        raise ValueError(f"its step is {state['step']}")
-    for entry in state["history"]:
-        compare(entry, {"step": 0, "validation_loss": 0.0})
-    for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
-        params = [p for group in optimizer.param_groups for p in group["params"]]
-        for i, values in saved["state"].items():
-            for value in values.values():
-                compare(value, params[i].data if value.ndim else value)

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.hub import CONFIG, FILES, REPOSITORY, REVISION, SPLITS, cause, fetch
+from helpers.hub import CONFIG, FILES, REPOSITORY, REVISION, SPLITS, cause, download
 from helpers.tokenizer import UNSEEN
 from helpers.toy import toy_split
 
@@ -22,7 +22,7 @@ FOLDER_VARIABLE = "MINI_TRANSFORMER_DATA"
 
 @dataclass(frozen=True)
 class Corpus:
-    """Lines of three splits; words are parted by single spaces, no line is empty."""
+    """The lines of three splits; single spaces part words, and no line is empty."""
 
     name: str
     train: list[str]
@@ -30,22 +30,20 @@ class Corpus:
     test: list[str]
 
 
-def read_rows(file: Path) -> list:
-    """The column "text" of a parquet file. Raises ValueError if there is none."""
+def read_rows(file: Path) -> list[str | None]:
+    """The column "text" of a parquet file. Raises ValueError if it cannot be read."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(file) as opened:
-            table = opened.read(["text"])
-            rows = table["text"].to_pylist() if table.num_columns else None
+        with ParquetFile(file) as parquet:
+            rows = parquet.read(["text"])["text"].to_pylist()
+        for row in rows:
+            if not isinstance(row, str | None):
+                raise ValueError(f"{row!r:.40} is no text")
     except (OSError, ValueError, LookupError, MemoryError, pyarrow.ArrowException) as e:
-        raise ValueError(f"{file} cannot be read ({cause(e)}).") from e
-    if rows is None:
-        raise ValueError(f'{file} has no column "text".')
-    for row in rows:
-        if not isinstance(row, str | None):
-            raise ValueError(f'{file} has {row!r:.40} in its column "text", no text.')
+        why = cause(e)
+        raise ValueError(f'The column "text" of {file} cannot be read ({why}).') from e
     return rows
 
 
@@ -56,10 +54,7 @@ def clean(text: str) -> str:
 
 
 def read_split(folder: Path, split: str) -> list[str]:
-    """Its lines that are not empty. Raises ValueError with the cause if there is none.
-
-    Runs of spaces become one.
-    """
+    """The lines of a split that are not empty. Raises ValueError if it has none."""
     pattern = f"{split}-*.parquet"
     files = sorted((folder / CONFIG).glob(pattern))
     if not files:
@@ -72,9 +67,9 @@ def read_split(folder: Path, split: str) -> list[str]:
 
 
 def text_digest(splits: dict[str, list[str]]) -> str:
-    """What a text is known by, whatever the order of its training lines.
+    """The SHA-256 of a text, whatever the order of its training lines.
 
-    Copies of WikiText-2 exist that have its articles in another one.
+    Some copies of WikiText-2 have its articles in another order.
     """
     parts = sorted(splits["train"]), splits["validation"], splits["test"]
     text = "\0".join("\n".join(lines) for lines in parts)
@@ -84,7 +79,7 @@ def text_digest(splits: dict[str, list[str]]) -> str:
 def read_corpus(folder: Path) -> Corpus:
     """The text of a folder in the hub's layout, named by what it is.
 
-    Any text but WikiText-2, which stays as it is, is called by its digest and cleaned.
+    WikiText-2 stays as it is; any other text is cleaned and named by its digest.
     """
     splits = {split: read_split(folder, split) for split in SPLITS}
     digest = text_digest(splits)
@@ -94,19 +89,16 @@ def read_corpus(folder: Path) -> Corpus:
     return Corpus(f"text-{digest[:8]}", **splits)
 
 
-def read_cache(whole: bool = True) -> Corpus | None:
-    """WikiText-2 from the hub's cache, or None.
-
-    Raises ValueError if it is damaged; with `whole` also if its digest is another.
-    """
+def read_cache() -> Corpus | None:
+    """WikiText-2 from the hub's cache, or None. Raises ValueError if it is damaged."""
     from huggingface_hub import try_to_load_from_cache
 
-    where = {"revision": REVISION, "repo_type": "dataset"}
-    first = try_to_load_from_cache(REPOSITORY, FILES[0], **where)
+    place = {"revision": REVISION, "repo_type": "dataset"}
+    first = try_to_load_from_cache(REPOSITORY, FILES[0], **place)
     if not isinstance(first, str):
         return None
     corpus = read_corpus(folder := Path(first).parents[1])
-    if whole and corpus.name != WIKITEXT:
+    if corpus.name != WIKITEXT:
         raise ValueError(f"The text in {folder} is not WikiText-2.")
     return corpus
 
@@ -120,25 +112,28 @@ def load_wikitext() -> Corpus:
     except ValueError as error:
         damage = f"; the copy in the cache is damaged: {str(error).rstrip('.')}"
     try:
-        fetch()
-        return read_cache(whole=False)
+        download()
+        return read_cache()
     except (ConnectionError, ValueError) as error:
-        raise ConnectionError(str(error).rstrip(".") + damage) from error
+        why = str(error).rstrip(".") + damage
+        raise ConnectionError(
+            f"WikiText-2 is not within reach ({why}). Connect to the network, or set "
+            f"{FOLDER_VARIABLE} to a folder that holds it, or to {TOY!r} for the "
+            "built-in toy corpus."
+        ) from error
 
 
 def toy_corpus() -> Corpus:
     """The toy corpus as lines of text."""
-    splits = {
-        split: [" ".join(sentence.words) for sentence in toy_split(split)]
-        for split in SPLITS
-    }
-    return Corpus(TOY, **splits)
+    lines = {s: [" ".join(one.words) for one in toy_split(s)] for s in SPLITS}
+    return Corpus(TOY, **lines)
 
 
-def find_corpus() -> Corpus:
-    """What MINI_TRANSFORMER_DATA names, else WikiText-2.
+def training_corpus() -> Corpus:
+    """The text that MINI_TRANSFORMER_DATA names, else WikiText-2.
 
-    Raises ValueError for a folder without a text, ConnectionError without WikiText-2.
+    Nothing stands in for it, as befits a training in full size: raises ValueError for a
+    folder without a text, ConnectionError where WikiText-2 is not within reach.
     """
     chosen = os.environ.get(FOLDER_VARIABLE)
     if not chosen:
@@ -153,43 +148,14 @@ def find_corpus() -> Corpus:
 
 
 def load_corpus(name: str | None = None) -> Corpus:
-    """The text at hand, else (or with the name "toy") the toy corpus."""
+    """The text of `training_corpus`; without one, or by the name "toy", the toy corpus.
+
+    A folder that was chosen and holds no text is an error here, too.
+    """
     if name not in (None, TOY):
         raise ValueError(f"There is no corpus {name!r}; choose {TOY!r} or None.")
     try:
-        return toy_corpus() if name else find_corpus()
+        return toy_corpus() if name else training_corpus()
     except ConnectionError as error:
-        print(
-            f"WikiText-2 is not within reach ({error}), so the built-in toy corpus is "
-            "used."
-        )
+        print(f"{error} Until then the toy corpus is used.")
         return toy_corpus()
-
-
-def training_corpus() -> Corpus:
-    """The text at hand, for a training in full size: nothing stands in for it.
-
-    Raises ValueError where WikiText-2 is not within reach and nothing else was chosen.
-    """
-    try:
-        return find_corpus()
-    except ConnectionError as error:
-        raise ValueError(
-            f"WikiText-2 is not within reach ({error}). Connect to the network, or set "
-            f"{FOLDER_VARIABLE} to a folder that holds it, or to {TOY!r} for the "
-            "built-in toy corpus."
-        ) from error
-
-
-def require_wikitext() -> Corpus:
-    """WikiText-2 itself, for studies, whose records are about no other text.
-
-    Raises ValueError where it is not within reach, or where another text was chosen.
-    """
-    corpus = training_corpus()
-    if corpus.name != WIKITEXT:
-        raise ValueError(
-            f"This is about WikiText-2, and the text at hand is {corpus.name!r}: "
-            f"correct or remove {FOLDER_VARIABLE}, which has chosen it."
-        )
-    return corpus

@@ -14,7 +14,7 @@ TITLES = {"no_dropout": "without dropout", "dropout": "with dropout"}
 
 @default_style()
 def training_curves(records: list[dict]) -> Figure:
-    """Training and validation loss of runs side by side, on the same axes.
+    """Draws training and validation loss of runs side by side, on the same axes.
 
     Both losses are measured with dropout off. The dot is the best validation loss;
     dotted lines are the unigram plateau and the uniform guess.
@@ -27,23 +27,22 @@ def training_curves(records: list[dict]) -> Figure:
             [entry[name] for entry in history]
             for name in ("step", "train_loss", "validation_loss")
         )
-        best = min(history, key=lambda entry: entry["validation_loss"])
         axes.fill_between(steps, train, validation, color="#e8e8e8", linewidth=0)
         axes.plot(steps, train, "--", color=TRAIN, linewidth=1.3)
         axes.plot(steps, validation, "-", color=VALIDATION, linewidth=2)
-        dot = best["step"], best["validation_loss"]
+        lowest = min(validation)
+        dot = steps[validation.index(lowest)], lowest
         axes.plot(*dot, "o", color=VALIDATION, clip_on=False)
-        found = f"best {dot[1]:.2f}\nat step {dot[0]:,}"
-        near = {"textcoords": "offset points", "ha": "right", "fontsize": 9}
-        axes.annotate(found, dot, xytext=(2, 12), **near)
+        beside = {"textcoords": "offset points", "ha": "right", "fontsize": 9}
+        best = f"best {lowest:.2f}\nat step {dot[0]:,}"
+        axes.annotate(best, dot, xytext=(2, 12), **beside)
         middle = len(steps) // 2
-        for name, curve, color, offset in (
-            ("validation text", validation, VALIDATION, (4, 8)),
-            ("training text", train, TRAIN, (-2, -14)),
+        for name, losses, color, offset, side in (
+            ("validation text", validation, VALIDATION, (4, 8), "left"),
+            ("training text", train, TRAIN, (-2, -14), "right"),
         ):
-            at = steps[middle], curve[middle]
-            left = near | {"ha": "left" if offset[1] > 0 else "right", "color": color}
-            axes.annotate(name, at, xytext=offset, **left)
+            look = beside | {"ha": side, "color": color}
+            axes.annotate(name, (steps[middle], losses[middle]), xytext=offset, **look)
         uniform, unigram = np.log(record["vocab_size"]), record["unigram_loss"]
         reference_lines(axes, {"uniform": uniform, "unigram": unigram})
         name = TITLES.get(record["name"], record["name"])
@@ -56,13 +55,14 @@ def training_curves(records: list[dict]) -> Figure:
 
 @default_style()
 def true_vs_pred(record: dict) -> Figure:
-    """The same masked words at each phase of training: true word and prediction.
+    """Draws the same masked words at each phase of training: true word and prediction.
 
     A tick and bold letters mark what is right, a cross what is wrong. The last row is
     the word predicted most often over all masked words, with its share.
     """
     phases = record["samples"]
-    count = len(phases[0]["predictions"])
+    samples = phases[0]["predictions"]
+    count = len(samples)
     figure = Figure(figsize=(8.9, 1.2 + 0.33 * count))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, 1), ylim=(count + 2.1, -0.6))
@@ -72,24 +72,20 @@ def true_vs_pred(record: dict) -> Figure:
         style = {"fontsize": 8, "va": "center", "parse_math": False} | style
         axes.text(x, y, drawable(text, 57), **style)
 
-    columns = 0.47 + 0.135 * np.arange(len(phases))
     write(0.01, 0, "context, with the masked word in [ ]", weight="bold", fontsize=9)
-    for x, phase in zip(columns, phases, strict=True):
+    for y, sample in enumerate(samples, start=1):
+        left, right = " ".join(sample["left"][-4:]), " ".join(sample["right"][:3])
+        write(0.01, y + 0.2, f"{left} [{sample['true']}] {right}")
+    write(0.01, count + 1.3, "predicted most often, of all masked words")
+    for x, phase in zip(0.47 + 0.135 * np.arange(len(phases)), phases, strict=True):
         write(x, -0.15, phase["phase"], weight="bold", fontsize=9)
         write(x, 0.35, f"step {phase['step']:,}", color=QUIET)
-    for row in range(count):
-        first, y = phases[0]["predictions"][row], row + 1.2
-        left, right = " ".join(first["left"][-4:]), " ".join(first["right"][:3])
-        write(0.01, y, f"{left} [{first['true']}] {right}")
-        for x, phase in zip(columns, phases, strict=True):
-            found = phase["predictions"][row]
-            right = found["pred"] == found["true"]
+        for y, answer in enumerate(phase["predictions"], start=1):
+            right = answer["pred"] == answer["true"]
             style = {"weight": "bold"} if right else {"color": WRONG}
             mark = "✓" if right else "✗"
-            write(x, y, f"{mark} {found['pred']} {found['p']:.0%}", **style)
-    axes.axhline(count + 0.7, 0.01, 0.99, color=QUIET, linewidth=0.5)
-    write(0.01, count + 1.3, "predicted most often, of all masked words")
-    for x, phase in zip(columns, phases, strict=True):
+            write(x, y + 0.2, f"{mark} {answer['pred']} {answer['p']:.0%}", **style)
         often = f"{phase['most_predicted']} {phase['most_predicted_share']:.0%}"
         write(x, count + 1.3, often)
+    axes.axhline(count + 0.7, 0.01, 0.99, color=QUIET, linewidth=0.5)
     return figure

@@ -8,6 +8,8 @@ Shapes: B blocks, T positions, M positions of a block that are scored, V vocabul
 without B, M counts those of all blocks.
 """
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,18 +31,19 @@ def require_known(model, *texts: Tensor) -> None:
         )
 
 
-def require_match(model, data: TrainingData, config) -> None:
+def require_match(model, data: TrainingData, batch_size: int) -> None:
     """Raises ValueError unless a model, a text and a batch size go together."""
+    require_known(model, data.stream, data.validation_BT)
     length = model.config.max_length
-    found = data.validation_BT.shape[1], data.sample_BT.shape[1]
-    if found != (length, length):
+    lengths = data.validation_BT.shape[1], data.sample_BT.shape[1]
+    if lengths != (length, length):
         raise ValueError(
-            f"The text is cut into blocks of {found[0]} and {found[1]} tokens, and the "
-            f"model has max_length {length}; prepare the text with length={length}."
+            f"The text is cut into blocks of {lengths[0]} and {lengths[1]} tokens, but "
+            f"the model has max_length {length}; prepare the text with length={length}."
         )
-    if config.batch_size > (blocks := len(data.stream) // (length - 1)):
-        wanted = f"at most {blocks}, the number of blocks in the training text"
-        raise SettingError("batch_size", config.batch_size, wanted)
+    if batch_size > (blocks := len(data.stream) // (length - 1)):
+        most = f"at most {blocks}, the number of blocks in the training text"
+        raise SettingError("batch_size", batch_size, most)
 
 
 @torch.no_grad()
@@ -53,25 +56,25 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
     require_known(model, ids_BT)
     model, device = shallow_copy(model).eval(), next(model.parameters()).device
     total, true, predicted = 0.0, [], []
-    for subset in subsets:
-        parts = zip(ids_BT.split(batch_size), subset_BT.split(batch_size), strict=True)
-        for part_BT, number_BT in parts:
-            selected_BT = number_BT == subset
-            if not selected_BT.any():
-                continue
-            longest = int((part_BT != PAD).sum(1).max())
-            part_BT, selected_BT = part_BT[:, :longest], selected_BT[:, :longest]
-            at_BM, labels_BM = masked_positions(
-                part_BT.masked_fill(~selected_BT, IGNORE)
-            )
-            inputs_BT = part_BT.masked_fill(selected_BT, MASK)
-            with torch.autocast(device.type, enabled=False):
-                logits_BMV = model(inputs_BT.to(device), at_BM.to(device)).cpu()
-            logits_MV = logits_BMV[labels_BM != IGNORE]
-            labels_M = labels_BM[labels_BM != IGNORE]
-            total += F.cross_entropy(logits_MV, labels_M, reduction="sum").item()
-            true.append(labels_M)
-            predicted.append(logits_MV.argmax(-1))
+    rows = ids_BT.split(batch_size), subset_BT.split(batch_size)
+    for subset, (part_BT, number_BT) in itertools.product(
+        subsets, zip(*rows, strict=True)
+    ):
+        hidden_BT = number_BT == subset
+        if not hidden_BT.any():
+            continue
+        longest = int((part_BT != PAD).sum(1).max())
+        part_BT, hidden_BT = part_BT[:, :longest], hidden_BT[:, :longest]
+        labels_BT = part_BT.masked_fill(~hidden_BT, IGNORE)
+        at_BM, labels_BM = masked_positions(labels_BT)
+        inputs_BT = part_BT.masked_fill(hidden_BT, MASK).to(device)
+        with torch.autocast(device.type, enabled=False):
+            logits_BMV = model(inputs_BT, at_BM.to(device)).cpu()
+        logits_MV = logits_BMV[labels_BM != IGNORE]
+        labels_M = labels_BM[labels_BM != IGNORE]
+        total += F.cross_entropy(logits_MV, labels_M, reduction="sum").item()
+        true.append(labels_M)
+        predicted.append(logits_MV.argmax(-1))
     if not true:
         raise ValueError("No word of this text is in these subsets; take more text.")
     true_M, predicted_M = torch.cat(true), torch.cat(predicted)
@@ -85,51 +88,32 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
     }
 
 
+def word_frequencies(stream: Tensor, vocab_size: int) -> Tensor:
+    """How frequent each word is in the training text, shape (V,), sum 1.
+
+    Each count is raised by one, so that no word has probability 0. Special tokens and
+    [UNK] are never scored and count as never seen.
+    """
+    counts_V = stream.bincount(minlength=vocab_size).double()
+    counts_V[: MASK + 1] = 0
+    return (counts_V + 1) / (counts_V + 1).sum()
+
+
 def unigram(stream: Tensor, ids_BT: Tensor, subset_BT: Tensor, vocab_size: int) -> dict:
     """Loss and accuracy of the best guess that ignores the context, on subset 0.
 
-    Word frequencies come from the training stream, each count raised by one. A model
-    that has only learned these frequencies stands on this plateau.
+    It goes by word frequencies alone. A model that has only learned these stands on
+    this plateau.
     """
     labels_M = ids_BT[subset_BT == 0]
-    counts_V = stream.bincount(minlength=vocab_size).double()
-    counts_V[: MASK + 1] = 0  # special tokens and [UNK] are never scored
-    chance_V = (counts_V + 1) / (counts_V + 1).sum()
+    chance_V = word_frequencies(stream, vocab_size)
     loss = -chance_V[labels_M].log().mean().item()
     accuracy = (labels_M == chance_V.argmax()).double().mean().item()
     return {"loss": loss, "accuracy": accuracy}
 
 
-@torch.no_grad()
-def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
-    """Predictions at a few validation words that stay the same throughout a run.
-
-    Takes `count` blocks at equal distances and, of the masked words of each, the middle
-    one. Returns for each the block, the position, and the top id with its probability.
-    """
-    model, device = shallow_copy(model).eval(), next(model.parameters()).device
-    picks = torch.linspace(0, len(data.validation_BT) - 2, count, device="cpu").long()
-    found = []
-    for row in picks.unique().tolist():
-        selected_T = data.subset_BT[row] == 0
-        position = selected_T.nonzero().squeeze(1)
-        if len(position) == 0:
-            continue
-        middle = position[len(position) // 2].view(1, 1)
-        inputs_BT = data.validation_BT[row].masked_fill(selected_T, MASK)[None]
-        with torch.autocast(device.type, enabled=False):
-            logits_BMV = model(inputs_BT.to(device), middle.to(device))
-        p, best = logits_BMV[0, 0].softmax(-1).max(-1)
-        found.append(
-            {"block": row, "position": middle.item()}
-            | {"predicted": best.item(), "p": p.item()}
-        )
-    return found
-
-
 def validate(model, data: TrainingData) -> dict:
-    """One entry of a training history: both losses in eval mode, and the probes."""
-    require_known(model, data.stream)
+    """What an entry of a training history says: both losses, in eval mode."""
     train = evaluate(model, data.sample_BT, data.sample_subset_BT)
     validation = evaluate(model, data.validation_BT, data.subset_BT)
     return {
@@ -138,5 +122,4 @@ def validate(model, data: TrainingData) -> dict:
         "validation_accuracy": validation["accuracy"],
         "most_predicted": validation["most_predicted"],
         "most_predicted_share": validation["most_predicted_share"],
-        "probes": probe(model, data),
     }

@@ -34,12 +34,11 @@ def write_whole(path: Path, content: bytes | str, old: Path | None = None) -> No
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, advice="Save it again, or fetch it again.") -> Iterator[None]:
     """Turns whatever goes wrong while a file is read into one clear ValueError."""
     try:
         yield
-    except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # a file may hold anything
         raise ValueError(
-            f"{path} is missing, damaged or of another kind ({error!r}); it should "
-            "hold what `save` wrote. Save it again, or fetch it again."
+            f"{path} is missing, damaged or of another kind ({error!r}). {advice}"
         ) from error

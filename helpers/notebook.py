@@ -1,4 +1,4 @@
-"""What surrounds a lesson: its budget, where its figures go, checks and ledger."""
+"""What surrounds a lesson: its budget, where figures go, checks and their ledger."""
 
 import os
 import tempfile
@@ -11,13 +11,13 @@ verified: dict[str, str] = {}
 
 
 def budget() -> str:
-    """What fits the machine: "full" with a GPU, else "quick".
+    """Returns what fits the machine: "full" with a GPU, else "quick".
 
-    MINI_TRANSFORMER_BUDGET overrides; ValueError if it is neither.
+    MINI_TRANSFORMER_BUDGET overrides it; ValueError if it is neither.
     """
     chosen = os.environ.get("MINI_TRANSFORMER_BUDGET")
     if chosen is None:
-        import torch
+        import torch  # which a lesson without models does not wait for
 
         return "full" if torch.cuda.is_available() else "quick"
     if chosen not in ("quick", "full"):
@@ -28,19 +28,19 @@ def budget() -> str:
 
 
 def plots_dir() -> Path:
-    """Where figures go: plots/ under `full`, else plots/quick/, which git ignores.
+    """Returns where figures go: plots/ if `full`, else plots/quick/, ignored by git.
 
-    Where that cannot be written to, a folder for the time being.
+    If that cannot be written to, they go to a temporary folder.
     """
     folder = ROOT / "plots" if budget() == "full" else ROOT / "plots" / "quick"
     try:
         return writable(folder)
     except OSError as error:
-        return spare_folder(str(error))
+        return temporary_folder(str(error))
 
 
 def writable(folder: Path) -> Path:
-    """Makes a folder unless it is there; OSError if nothing can be written to it."""
+    """Makes the folder if there is none; OSError if nothing can be written to it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -51,8 +51,8 @@ def writable(folder: Path) -> Path:
 
 
 @cache
-def spare_folder(why: str) -> Path:
-    """A fresh folder outside the project; says once why it is used."""
+def temporary_folder(why: str) -> Path:
+    """Makes a folder outside the project and says, once, why it is used."""
     folder = Path(tempfile.mkdtemp(prefix="mini-transformer-"))
     print(f"{why} Figures go to {folder}.")
     return folder
@@ -66,15 +66,15 @@ def check(claim: str, condition, numbers: str = "") -> None:
     kind = str(getattr(condition, "dtype", type(condition).__name__))
     if kind.removeprefix("torch.") != "bool" or getattr(condition, "shape", ()) != ():
         raise TypeError(f"The condition of {claim!r} is not one truth value.")
-    told = f" ({numbers})" if numbers else ""
+    line = f"{claim} ({numbers})" if numbers else claim
     if not condition:
         verified.pop(claim, None)
         raise AssertionError(
-            f"✗ {claim}{told}. If you changed a cell above, that may be why; "
+            f"✗ {line}. If you changed a cell above, that may be why; "
             "otherwise restart and run all cells in order."
         )
     verified[claim] = numbers
-    print(f"✓ {claim}{told}")
+    print(f"✓ {line}")
 
 
 def ledger() -> None:

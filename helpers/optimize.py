@@ -83,27 +83,18 @@ def make_optimizers(
     Weight decay pulls on matrices only: a smaller bias or a smaller gain of a LayerNorm
     does not make a simpler function.
     """
-    muon = config.optimizer == "muon"
+    muon, decay = config.optimizer == "muon", {"weight_decay": config.weight_decay}
     inner = {id(p): p for p in model.blocks.parameters() if muon and p.ndim == 2}
     others = [p for p in model.parameters() if id(p) not in inner]
     groups = [
-        {"params": [p for p in others if p.ndim == 2]},
+        {"params": [p for p in others if p.ndim == 2], **decay},
         {"params": [p for p in others if p.ndim == 1], "weight_decay": 0.0},
     ]
-    decay = config.weight_decay
-    optimizers = [
-        torch.optim.AdamW(
-            groups,
-            lr=config.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=decay,
-            fused=True,
-        )
-    ]
+    choices = {"lr": config.learning_rate, "betas": (0.9, 0.98), "fused": True}
+    optimizers = [torch.optim.AdamW(groups, **choices)]
     if muon:
-        optimizers.append(
-            torch.optim.Muon(inner.values(), lr=config.muon_rate, weight_decay=decay)
-        )
+        matrices = inner.values()
+        optimizers.append(torch.optim.Muon(matrices, lr=config.muon_rate, **decay))
     for group in itertools.chain(*(o.param_groups for o in optimizers)):
         group["peak"] = group["lr"]
     return optimizers
@@ -119,38 +110,33 @@ def pick_dtype(
     float32. A run keeps the format that it was begun in, except float16 on a CPU, which
     takes minutes for what takes seconds.
     """
-    formats = {"float32", "bfloat16", "float16"}
-    if precision not in formats | {"auto"}:
-        raise ValueError(f"precision is {precision!r}; choose 'auto' or a float type.")
-    named = getattr(torch, precision) if precision in formats else None
-    chosen, device = begun_in or named, next(model.parameters()).device
-    if chosen and (chosen != torch.float16 or device.type == "cuda"):
-        return chosen
+    device = next(model.parameters()).device
     if device.type == "cuda":
         modern = torch.cuda.get_device_capability(device) >= (8, 0)
-        return torch.bfloat16 if modern else torch.float16
-    if chosen and not begun_in:
+        usual = torch.bfloat16 if modern else torch.float16
+    else:
+        fast = torch.cpu._is_avx512_bf16_supported()
+        usual = torch.bfloat16 if fast else torch.float32
+    named = usual if precision == "auto" else getattr(torch, precision)
+    chosen = begun_in or named
+    if chosen != torch.float16 or device.type == "cuda":
+        return chosen
+    if not begun_in:
         raise SettingError("precision", precision, "'auto', as float16 needs a GPU")
-    fast = torch.cpu._is_avx512_bf16_supported()
-    chosen = torch.bfloat16 if fast else torch.float32
-    if begun_in:
-        print(f"The run was begun in float16, on a GPU; here it goes on in {chosen}.")
-    return chosen
+    print(f"The run was begun in float16, on a GPU; here it goes on in {usual}.")
+    return usual
 
 
 @contextmanager
-def memory_advice(batch_size: int, parts: int = 1) -> Iterator[None]:
-    """Turns running out of memory into a MemoryError that names a remedy.
-
-    A batch is divided evenly among so many processes.
-    """
+def memory_advice(batch_size: int) -> Iterator[None]:
+    """Turns running out of memory into a MemoryError that names a remedy."""
     try:
         yield
     except RuntimeError as error:  # of which torch.OutOfMemoryError is one
-        said = str(error)
-        if "out of memory" not in said and "can't allocate memory" not in said:
+        message = str(error)
+        if "out of memory" not in message and "can't allocate memory" not in message:
             raise
-        half = batch_size // 2 // parts * parts
+        half = batch_size // 2
         less = f"batch_size={half}" if half else "a smaller model or shorter blocks"
         raise MemoryError(
             f"A batch of {batch_size} blocks does not fit into memory; use {less}."

@@ -1,13 +1,13 @@
 """Several processes, one training: `torchrun` and DistributedDataParallel.
 
-Every process draws the same numbers for the whole batch and works on its own rows, so
-1, 2 and 4 processes give the same curve; on GPUs with dropout, one as good. Left out:
-models that do not fit one device.
+Every process draws the same numbers for the whole batch and works on its own shard of
+the rows, so 1, 2 and 4 processes give the same curve; on GPUs with dropout, one as
+good. Left out: models that do not fit one device.
 """
 
+import atexit
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,87 +16,86 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from helpers.dropout import FastDropout
+from helpers.seeds import seeded
 
 
 def start() -> torch.device:
     """Joins the processes that `torchrun` started, if it did; returns the device."""
     cuda = torch.cuda.is_available()
     if "RANK" in os.environ and not dist.is_initialized():
-        store, rank, parts = next(dist.rendezvous("env://"))
+        store, rank, world_size = next(dist.rendezvous("env://"))
         # After a restart torchrun's store still knows where the dead ones listened.
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         store = dist.PrefixStore(f"attempt {attempt}", store)
         backend = "nccl" if cuda else "gloo"
-        dist.init_process_group(backend, store=store, rank=rank, world_size=parts)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+        # One that ended without leaving could be aborted by its own threads.
+        atexit.register(dist.destroy_process_group)
     if not cuda:
         return torch.device("cpu")
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     return torch.device("cuda", torch.cuda.current_device())
 
 
-def part() -> tuple[int, int]:
-    """The number of this process, counted from 0, and how many there are."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+def rank() -> int:
+    """The number of this process, counted from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
 
 
-def own_rows(batch: Tensor) -> Tensor:
-    """This process's rows; ValueError if the batch does not divide evenly."""
-    rank, parts = part()
-    if len(batch) % parts:
-        raise ValueError(
-            f"{len(batch)} rows do not divide among {parts} processes; choose a "
-            f"batch_size that is a multiple of {parts}."
-        )
-    return batch.chunk(parts)[rank]
+def world_size() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def from_first(make: Callable[[], Any]) -> Any:
-    """What the first process makes, or the error that it meets, in all of them."""
-    rank, parts = part()
-    if parts == 1:
+def broadcast(make: Callable[[], Any]) -> Any:
+    """What `make` returns in process 0, or the error that it raises, in all of them."""
+    if world_size() == 1:
         return make()
-    box = [None, None]
-    if rank == 0:
+    made, error = None, None
+    if rank() == 0:
         try:
-            box[0] = make()
-        except Exception as error:
-            box[1] = error
-    dist.broadcast_object_list(box)
-    if box[1]:
-        raise box[1]
-    return box[0]
+            made = make()
+        except Exception as caught:
+            error = caught
+    dist.broadcast_object_list(both := [made, error])
+    made, error = both
+    if error:
+        raise error
+    return made
 
 
-@contextmanager
-def one_of_many() -> Iterator[None]:
-    """A process's whole part in a training, which it leaves in order.
-
-    The end of another process becomes a ConnectionError here. One that ended without
-    leaving could be aborted by its own threads.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if part()[1] == 1 or "peer" not in str(error):
-            raise
-        raise ConnectionError("Another process has ended; see what it says.") from error
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+def shard(batch: Tensor) -> Tensor:
+    """This process's rows; ValueError if the batch does not divide evenly."""
+    if len(batch) % world_size():
+        raise ValueError(
+            f"{len(batch)} rows do not divide among {world_size()} processes; choose a "
+            f"batch_size that is a multiple of {world_size()}."
+        )
+    return batch.chunk(world_size())[rank()]
 
 
-def summed(number: Tensor) -> Tensor:
-    """The sum of a number over all processes."""
-    if part()[1] > 1:
-        dist.all_reduce(number)
-    return number
-
-
-def together(model: nn.Module) -> nn.Module:
-    """The model, its gradients averaged over the processes after each backward pass."""
-    if part()[1] == 1:
+def wrap(model: nn.Module) -> nn.Module:
+    """The model, its gradients averaged over the processes in each backward pass."""
+    if world_size() == 1:
         return model
     for module in model.modules():
         if isinstance(module, FastDropout):
-            module.rank, module.world_size = part()
+            module.rank, module.world_size = rank(), world_size()
     return DistributedDataParallel(model)
+
+
+def mean(number: Tensor) -> Tensor:
+    """The mean of a number over the processes."""
+    if world_size() > 1:
+        dist.all_reduce(number := number / world_size())
+    return number
+
+
+def dropout_seed(seed: int, step: int, device: torch.device) -> int:
+    """The seed of dropout's draws at a step.
+
+    On a CPU it is the same in all processes, as each draws for the whole batch. On GPUs
+    each draws for its own rows only, so it has draws of its own.
+    """
+    own = (rank(),) if rank() and device.type == "cuda" else ()
+    return seeded(seed, "dropout", step, *own).initial_seed()

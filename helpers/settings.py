@@ -3,7 +3,6 @@
 The values that a setting may have are a container: a `Number`, or a tuple of names.
 """
 
-import argparse
 import math
 import numbers
 import sys
@@ -15,8 +14,7 @@ from dataclasses import dataclass
 class Number:
     """The finite numbers from `low` to `high`; only whole ones if `kind` is int.
 
-    With `open` the lower end itself does not belong. Called with the text of an option,
-    it returns the number: the `type` of an option for argparse.
+    With `open` the lower end itself does not belong.
     """
 
     low: float = -math.inf
@@ -37,15 +35,6 @@ class Number:
         if self.low > -math.inf:
             what += f" above {self.low:,}" if self.open else f" from {self.low:,}"
         return what + (f" up to {self.high:,}" if self.high < math.inf else "")
-
-    def __call__(self, text: str):
-        try:
-            value = self.kind(text)
-        except ValueError:
-            value = text
-        if value not in self:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {self}")
-        return value
 
 
 def whole(low: int, high: int = 10**9) -> Number:

@@ -55,6 +55,7 @@ WORTH = "useful lovely famous safe".split()
 DID = "kept sold found lost".split()
 LEFT = "left arrived called slept waited".split()
 ANIMALS = "fox wolf horse owl bear rabbit".split()
+BESIDE = "near", "behind"
 PLACES = "forest valley garden village".split()
 BEGAN = "began ended passed stayed".split()
 SAID = "said thought wrote hoped".split()
@@ -74,23 +75,24 @@ class ToySentence:
     rules: list[str | None]
 
 
-def build(template: str, **ruled: tuple[str, str]) -> ToySentence:
-    """Puts each `NAME=(word, rule)` into the template in place of the word NAME."""
-    parts = [ruled.get(word, (word, None)) for word in template.split()]
-    return ToySentence([word for word, _ in parts], [rule for _, rule in parts])
+def build(text: str) -> ToySentence:
+    """The sentence of a text in which a rule follows its word, as in `are/number`."""
+    parts = [word.partition("/") for word in text.split()]
+    return ToySentence(
+        [word for word, *_ in parts], [rule or None for *_, rule in parts]
+    )
 
 
 def number_sentence(draw: random.Random) -> ToySentence:
     """A subject, a noun of either number beside it, and words that agree with it."""
     plural = draw.random() < 0.5
-    subject = draw.choice(THINGS) + "s" * plural
-    other = draw.choice(THINGS) + "s" * (draw.random() < 0.5)
-    verb = ("are" if plural else "is", "number")
+    subject = draw.choice(THINGS) + ("s" if plural else "")
+    other = draw.choice(THINGS) + ("s" if draw.random() < 0.5 else "")
+    verb, pronoun = ("are", "they") if plural else ("is", "it")
     return build(
-        f"The {subject} {draw.choice(('near', 'behind'))} the {other} VERB "
-        f"{draw.choice(STATES)} , but PRONOUN VERB {draw.choice(WORTH)} .",
-        VERB=verb,
-        PRONOUN=("they" if plural else "it", "number"),
+        f"The {subject} {draw.choice(BESIDE)} the {other} {verb}/number "
+        f"{draw.choice(STATES)} , but {pronoun}/number {verb}/number "
+        f"{draw.choice(WORTH)} ."
     )
 
 
@@ -100,39 +102,35 @@ def person_sentence(draw: random.Random) -> ToySentence:
     owner = draw.choice(WOMEN if woman else MEN)
     other = draw.choice([name for name in WOMEN + MEN if name != owner])
     first, second = draw.sample(THINGS, 2)
+    their, they = ("her", "she") if woman else ("his", "he")
     return build(
         f"{draw.choice(('After', 'Before'))} {other} {draw.choice(LEFT)} , {owner} "
-        f"{draw.choice(DID)} POSS {first} and SUBJ {draw.choice(DID)} POSS {second} .",
-        POSS=("her" if woman else "his", "person"),
-        SUBJ=("she" if woman else "he", "person"),
+        f"{draw.choice(DID)} {their}/person {first} and {they}/person "
+        f"{draw.choice(DID)} {their}/person {second} ."
     )
 
 
 def topic_sentence(draw: random.Random) -> ToySentence:
     """One animal is named again and again, another one only once."""
     topic, other = draw.sample(ANIMALS, 2)
-    did = [draw.choice(LEFT) for _ in range(4)]
-    return build(
-        f"The TOPIC {did[0]} , the TOPIC {did[1]} , the TOPIC {did[2]} and the TOPIC "
-        f"{did[3]} {draw.choice(('near', 'behind'))} the {other} .",
-        TOPIC=(topic, "topic"),
-    )
+    *clauses, last = [f"{topic}/topic {draw.choice(LEFT)}" for _ in range(4)]
+    listed = " , the ".join(clauses)
+    return build(f"The {listed} and the {last} {draw.choice(BESIDE)} the {other} .")
 
 
 def season_sentence(draw: random.Random) -> ToySentence:
     """A month, its season and the weather that goes with it."""
     season = draw.choice(list(SEASONS))
     weather, *months = SEASONS[season]
-    return build(
-        f"In MONTH the WEATHER SEASON {draw.choice(BEGAN)} in the "
-        f"{draw.choice(PLACES)} , {draw.choice(WOMEN + MEN)} {draw.choice(SAID)} .",
-        MONTH=(draw.choice(months), "month"),
-        SEASON=(season, "season"),
-        WEATHER=(weather, "season"),
+    rest = (
+        f"{draw.choice(BEGAN)} in the {draw.choice(PLACES)} , "
+        f"{draw.choice(WOMEN + MEN)} {draw.choice(SAID)} ."
     )
+    month = draw.choice(months)
+    return build(f"In {month}/month the {weather}/season {season}/season {rest}")
 
 
-# The rules that are harder to find come up more often.
+# The rules that are harder to find come up twice as often.
 KINDS = (
     number_sentence,
     person_sentence,
@@ -145,7 +143,7 @@ SPLITS = {"train": (8_000, 0), "validation": (600, 1), "test": (600, 2)}
 
 
 def toy_sentences(count: int, seed: int) -> list[ToySentence]:
-    """Draws sentences of all kinds evenly; the same for the same seed."""
+    """Draws sentences, each of a kind at random; the same for the same seed."""
     draw = random.Random(seed)
     return [draw.choice(KINDS)(draw) for _ in range(count)]
 

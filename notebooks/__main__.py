@@ -8,18 +8,27 @@ python -m notebooks --stamp SLUG     write the GitHub slug into every link
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from helpers import ROOT
 from helpers.notebook import writable
 from notebooks.source import keep, notebooks, numbered, relist, slug, stamp
-from studies.lab.command import Parser
+
+
+def run(paths: list[Path], folder: Path) -> None:
+    """Runs notebooks and keeps their outputs in a folder."""
+    from notebooks.kernel import executed
+
+    writable(folder)  # or it is refused before the work, which takes minutes
+    for path in paths:
+        keep(executed(path), folder / path.name)
+        place = (folder / path.name).relative_to(ROOT)
+        print(f"{path.name} ran; its outputs are in {place}")
 
 
 def main() -> None:
-    """The command line; see the top of this module."""
-    parser = Parser(
+    """Runs the command line; see the top of this module."""
+    parser = argparse.ArgumentParser(
         prog="python -m notebooks",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -31,23 +40,24 @@ def main() -> None:
     action.add_argument("--run", **some)
     action.add_argument("--stamp", metavar="SLUG", type=slug)
     given = parser.parse_args()
-    with parser.one_sentence():
+    try:
         if given.relist:
-            return relist(notebooks())
-        if given.stamp:
-            return stamp(given.stamp)
-        if given.execute is not None:  # committed outputs: always of the same kind
+            relist(notebooks())
+        elif given.stamp:
+            stamp(given.stamp)
+        elif given.run is not None:
+            run(given.run or notebooks(), ROOT / "executed")
+        else:  # committed outputs are always of the same kind
             os.environ |= {"MINI_TRANSFORMER_BUDGET": "quick", "TQDM_DISABLE": "1"}
             if not Path(os.environ.get("MINI_TRANSFORMER_DATA", "")).is_absolute():
-                sys.exit("MINI_TRANSFORMER_DATA must name the folder of WikiText-2.")
-        from notebooks.kernel import executed
-
-        # Refused before the work, which takes minutes.
-        folder = writable(ROOT / ("notebooks" if given.run is None else "executed"))
-        for path in given.execute or given.run or notebooks():
-            target = folder / path.name
-            keep(executed(path), target)
-            print(f"{path.name} ran; its outputs are in {target.relative_to(ROOT)}")
+                raise ValueError(
+                    "MINI_TRANSFORMER_DATA must name the folder of WikiText-2."
+                )
+            run(given.execute or notebooks(), ROOT / "notebooks")
+    except KeyboardInterrupt:
+        parser.exit(130, f"{parser.prog}: interrupted.\n")
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import ast
 import re
 from pathlib import Path
 
+import nbformat
+
 from helpers import ROOT, __version__
 from helpers.files import write_whole
 
@@ -45,7 +47,7 @@ LISTING = re.compile(r"# %load -s (\w+) \.\./helpers/(\w+)\.py(?:\n|\Z)")
 
 
 def definition(name: str, module: str) -> str:
-    """The source of a function or class of helpers/, decorators included."""
+    """Returns the source of a function or class of helpers/, decorators included."""
     source = (ROOT / "helpers" / f"{module}.py").read_text(encoding="utf-8")
     for node in ast.parse(source).body:
         if getattr(node, "name", None) == name:
@@ -55,31 +57,38 @@ def definition(name: str, module: str) -> str:
 
 
 def notebooks() -> list[Path]:
-    """The project's notebooks in order."""
+    """Returns the project's notebooks in order."""
     return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
 def numbered(number: str) -> Path:
-    """The notebook of a number, as an option names it: 01."""
-    found = {path.name[:2]: path for path in notebooks()}
-    if number not in found:
+    """Returns the notebook of a number such as 01, as an option names it."""
+    by_number = {path.name[:2]: path for path in notebooks()}
+    if number not in by_number:
         raise argparse.ArgumentTypeError(
-            f"{number!r} is no notebook; there are {', '.join(found)}"
+            f"{number!r} is no notebook; there are {', '.join(by_number)}"
         )
-    return found[number]
+    return by_number[number]
+
+
+def read(path: Path):
+    """Reads a notebook; ValueError if the file is none."""
+    try:
+        book = nbformat.read(path, as_version=4)
+        nbformat.validate(book)
+        return book
+    except Exception as error:  # JSON may hold anything
+        why = str(error).partition("\n")[0][:200]
+        raise ValueError(f"{path} is no notebook ({why}); restore it.") from error
 
 
 def keep(book, path: Path) -> None:
     """Writes a notebook as Jupyter does."""
-    import nbformat
-
     write_whole(path, nbformat.writes(book).rstrip("\n") + "\n")
 
 
 def relist(paths: list[Path]) -> None:
     """Rewrites listings and set-up cells from their sources; all else stays."""
-    from notebooks.kernel import read
-
     for path in paths:
         book = read(path)
         for cell in book.cells:
@@ -91,7 +100,7 @@ def relist(paths: list[Path]) -> None:
 
 
 def slug(text: str) -> str:
-    """OWNER/NAME as GitHub allows them, as an option names it."""
+    """Checks that an option is OWNER/NAME as GitHub allows them, and returns it."""
     owner, name = r"[A-Za-z\d]+(-[A-Za-z\d]+)*", r"(?!\.{1,2}\Z)[\w.-]+(?<!\.git)"
     if not re.fullmatch(f"{owner}/{name}", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text!r} is no slug; write OWNER/NAME")

@@ -6,176 +6,166 @@ weights, batches and masks, so their differences are paired. The recipe was chos
 without dropout, on the validation split; the test split decides nothing.
 """
 
-import re
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, save_model
-from helpers.corpus import require_wikitext
 from helpers.curves import training_curves, true_vs_pred
-from helpers.data import (
-    bucket,
-    encode_lines,
-    pack,
-    pad,
-    wasted_share,
-)
-from helpers.figure import png
-from helpers.files import write_whole
+from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
-from helpers.optimize import TRAIN_VALUES, TrainConfig
+from helpers.optimize import TRAIN_VALUES
 from helpers.seeds import seeded
 from helpers.settings import whole
-from helpers.tokenizer import WordTokenizer
 from studies.attention.references import read_references, references
-from studies.figures import dropout_study
-from studies.lab.command import SEED, command
+from studies.lab.command import RECORDS, option
 from studies.lab.experiment import prepare, run_experiment
-from studies.lab.runs import FAST, alone, known, reading, require_name, whole_score
-from studies.lab.stats import mean_interval
+from studies.lab.figures import curves_beside_effects
+from studies.lab.readings import Claim, Effect, at
+from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plus_minus
+from studies.lab.runs import FAST, lone_rows, read_run, score_all
+from studies.lab.study import Arm, Results, Study
+from studies.lab.wikitext import require_wikitext
 
-ARMS = {
+MODELS = {
     "none": ModelConfig(),
     "all": ModelConfig(dropout=0.1),
     "attention": ModelConfig(attention_dropout=0.1),
 }
-RUN = re.compile(f"({'|'.join(ARMS)})_([0-9]+)_epochs_seed_([0-9]+)")
-EPOCHS = whole(1, int(TRAIN_VALUES["evaluations"].high))  # one evaluation each
-RECORDS = ROOT / "plots" / "records" / "dropout_study"
-SUMMARY = RECORDS.with_suffix(".json")
-FREE = ("precision",)  # runs of one number format may be named or found out
 SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
+CPU_EPOCHS, GPU_EPOCHS = 8, 50
+EPOCHS = option(whole(1, int(TRAIN_VALUES["evaluations"].high)))  # one evaluation each
+COMMAND = "`python -m studies.dropout`"
+REFERENCES = RECORDS / "references.json"
+LOOKS = {  # in the order of the table
+    "none": ("no dropout", BLUE, "-"),
+    "attention": ("0.1 on attention weights", GREEN, "-."),
+    "all": ("0.1 at BERT's sites", ORANGE, "--"),
+}
 
 
-def final_scores(model, tokenizer, lines: list[str]) -> dict:
-    """Every eligible word of a split predicted once, in packed blocks and alone.
+def make(arm: Arm, seed: int, folder: Path, precision: str = "auto") -> dict:
+    """Trains and scores one run: its weights as they are saved, in 16 bits.
 
-    Alone: sentences of 5 to 40 words, each by itself, as one types them.
+    Every eligible word of both splits is predicted once, in packed blocks and in
+    sentences of 5 to 40 words, each by itself.
     """
-    length = model.config.max_length
-    layouts = {
-        "packed": pack(encode_lines(tokenizer, lines), length),
-        "sentences": alone(tokenizer, lines, length),
-    }
-    return {
-        name: whole_score(model, ids_BT, evaluation_subsets(ids_BT))
-        for name, ids_BT in layouts.items()
-    }
-
-
-def run_name(arm: str, seed: int, epochs: int) -> str:
-    """The name of a run and of its record, which `RUN` takes apart."""
-    return f"{arm}_{epochs}_epochs_seed_{seed}"
-
-
-def identity(arm: str, seed: int, epochs: int) -> dict:
-    """What makes a run this run; its number format is one for all, and noted."""
-    config = replace(FAST, epochs=float(epochs), evaluations=epochs, seed=seed)
-    settings = {"model": ARMS[arm], "training": config}
-    return {"arm": arm, "seed": seed, "corpus": "WikiText-2"} | settings
-
-
-def run(arm: str, seed: int, epochs: int, precision: str = "auto") -> None:
-    """Trains and scores one run, unless its record exists.
-
-    Scored are the weights as they are saved, in 16 bits.
-    """
-    name, wanted = run_name(arm, seed, epochs), identity(arm, seed, epochs)
-    target = RECORDS / f"{name}.json"
-    if known(target, wanted, FREE):
-        return
-    config = replace(wanted["training"], precision=precision)
-    found = run_experiment(name, ARMS[arm], config)
-    path = ROOT / "runs" / name / f"{name}.safetensors"
-    model, tokenizer, _ = load_model(path)
+    config = replace(arm.training, seed=seed, precision=precision)
+    run = run_experiment(folder, arm.model, config)
+    model, tokenizer, _ = load_model(folder / f"{folder.name}.safetensors")
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    corpus = require_wikitext()
+    corpus, length = require_wikitext(), model.config.max_length
     for split in ("validation", "test"):
-        found[split] = final_scores(model, tokenizer, getattr(corpus, split))
-    record.write(target, {"arm": arm} | found)
+        lines = getattr(corpus, split)
+        packed_BT = pack(encode_lines(tokenizer, lines), length)
+        alone_BT = lone_rows(tokenizer, lines, length)
+        run[split] = {
+            layout: score_all(model, ids_BT, evaluation_subsets(ids_BT))
+            for layout, ids_BT in {"packed": packed_BT, "sentences": alone_BT}.items()
+        }
+    return run
 
 
-def row_of(found: dict) -> dict:
-    """What counts of one run, from its record."""
-    best = min(found["history"], key=lambda entry: entry["validation_loss"])
-    return {
-        "seed": found["seed"],
-        "loss": found["validation"]["packed"]["loss"],
-        "accuracy": found["validation"]["packed"]["accuracy"],
-        "sentences_accuracy": found["validation"]["sentences"]["accuracy"],
-        "test_loss": found["test"]["packed"]["loss"],
-        "test_accuracy": found["test"]["packed"]["accuracy"],
-        "gap": best["validation_loss"] - best["train_loss"],
-        "best_epoch": best["epoch"],
-        "hours": found["history"][-1]["seconds"] / 3_600,
-    }
+def best(run: dict) -> dict:
+    """The evaluation of lowest validation loss."""
+    return min(run["history"], key=lambda entry: entry["validation_loss"])
 
 
-def summary_of(runs: list[tuple[dict, dict]]) -> dict:
-    """Means over the seeds of one arm, and the runs behind them: hardware and row."""
-    rows = sorted((row for _, row in runs), key=lambda row: row["seed"])
-    keys = [key for key in rows[0] if key != "seed"]
-    means = {key: mean_interval([row[key] for row in rows]) for key in keys}
-    return {"means": means, "runs": rows, "hardware": runs[0][0]}
+READINGS = {
+    "loss": at("validation.packed.loss"),
+    "accuracy": at("validation.packed.accuracy"),
+    "test_loss": at("test.packed.loss"),
+    "gap": lambda run: best(run)["validation_loss"] - best(run)["train_loss"],
+    "best_epoch": lambda run: best(run)["epoch"],
+    "hours": lambda run: run["history"][-1]["seconds"] / 3_600,
+}
 
 
-def paired(arm: dict, base: dict) -> dict:
-    """Differences of an arm to the one without dropout, over the seeds of both."""
-    pairs = [
-        (a, b) for a in arm["runs"] for b in base["runs"] if a["seed"] == b["seed"]
-    ]
-    found = {}
-    for key in ("loss", "accuracy", "gap", "test_loss", "test_accuracy"):
-        values = [a[key] - b[key] for a, b in pairs]
-        if values:
-            found[key] = mean_interval(values) | {"values": values}
-    return found
+def rows(results: Results) -> list[list[str]]:
+    """One row an arm, or one for all; what has not been run is named so."""
+    epochs = f"{results.study.arms['none'].training.epochs:g}"
+    if not results.runs:
+        return [[epochs, "all three", "0", f"not run yet: {COMMAND} on a GPU"]]
+    cells = []
+    for arm, (name, *_) in LOOKS.items():
+        if arm not in results.runs:
+            cells.append([epochs, name, "0", f"not run yet: {COMMAND}"])
+            continue
+        means, minus = results.readings[arm], results.effect(Effect(arm, "none"))
+        paired = arm != "none" and minus["n"]
+        cells.append(
+            [
+                epochs,
+                name,
+                f"{means['loss']['n']}",
+                plus_minus(means["loss"], 3),
+                plus_minus(means["accuracy"], 1, 100) + " %",
+                plus_minus(minus, 3, sign="+") if paired else "",
+                plus_minus(means["gap"], 3),
+                plus_minus(means["best_epoch"], 1),
+                plus_minus(means["test_loss"], 3),
+            ]
+        )
+    return cells
 
 
-def recipe_of(found: dict) -> dict:
-    """What the runs of one budget must have in common, or they are not comparable."""
-    training = asdict(TrainConfig(**found["training"]))
-    varied = {k: v for k, v in training.items() if k not in ("seed", *FREE)}
-    return varied | {"number_format": found["number_format"]}
+def table(results: Results) -> str:
+    """The study as a Markdown table, and that of a GPU, even if it has no runs yet."""
+    titles = ["Epochs", "Dropout", "Seeds", "Validation loss", "Right", "Minus none"]
+    titles += ["Gap", "Best epoch", "Test loss"]
+    long = replace(study(GPU_EPOCHS), folder=results.study.folder)
+    more = () if long.arms == results.study.arms else rows(Results(long, long.runs()))
+    return markdown(titles, [*rows(results), *more])
 
 
-def summarise() -> dict:
-    """The study's table, from the records of its runs; written to `SUMMARY`.
+def figure(results: Results) -> Figure:
+    """The curves of all runs beside what each kind of dropout costs or gains."""
+    bigram = read_references(REFERENCES)["bigram"]["loss"]
+    return curves_beside_effects(results, LOOKS, "none", {"bigram": bigram})
 
-    ValueError if one is not of its arm as declared, or of another number format than
-    the others of its budget.
-    """
-    budgets, recipes = {}, {}
-    for path in sorted(RECORDS.glob("*.json")):
-        if not (parts := RUN.fullmatch(path.stem)):
-            raise ValueError(f"{path} is named after no run of this study.")
-        arm, epochs, seed = parts.groups()
-        require_name(path, run_name(arm, int(seed), int(epochs)))
-        found = known(path, identity(arm, int(seed), int(epochs)), FREE)
-        with reading(path):
-            recipe, row = recipe_of(found), (found["hardware"], row_of(found))
-        if recipes.setdefault(epochs, recipe) != recipe:
-            raise ValueError(f"{path} is in another number format; compare within one.")
-        budgets.setdefault(epochs, {}).setdefault(arm, []).append(row)
-    if not budgets:
-        raise ValueError(f"There are no runs in {RECORDS}; leave out --summary.")
-    result = {"recipes": recipes, "budgets": {}}
-    for epochs, arms in budgets.items():
-        table = {arm: summary_of(arms[arm]) for arm in ARMS if arm in arms}
-        for arm in table.keys() - {"none"}:
-            if "none" in table:
-                table[arm]["minus_none"] = paired(table[arm], table["none"])
-        result["budgets"][epochs] = table
-    path = RECORDS.parent / "references.json"
-    if not path.exists():
-        _, tokenizer, data, _ = prepare(ModelConfig(), 0)
-        record.write(path, references(data, len(tokenizer)))
-    result["references"] = read_references(path)
-    record.write(SUMMARY, result)
-    return result
+
+def shipped() -> list[dict]:
+    """The records of the models in weights/."""
+    return [record.read(RECORDS / f"{name}.json") for name in SHIPPED.values()]
+
+
+def study(epochs: int, precision: str = "auto") -> Study:
+    """The study with so many epochs a run, each with one evaluation."""
+    training = replace(FAST, epochs=float(epochs), evaluations=epochs)
+    return Study(
+        "dropout",
+        "Train every arm of the dropout study over its seeds, resumable; runs whose "
+        "record exists are skipped. Then print the table and draw the figures.",
+        folder=RECORDS / "dropout_study",
+        pattern=f"{{arm}}_{epochs}_epochs_seed_{{seed}}",
+        arms={arm: Arm(model, training) for arm, model in MODELS.items()},
+        make=partial(make, precision=precision),
+        # Runs of one number format may be named or found out.
+        read=partial(read_run, free=("precision",)),
+        alike=("corpus", "number_format"),
+        readings=READINGS,
+        claims=[
+            Claim(
+                f"Dropout lowers the loss within {epochs} epochs.",
+                Effect("all", "none"),
+                "below",
+            )
+        ],
+        table=table,
+        figures={
+            "dropout_comparison_subplots.png": lambda _: training_curves(shipped()),
+            "true_vs_pred.png": lambda _: true_vs_pred(shipped()[1]),
+            "dropout_study.png": figure,
+        },
+    )
+
+
+STUDY = study(CPU_EPOCHS)
 
 
 def wasted_shares(tokenizer, lines: list[str], length: int) -> dict[str, float]:
@@ -189,74 +179,47 @@ def wasted_shares(tokenizer, lines: list[str], length: int) -> dict[str, float]:
     return {way: wasted_share(rows) for way, rows in ways.items()}
 
 
-def ship(epochs: int) -> None:
-    """Copies weights and record of the seed of median loss to where notebooks read."""
-    table = record.read(SUMMARY)["budgets"].get(str(epochs), {})
-    if missing := ", ".join(arm for arm in SHIPPED if arm not in table):
-        raise ValueError(f"There are no runs of {epochs} epochs of: {missing}.")
-    lines, length = require_wikitext().train, ModelConfig().max_length
-    tokenizer = WordTokenizer.train(lines, ModelConfig().vocab_size)
-    wasted = wasted_shares(tokenizer, lines, length)
-    for arm, shipped in SHIPPED.items():
-        rows = sorted(table[arm]["runs"], key=lambda row: row["loss"])
-        seed = rows[(len(rows) - 1) // 2]["seed"]
-        name = run_name(arm, seed, epochs)
-        model, tokenizer, _ = load_model(ROOT / "runs" / name / f"{name}.safetensors")
-        found = record.read(RECORDS / f"{name}.json")
-        info = {"name": shipped, "run": name} | {
-            key: found[key] for key in ("corpus", "seed", "validation")
-        }
-        save_model(ROOT / "weights" / f"{shipped}.safetensors", model, tokenizer, info)
+def ship(results: Results) -> None:
+    """Copies weights and record of the seed of median loss to where notebooks read.
+
+    ValueError if there are no runs of an arm that is shipped.
+    """
+    if missing := ", ".join(SHIPPED.keys() - results.runs):
+        raise ValueError(f"There are no runs of so many epochs of: {missing}.")
+    for arm, name in SHIPPED.items():
+        ranked = sorted(results.runs[arm].values(), key=READINGS["loss"])
+        run = ranked[(len(ranked) - 1) // 2]
+        path = results.study.states / run["name"] / f"{run['name']}.safetensors"
+        model, tokenizer, _ = load_model(path)
+        info = {key: run[key] for key in ("corpus", "seed", "validation")}
+        info |= {"name": name, "run": run["name"]}
+        save_model(ROOT / "weights" / f"{name}.safetensors", model, tokenizer, info)
         tokenizer.save(ROOT / "weights" / "vocabulary.json")
-        found |= {"name": shipped, "wasted": wasted}
-        record.write(RECORDS.parent / f"{shipped}.json", found)
-
-
-def draw() -> None:
-    """Redraws every figure of the study from its records."""
-    folder, summary = ROOT / "plots", record.read(SUMMARY)
-    records = [
-        record.read(RECORDS.parent / f"{name}.json") for name in SHIPPED.values()
-    ]
-    runs = [record.read(path) for path in sorted(RECORDS.glob("*.json"))]
-    figures = {
-        "dropout_comparison_subplots.png": training_curves(records),
-        "true_vs_pred.png": true_vs_pred(records[1]),
-        "dropout_study.png": dropout_study(summary, runs),
-    }
-    for name, figure in figures.items():
-        write_whole(folder / name, png(figure))
+        lines, length = require_wikitext().train, model.config.max_length
+        wasted = wasted_shares(tokenizer, lines, length)
+        record.write(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs what is missing, then summarises and draws."""
-    gpu = torch.cuda.is_available()
-    epochs, seeds = (50, 5) if gpu else (8, 3)
-    parser = command(
-        "dropout",
-        "Train every arm of the dropout study over its seeds, resumable; runs whose "
-        "record exists are skipped. Then write the summary and the figures.",
-    )
-    precisions = TRAIN_VALUES["precision"]
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=list(range(seeds)))
+    """Runs what is missing, ships if asked to, then reports."""
+    parser = STUDY.parser()
+    epochs, seeds = (GPU_EPOCHS, 5) if torch.cuda.is_available() else (CPU_EPOCHS, 3)
+    parser.set_defaults(seeds=[*range(seeds)])
     parser.add_argument("--epochs", type=EPOCHS, default=epochs)
+    precisions = TRAIN_VALUES["precision"]
     parser.add_argument("--precision", choices=precisions, default="auto")
-    parser.add_argument("--summary", action="store_true", help="train nothing")
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")
     given = parser.parse_args(arguments)
-    # The two outer arms of all seeds first: they answer the question.
-    jobs = [(arm, seed) for seed in given.seeds for arm in given.arms]
-    jobs.sort(key=lambda job: job[0] == "attention")
+    chosen = study(given.epochs, given.precision)
     with parser.one_sentence():
-        require_wikitext()
-        for arm, seed in () if given.summary else jobs:
-            print(f"{arm}, seed {seed}, {given.epochs} epochs", flush=True)
-            run(arm, seed, given.epochs, given.precision)
-        summarise()
+        if not given.summary:
+            chosen.make_missing(given.arms, given.seeds, given.processes)
+        if not REFERENCES.exists():
+            _, tokenizer, data, _ = prepare(ModelConfig(), 0)
+            record.write(REFERENCES, references(data, len(tokenizer)))
         if given.ship:
-            ship(given.epochs)
-        draw()
+            ship(chosen.results())
+        chosen.report()
 
 
 if __name__ == "__main__":

@@ -18,24 +18,27 @@ as the paired difference of an arm to the one without dropout, at each arm's bes
 (of the selection half) and at epoch fifty.
 """
 
-import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_model
-from helpers.corpus import require_wikitext
 from helpers.data import encode_lines, pack
-from helpers.evaluate import evaluate, unigram
+from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.run import TrainingRun
 from helpers.train import train
-from studies.dropout import ARMS
-from studies.lab.command import SEED, command
-from studies.lab.experiment import prepare
-from studies.lab.runs import FAST, alone, known, whole_score
+from studies.dropout import MODELS, best
+from studies.lab.command import RECORDS
+from studies.lab.experiment import outcome, prepare
+from studies.lab.readings import at
+from studies.lab.runs import FAST, lone_rows, score_all
+from studies.lab.samples import probe
+from studies.lab.study import Arm, Study
+from studies.lab.wikitext import require_wikitext
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one
@@ -47,7 +50,6 @@ TRIALS = {  # how the recipe of a trial differs from the fast one
     for share in (1.0, 0.5)
     for decay in (0.1, 0.4)
 }
-RECORDS = ROOT / "plots" / "records" / "fifty"
 HALVES = {"selection": 0, "scoring": 1}
 
 
@@ -56,69 +58,102 @@ def half(rows_BT: Tensor, name: str) -> Tensor:
     return rows_BT[HALVES[name] :: 2]
 
 
-def configuration(trial: str, seed: int, evaluations: int):
-    """A run's settings: a recipe, fifty epochs to their end, and bfloat16."""
-    return replace(
-        FAST,
-        epochs=float(EPOCHS),
-        evaluations=evaluations,
-        patience=10**6,
-        precision="bfloat16",
-        seed=seed,
-        **TRIALS[trial],
-    )
+@dataclass(frozen=True)
+class Fifty(Arm):
+    """A kind of dropout and a recipe: fifty epochs to their end, in bfloat16."""
+
+    dropout: str = "none"
+    recipe: str = next(iter(TRIALS))
+
+    def settings(self, seed: int) -> dict:
+        """What makes a run this run, beside its text."""
+        return super().settings(seed) | {"arm": self.dropout}
 
 
-def fit(name: str, arm: str, config, part: int, keep: bool) -> tuple:
-    """Trains a model, resumable; returns its identity, the history and the run's state.
+def arms(evaluations: int) -> dict[str, Fifty]:
+    """Each kind of dropout with each recipe, scored so many times a run."""
+    whole = {"epochs": float(EPOCHS), "patience": 10**6, "precision": "bfloat16"}
+    recipe = replace(FAST, evaluations=evaluations, **whole)
+    return {
+        f"{dropout}_{name}": Fifty(model, replace(recipe, **change), dropout, name)
+        for dropout, model in MODELS.items()
+        for name, change in TRIALS.items()
+    }
+
+
+def fit(arm: Fifty, seed: int, folder: Path, part: int, keep: bool) -> tuple:
+    """Trains on one of so many parts of the text; tokenizer, data, model, record.
 
     Early stopping sees the selection half; each evaluation also has the scoring half.
     With `keep` the weights of each epoch stay in the run's folder, in 16 bits.
     """
-    _, tokenizer, data, model = prepare(ARMS[arm], config.seed)
-    whole_BT, subset_BT = data.validation_BT, data.subset_BT
+    _, tokenizer, data, model = prepare(arm.model, seed)
+    scoring = half(data.validation_BT, "scoring"), half(data.subset_BT, "scoring")
     data = replace(
         data,
         stream=data.stream[: len(data.stream) // part],
-        validation_BT=half(whole_BT, "selection"),
-        subset_BT=half(subset_BT, "selection"),
+        validation_BT=half(data.validation_BT, "selection"),
+        subset_BT=half(data.subset_BT, "selection"),
     )
-    other = half(whole_BT, "scoring"), half(subset_BT, "scoring")
-    folder = ROOT / "runs" / "fifty" / name
 
-    def note(run: TrainingRun) -> None:
+    def note(run: TrainingRun, entry: dict) -> None:
         """Scores the other half and keeps the weights."""
-        entry, score = run.history[-1], evaluate(run.model, *other)
+        score = evaluate(run.model, *scoring)
         entry |= {"scoring_loss": score["loss"], "scoring_accuracy": score["accuracy"]}
+        if keep:
+            entry["probes"] = probe(run.model, data)
         if keep and run.step:
             path = folder / f"step_{run.step:05}.safetensors"
             save_model(path, run.model, tokenizer, {"step": run.step})
         losses = f"{entry['train_loss']:.3f} {entry['validation_loss']:.3f}"
-        print(f"{name}: epoch {entry['epoch']:.2f}: {losses}", flush=True)
+        print(f"{folder.name}: epoch {entry['epoch']:.2f}: {losses}", flush=True)
 
-    text = record.digest(data.stream)
-    settings = {"model": model.config, "training": config}
-    identity = {"arm": arm, "seed": config.seed, **settings, "text": text}
-    target = RECORDS / f"{name}.json"
-    if found := known(target, identity):
-        return found, None, None, target
-    history = train(model, data, config, folder, 120.0, note)
-    found = {"name": name, "hardware": record.hardware(), **record.plain(identity)}
-    found |= {"number_format": config.precision, "history": history}
-    return found, (model, tokenizer, data), load_state(folder / "state.pt"), target
+    config = arm.settings(seed)["training"]
+    training = train(model, data, config, folder, 120.0, note)
+    text, form = record.digest(data.stream), config.precision
+    made = {"text": text, "number_format": form, "history": training.history}
+    return tokenizer, data, model, made
 
 
-def trial(arm: str, name: str) -> dict:
-    """One trial of an arm's recipe, resumable; its record if that exists."""
-    config = configuration(name, TRIAL_SEED, EPOCHS // 2)
-    run_name = f"trial_{arm}_{name}"
-    found, trained, _, target = fit(run_name, arm, config, PART, keep=False)
-    if trained:
-        for entry in found["history"]:
-            del entry["probes"]
-        best = min(found["history"], key=lambda entry: entry["validation_loss"])
-        record.write(target, found | {"trial": name, "best": best})
-    return found
+def make_trial(arm: Fifty, seed: int, folder: Path) -> dict:
+    """One trial of an arm's recipe."""
+    run = fit(arm, seed, folder, PART, keep=False)[-1]
+    return run | {"trial": arm.recipe, "best": best(run)}
+
+
+def scores(model, tokenizer) -> dict:
+    """Every word of both splits, a seventh hidden at a time; validation in halves.
+
+    Sentences: of the validation text, each by itself, as one types them.
+    """
+    corpus, length, rows = require_wikitext(), model.config.max_length, {}
+    for split in ("validation", "test"):
+        ids_BT = pack(encode_lines(tokenizer, getattr(corpus, split)), length)
+        rows[split] = ids_BT, evaluation_subsets(ids_BT)
+    for name in HALVES:
+        rows[name] = tuple(half(rows_BT, name) for rows_BT in rows["validation"])
+    ids_BT = lone_rows(tokenizer, corpus.validation, length)
+    rows["sentences"] = ids_BT, evaluation_subsets(ids_BT)
+    return {name: score_all(model, *pair) for name, pair in rows.items()}
+
+
+def make(arm: Fifty, seed: int, folder: Path) -> dict:
+    """One run of the study.
+
+    Scored are the weights as they are saved, in 16 bits: those of the best epoch, and
+    the last.
+    """
+    tokenizer, data, model, run = fit(arm, seed, folder, 1, keep=True)
+    run |= {"recipe": arm.recipe, "best_epoch": best(run)["epoch"]}
+    run |= outcome(run["history"], data, tokenizer.words)
+    state = load_state(folder / "state.pt")
+    weights = {"best": state["stopping"]["weights"], "last": state["model"]}
+    for moment, values in weights.items():
+        model.load_state_dict(values)
+        path, info = folder / f"{moment}.safetensors", {"name": folder.name}
+        save_model(path, model, tokenizer, info | {"moment": moment})
+        run[moment] = scores(load_model(path, tokenizer)[0], tokenizer)
+    return run
 
 
 def choose(losses: dict[str, dict[str, float]]) -> dict[str, str]:
@@ -126,90 +161,71 @@ def choose(losses: dict[str, dict[str, float]]) -> dict[str, str]:
 
     This is the rule at the top of this module.
     """
-    best = {arm: min(found.values()) for arm, found in losses.items()}
+    lowest = {arm: min(trials.values()) for arm, trials in losses.items()}
 
     def behind(recipe: str) -> float:
         """How far a recipe is behind the best trial, in the arm where it is worst."""
-        return max(found[recipe] - best[arm] for arm, found in losses.items())
+        return max(trials[recipe] - lowest[arm] for arm, trials in losses.items())
 
     shared = [recipe for recipe in TRIALS if behind(recipe) <= NEAR]
     if shared:
-        mean = {r: sum(found[r] for found in losses.values()) for r in shared}
-        return dict.fromkeys(losses, min(mean, key=mean.get))
-    return {arm: min(found, key=found.get) for arm, found in losses.items()}
+        total = {r: sum(trials[r] for trials in losses.values()) for r in shared}
+        return dict.fromkeys(losses, min(total, key=total.get))
+    return {arm: min(trials, key=trials.get) for arm, trials in losses.items()}
 
 
-def scores(model, tokenizer, corpus) -> dict:
-    """Every word of both splits, a seventh hidden at a time; validation in halves.
+def trial_losses(kinds: list[str]) -> dict[str, dict[str, float]]:
+    """The loss with which each trial counts, by kind of dropout and recipe."""
 
-    Sentences: of the validation text, each by itself, as one types them.
-    """
-    length = model.config.max_length
-    found = {}
-    for split in ("validation", "test"):
-        ids_BT = pack(encode_lines(tokenizer, getattr(corpus, split)), length)
-        subset_BT = evaluation_subsets(ids_BT)
-        found[split] = whole_score(model, ids_BT, subset_BT)
-        for name in HALVES if split == "validation" else ():
-            rows = half(ids_BT, name), half(subset_BT, name)
-            found[name] = whole_score(model, *rows)
-    ids_BT = alone(tokenizer, corpus.validation, length)
-    found["sentences"] = whole_score(model, ids_BT, evaluation_subsets(ids_BT))
-    return found
+    def loss(kind: str, recipe: str) -> float:
+        run = OF_TRIALS.run(f"{kind}_{recipe}", TRIAL_SEED)
+        return run["best"]["validation_loss"]
+
+    return {kind: {recipe: loss(kind, recipe) for recipe in TRIALS} for kind in kinds}
 
 
-def run(arm: str, seed: int, recipe: str) -> dict:
-    """One run of the study, resumable; its record if that exists.
-
-    Scored are the weights as they are saved, in 16 bits: those of the best epoch, and
-    the last.
-    """
-    name = f"{arm}_{recipe}_seed_{seed}"
-    config = configuration(recipe, seed, EPOCHS)
-    found, trained, state, target = fit(name, arm, config, 1, keep=True)
-    if not trained:
-        return found
-    model, tokenizer, data = trained
-    history, corpus = found["history"], require_wikitext()
-    best = min(history, key=lambda entry: entry["validation_loss"])
-    found |= {"recipe": recipe, "best_epoch": best["epoch"]}
-    weights = {"best": state["stopping"]["weights"], "last": state["model"]}
-    for moment, values in weights.items():
-        model.load_state_dict(values)
-        path = ROOT / "runs" / "fifty" / name / f"{moment}.safetensors"
-        save_model(path, model, tokenizer, {"name": name, "moment": moment})
-        found[moment] = scores(load_model(path, tokenizer)[0], tokenizer, corpus)
-    selection = data.validation_BT, data.subset_BT
-    found["unigram_loss"] = unigram(data.stream, *selection, len(tokenizer))["loss"]
-    found["samples"] = record.samples(
-        history, found["unigram_loss"], data.validation_BT, tokenizer.words
-    )
-    record.write(target, found)
-    return found
+STUDY = Study(
+    "fifty",
+    "Train the arms for fifty epochs, resumable; runs whose record exists are skipped.",
+    folder=RECORDS / "fifty",
+    states=ROOT / "runs" / "fifty",
+    arms=arms(EPOCHS),
+    make=make,
+    alike=("text", "number_format"),
+    readings={
+        "best": at("best.scoring.loss"),
+        "last": at("last.scoring.loss"),
+        "best_epoch": at("best_epoch"),
+    },
+)
+OF_TRIALS = replace(
+    STUDY,
+    arms=arms(EPOCHS // 2),
+    make=make_trial,
+    pattern="trial_{arm}",
+    seeds=[TRIAL_SEED],
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs what is missing."""
-    parser = command(
-        "fifty",
-        "Train the arms for fifty epochs, resumable; runs whose record exists are "
-        "skipped.",
-    )
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", nargs="+", type=SEED, default=[0, 1, 2])
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--recipe", choices=TRIALS, help="train with this recipe")
-    what.add_argument("--trials", action="store_true", help="make the trials")
+    """Makes trials and names the chosen recipes; or makes runs with one; or reports."""
+    parser = STUDY.parser(MODELS)
+    parser.add_argument("--recipe", choices=TRIALS, help="train with this recipe")
+    parser.add_argument("--trials", action="store_true", help="make the trials")
     given = parser.parse_args(arguments)
+    if [bool(given.recipe), given.trials, given.summary].count(True) != 1:
+        parser.error("choose one of --recipe, --trials and --summary.")
     with parser.one_sentence():
-        require_wikitext()
         torch.set_num_threads(1)
         if given.trials:
-            for name, arm in itertools.product(TRIALS, given.arms):
-                trial(arm, name)
-        else:
-            for seed, arm in itertools.product(given.seeds, given.arms):
-                run(arm, seed, given.recipe)
+            names = [f"{arm}_{recipe}" for recipe in TRIALS for arm in given.arms]
+            OF_TRIALS.make_missing(names, OF_TRIALS.seeds, given.processes)
+            print(choose(trial_losses(given.arms)))
+        elif given.recipe:
+            names = [f"{arm}_{given.recipe}" for arm in given.arms]
+            STUDY.make_missing(names, given.seeds, given.processes)
+        if not given.trials:
+            STUDY.report()
 
 
 if __name__ == "__main__":

@@ -8,35 +8,34 @@ from the start. The control, one run, cannot tell positions apart at all. Evalua
 often, on a part of the validation text.
 """
 
-from dataclasses import replace
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from helpers import ROOT, record
-from helpers.checkpoint import load_state
-from helpers.corpus import require_wikitext
+from matplotlib.figure import Figure
+
+from helpers import ROOT
 from helpers.curves import true_vs_pred
 from helpers.data import steps_per_epoch
-from helpers.evaluate import unigram
-from helpers.figure import png
-from helpers.files import write_whole
+from helpers.figure import QUIET, default_style, reference_lines
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.tokenizer import WordTokenizer
 from helpers.train import train
-from studies.figures import plateau_study
-from studies.lab.command import COUNT, command
-from studies.lab.experiment import prepare
-from studies.lab.runs import LENGTH, fewer, known, reading, same_start
-from studies.lab.stats import mean_interval
-from studies.plateau_runs import CONTROL, RECORDS, SUMMARY, run_name
-from studies.tables import plateau_table
+from studies.lab.command import RECORDS
+from studies.lab.experiment import outcome, prepare
+from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plain, plus_minus
+from studies.lab.runs import LENGTH, read_run, readable, subsample
+from studies.lab.samples import probing, said
+from studies.lab.stats import student
+from studies.lab.study import Arm, Results, Study
 
-POSITIONS = "rotary", "sinusoidal", "learned"
-RATES = 5e-4, 1e-3, 2e-3
 STEPS, WARM_UP, EVERY = 1_200, 100, 40  # of a run, of its start, between evaluations
 EVALUATED = range(0, STEPS + 1, EVERY)
 BLOCKS = 512  # of the validation text
-PARTS = "number_format", "history.step", "history.validation_loss"  # of a record
 LEFT = 0.5  # nats below the unigram loss at which the plateau counts as left
+SHOWN = 400  # the step whose predictions are laid side by side
 RECIPE = TrainConfig(
     warmup=WARM_UP / STEPS,
     cooldown=0.0,
@@ -44,182 +43,206 @@ RECIPE = TrainConfig(
     patience=10**6,
     precision="bfloat16",
 )
-SHOWN = 400  # the step whose predictions are laid side by side
+LOOKS = {
+    "rotary": (BLUE, "-"),
+    "sinusoidal": (GREEN, "-."),
+    "learned": (ORANGE, "--"),
+    "none": ("#777777", ":"),
+}
+RATES = 5e-4, 1e-3, 2e-3
+POSITIONS = {"rotary": RATES, "sinusoidal": RATES, "learned": RATES, "none": (1e-3,)}
+ARMS = {
+    f"{positions}_rate_{rate:g}": Arm(
+        ModelConfig(positions=positions), replace(RECIPE, learning_rate=rate)
+    )
+    for positions, rates in POSITIONS.items()
+    for rate in rates
+}
 
 
-def step_left(history: list[dict], unigram_loss: float) -> int | None:
+def step_left(run: dict) -> int | None:
     """The first evaluation well below the unigram loss; None if there was none."""
-    below = [e for e in history if e["validation_loss"] < unigram_loss - LEFT]
-    return below[0]["step"] if below else None
+    limit = run["unigram_loss"] - LEFT
+    below = (e["step"] for e in run["history"] if e["validation_loss"] < limit)
+    return next(below, None)
 
 
-def read(target: Path, wanted: dict) -> dict | None:
+def lowest(run: dict) -> float:
+    """The lowest validation loss of a run."""
+    return min(entry["validation_loss"] for entry in run["history"])
+
+
+def trials(results: Results, positions: str) -> dict[str, dict]:
+    """The runs of seed 0, one for each rate, by arm; ValueError if one is missing."""
+    names = [f"{positions}_rate_{rate:g}" for rate in POSITIONS[positions]]
+    for name in names:
+        if 0 not in results.runs.get(name, ()):
+            raise ValueError(
+                f"Seed 0 of {name} is missing; make it: python -m studies.plateau "
+                f"--arms {positions}"
+            )
+    return {name: results.runs[name][0] for name in names}
+
+
+def best_arm(results: Results, positions: str) -> str:
+    """The arm whose seed 0 leaves first; among equals, that of the lowest loss."""
+    runs = trials(results, positions)
+    return min(runs, key=lambda a: (step_left(runs[a]) or STEPS + 1, lowest(runs[a])))
+
+
+def best_runs(results: Results, positions: str) -> list[dict]:
+    """All seeds at the best rate of one kind of positions."""
+    return [*results.runs[best_arm(results, positions)].values()]
+
+
+def make(arm: Arm, seed: int, folder: Path) -> dict:
+    """Trains one model, which is scored on a part of the validation text."""
+    _, tokenizer, data, model = prepare(arm.model, seed)
+    data = subsample(data, BLOCKS)
+    per_epoch = steps_per_epoch(data.stream, arm.model.max_length, RECIPE.batch_size)
+    config = replace(arm.training, seed=seed, epochs=STEPS / per_epoch)
+    training = train(model, data, config, folder, on_evaluation=probing(data))
+    return {
+        "positions": arm.model.positions,
+        "rate": config.learning_rate,
+        "training": asdict(config),
+        "number_format": str(training.dtype),
+        **outcome(training.history, data, tokenizer.words),
+    }
+
+
+def read(path: Path, identity: dict) -> dict | None:
     """A run's record if there is one, cut to the steps and evaluations of this study.
 
     A longer run will do as well, in whichever way its number format was chosen.
     ValueError if it is of another run.
     """
-    found = known(target, wanted, (*LENGTH, "precision"), PARTS)
-    if found is None:
+    # A run's arm says no more than its settings, and older records do not have it.
+    free = *LENGTH, "precision", "arm"
+    parts = "history.step", "history.epoch", "history.validation_loss"
+    run = read_run(path, identity, free, parts)
+    if run is None:
         return None
-    made = TrainConfig(**found["training"] | {"precision": RECIPE.precision})
-    history = [
-        entry
-        for entry in found["history"]
-        if entry["step"] % EVERY == 0 and entry["step"] <= STEPS
-    ]
+    with readable(path):
+        last, training = run["history"][-1], run["training"]
+        warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
+    history = [e for e in run["history"] if e["step"] in EVALUATED]
     steps = [entry["step"] for entry in history]
-    if not same_start(made, wanted["training"]) or steps != [*EVALUATED]:
-        raise ValueError(f"{target} holds another run: its warm-up or steps differ.")
-    left = step_left(history, found["unigram_loss"])
-    return found | {"history": history, "step_left": left}
+    if not math.isclose(warmed, WARM_UP) or steps != [*EVALUATED]:
+        raise ValueError(f"{path} holds another run: its warm-up or steps differ.")
+    return run | {"history": history}
 
 
-def run(positions: str, rate: float, seed: int) -> dict:
-    """Trains one model, unless its record exists; returns the record as `read` does."""
-    name = run_name(positions, rate, seed)
-    _, tokenizer, data, model = prepare(ModelConfig(positions=positions), seed)
-    data, words = fewer(data, BLOCKS), tokenizer.words
-    chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
-    epochs = STEPS / steps_per_epoch(data.stream, 64, RECIPE.batch_size)
-    config = replace(RECIPE, epochs=epochs, learning_rate=rate, seed=seed)
-    wanted = {
-        "model": model.config,
-        "training": config,
-        "unigram_loss": chance["loss"],  # stands for the text and what is scored of it
-    }
-    target = RECORDS / f"{name}.json"
-    if found := read(target, wanted):
-        return found
-    print(name, flush=True)
-    folder = ROOT / "runs" / f"plateau_{name}"
-    history = train(model, data, config, folder)
-    found = {
-        "name": name,
-        "positions": positions,
-        "rate": rate,
-        "seed": seed,
-        "hardware": record.hardware(),
-        **record.plain(wanted),
-        "number_format": str(load_state(folder / "state.pt")["dtype"]),
-        "step_left": step_left(history, chance["loss"]),
-        "samples": record.samples(history, chance["loss"], data.validation_BT, words),
-        "history": history,
-    }
-    record.write(target, found)
-    return read(target, wanted)
+def table(results: Results) -> str:
+    """Steps until the plateau is left, by positions, as a Markdown table.
 
-
-def best_rate(runs: list[dict]) -> float:
-    """The rate that leaves the plateau first; among equals, that of the lowest loss."""
-
-    def rank(found: dict) -> tuple:
-        lowest = min(entry["validation_loss"] for entry in found["history"])
-        return found["step_left"] or STEPS + 1, lowest
-
-    return min(runs, key=rank)["rate"]
-
-
-def sample_at(found: dict, step: int, words: list[str]) -> dict:
-    """What a run says at `step` for its probed words, in the form of its samples."""
-    entry = next(e for e in found["history"] if e["step"] == step)
-    predictions = [
-        said | {"pred": words[probe["predicted"]], "p": probe["p"]}
-        for said, probe in zip(
-            found["samples"][0]["predictions"], entry["probes"], strict=True
-        )
-    ]
-    return {
-        "phase": found["positions"],
-        "step": step,
-        "most_predicted": words[entry["most_predicted"]],
-        "most_predicted_share": entry["most_predicted_share"],
-        "predictions": predictions,
-    }
-
-
-def summarise(
-    trials: dict[str, list[dict]],
-    arms: dict[str, list[dict]],
-    control: dict,
-    words: list[str],
-) -> dict:
-    """The study's table: steps to leave the plateau, by kind of positions.
-
-    Of seed 0 at each rate, and of all seeds at the best one. A seed that stayed on it
-    to the end makes the mean a lower bound, and is counted.
-    With it the lowest loss of the control, and the words of the first seeds at step
-    `SHOWN`.
+    A seed that stayed on it to the end makes the mean a lower bound.
     """
-    rows, everything = {}, [*sum([*trials.values(), *arms.values()], []), control]
-    formats = {found["number_format"] for found in everything}
-    for positions, runs in arms.items():
-        left = [found["step_left"] for found in runs]
-        rows[positions] = {
-            "trials": [found["step_left"] for found in trials[positions]],
-            "rate": runs[0]["rate"],
-            "seeds": [found["seed"] for found in runs],
-            "steps": left,
-            "never": left.count(None),
-            "mean": mean_interval([step or STEPS for step in left]),
-        }
-    if len(formats) > 1:
-        raise ValueError(f"The runs are in {sorted(formats)}; compare within one.")
-    result = {"steps": STEPS, "left": LEFT, "rates": RATES, "arms": rows}
-    result |= {"unigram_loss": everything[0]["unigram_loss"]}
-    result["control"] = {key: control[key] for key in ("rate", "seed", "step_left")}
-    losses = [entry["validation_loss"] for entry in control["history"]]
-    result["control"]["lowest"] = min(losses)
-    result["samples"] = [
-        sample_at(runs[0], SHOWN, words) for runs in [*arms.values(), [control]]
-    ]
-    record.write(SUMMARY, result)
-    return result
+
+    def told(runs: Iterable[dict]) -> str:
+        steps = map(step_left, runs)
+        return ", ".join(f"{s:,}" if s else f"over {STEPS:,}" for s in steps)
+
+    titles = ["Positions", f"Seed 0 at {', '.join(f'{rate:g}' for rate in RATES)}"]
+    titles += ["Best rate", "Steps at it, by seed", "Mean"]
+    cells = []
+    for positions in POSITIONS:
+        runs, name, first, mean = best_runs(results, positions), positions, "", ""
+        steps = student([step_left(run) or STEPS for run in runs])
+        if positions == "none":
+            name, mean = "none (control)", "one seed"
+        else:
+            first = told(trials(results, positions).values())
+            stayed = None in map(step_left, runs)
+            mean = f"at least {steps['mean']:.0f}" if stayed else plus_minus(steps, 0)
+        cells.append([name, first, f"{runs[0]['rate']:g}", told(runs), mean])
+    return markdown(titles, cells)
 
 
-def study(kinds: list[str], seeds: int) -> None:
-    """Runs what is missing; with all kinds of positions, summarises and draws."""
-    trials, arms = {}, {}
-    for positions in kinds:
-        trials[positions] = [run(positions, rate, 0) for rate in RATES]
-        rate = best_rate(trials[positions])
-        arms[positions] = [run(positions, rate, seed) for seed in range(seeds)]
-    if set(arms) == set(POSITIONS):
-        words = prepare(ModelConfig(), 0)[1].words
-        control = run(*CONTROL)
-        summary = summarise(trials, arms, control, words)
-        runs = [*sum(arms.values(), []), control]
-        figures = {
-            "plateau.png": plateau_study(summary, runs),
-            "plateau_words.png": true_vs_pred(summary),
-        }
-        for name, figure in figures.items():
-            write_whole(ROOT / "plots" / name, png(figure))
-        print(plateau_table(summary))
+@default_style()
+def curves(results: Results) -> Figure:
+    """Loss and the share of the most-predicted word over the first steps, by positions.
+
+    One line a run, from step 20 on; the steps are on a logarithmic scale.
+    """
+    figure = Figure(figsize=(8.8, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
+    for positions in POSITIONS:
+        color, style = LOOKS[positions]
+        for run in best_runs(results, positions):
+            steps = [max(1, entry["step"]) for entry in run["history"]]
+            losses, shares = (
+                [entry[key] for entry in run["history"]]
+                for key in ("validation_loss", "most_predicted_share")
+            )
+            left.plot(steps, losses, style, color=color, linewidth=1.4)
+            right.plot(steps, shares, style, color=color, linewidth=1.4)
+        name = "no positions" if positions == "none" else positions
+        label = f"{name}, rate {run['rate']:g}"
+        left.plot([], [], style, color=color, label=label)
+    left.legend(frameon=False, fontsize=9, loc="lower left")
+    unigram = run["unigram_loss"]
+    reference_lines(left, {"unigram": unigram})
+    limit = unigram - LEFT
+    left.axhline(limit, color=QUIET, linestyle=":", linewidth=1)
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    below = f"left at {limit:.2f}"
+    left.annotate(below, (0.02, limit), (0, 3), color=QUIET, fontsize=9, **place)
+    ticks = 20, 50, 100, 200, 500, STEPS
+    left.set(xscale="log", xlim=(ticks[0], ticks[-1]), ylim=(None, unigram + 1.2))
+    left.set_xticks(ticks, map("{:,}".format, ticks))
+    left.minorticks_off()
+    left.set(xlabel="step", ylabel="validation loss (nats a word)")
+    right.set(xlabel="step", ylabel="share of the most-predicted word", ylim=(0, 1))
+    for axes in (left, right):
+        plain(axes)
+    return figure
+
+
+def samples(results: Results) -> list[dict]:
+    """What the first seeds say at step `SHOWN` for their probed words."""
+    words = WordTokenizer.load(ROOT / "weights" / "vocabulary.json").words
+    rows = []
+    for positions in POSITIONS:
+        run = best_runs(results, positions)[0]
+        entry = next(entry for entry in run["history"] if entry["step"] == SHOWN)
+        rows.append(said(positions, entry, run["samples"][0]["predictions"], words))
+    return rows
+
+
+STUDY = Study(
+    "plateau",
+    "Train with three kinds of positions past the unigram plateau, resumable; runs "
+    "whose record exists are skipped.",
+    folder=RECORDS / "plateau",
+    states=ROOT / "runs" / "plateau",
+    arms=ARMS,
+    make=make,
+    read=read,
+    alike=("number_format", "unigram_loss"),
+    readings={"step_left": lambda run: step_left(run) or STEPS, "lowest": lowest},
+    table=table,
+    figures={
+        "plateau.png": curves,
+        "plateau_words.png": lambda results: true_vs_pred(
+            {"samples": samples(results)}
+        ),
+    },
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The whole study, or some kinds of positions."""
-    parser = command(
-        "plateau",
-        "Train with three kinds of positions past the unigram plateau, resumable; runs "
-        "whose record exists are skipped.",
-    )
-    parser.add_argument("--positions", nargs="+", choices=POSITIONS, default=POSITIONS)
-    parser.add_argument("--seeds", type=COUNT, default=3, help="how many")
+    """Seed 0 at each rate, then all seeds at the best one, then the report."""
+    parser = STUDY.parser(POSITIONS)
     given = parser.parse_args(arguments)
-    if set(given.positions) == set(POSITIONS) and SUMMARY.exists():
-        with parser.one_sentence(), reading(SUMMARY):
-            arms = record.read(SUMMARY)["arms"].values()
-            most = max(len(row["seeds"]) for row in arms)
-        if given.seeds < most:
-            parser.error(
-                f"--seeds is {given.seeds}, and {SUMMARY} is of {most}, which fewer "
-                f"would replace; choose a whole number from {most}."
-            )
     with parser.one_sentence():
-        require_wikitext()
-        study(given.positions, given.seeds)
+        if not given.summary:
+            rates = [name for name in ARMS if ARMS[name].model.positions in given.arms]
+            STUDY.make_missing(rates, [0], given.processes)
+            runs = STUDY.results()
+            best = [best_arm(runs, p) for p in given.arms if p != "none"]
+            STUDY.make_missing(best, given.seeds, given.processes)
+        STUDY.report()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Kills trainings at random moments; what they end with must be what one unbroken has.
+"""Kills trainings at random moments, and compares how they end with an unbroken one.
 
 `python -m studies.resume --kills 100` trains a tiny model on the toy corpus, ends it
 by SIGKILL, which no program can answer, and starts it again from the state on the
@@ -11,13 +11,13 @@ import hashlib
 import io
 import json
 import multiprocessing
+import os
 import random
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,7 +25,6 @@ import torch._dynamo  # every optimiser wants it: once here, not in each attempt
 from tqdm.auto import tqdm
 
 from helpers import record
-from helpers import train as train_module
 from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData
@@ -33,13 +32,8 @@ from helpers.interrupt import held_back
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
-from studies.lab.command import (
-    COUNT,
-    RECORDS,
-    SEED,
-    command,
-    require_whole,
-)
+from studies.lab.command import COUNT, RECORDS, SEED, command, require_whole
+from studies.lab.machine import hardware
 
 LENGTH = 32
 SAVE_SECONDS = 0.02  # so that many of the kills meet a state half written
@@ -60,7 +54,7 @@ CONFIG = TrainConfig(
 
 
 def prepare() -> tuple[TrainingData, ModelConfig]:
-    """The toy corpus as tensors, and a model of its size."""
+    """Returns the toy corpus as tensors, and a model of its size."""
     corpus = load_corpus("toy")
     tokenizer = WordTokenizer.train(corpus.train)
     data = TrainingData.prepare(tokenizer, corpus, LENGTH, sample=32)
@@ -68,37 +62,29 @@ def prepare() -> tuple[TrainingData, ModelConfig]:
     return data, ModelConfig(vocab_size=len(tokenizer), max_length=LENGTH, **sizes)
 
 
-def without_clock(history: list[dict]) -> list[dict]:
-    """A history without the seconds, in which no two runs agree."""
-    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in history]
-
-
 def fingerprint(model: MaskedLanguageModel, history: list[dict]) -> str:
-    """SHA-256 of all weights, bit by bit, and of the history."""
-    found = hashlib.sha256(json.dumps(without_clock(history)).encode())
+    """Returns SHA-256 of all weights and of the history without its seconds."""
+    untimed = [{k: v for k, v in e.items() if k != "seconds"} for e in history]
+    digest = hashlib.sha256(json.dumps(untimed).encode())
     for name, weight in model.state_dict().items():
-        found.update(name.encode() + weight.numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode() + weight.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
-    """Trains until the end, or until killed; what comes out is left in result.json."""
+    """Trains until the end, or until it is killed, and leaves result.json."""
     torch.set_num_threads(1)
-    train_module.tqdm = partial(tqdm, disable=True)
+    os.environ["TQDM_DISABLE"] = "1"
     torch.manual_seed(0)
     model = MaskedLanguageModel(sizes)
-    history = train(model, data, CONFIG, folder, SAVE_SECONDS)
-    best = min(history, key=lambda entry: entry["validation_loss"])
-    result = {
-        "digest": fingerprint(model, history),
-        "steps": history[-1]["step"],
-        "best_step": best["step"],
-    }
+    run = train(model, data, CONFIG, folder, SAVE_SECONDS)
+    result = {"digest": fingerprint(model, run.history), "steps": run.step}
+    result["best_step"] = run.stopping.step
     (folder / "result.json").write_text(json.dumps(result), "utf-8")
 
 
-def killed(folder: Path, material: tuple, seconds: float | None) -> bool:
-    """Makes one attempt, killed after so many seconds; False if it came to its end."""
+def is_killed(folder: Path, material: tuple, seconds: float | None = None) -> bool:
+    """Makes one attempt and kills it after so many seconds; False if it had ended."""
     fork = multiprocessing.get_context("fork")
     process = fork.Process(target=attempt, args=(folder, *material))
     try:
@@ -113,13 +99,17 @@ def killed(folder: Path, material: tuple, seconds: float | None) -> bool:
     return process.exitcode != 0
 
 
-def remains(folder: Path, before: list[tuple]) -> dict:
-    """What a kill left in the folder, and what a restart makes of it."""
+def half_written(folder: Path) -> set[tuple]:
+    """Returns the half-written files of a folder, with their time of writing."""
+    return {(path, path.stat().st_mtime_ns) for path in folder.glob("*.part")}
+
+
+def remains(folder: Path, earlier: set[tuple]) -> dict:
+    """Tells what a kill left in the folder, and what a restart makes of it."""
     path, said = folder / "state.pt", io.StringIO()
     with contextlib.redirect_stdout(said):
         state = load_state(path)
-    # A file that an earlier kill has left is not this kill's.
-    writing = bool(set(traces(folder)) - set(before))
+    writing = bool(half_written(folder) - earlier)
     return {
         "step": state.get("step", 0),
         "writing": writing,
@@ -128,54 +118,48 @@ def remains(folder: Path, before: list[tuple]) -> dict:
     }
 
 
-def traces(folder: Path) -> list[tuple]:
-    """The half-written files of a folder, with their time of writing."""
-    return [(path, path.stat().st_mtime_ns) for path in folder.glob("*.part")]
+def broken_run(folder: Path, material: tuple, most: int, moment: Callable) -> list:
+    """Makes one training, killed at most so often; returns what each kill left."""
+    kills = []
+    while True:
+        earlier = half_written(folder)
+        seconds = moment() if len(kills) < most else None
+        if not is_killed(folder, material, seconds):
+            return kills
+        kills.append(remains(folder, earlier))
 
 
-def broken_run(folder: Path, material, moments: Iterator, most: int) -> Iterator[dict]:
-    """One training, killed at most so many times; yields what each kill left."""
-    for _ in range(most):
-        before = traces(folder)
-        if not killed(folder, material, next(moments)):
-            return
-        yield remains(folder, before)
-    killed(folder, material, None)
-
-
-def result(folder: Path) -> dict:
-    """What the training in a folder came out with."""
+def end_of(folder: Path) -> dict:
+    """Reads what the training in a folder ended with."""
     return json.loads((folder / "result.json").read_text("utf-8"))
 
 
-def study(kills: int, seed: int = 0, moments: Iterator[float] | None = None) -> dict:
-    """Kills trainings `kills` times in all; returns the record of it.
+def study(count: int, seed: int = 0, moment: Callable[[], float] | None = None) -> dict:
+    """Kills trainings `count` times in all; returns the record of it.
 
     A training that has come to its end is followed by another, until there were enough
-    kills. `moments` are the seconds after which to kill, drawn by default.
+    kills. `moment` returns the seconds until the next kill, drawn at random by default.
     """
     torch.set_num_threads(1)  # threads would not survive a fork
     tqdm.monitor_interval = 0  # neither would the bar's own
-    material, found, runs = prepare(), [], []
-    bar = tqdm(total=kills, unit="kill")
+    material, kills, kills_in_run, digests = prepare(), [], [], set()
+    bar = tqdm(total=count, unit="kill")
     with tempfile.TemporaryDirectory() as name:
-        start = time.perf_counter()
-        killed(Path(name, "whole"), material, None)
-        seconds = time.perf_counter() - start
-        whole = result(Path(name, "whole"))
+        folder, start = Path(name, "whole"), time.perf_counter()
+        is_killed(folder, material)
+        seconds, whole = time.perf_counter() - start, end_of(folder)
         draw = random.Random(seed)
-        moments = moments or (draw.uniform(0, LONGEST * seconds) for _ in iter(int, 1))
-        while len(found) < kills:
-            folder, before = Path(name, f"run{len(runs)}"), len(found)
-            for left in broken_run(folder, material, moments, kills - before):
-                found.append(left)
-                bar.update()
-            runs.append({"kills": len(found) - before} | result(folder))
+        moment = moment or (lambda: draw.uniform(0, LONGEST * seconds))
+        while len(kills) < count:
+            folder = Path(name, f"run{len(kills_in_run)}")
+            more = broken_run(folder, material, count - len(kills), moment)
+            kills += more
+            kills_in_run.append(len(more))
+            digests.add(end_of(folder)["digest"])
+            bar.update(len(more))
     bar.close()
-    equal = [run["digest"] == whole["digest"] for run in runs]
-    steps = [kill["step"] for kill in found]
     return {
-        "hardware": record.hardware(),
+        "hardware": hardware(),
         "corpus": "toy",
         "model": asdict(material[1]),
         "training": asdict(CONFIG),
@@ -184,21 +168,21 @@ def study(kills: int, seed: int = 0, moments: Iterator[float] | None = None) -> 
         "steps": whole["steps"],
         "best_step": whole["best_step"],
         "seconds": round(seconds, 2),
-        "kills": len(found),
-        "runs": len(runs),
-        "kills_in_run": [run["kills"] for run in runs],
-        "step_on_disk": steps,
-        "left_tmp_file": sum(kill["writing"] for kill in found),
-        "between_two_names": sum(kill["between"] for kill in found),
-        "damaged_files": sum(kill["damaged"] for kill in found),
+        "kills": len(kills),
+        "runs": len(kills_in_run),
+        "kills_in_run": kills_in_run,
+        "step_on_disk": [kill["step"] for kill in kills],
+        "left_tmp_file": sum(kill["writing"] for kill in kills),
+        "between_two_names": sum(kill["between"] for kill in kills),
+        "damaged_files": sum(kill["damaged"] for kill in kills),
         "digest": whole["digest"],
-        "other_digests": sorted({run["digest"] for run in runs} - {whole["digest"]}),
-        "all_equal": all(equal),
+        "other_digests": sorted(digests - {whole["digest"]}),
+        "all_equal": digests == {whole["digest"]},
     }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Makes the study, writes its record, says what came out; 1 if anything differs."""
+    """Makes the study, writes its record, and returns 1 if anything differs."""
     parser = command(
         "resume",
         "Kill trainings at random moments, restart them, and compare what they end "
@@ -211,14 +195,14 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     require_whole(parser, given, default.name)
     with parser.one_sentence():
-        found = study(given.kills, given.seed)
-        record.write(given.out, found)
+        result = study(given.kills, given.seed)
+        record.write(given.out, result)
     print(
-        f"{found['kills']} kills in {found['runs']} runs, {found['left_tmp_file']} of "
-        f"them while a state was being written; {found['damaged_files']} damaged files;"
-        f" weights and history {'all equal' if found['all_equal'] else 'DIFFER'}"
+        f"{result['kills']} kills in {result['runs']} runs, {result['left_tmp_file']} "
+        f"of them while a state was being written; {result['damaged_files']} damaged "
+        f"files; weights and history {'all equal' if result['all_equal'] else 'DIFFER'}"
     )
-    return 0 if found["all_equal"] and not found["damaged_files"] else 1
+    return 0 if result["all_equal"] and not result["damaged_files"] else 1
 
 
 if __name__ == "__main__":

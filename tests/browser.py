@@ -32,8 +32,9 @@ except ModuleNotFoundError:  # said by `missing`
     sync_playwright = None
 
 from helpers import ROOT
-from helpers.record import hardware, write
+from helpers.record import write
 from helpers.tokenizer import split_words
+from studies.lab.machine import hardware
 
 STACKS = ("lab", "classic")
 PYTHON = {"lab": sys.executable, "classic": os.environ.get("MINI_TRANSFORMER_CLASSIC")}

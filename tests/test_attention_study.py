@@ -1,15 +1,12 @@
-"""The attention study against sums by hand, and the rules by which examples are chosen.
-
-The records in plots/ are drawn and set as tables, so that they fit what reads them.
-"""
+"""The attention study against sums by hand; the rules by which examples are chosen."""
 
 import copy
 import hashlib
 import itertools
-import math
 import statistics
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny import tiny_model
@@ -21,27 +18,34 @@ from helpers.data import TrainingData
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
-from studies.attention import erasure as attention
-from studies.attention import examples
+from studies.attention import erasure, examples, heads, knowledge
 from studies.attention.figures import erasure_figure, heads_figure
+from studies.attention.tables import (
+    MODELS,
+    alone_table,
+    erasure_table,
+    heads_table,
+    knowledge_table,
+    layers_table,
+    looked_at,
+)
 from studies.lab import runs
 from studies.lab.stats import bootstrap
-from studies.tables import erasure_table, heads_table, layers_table, looked_at
 
 WORDS = "the cat dog sat on a mat and . ran to it".split()
 TOKENIZER = WordTokenizer([*SPECIALS, *WORDS])
-# The masked word, its place, and the places of the others that count. A word outside
-# the vocabulary stands beside the first one, so that its nearest is on one side only;
-# the second has two outside, and so two others at the same distance.
-ASKED = [
-    ("the cat zebra sat on a mat .".split(), 3, [0, 1, 4, 5, 6, 7]),
+# Words, the masked one, and the places of the others that count, the nearest last. A
+# word outside the vocabulary stands beside the first one, so that its nearest is on one
+# side only; the second has two outside, and so two others at the same distance.
+SENTENCES = [
+    ("the cat zebra sat on a mat .".split(), 3, [0, 1, 5, 6, 7], [4]),
     (
         "it ran and giraffe dog zebra sat on the mat .".split(),
         4,
-        [0, 1, 2, 6, 7, 8, 9, 10],
+        [0, 1, 7, 8, 9, 10],
+        [2, 6],
     ),
 ]
-NEAREST = [[4], [2, 6]]
 
 
 @pytest.fixture(scope="module")
@@ -61,167 +65,133 @@ def data():
     return TrainingData(ids_BT.flatten(), ids_BT, subset_BT, ids_BT, subset_BT)
 
 
+def correlation(one, other) -> float:
+    """Spearman's, of values that all differ."""
+    ranks = [np.argsort(np.argsort(values)) for values in (one, other)]
+    return np.corrcoef(*ranks)[0, 1]
+
+
 @torch.no_grad()
-def forward(model, words, hidden):
-    """Log-probabilities at the first hidden position, special tokens struck out, and
-    its row of attention weights (N, S) by layer, then of rollout (S)."""
-    ids = [CLS, *(TOKENIZER.ids.get(w, UNK) for w in words), SEP]
-    for position in hidden:
-        ids[1 + position] = MASK
-    logits, weights = model(torch.tensor([ids]), need_weights=True)
-    scores = logits[0, 1 + hidden[0]].double()
-    scores[: len(SPECIALS)] = -math.inf
-    layers = weights[0].mean(1)
-    one = torch.eye(len(ids))
-    followed = ((layers[1] + one) / 2) @ ((layers[0] + one) / 2)
-    rows = [*layers[:, 1 + hidden[0]], followed[1 + hidden[0]]]
-    return scores.log_softmax(-1), [row.tolist() for row in rows]
+def by_hand(model, words, position, far, near) -> dict:
+    """What `erase` returns of one sentence, each rule spelt out."""
+    ids = torch.tensor([[CLS, *TOKENIZER.encode(words), SEP]])
 
+    def forward(*hidden):
+        at = torch.tensor([[i + 1 for i in hidden]])
+        logits, weights = model(ids.scatter(1, at, MASK), need_weights=True)
+        chance = logits[0, position + 1, len(SPECIALS) :].double().log_softmax(-1)
+        return chance[ids[0, position + 1] - len(SPECIALS)].item(), weights[0].mean(1)
 
-def by_hand(model, words, position, others):
-    """Falls of the log-probability by position, and attention of three views."""
-    true = TOKENIZER.ids[words[position]]
-    intact, rows = forward(model, words, [position])
-    falls = {
-        other: (intact[true] - forward(model, words, [position, other])[0][true]).item()
-        for other in others
-    }
-    return falls, dict(zip(("layer 1", "layer 2", "rollout"), rows, strict=True))
+    others, (intact, (one, two)) = far + near, forward(position)
+    falls = {other: intact - forward(position, other)[0] for other in others}
+    same = torch.eye(len(one))
+    views = {"layer 1": one, "layer 2": two}
+    views["rollout"] = (two + same) / 2 @ ((one + same) / 2)
+    views = {view: x[position + 1, 1:].tolist() for view, x in views.items()}
+    adjacent = {"random": near.count(position + 1) / len(others)}
+    expected = {"log_probability": intact, "adjacent": adjacent, "correlation": {}}
+    for measure, of in (("fall", lambda x: x), ("size", abs)):
+        values = {other: of(fall) for other, fall in falls.items()}
+        rules = {"random": statistics.fmean(values.values())}
+        rules["nearest"] = statistics.fmean(values[i] for i in near)
+        rules["largest"] = max(values.values())
+        for view, row in views.items():
+            most, least = (f(others, key=lambda i: row[i]) for f in (max, min))
+            rules |= {f"{view} most": values[most], f"{view} least": values[least]}
+            for name in ("random", "nearest", f"{view} least"):
+                minus = f"{view} most minus {name.split()[-1]}"
+                rules[minus] = values[most] - rules[name]
+            adjacent[view] = float(abs(most - position) == 1)
+            attention = [row[i] for i in others]
+            expected["correlation"][view] = correlation(attention, [*falls.values()])
+        expected[measure] = rules
+    return expected
 
 
 def test_the_erasure_test_is_that_of_a_sum_by_hand(model):
-    found = attention.erasure(model, TOKENIZER, [asked[:2] for asked in ASKED])
-    total, differences, beside, outside = {}, {}, {}, 0
-    for (words, position, others), near in zip(ASKED, NEAREST, strict=True):
-        falls, rows = by_hand(model, words, position, others)
-        for measure, of in (("fall", lambda x: x), ("size", abs)):
-            values = {other: of(fall) for other, fall in falls.items()}
-            random = sum(values.values()) / len(others)
-            nearest = sum(values[i] for i in near) / len(near)
-            rules = {"random": random, "nearest": nearest}
-            rules["largest"] = max(values.values())
-            for view, row in rows.items():
-                most = max(others, key=lambda i: row[i + 1])
-                rules[f"{view} most"] = values[most]
-                rules[f"{view} least"] = values[min(others, key=lambda i: row[i + 1])]
-                beside[view] = beside.get(view, 0) + (abs(most - position) == 1) / 2
-                outside += row.index(max(row)) - 1 not in others
-            for rule, value in rules.items():
-                total[measure, rule] = total.get((measure, rule), 0) + value / 2
-    assert outside  # the most attended token of all is often no word to be ranked
-    for (measure, rule), mean in total.items():
-        assert found[measure][rule]["mean"] == pytest.approx(mean, abs=2e-5), rule
+    """What is no word of the vocabulary is neither masked nor ranked."""
+    rows = []
+    for words, position, *others in SENTENCES:
+        rows.append(erasure.erase(model, TOKENIZER, words, position))
+        for key, values in by_hand(model, words, position, *others).items():
+            assert rows[-1][key] == pytest.approx(values, abs=2e-5)
+    part = erasure.erasure(model, TOKENIZER, [sentence[:2] for sentence in SENTENCES])
+    for name in rows[0]["fall"]:
+        for measure in ("fall", "size"):
+            mean = statistics.fmean(row[measure][name] for row in rows)
+            assert part[measure][name]["mean"] == pytest.approx(mean)
     for view in ("layer 1", "layer 2", "rollout"):
-        for other in ("random", "nearest", f"{view} least"):
-            name = f"{view} most minus {other.split()[-1]}"
-            differences = total["fall", f"{view} most"] - total["fall", other]
-            assert found["fall"][name]["mean"] == pytest.approx(differences, abs=2e-5)
-        assert found["adjacent"][view] == pytest.approx(beside[view] / 2)
-    # One of six others is beside the first masked word, none beside the second.
-    assert found["adjacent"]["random"] == pytest.approx(1 / 12)
-
-
-def test_the_correlation_is_by_sentence(model):
-    found = attention.erasure(model, TOKENIZER, [asked[:2] for asked in ASKED])
-    expected = {}
-    for words, position, others in ASKED:
-        falls, rows = by_hand(model, words, position, others)
-        for view, row in rows.items():
-            ranks = [
-                np.argsort(np.argsort(x))
-                for x in ([row[i + 1] for i in others], [falls[i] for i in others])
-            ]
-            expected.setdefault(view, []).append(np.corrcoef(*ranks)[0, 1])
-    for view, values in expected.items():
-        spread = found["correlation"][view]
-        assert spread["median"] == pytest.approx(statistics.fmean(values))
-        assert spread["positive"] == sum(v > 0 for v in values) / 2
-        assert spread["sentences"] == 2
-    spread = attention.spread([None, 0.5, -0.5, 0.1])
-    assert (spread["sentences"], spread["median"]) == (3, 0.1)
+        median = statistics.fmean(row["correlation"][view] for row in rows)
+        assert part["correlation"][view]["median"] == pytest.approx(median)
+        share = statistics.fmean(row["adjacent"][view] for row in rows)
+        assert part["adjacent"][view] == share
+    spread = erasure.spread(pd.Series([None, 0.5, -0.5, 0.1]))
     assert spread["quartiles"] == pytest.approx([-0.2, 0.3])
     assert spread["positive"] == pytest.approx(2 / 3)
-
-
-def test_what_is_no_word_of_the_vocabulary_is_not_erased(model, monkeypatch):
-    """Its loss would be a hundred nats, and none of it is seen."""
-    words, position, others = ASKED[0]
-
-    def without_words(model, tokenizer, prediction):
-        chance_W = torch.full((len(words),), 1e-30)
-        chance_W[[*others, position]] = 0.5
-        return chance_W
-
-    monkeypatch.setattr(attention, "without_words", without_words)
-    found = attention.erase(model, TOKENIZER, words, position)
-    assert set(found["fall"].values()) == set(found["size"].values()) == {0.0}
+    assert (spread["sentences"], spread["median"]) == (3, 0.1)
 
 
 def test_a_bootstrap_is_the_same_each_time_and_covers_the_mean():
     draw, covered = np.random.default_rng(1), 0
     for _ in range(200):
         values = {"x": draw.normal(3, 2, 40).tolist()}
-        found = bootstrap(values, resamples=500)
-        assert found == bootstrap(values, resamples=500)
-        assert found["x"]["mean"] == pytest.approx(statistics.fmean(values["x"]))
-        covered += found["x"]["low"] < 3 < found["x"]["high"]
+        mean = bootstrap(values, resamples=500)
+        assert mean == bootstrap(values, resamples=500)
+        assert mean["x"]["mean"] == pytest.approx(statistics.fmean(values["x"]))
+        covered += mean["x"]["low"] < 3 < mean["x"]["high"]
     assert 0.89 < covered / 200 < 0.98
-    width = found["x"]["high"] - found["x"]["low"]
+    width = mean["x"]["high"] - mean["x"]["low"]
     expected = 2 * 1.96 * statistics.pstdev(values["x"]) / 40**0.5
     assert width == pytest.approx(expected, rel=0.15)
 
 
 def test_a_bootstrap_is_paired_and_weighs_units_by_size():
     one = np.random.default_rng(0).normal(0, 9, 30)
-    found = bootstrap({"one": one, "other": one + 1, "minus": one + 1 - one})
-    assert found["minus"] == pytest.approx({"mean": 1, "low": 1, "high": 1})
-    assert found["one"]["high"] - found["one"]["low"] > 3
+    means = bootstrap({"one": one, "other": one + 1, "minus": one + 1 - one})
+    assert means["minus"] == pytest.approx({"mean": 1, "low": 1, "high": 1})
+    assert means["one"]["high"] - means["one"]["low"] > 3
     sizes = np.arange(1, 31)
-    found = bootstrap({"loss": 2.5 * sizes, "first": sizes == 1}, sizes)
-    assert found["loss"] == pytest.approx({"mean": 2.5, "low": 2.5, "high": 2.5})
-    assert found["first"]["mean"] == pytest.approx(1 / sizes.sum())
-
-
-def zeroed(model, off):
-    """A copy in which the output projection does not read the heads (n, h) in `off`."""
-    other = copy.deepcopy(model)
-    for n, h in off:
-        with torch.no_grad():
-            other.blocks[n].attention.output.weight[:, 8 * h : 8 * h + 8] = 0
-    return other
+    means = bootstrap({"loss": 2.5 * sizes, "first": sizes == 1}, sizes)
+    assert means["loss"] == pytest.approx({"mean": 2.5, "low": 2.5, "high": 2.5})
+    assert means["first"]["mean"] == pytest.approx(1 / sizes.sum())
 
 
 def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
-    found = attention.heads(model, data)
-    score = {
-        name: evaluate(zeroed(model, off), data.validation_BT, data.subset_BT)
-        for name, off in {
-            "intact": [],
-            "layer 1 head 2": [(0, 1)],
-            "layer 2 head 1": [(1, 0)],
-            "layer 2": [(1, 0), (1, 1)],
-        }.items()
-    }
-    intact = score.pop("intact")
-    assert found["words"] == intact["words"]
-    assert found["loss"] == pytest.approx(intact["loss"], rel=1e-5)
-    assert found["accuracy"] == pytest.approx(intact["accuracy"])
-    assert found["groups"] == 3  # 16, 16 and 5 blocks, with unlike numbers of words
-    rows = found["heads"] | found["layers"]
-    assert len(found["heads"]) == 4 and len(found["layers"]) == 2
-    for name, other in score.items():
-        cost = rows[name]["cost"]
-        assert cost["mean"] == pytest.approx(other["loss"] - intact["loss"], abs=1e-5)
-        assert abs(cost["mean"]) > 1e-3 and cost["low"] <= cost["mean"] <= cost["high"]
-        assert rows[name]["accuracy"] == pytest.approx(other["accuracy"])
-    costs = [row["cost"]["mean"] for row in found["heads"].values()]
-    peaks = [row["looks"]["peak"] for row in found["heads"].values()]
-    ranks = [np.argsort(np.argsort(values)) for values in (costs, peaks)]
-    assert found["peak_and_cost"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    """Groups are of 16, 16 and 5 blocks, with unlike numbers of words."""
+    part = heads.heads(model, data)
+    rows = part["heads"] | part["layers"]
+    assert (len(part["heads"]), len(part["layers"]), part["groups"]) == (4, 2, 3)
+    blocks = data.validation_BT, data.subset_BT
+    intact = evaluate(model, *blocks)
+    for key in ("words", "loss", "accuracy"):
+        assert part[key] == pytest.approx(intact[key], rel=1e-5)
+
+    def sums(model) -> np.ndarray:
+        groups = zip(*(x.split(16) for x in blocks), strict=True)
+        scores = [evaluate(model, *group) for group in groups]
+        return np.array([[x["words"], x["loss"] * x["words"]] for x in scores]).T
+
+    words, losses = sums(model)
+    for name, off in {
+        "layer 1 head 2": [(0, 1)],
+        "layer 2 head 1": [(1, 0)],
+        "layer 2": [(1, 0), (1, 1)],
+    }.items():
+        other = copy.deepcopy(model)
+        for n, h in off:
+            other.blocks[n].attention.output.weight.data[:, 8 * h : 8 * h + 8] = 0
+        cost = bootstrap({"rise": sums(other)[1] - losses}, words)["rise"]
+        assert rows[name]["cost"] == pytest.approx(cost, abs=1e-5)
+        assert abs(cost["mean"]) > 1e-3
+        accuracy = evaluate(other, *blocks)["accuracy"]
+        assert rows[name]["accuracy"] == pytest.approx(accuracy)
+    each = part["heads"].values()
+    cost, peak = [x["cost"]["mean"] for x in each], [x["looks"]["peak"] for x in each]
+    assert part["peak_and_cost"] == pytest.approx(correlation(cost, peak))
 
 
 def test_the_gaze_of_a_head_is_that_of_masked_positions(model, data):
-    found = attention.gaze(model, data)
+    gaze = heads.gaze(model, data)
     names = {-3: "-3", -2: "-2", -1: "-1", 0: "self", 1: "+1", 2: "+2", 3: "+3"}
     total = dict.fromkeys([*names.values(), "[CLS]", "[SEP]", "peak"], 0.0)
     count = 0
@@ -237,9 +207,9 @@ def test_the_gaze_of_a_head_is_that_of_masked_positions(model, data):
             for name, token in (("[CLS]", CLS), ("[SEP]", SEP)):
                 total[name] += sum(row[i] for i in range(len(ids)) if ids[i] == token)
             total["peak"] += max(row)
-    assert found.keys() == total.keys()
-    for name, mean_NH in found.items():
-        assert mean_NH[1, 0].item() == pytest.approx(total[name] / count, abs=1e-5)
+    means = {name: mean_NH[1, 0].item() for name, mean_NH in gaze.items()}
+    expected = {name: sum_ / count for name, sum_ in total.items()}
+    assert means == pytest.approx(expected, abs=1e-5)
 
 
 def test_sentences_are_chosen_at_equal_distances():
@@ -249,150 +219,68 @@ def test_sentences_are_chosen_at_equal_distances():
     lines[3] = "the cat sat on it x x x x ."  # six in all: five beside the masked one
     lines[4] = "the cat sat on x x x x x ."  # five in all
     lines += ["the cat sat .", "= = heading = ="]  # too short, and no running text
-    chosen, counts = attention.choose(TOKENIZER, lines, 10)
-    kept = [line.split() for i, line in enumerate(lines[:30]) if i != 4]
-    assert [words for words, _ in chosen] == [kept[i * 29 // 10] for i in range(10)]
+    chosen, counts = erasure.choose(TOKENIZER, lines, 10)
+    usable = [line.split() for i, line in enumerate(lines[:30]) if i != 4]
+    assert [words for words, _ in chosen] == [usable[i * 29 // 10] for i in range(10)]
     assert counts["found"] == 30
     assert counts["left_out"] == {"too_few_words": 1, "between_chosen": 19}
     assert all(words[position] in WORDS for words, position in chosen)
     assert len({position for _, position in chosen}) > 2
-    assert attention.choose(TOKENIZER, lines, 10)[0] == chosen
+    assert erasure.choose(TOKENIZER, lines, 10)[0] == chosen
 
 
 def test_shuffled_words_are_the_same_words():
     words = "the cat sat on a mat and ran to it .".split()
-    orders = [attention.shuffled(words, 5, number) for number in range(5)]
+    orders = [erasure.shuffled(words, 5, number) for number in range(5)]
     for mixed, position in orders:
         assert sorted(mixed) == sorted(words)
         assert mixed != words and mixed[position] == "mat"
     assert len({tuple(mixed) for mixed, _ in orders}) == 5
-    twice = [attention.shuffled(["a", "a", "b"], 1, number)[1] for number in range(20)]
+    twice = [erasure.shuffled(["a", "a", "b"], 1, number)[1] for number in range(20)]
     assert set(twice) == {0, 1, 2}  # the second "a", wherever it goes
 
 
-@pytest.fixture
-def quick(model, tmp_path, monkeypatch):
-    """The study with tiny models and parts that take no time; what it has made."""
-    made = []
-
-    def part(test):
-        def make(model, text):
-            made.append(test)
-            if len(made) == 4:
-                raise KeyboardInterrupt
-            return {"seen": len(text) if test == "erasure" else 0}
-
-        return make
-
-    lines = [" ".join(words) for words, _, _ in ASKED]
-    corpus = Corpus("toy", 2 * lines, lines, lines)  # a block is longer than the lines
-    info = {"corpus": "toy"}
-    monkeypatch.setattr(runs, "require_wikitext", lambda: corpus)
-    monkeypatch.setattr(runs, "load_model", lambda path: (model, TOKENIZER, info))
-    chosen = [asked[:2] for asked in ASKED], {"chosen": 2}
-    monkeypatch.setattr(attention, "choose", lambda tokenizer, lines: chosen)
-    monkeypatch.setattr(attention, "SUMMARY", tmp_path / "attention.json")
-    erasure, heads = part("erasure"), part("heads")
-    monkeypatch.setattr(
-        attention, "erasure", lambda m, tokenizer, text: erasure(m, text)
-    )
-    monkeypatch.setattr(attention, "heads", heads)
-    return made
-
-
-def test_parts_that_are_made_are_not_made_again(quick):
-    with pytest.raises(KeyboardInterrupt):
-        attention.measure()
-    found = record.read(attention.SUMMARY)
-    assert [*found["erasure"]] == ["dropout", "no_dropout", "untrained"]
-    found = attention.measure()
-    assert quick == ["erasure"] * 5 + ["heads"] * 3
-    assert [*found["heads"]] == ["dropout", "no_dropout", "untrained"]
-    assert found["erasure"]["shuffled"]["seen"] == 2
-    assert attention.measure() == found and len(quick) == 8
-
-
-def test_a_record_of_other_weights_is_refused(quick, monkeypatch):
-    quick += [None] * 4
-    found = attention.measure()
-    record.write(attention.SUMMARY, found | {"weights": {"dropout": "another"}})
+def test_parts_that_are_made_are_not_made_again(model, tmp_path):
+    path, names = tmp_path / "attention.json", ("dropout", "no_dropout")
+    lines = [" ".join([*words, "and", "it", "."]) for words, *_ in SENTENCES] * 3
+    shipped = dict.fromkeys(names, model), TOKENIZER, Corpus("toy", lines, lines, [])
+    source = {"weights": {"dropout": "these"}}
+    whole = erasure.measure(*shipped, source, path, 2)
+    assert [*whole["erasure"]] == [*MODELS] and [*whole["heads"]] == [*MODELS][:3]
+    means = [part["fall"]["largest"]["mean"] for part in whole["erasure"].values()]
+    assert means[0] == means[1] and len({*means}) == 3  # the controls differ
+    part = copy.deepcopy(whole)
+    part["erasure"]["dropout"]["accuracy"] = 0.123
+    del part["heads"]["untrained"], part["erasure"]["shuffled"]
+    record.write(path, part)
+    again = erasure.measure(*shipped, source, path, 2)
+    assert again["erasure"]["dropout"]["accuracy"] == 0.123
+    untrained = again["heads"]["untrained"]["loss"]
+    assert untrained == pytest.approx(whole["heads"]["untrained"]["loss"])
+    assert again["erasure"].keys() == whole["erasure"].keys()
+    assert record.read(path) == again
     with pytest.raises(ValueError, match="another run: its weights is"):
-        attention.measure()
-    corpus = Corpus("WikiText-2", [], [], [])
-    monkeypatch.setattr(runs, "require_wikitext", lambda: corpus)
-    with pytest.raises(ValueError, match="are of toy, not WikiText-2"):
-        attention.measure()
+        erasure.measure(*shipped, {"weights": {"dropout": "others"}}, path, 2)
+
+
+def test_another_text_than_the_models_is_refused(monkeypatch):
+    monkeypatch.setattr(runs, "require_wikitext", lambda: Corpus("toy", [], [], []))
+    with pytest.raises(ValueError, match="are of WikiText-2, not toy"):
+        runs.shipped_models("dropout")
 
 
 @pytest.fixture(scope="module")
 def summary():
-    return record.read(attention.SUMMARY)
+    return record.read(erasure.SUMMARY)
 
 
-def cells(table: str) -> list[list[str]]:
-    """The rows of a Markdown table, of one width."""
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
-    assert len({len(row) for row in rows}) == 1
-    return rows
-
-
-def test_the_record_is_of_the_weights_and_says_of_what(summary):
+def test_the_record_is_of_the_weights_and_whole(summary):
     for name, digest in summary["weights"].items():
         content = (ROOT / "weights" / f"{name}.safetensors").read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
     counts = summary["sentences"]
-    left_out = sum(counts["left_out"].values())
-    assert counts["found"] == counts["chosen"] + left_out
-    for part in (*summary["erasure"].values(), *summary["heads"].values()):
-        assert part["seconds"] > 0 and part["hardware"]["device"]
+    assert counts["found"] == counts["chosen"] + sum(counts["left_out"].values())
     assert {part["sentences"] for part in summary["erasure"].values()} == {1_000}
-
-
-def test_the_erasure_table_tells_the_record(summary):
-    rows = {row[0]: row[1:] for row in cells(erasure_table(summary))}
-    names = "dropout", "no_dropout", "untrained", "shuffled"
-    parts = [summary["erasure"][name] for name in names]
-    for label, key in (
-        ("most attended, last layer", "layer 4 most"),
-        ("most attended, rollout", "rollout most"),
-        ("nearest word", "nearest"),
-        ("most minus nearest, last layer", "layer 4 most minus nearest"),
-    ):
-        for cell, part in zip(rows[label], parts, strict=True):
-            mean, low, high = (
-                float(x) for x in cell.strip(")").replace(" (", " to ").split(" to ")
-            )
-            found = part["fall"][key]
-            assert [mean, low, high] == pytest.approx(
-                [found["mean"], found["low"], found["high"]], abs=0.0051
-            )
-    size = rows["without its sign: nearest word"][3].split()[0]
-    assert float(size) == pytest.approx(parts[3]["size"]["nearest"]["mean"], abs=0.0051)
-    by_layer = cells(layers_table(summary))
-    assert len(by_layer) == 2 + 2 * 5
-    median = parts[1]["correlation"]["layer 2"]["median"]
-    assert [
-        row[-1] for row in by_layer if row[:2] == ["without dropout", "layer 2"]
-    ] == [f"{median:.2f}"]
-
-
-def test_the_heads_table_tells_the_record(summary):
-    rows = {row[0]: row[1:] for row in cells(heads_table(summary))}
-    assert len(rows) == 2 + 3
-    part = summary["heads"]["no_dropout"]
-    heads = part["heads"]
-    best = max(heads, key=lambda head: heads[head]["cost"]["mean"])
-    loss, costly, median, lowest, _, _, peak, *layers = rows["without dropout"]
-    assert loss == f"{part['loss']:.3f}"
-    assert costly.startswith(f"{best}: {heads[best]['cost']['mean']:+.3f} (")
-    costs = sorted(head["cost"]["mean"] for head in heads.values())
-    assert median == f"{(costs[15] + costs[16]) / 2:+.3f}"
-    assert lowest == f"{costs[0]:+.3f}"
-    assert float(peak) == pytest.approx(part["peak_and_cost"], abs=0.0051)
-    assert layers[2] == f"{part['layers']['layer 3']['cost']['mean']:+.3f}"
-    costs = [head["cost"] for head in summary["heads"]["dropout"]["heads"].values()]
-    assert int(rows["with dropout"][4]) == sum(cost["low"] > 0 for cost in costs)
-    assert int(rows["with dropout"][5]) == sum(cost["high"] < 0 for cost in costs)
 
 
 def test_a_head_looks_at_one_target_or_spreads():
@@ -405,50 +293,38 @@ def test_a_head_looks_at_one_target_or_spreads():
 def test_the_erasure_figure_has_a_dot_for_each_mean(summary):
     panels = erasure_figure(summary).axes
     dots = [
-        [line for line in axes.lines if len(line.get_xdata()) == 7] for axes in panels
+        line for axes in panels for line in axes.lines if len(line.get_xdata()) == 7
     ]
-    assert [len(lines) for lines in dots] == [2, 1, 1]
     labels = [label.get_text() for label in panels[0].get_yticklabels()]
     row = labels.index("most attended, last layer")
-    for line, name in zip(
-        sum(dots, []), ("dropout", "no_dropout", "untrained", "shuffled"), strict=True
-    ):
-        found = summary["erasure"][name]["fall"]["layer 4 most"]
-        assert line.get_xdata()[row] == found["mean"]
-    low, high = panels[0].get_xlim()
-    ends = [
-        value
-        for part in summary["erasure"].values()
-        for rule in ("largest", "nearest", "layer 4 most", "rollout most")
-        for value in part["fall"][rule].values()
-    ]
-    assert low < min(ends) and high > max(ends)
-    assert {axes.get_xlim() for axes in panels} == {(low, high)}
+    for line, name in zip(dots, MODELS, strict=True):
+        fall = summary["erasure"][name]["fall"]
+        assert line.get_xdata()[row] == fall["layer 4 most"]["mean"]
+        low, high = line.axes.get_xlim()
+        for rule in ("largest", "nearest", "layer 4 most", "rollout most"):
+            assert low < fall[rule]["low"] and fall[rule]["high"] < high
+    assert len({axes.get_xlim() for axes in panels}) == 1
 
 
 def test_the_heads_figure_has_a_number_in_each_cell(summary):
-    figure = heads_figure(summary)
-    panels = [axes for axes in figure.axes if len(axes.texts) > 1]
+    panels = [axes for axes in heads_figure(summary).axes if len(axes.texts) > 1]
     assert [len(axes.texts) for axes in panels] == [2 * 32] * 3
-    found = summary["heads"]["no_dropout"]["heads"]["layer 3 head 1"]
-    place = (0, 2)  # first column, third row
-    number, looks = (
+    head = summary["heads"]["no_dropout"]["heads"]["layer 3 head 1"]
+    told = [
         text.get_text()
         for text in panels[1].texts
-        if (text.get_position()[0], round(text.get_position()[1])) == place
-    )
-    assert number == f"{found['cost']['mean']:+.3f}"
-    assert looks == looked_at(found["looks"])
-    assert panels[1].images[0].get_array()[2, 0] == found["cost"]["mean"]
+        if (text.get_position()[0], round(text.get_position()[1])) == (0, 2)
+    ]
+    assert told == [f"{head['cost']['mean']:+.3f}", looked_at(head["looks"])]
+    assert panels[1].images[0].get_array()[2, 0] == head["cost"]["mean"]
     scales = {axes.images[0].norm.vmax for axes in panels}
-    assert scales == {found["cost"]["mean"]}  # the highest of all
+    assert scales == {head["cost"]["mean"]}  # the highest of all
 
 
-def said(true, top, words=None, position=0, p=0.5):
+def said(true, top, words=("a", "and", "so", "on", "."), position=0, p=0.5):
     """A prediction with these best guesses, the first of probability p."""
-    words = words or [true, "and", "so", "on", "."]
     guesses = [(word, p - 0.01 * i) for i, word in enumerate(top.split())]
-    return Prediction(words, position, guesses, true, 0.1, 1, None, None)
+    return Prediction([*words], position, guesses, true, 0.1, 1, None, None)
 
 
 DATED = "2007 March 1999 the of"
@@ -456,7 +332,7 @@ END = "it ran .".split()
 
 
 @pytest.mark.parametrize(
-    "kind, found, fits",
+    "kind, prediction, fits",
     [
         ("function_word", said("of", "of in to a the"), True),
         ("function_word", said("The", "The A In It He"), True),
@@ -485,34 +361,29 @@ END = "it ran .".split()
         ("near_miss", said("12", "southern the of a in"), False),  # no letters
     ],
 )
-def test_an_example_is_of_a_kind_by_its_rule(kind, found, fits):
-    assert examples.KINDS[kind][0](found) == fits
+def test_an_example_is_of_a_kind_by_its_rule(kind, prediction, fits):
+    assert examples.KINDS[kind][0](prediction) == fits
 
 
 def test_an_example_is_typical_or_the_nearest():
     """Of an even number the lower of the middle two, and of equals the first."""
-    asked = [
+    right = [
         said("of", "of in", p=p, position=i) for i, p in enumerate((0.9, 0.2, 0.4, 0.6))
     ]
-    wrong = said("of", "in of", p=0.3)
-    found, fit = examples.choose("function_word", [wrong, *asked], None)
-    assert (found.p_pred, fit) == (0.4, 4)
-    assert examples.choose("function_word", asked[:3], None)[0].p_pred == 0.4
+    chosen, fit = examples.choose("function_word", [said("of", "in of"), *right], None)
+    assert (chosen.p_pred, fit) == (0.4, 4)
     equals = [said("of", "of in", p=0.4, position=i) for i in range(3)]
-    assert (
-        examples.choose("function_word", [*asked[:2], *equals], None)[0].position == 1
-    )
-    near = [
-        said("film", f"{word} the", p=0.1) for word in ("war", "movie", "song", "the")
-    ]
+    chosen, _ = examples.choose("function_word", [*right[:2], *equals[1:]], None)
+    assert (chosen.p_pred, chosen.position) == (0.4, 1)
+    near = [said("film", f"{word} the") for word in ("war", "movie", "song", "the")]
     cosines = {"war": 0.1, "movie": 0.8, "song": 0.8, "the": 0.9}
-    found = examples.choose("near_miss", near, lambda found: cosines[found.pred])
-    assert (found[0].pred, found[1]) == ("movie", 3)
+    chosen, fit = examples.choose("near_miss", near, lambda one: cosines[one.pred])
+    assert (chosen.pred, fit) == ("movie", 3)
     with pytest.raises(ValueError, match="of the kind temporal"):
         examples.choose("temporal", near, None)
 
 
-def test_candidates_are_short_and_known():
+def test_candidates_are_short_and_known_and_asked_for_each_word(model):
     known = "the cat sat on a mat and the dog ran .".split()
     lines = [
         " ".join(known),
@@ -521,41 +392,42 @@ def test_candidates_are_short_and_known():
         "the cat sat .",  # too short
         " ".join(["cat", *known[:-1], *known]),  # 22 words
     ]
-    found, counts = examples.candidates(TOKENIZER, lines)
-    assert found == [lines[0].split(), lines[1].split()]
+    sentences, counts = examples.candidates(TOKENIZER, lines)
+    assert sentences == [lines[0].split(), lines[1].split()]
     assert (counts["sentences"], counts["candidates"]) == (3, 2)
-
-
-def test_each_word_of_the_vocabulary_is_asked(model):
-    words = "the zebra sat on it .".split()
-    found = examples.ask(model, TOKENIZER, [words, words])
-    assert [one.position for one in found] == [0, 2, 3, 4, 5] * 2
-    alone = fill_mask(model, TOKENIZER, words, 3)
-    assert found[2].pred == alone.pred
-    assert found[2].p_pred == pytest.approx(alone.p_pred, rel=1e-5)
+    predictions = examples.ask(model, TOKENIZER, sentences)
+    assert [one.position for one in predictions] == [*range(11), *range(2, 13)]
+    alone = fill_mask(model, TOKENIZER, sentences[0], 3)
+    assert predictions[3].pred == alone.pred
+    assert predictions[3].p_pred == pytest.approx(alone.p_pred, rel=1e-5)
 
 
 def test_the_examples_in_the_record_keep_their_rules():
-    found = record.read(examples.SUMMARY)
-    counts = found["sentences"]
+    chosen = record.read(examples.SUMMARY)
+    counts = chosen["sentences"]
     assert counts["candidates"] <= counts["sentences"]
-    assert [*found["kinds"]] == [*examples.KINDS]
-    for kind, entry in found["kinds"].items():
-        top = [tuple(guess) for guess in entry["top"]]
-        asked = entry["words"], entry["position"], top, entry["true"]
-        one = Prediction(*asked, entry["p_true"], None, None, None)
+    assert [*chosen["kinds"]] == [*examples.KINDS]
+    for kind, entry in chosen["kinds"].items():
         fits, rule = examples.KINDS[kind]
-        assert fits(one) and entry["rule"].startswith(rule)
+        one = said(entry["true"], "", entry["words"], entry["position"])
+        one.top.extend((word, p) for word, p in entry["top"])
+        assert fits(one) and entry["rule"] == rule
         assert one.words[one.position] == one.true and one.pred == entry["pred"]
         assert counts["shortest"] <= len(one.words) <= counts["longest"]
         assert 1 <= entry["fit"] <= counts["asked"]
         assert (ROOT / "plots" / f"example_{kind}.png").is_file()
-    assert 0 < found["kinds"]["near_miss"]["cosine"] <= 1
+    assert 0 < chosen["kinds"]["near_miss"]["cosine"] <= 1
 
 
-def test_the_readme_shows_rows_of_the_record():
-    table = erasure_table(record.read(attention.SUMMARY)).splitlines()
+def test_the_pages_show_the_tables_of_the_records(summary):
+    page = (ROOT / "studies" / "attention" / "README.md").read_text("utf-8")
+    known = record.read(knowledge.SUMMARY)
+    shown = [table(summary) for table in (erasure_table, layers_table, heads_table)]
+    shown += [knowledge_table(known, measure) for measure in knowledge.MEASURES]
+    for table in (*shown, alone_table(known)):
+        assert f"\n\n{table}\n\n" in f"{page}\n"
+    title, *_ = rows = shown[0].splitlines()
     text = (ROOT / "README.md").read_text("utf-8").splitlines()
-    begin = text.index(table[0])
-    shown = list(itertools.takewhile(lambda line: line.startswith("|"), text[begin:]))
-    assert len(shown) > 10 and set(shown) <= set(table)
+    begin = text.index(title)
+    told = list(itertools.takewhile(lambda row: row.startswith("|"), text[begin:]))
+    assert len(told) > 10 and {*told} <= {*rows}

@@ -5,7 +5,7 @@ value and what would do, before anything is loaded; what fails later, with statu
 """
 
 import importlib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,13 @@ import pytest
 from helpers import ROOT, parallel, record
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from studies import dropout
-from studies.lab import command, experiment, runs
-from studies.lessons import __main__ as lessons
-from studies.lessons import costs as lesson_costs
-from studies.speed import speedrun, throughput
+from studies import dropout, fifty, plateau, train
+from studies.lab import command, runs, study
+from studies.lessons.study import STUDY as LESSONS
 
 HUGE = "1" + "0" * 30
 ODD = "-1", "0", "nan", "inf", "x", "", HUGE, "1.5", "[1]"
-RIGHT = {  # odd values that do make sense, of helpers.train
+RIGHT = {  # odd values that do make sense, of a training
     "dropout": {"0"},
     "attention_dropout": {"0"},
     "norm_eps": {HUGE, "1.5"},
@@ -57,14 +55,13 @@ def reached(*_, **__):
 def no_work(monkeypatch):
     """Whatever loads, trains or measures raises Reached."""
     monkeypatch.setattr(parallel, "start", reached)
-    for module in STUDIES:
+    for module in (*map(module_of, STUDIES), runs, study):
         for name in ("require_wikitext", "study", "measure", "ceilings", "growth"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, reached)
-    monkeypatch.setattr(runs, "require_wikitext", reached)
 
 
-def told(main, arguments: list[str], capsys) -> tuple[int, str]:
+def told(main, arguments, capsys) -> tuple[int, str]:
     """The status with which a command ends, and the one sentence that it says."""
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -73,7 +70,7 @@ def told(main, arguments: list[str], capsys) -> tuple[int, str]:
     return ended.value.code, said
 
 
-def train(*options: str) -> list[str]:
+def named(*options: str) -> list[str]:
     return ["--name", "odd", *options]
 
 
@@ -85,7 +82,7 @@ def test_the_table_of_odd_options_is_long_enough():
 @pytest.mark.parametrize("name, value", REFUSED)
 def test_an_odd_option_of_a_training_is_refused(name, value, no_work, capsys):
     option = "--" + name.replace("_", "-")
-    status, said = told(experiment.main, train(f"{option}={value}"), capsys)
+    status, said = told(train.main, named(f"{option}={value}"), capsys)
     assert status == 2 and f"{option} is " in said and "; choose " in said
     assert value in said.replace("_", "") or float(value) in map(number, said.split())
 
@@ -102,7 +99,7 @@ def number(word: str) -> float | None:
 )
 def test_an_option_at_the_end_of_its_range_is_taken(name, value, no_work):
     with pytest.raises(Reached):
-        experiment.main(train(f"--{name.replace('_', '-')}={value}"))
+        train.main(named(f"--{name.replace('_', '-')}={value}"))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +122,7 @@ def test_an_option_at_the_end_of_its_range_is_taken(name, value, no_work):
     ],
 )
 def test_what_does_not_go_together_is_refused(options, mentioned, no_work, capsys):
-    status, said = told(experiment.main, train(*options), capsys)
+    status, said = told(train.main, named(*options), capsys)
     assert status == 2 and [part for part in mentioned if part not in said] == []
 
 
@@ -134,60 +131,59 @@ NAMES += ["a" * 101, "~", "a:b", "nul\0", "vocabulary", "Vocabulary"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_that_is_no_folder_is_refused(name, no_work, capsys, tmp_path):
-    status, said = told(experiment.main, [f"--name={name}"], capsys)
+def test_a_name_that_is_no_folder_is_refused(name, no_work, capsys):
+    status, said = told(train.main, [f"--name={name}"], capsys)
     assert status == 2 and f"--name is {name!r}; choose" in said
-    with pytest.raises(ValueError, match="name is "):
-        experiment.run_experiment(name, ModelConfig(), TrainConfig())
 
 
 def test_names_that_runs_have_are_folders_under_runs():
     for name in ("odd", "all_8_epochs_seed_0", "1e-3", "v1.2", "_", "a" * 100):
-        assert experiment.run_folder(name) == ROOT / "runs" / name
+        assert train.run_folder(name) == ROOT / "runs" / name
     with pytest.raises(ValueError, match="name is PosixPath|name is WindowsPath"):
-        experiment.run_folder(Path("odd"))
+        train.run_folder(Path("odd"))
 
 
-STUDIES = [
-    importlib.import_module(f"studies.{path.stem}")
-    for path in sorted((ROOT / "studies").glob("*.py"))
-    if "def main(" in path.read_text("utf-8")
-]
+FOLDER = ROOT / "studies"
+STUDIES = {  # by the name of its command
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__main__")
+    for path in FOLDER.rglob("*.py")
+    if "\nif __name__ ==" in path.read_text("utf-8")
+} - {"train"}  # which is tested above
 WHOLE = "-1", "nan", "inf", "x", "", HUGE, "1.5"
+STUDY = {"--arms": ("x", ""), "--seeds": WHOLE, "--processes": (*WHOLE, "0")}
 OPTIONS = {
-    "attention": {},
-    "dropout": {
-        "--arms": ("x", ""),
-        "--seeds": WHOLE,
+    "attention.erasure": {},
+    "attention.examples": {},
+    "attention.knowledge": {},
+    "dropout": STUDY
+    | {
         "--epochs": (*WHOLE, "0"),
         "--precision": ("x", "", "float64"),
     },
-    "examples": {},
-    "fifty": {"--arms": ("x", ""), "--seeds": WHOLE, "--recipe": ("x", "")},
-    "knowledge": {},
-    "lessons": {
-        "--arms": ("x", ""),
-        "--seeds": WHOLE,
-        "--processes": (*WHOLE, "0"),
-    },
-    "plateau": {"--positions": ("x", "none"), "--seeds": (*WHOLE, "0")},
+    "fifty": STUDY | {"--recipe": ("x", "")},
+    "lessons": STUDY,
+    "plateau": STUDY,
     "resume": {"--kills": (*WHOLE, "0"), "--seed": WHOLE, "--out": ("", "/", "..")},
-    "scaling": {
+    "speed.scaling": {
         "--tokens": (*WHOLE, "0", "63"),
         "--rounds": (*WHOLE, "0"),
         "--lengths": (*WHOLE, "0", "15", "8192"),
         "--words": (*WHOLE, "0", "5"),
         "--out": ("", "/", ".."),
     },
-    "speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
-    "throughput": {
+    "speed.speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
+    "speed.throughput": {
         "--tokens": (*WHOLE, "0", "63"),
         "--rounds": (*WHOLE, "0"),
         "--dropouts": ("-1", "nan", "inf", "x", "", HUGE, "1"),
         "--out": ("", "/", ".."),
     },
 }
-NEEDED = {"scaling": ["--growth"], "fifty": ["--trials"]}  # else nothing is asked for
+NEEDED = {
+    "speed.scaling": ["--growth"],
+    "fifty": ["--trials"],
+}  # else nothing is asked for
+WITHOUT_TEXT = "resume", "speed.scaling", "speed.throughput"
 WRONG = [
     (study, option, value)
     for study, options in OPTIONS.items()
@@ -196,26 +192,32 @@ WRONG = [
 ]
 
 
-def main_of(study: str):
-    return importlib.import_module(f"studies.{study}").main
+def module_of(name: str):
+    """The module of a command; that of a folder is its __main__."""
+    place = ".__main__" if (FOLDER / name).is_dir() else ""
+    return importlib.import_module(f"studies.{name}{place}")
+
+
+def main_of(name: str):
+    return module_of(name).main
 
 
 def test_every_command_of_the_studies_is_in_the_table():
-    assert {module.__name__ for module in STUDIES} == {f"studies.{s}" for s in OPTIONS}
+    assert OPTIONS.keys() == STUDIES
 
 
-@pytest.mark.parametrize("study, option, value", WRONG)
-def test_an_odd_option_of_a_study_is_refused(study, option, value, no_work, capsys):
-    needed = [] if option == "--recipe" else NEEDED.get(study, [])
-    status, said = told(main_of(study), [*needed, f"{option}={value}"], capsys)
+@pytest.mark.parametrize("name, option, value", WRONG)
+def test_an_odd_option_of_a_study_is_refused(name, option, value, no_work, capsys):
+    needed = [] if option == "--recipe" else NEEDED.get(name, [])
+    status, said = told(main_of(name), [*needed, f"{option}={value}"], capsys)
     named = "--tokens" if (option, value) == ("--lengths", "8192") else option
-    assert status == 2 and said.startswith(f"python -m studies.{study}: ")
+    assert status == 2 and said.startswith(f"python -m studies.{name}: ")
     assert named in said and (value in said or value in said.replace(",", ""))
 
 
 @pytest.mark.parametrize(
-    "study, options",
-    [(study, ["--nonsense"]) for study in OPTIONS]
+    "name, options",
+    [(name, ["--nonsense"]) for name in OPTIONS]
     + [
         (s, [o])
         for s, options in OPTIONS.items()
@@ -224,92 +226,62 @@ def test_an_odd_option_of_a_study_is_refused(study, option, value, no_work, caps
     ]
     + [
         ("fifty", []),
-        ("scaling", []),
-        ("scaling", ["--growth", "--ceilings"]),
-        ("speedrun", ["--time", "--summary"]),
-        ("speedrun", ["--seed", "1", "--baselines"]),
-        ("throughput", ["--tokens", "4096"]),
-        ("throughput", ["--no-memory", "--out", "plots/records/throughput.json"]),
+        ("speed.scaling", []),
+        ("speed.scaling", ["--growth", "--ceilings"]),
+        ("speed.speedrun", ["--time", "--summary"]),
+        ("speed.speedrun", ["--seed", "1", "--baselines"]),
+        ("speed.throughput", ["--tokens", "4096"]),
+        ("speed.throughput", ["--no-memory", "--out", "plots/records/throughput.json"]),
     ],
 )
-def test_options_that_make_no_sense_are_refused(study, options, no_work, capsys):
-    status, said = told(main_of(study), options, capsys)
-    assert status == 2 and said.startswith(f"python -m studies.{study}: ")
+def test_options_that_make_no_sense_are_refused(name, options, no_work, capsys):
+    status, said = told(main_of(name), options, capsys)
+    assert status == 2 and said.startswith(f"python -m studies.{name}: ")
 
 
-@pytest.mark.parametrize("study", OPTIONS)
-def test_a_study_without_its_text_ends_in_one_sentence(study, monkeypatch, capsys):
+@pytest.mark.parametrize("name", OPTIONS.keys() - {*WITHOUT_TEXT})
+def test_a_study_without_its_text_ends_in_one_sentence(name, monkeypatch, capsys):
     def missing():
         raise ValueError("WikiText-2 is not within reach.")
 
-    without = "resume", "scaling", "throughput"  # which need no text
-    if study in without:
-        assert not hasattr(importlib.import_module(f"studies.{study}"), "runs")
-        return
-    for module in (importlib.import_module(f"studies.{study}"), runs):
+    for module in (module_of(name), runs, study):
         if hasattr(module, "require_wikitext"):
             monkeypatch.setattr(module, "require_wikitext", missing)
-    status, said = told(main_of(study), NEEDED.get(study, []), capsys)
+    status, said = told(main_of(name), NEEDED.get(name, []), capsys)
     assert status == 1 and "WikiText-2 is not within reach." in said
 
 
-@pytest.mark.parametrize("study", ["resume", "scaling", "throughput"])
-def test_a_folder_for_the_record_is_made_before_the_work(study, no_work, tmp_path):
+@pytest.mark.parametrize("name", WITHOUT_TEXT)
+def test_a_folder_for_the_record_is_made_before_the_work(name, no_work, tmp_path):
     out = tmp_path / "a" / "b" / "record.json"
     with pytest.raises(Reached):
-        main_of(study)([*NEEDED.get(study, []), "--out", str(out)])
+        main_of(name)([*NEEDED.get(name, []), "--out", str(out)])
     assert [*out.parent.iterdir()] == []
 
 
-@pytest.mark.parametrize("study", ["resume", "scaling", "throughput"])
+@pytest.mark.parametrize("name", WITHOUT_TEXT)
 def test_a_record_that_cannot_be_written_is_no_beginning(
-    study, no_work, tmp_path, capsys
+    name, no_work, tmp_path, capsys
 ):
     (tmp_path / "file").touch()
     for place in ("file/record.json", "a" * 254, "."):
-        options = [*NEEDED.get(study, []), "--out", str(tmp_path / place)]
-        status, said = told(main_of(study), options, capsys)
+        options = [*NEEDED.get(name, []), "--out", str(tmp_path / place)]
+        status, said = told(main_of(name), options, capsys)
         assert status == 2 and repr(str(tmp_path / place)) in said
 
 
-def test_a_summary_says_what_is_missing_and_what_makes_it(
-    tmp_path, monkeypatch, capsys
-):
-    for module in (dropout, speedrun):
-        monkeypatch.setattr(module, "RECORDS", tmp_path / module.__name__)
-        monkeypatch.setattr(module, "SUMMARY", tmp_path / "summary.json")
-        monkeypatch.setattr(module, "require_wikitext", lambda: None)
-    monkeypatch.setattr(speedrun, "prepare", lambda *_: (None, [], None, None))
-    monkeypatch.setattr(lesson_costs, "COSTS", tmp_path / "costs.json")
-    status, said = told(dropout.main, ["--summary"], capsys)
-    assert status == 1 and "no runs in" in said and "leave out --summary" in said
-    status, said = told(speedrun.main, ["--summary"], capsys)
-    assert (
-        status == 1 and "times.json; make it: python -m studies.speed.speedrun" in said
-    )
-    record.write(speedrun.RECORDS / "times.json", {"recipes": speedrun.recipes()})
-    status, said = told(speedrun.main, ["--summary"], capsys)
-    assert status == 1 and "no entry in" in said
-    status, said = told(lessons.main, ["--summary"], capsys)
-    assert status == 1 and "leave out --summary" in said
-    missing = ["--table", "--out", str(tmp_path / "none.json")]
-    status, said = told(throughput.main, missing, capsys)
-    assert (
-        status == 1 and "none.json; make it: python -m studies.speed.throughput" in said
-    )
-
-
-def test_weights_of_runs_that_were_not_made_are_not_shipped(tmp_path, monkeypatch):
-    monkeypatch.setattr(dropout, "SUMMARY", tmp_path / "summary.json")
-    record.write(dropout.SUMMARY, {"budgets": {"8": {"none": {}}}})
-    with pytest.raises(ValueError, match="no runs of 8 epochs of: all"):
-        dropout.ship(8)
-    with pytest.raises(ValueError, match="no runs of 50 epochs of: none, all"):
-        dropout.ship(50)
+@pytest.mark.parametrize(
+    "one", [dropout.STUDY, fifty.STUDY, plateau.STUDY, LESSONS], ids=lambda s: s.name
+)
+def test_a_report_without_records_says_what_to_leave_out(one, tmp_path, capsys):
+    elsewhere = replace(one, folder=tmp_path / "records")
+    status, said = told(elsewhere.main, ["--summary"], capsys)
+    assert status == 1 and said.startswith(f"python -m studies.{one.name}: ")
+    assert f"no runs in {tmp_path}" in said and "leave out --summary" in said
 
 
 def test_no_study_advises_to_move_records_away():
-    for path in (ROOT / "studies").glob("*.py"):
+    for path in FOLDER.rglob("*.py"):
         text = path.read_text("utf-8")
         assert "move it" not in text and "delete" not in text, path
 
@@ -317,3 +289,99 @@ def test_no_study_advises_to_move_records_away():
 def test_a_required_record_is_read(tmp_path):
     record.write(tmp_path / "one.json", {"a": 1})
     assert command.required(tmp_path / "one.json", "") == {"a": 1}
+
+
+# A measurement replaces a whole record by a whole one of its kind, or by none.
+
+COMMANDS = {
+    "resume": "resume.json",
+    "speed.scaling --growth": "growth.json",
+    "speed.scaling --ceilings": "ceilings.json",
+    "speed.throughput": "throughput.json",
+}
+PARTS = [
+    ("resume", "--kills 1"),
+    ("resume", "--seed 7"),
+    ("speed.scaling --growth", "--lengths 64 --words 10 --tokens 64 --rounds 1"),
+    ("speed.scaling --growth", "--words 2000"),
+    ("speed.scaling --growth", "--rounds 1"),
+    ("speed.scaling --ceilings", "--tokens 64"),
+    ("speed.throughput", "--rounds 1"),
+    ("speed.throughput", "--compile"),
+    ("speed.throughput", "--no-memory"),
+    ("speed.throughput", "--dropouts 0.1"),
+    ("speed.throughput", "--tokens 4096"),
+]
+
+
+@pytest.fixture
+def start(no_work, tmp_path, monkeypatch):
+    """Runs a command up to its work; the records are in a folder of their own."""
+
+    def run(line: str):
+        name, *options = line.split()
+        monkeypatch.setattr(module_of(name), "RECORDS", tmp_path)
+        main_of(name)(options)
+
+    monkeypatch.setattr(command, "RECORDS", tmp_path)
+    for name in COMMANDS.values():
+        record.write(tmp_path / name, {})
+    return run
+
+
+def refused(start, line: str, capsys) -> str:
+    """What a command says that is refused before its work."""
+    status, said = told(start, line, capsys)
+    assert status == 2
+    return said
+
+
+@pytest.mark.parametrize("line, options", PARTS)
+def test_a_part_does_not_replace_the_whole(line, options, start, tmp_path, capsys):
+    said = refused(start, f"{line} {options}", capsys)
+    assert options.split()[0] in said or "--tokens" in said
+    assert "choose another --out" in said
+    whole = tmp_path / "x" / ".." / COMMANDS[line]
+    assert "another --out" in refused(start, f"{line} {options} --out {whole}", capsys)
+    with pytest.raises(Reached):
+        start(f"{line} {options} --out {tmp_path / 'part.json'}")
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_whole_record_replaces_its_own_only(line, start, tmp_path, capsys):
+    with pytest.raises(Reached):
+        start(line)
+    record.write(tmp_path / "other.json", {})
+    said = refused(start, f"{line} --out {tmp_path / 'other.json'}", capsys)
+    assert "other.json" in said and "another record" in said
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ("speed.throughput --tokens 127 --out {}", "--tokens is 127; choose a mult"),
+        (
+            "speed.throughput --tokens 4096 96 --out {}",
+            "--tokens is 96; choose a multiple",
+        ),
+        (
+            "speed.scaling --growth --tokens 100 --lengths 64 --out {}",
+            "--tokens is 100;",
+        ),
+        (
+            "speed.scaling --growth --tokens 64 --lengths 48 --out {}",
+            "a multiple of 48",
+        ),
+        (
+            "speed.scaling --ceilings --tokens 100 --out {}",
+            "--tokens is 100; choose a mul",
+        ),
+        ("speed.scaling --growth --lengths 1000000000", "--lengths: "),
+        ("speed.scaling --growth --words 1000000000", "--words: "),
+        ("speed.scaling --growth --tokens 1000000000", "--tokens: "),
+        ("speed.throughput --tokens 1000000000", "--tokens: "),
+        ("dropout --epochs 200000", "--epochs: "),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(line, said, start, tmp_path, capsys):
+    assert said in refused(start, line.format(tmp_path / "part.json"), capsys)

@@ -1,180 +1,148 @@
-"""One experiment from corpus to record, on the toy corpus."""
+"""One training from corpus to record, on some lines of the toy corpus."""
 
 import re
+import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from tiny import few_lines
 
-from helpers import record
-from helpers.bpe import BPETokenizer
+from helpers import ROOT, record
 from helpers.checkpoint import load_model, save_model
-from helpers.corpus import FOLDER_VARIABLE, Corpus
+from helpers.corpus import Corpus
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.tokenizer import WordTokenizer
+from studies import train
 from studies.lab import experiment
 from studies.lab.experiment import run_experiment
 
 TINY = ModelConfig(n_layers=1, d_model=16, n_heads=2, d_ff=16)
-SHORT = TrainConfig(epochs=0.05, batch_size=16, evaluations=1, precision="float32")
+SHORT = TrainConfig(epochs=0.1, batch_size=4, evaluations=1, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of a run, and its record."""
+    folder = tmp_path_factory.mktemp("runs") / "short"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "training_corpus", few_lines)
+        return folder, run_experiment(folder, TINY, SHORT)
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "ROOT", tmp_path)
-    monkeypatch.setenv(FOLDER_VARIABLE, "toy")
-    return tmp_path / "runs" / "short"
+def again(made, tmp_path, monkeypatch):
+    """Makes the run again in a copy of its folder."""
+    monkeypatch.setattr(experiment, "training_corpus", few_lines)
+    folder = shutil.copytree(made[0], tmp_path / "short")
+
+    def run(model=TINY, config=SHORT) -> dict:
+        return run_experiment(folder, model, config)
+
+    run.folder = folder
+    return run
 
 
-def test_a_run_leaves_weights_vocabulary_and_record(place):
-    found = run_experiment("short", TINY, SHORT)
-    left = sorted(path.name for path in place.iterdir())
-    assert {"short.json", "short.safetensors", "vocabulary.json"} <= {*left}
-    assert found["best_loss"] == min(e["validation_loss"] for e in found["history"])
-    assert found["number_format"] == "torch.float32"
+def test_a_run_leaves_weights_vocabulary_and_record(made):
+    folder, run = made
+    names = {path.name for path in folder.iterdir()}
+    assert {"short.json", "short.safetensors", "vocabulary.json"} <= names
+    assert record.read(folder / "short.json") == run
+    assert run["best_loss"] == min(e["validation_loss"] for e in run["history"])
+    assert run["number_format"] == "torch.float32"
+    # 2,000 words are asked for and some 100 exist; the model has no more.
+    assert run["model"]["vocab_size"] == run["vocab_size"] < 200
 
 
-def test_a_corpus_of_few_words_has_a_model_of_few(place):
-    """2,000 are asked for and 104 exist; an untrained model might say any of them."""
-    found = run_experiment("short", TINY, SHORT)
-    assert found["model"]["vocab_size"] == found["vocab_size"] < 2_000
-
-
-def test_a_run_is_not_made_again_and_no_other_takes_its_place(place, monkeypatch):
-    found = run_experiment("short", TINY, SHORT)
+def test_a_run_is_not_made_again_and_no_other_takes_its_place(made, again, monkeypatch):
     monkeypatch.setattr(experiment, "train", None)
-    assert run_experiment("short", TINY, SHORT) == found
-    with pytest.raises(ValueError, match="another run"):
-        run_experiment("short", ModelConfig.bert(), SHORT)
+    assert again() == made[1]
+    path = again.folder / "short.json"
+    with pytest.raises(ValueError, match="another run: its n_layers is 1, not 4"):
+        again(model=ModelConfig())
+    with pytest.raises(ValueError, match="holds another run: its seed is 0, not 1"):
+        again(config=replace(SHORT, seed=1))
+    for told, change in {
+        "its corpus is another, not toy": {"corpus": "another"},
+        "another run: its vocab_size is None": {"model": 5},
+        "another run: its epochs is None": {"training": None},
+    }.items():
+        record.write(path, made[1] | change)
+        with pytest.raises(ValueError, match=told):
+            again()
+    for content in ("{", "[]", "5", "null", "[" * 10**5):
+        path.write_text(content, "utf-8")
+        with pytest.raises(ValueError, match="short.json is missing or damaged"):
+            again()
 
 
-def test_the_words_of_another_run_are_named(place):
-    run_experiment("short", TINY, SHORT)
-    with pytest.raises(ValueError, match="holds another run: its .*seed.* 0.* 1"):
-        run_experiment("short", TINY, replace(SHORT, seed=1))
-    found = record.read(place / "short.json")
-    record.write(place / "short.json", found | {"corpus": "another"})
-    with pytest.raises(ValueError, match="its corpus is another, not toy"):
-        run_experiment("short", TINY, SHORT)
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
-def test_a_run_that_has_lost_its_weights_says_so_and_makes_them(place, damage, capsys):
-    found, weights = run_experiment("short", TINY, SHORT), place / "short.safetensors"
-    before = load_model(weights)[0].state_dict()
-    damage(weights)
-    assert run_experiment("short", TINY, SHORT)["history"] == found["history"]
-    assert "short.safetensors" in (said := capsys.readouterr().out)
-    assert "made again" in said
-    after = load_model(weights)[0].state_dict()
-    assert all(after[name].equal(weight) for name, weight in before.items())
-
-
-@pytest.mark.parametrize("content", ["{", "[]", "5", "null", "[" * 10**5])
-def test_a_damaged_record_is_named(place, content):
-    place.mkdir(parents=True)
-    (place / "short.json").write_text(content, "utf-8")
-    with pytest.raises(ValueError, match="short.json is missing or damaged"):
-        run_experiment("short", TINY, SHORT)
-
-
-@pytest.mark.parametrize("part", ["model", "training"])
-def test_a_record_whose_settings_are_of_another_kind_is_named(place, part):
-    made = record.plain({"model": TINY, "training": SHORT}) | {"corpus": "toy"}
-    for value in (None, 5, []):
-        record.write(place / "short.json", made | {part: value})
-        with pytest.raises(ValueError, match="settings are|another run: its vocab_"):
-            run_experiment("short", TINY, SHORT)
+def without_some(folder):
+    """Takes two parts out of the record."""
+    run = record.read(folder / "short.json")
+    record.write(
+        folder / "short.json",
+        {key: run[key] for key in run if key not in ("history", "best_accuracy")},
+    )
 
 
 HARM = {
-    "vocabulary.json is missing": lambda place: (place / "vocabulary.json").unlink(),
-    "vocabulary.json is .*damaged": lambda place: (
-        place / "vocabulary.json"
-    ).write_text("{", "utf-8"),
-    "trained with another vocabulary": lambda place: WordTokenizer.train(
+    "no weights": lambda folder: (folder / "short.safetensors").unlink(),
+    "short.safetensors": lambda folder: cut(folder / "short.safetensors"),
+    "vocabulary.json is missing": lambda folder: (folder / "vocabulary.json").unlink(),
+    "vocabulary.json is .*damaged": lambda folder: cut(folder / "vocabulary.json"),
+    "trained with another vocabulary": lambda folder: WordTokenizer.train(
         ["other words"]
-    ).save(place / "vocabulary.json"),
-    "short.safetensors or its vocabulary is of another run": lambda place: save_model(
-        place / "short.safetensors", *load_model(place / "short.safetensors")[:2], {}
+    ).save(folder / "vocabulary.json"),
+    "short.safetensors or its vocabulary is of another run": lambda folder: save_model(
+        folder / "short.safetensors", *load_model(folder / "short.safetensors")[:2], {}
     ),
-    "it lacks best_accuracy, history": lambda place: record.write(
-        place / "short.json",
-        {
-            key: value
-            for key, value in record.read(place / "short.json").items()
-            if key not in ("history", "best_accuracy")
-        },
-    ),
+    "it lacks best_accuracy, history": without_some,
 }
 
 
-@pytest.mark.parametrize("said", HARM)
-def test_a_run_whose_results_are_not_its_own_is_made_again(place, said, capsys):
-    found = run_experiment("short", TINY, SHORT)
-    HARM[said](place)
-    assert run_experiment("short", TINY, SHORT)["history"] == found["history"]
-    told = capsys.readouterr().out
-    assert re.search(said, told) and told.endswith(" It is made again.\n")
-    assert load_model(place / "short.safetensors")[2]["name"] == "short"
-    run_experiment("short", TINY, SHORT)
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize("told", HARM)
+def test_a_run_whose_results_are_not_its_own_is_made_again(made, again, told, capsys):
+    before = load_model(again.folder / "short.safetensors")[0].state_dict()
+    HARM[told](again.folder)
+    assert again()["history"] == made[1]["history"]
+    said = capsys.readouterr().out
+    assert said.startswith("The record of short is there, but ") and re.search(
+        told, said
+    )
+    assert said.count("\n") == 1 and said.endswith(" It is made again.\n")
+    after, _, info = load_model(again.folder / "short.safetensors")
+    assert info["name"] == "short" and info["best_loss"] == made[1]["best_loss"]
+    assert all(after.state_dict()[name].equal(w) for name, w in before.items())
+    again()
     assert capsys.readouterr().out == ""
 
 
-def test_a_text_without_words_is_said_to_have_none(place, monkeypatch):
+def test_a_text_without_words_is_said_to_have_none(tmp_path, monkeypatch):
     empty = Corpus("odd", ["<unk> <unk> [MASK]"] * 99, ["<unk>"], [])
     monkeypatch.setattr(experiment, "training_corpus", lambda: empty)
     with pytest.raises(ValueError, match="text of odd has no words; take another"):
-        run_experiment("short", TINY, SHORT)
+        run_experiment(tmp_path / "short", TINY, SHORT)
 
 
 @pytest.mark.parametrize("option", ["--precision=float16", "--batch-size=1000000000"])
-def test_an_option_that_does_not_fit_the_place_is_refused(place, option, capsys):
+def test_an_option_that_does_not_fit_the_place_is_refused(
+    option, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(train, "ROOT", tmp_path)
+    monkeypatch.setattr(experiment, "training_corpus", few_lines)
     sizes = ["--n-layers=1", "--d-model=16", "--n-heads=2", "--d-ff=16"]
     with pytest.raises(SystemExit) as ended:
-        experiment.main(["--name=short", *sizes, "--epochs=0.05", option])
+        train.main(["--name=short", *sizes, "--epochs=0.05", option])
     name, value = option.split("=")
     assert ended.value.code == 2
     assert f": {name} is " in (said := capsys.readouterr().err) and value in said
 
 
-def test_nothing_is_written_outside_runs(place):
-    for name in ("../short", "short/1", str(place.parent.parent / "short"), "", "."):
+def test_nothing_is_written_outside_runs():
+    for name in ("../short", "short/1", str(ROOT / "short"), "", "."):
         with pytest.raises(ValueError, match="name is "):
-            run_experiment(name, TINY, SHORT)
-    assert not place.parent.exists() and [*place.parent.parent.iterdir()] == []
-
-
-def test_a_path_may_be_a_string(tmp_path):
-    record.write(str(tmp_path / "new" / "a.json"), {"a": 1})
-    assert record.read(str(tmp_path / "new" / "a.json")) == {"a": 1}
-    words = WordTokenizer.train(["one two"])
-    words.save(str(tmp_path / "words.json"))
-    assert WordTokenizer.load(str(tmp_path / "words.json")).words == words.words
-    pairs = BPETokenizer.train(["one two one two"], 2)
-    pairs.save(str(tmp_path / "pairs.json"))
-    assert BPETokenizer.load(str(tmp_path / "pairs.json")).merges == pairs.merges
-
-
-@pytest.mark.parametrize("harm", ["gone", "zeroed", "older"])
-def test_a_record_without_its_weights_is_said_and_mended(place, harm, capsys):
-    found, path = run_experiment("short", TINY, SHORT), place / "short.safetensors"
-    content = path.read_bytes()
-    if harm == "gone":
-        path.unlink()
-    else:
-        path.write_bytes(bytes(len(content)) if harm == "zeroed" else content[:-1])
-    again = run_experiment("short", TINY, SHORT)
-    said = capsys.readouterr().out
-    assert said.startswith("The record of short is there, but ") and str(path) in said
-    assert said.count("\n") == 1 and said.endswith(" It is made again.\n")
-    assert again["history"] == found["history"]
-    assert load_model(path)[2]["best_loss"] == found["best_loss"]
-
-
-def test_a_record_of_another_corpus_is_another_run(place):
-    found = run_experiment("short", TINY, SHORT)
-    record.write(place / "short.json", found | {"corpus": "WikiText-2"})
-    with pytest.raises(ValueError, match="its corpus is WikiText-2, not toy"):
-        run_experiment("short", TINY, SHORT)
+            train.run_folder(name)

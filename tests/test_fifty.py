@@ -1,14 +1,15 @@
 """The study of fifty epochs: its halves, its rule for a recipe, and its runs."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
+from tiny import few_lines
 
 from helpers import record
-from helpers.corpus import toy_corpus
 from helpers.model import ModelConfig
 from studies import fifty
+from studies.lab import experiment
 
 ONE, TWO, THREE, FOUR = fifty.TRIALS
 
@@ -39,44 +40,48 @@ def test_a_recipe_is_shared_if_it_is_near_the_best_of_each_arm(none, dropout, ch
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """A tiny model on the toy text, two epochs, records and runs in a folder."""
-    sizes = dict(vocab_size=200, max_length=16, n_layers=1, d_model=16, n_heads=2)
-    tiny = ModelConfig(**sizes, d_ff=16)
-    monkeypatch.setattr(fifty, "ARMS", {"none": tiny})
+    """Both studies with a tiny model on some lines of toy text, for two epochs."""
     monkeypatch.setattr(fifty, "EPOCHS", 2)
-    monkeypatch.setattr(fifty, "ROOT", tmp_path)
-    monkeypatch.setattr(fifty, "RECORDS", tmp_path / "records")
-    text = toy_corpus()
-    few = {"train": 600, "validation": 60, "test": 60}
-    part = {split: getattr(text, split)[:count] for split, count in few.items()}
-    corpus = dataclasses.replace(text, **part)
-    monkeypatch.setattr("studies.lab.experiment.training_corpus", lambda: corpus)
-    monkeypatch.setattr(fifty, "require_wikitext", lambda: corpus)
+    monkeypatch.setattr(experiment, "training_corpus", few_lines)
+    monkeypatch.setattr(fifty, "require_wikitext", few_lines)
+    sizes = dict(vocab_size=104, max_length=16, n_layers=1, d_model=16, n_heads=2)
+    monkeypatch.setattr(fifty, "MODELS", {"none": ModelConfig(**sizes, d_ff=16)})
+    places = {"folder": tmp_path / "records", "states": tmp_path / "runs"}
+    runs = replace(fifty.STUDY, **places, arms=fifty.arms(2))
+    return runs, replace(fifty.OF_TRIALS, **places, arms=fifty.arms(1))
 
 
-def test_a_run_records_both_halves_at_each_epoch_and_both_moments(small, monkeypatch):
-    found = fifty.run("none", 0, ONE)
-    history = found["history"]
-    assert history[-1]["epoch"] == 2 and found["training"]["patience"] > 10**5
+def test_a_run_records_both_halves_at_each_epoch_and_both_moments(small):
+    study, name = small[0], f"none_{ONE}"
+    run = study.run(name, 0)
+    assert {"name", "hardware", "arm", "seed", "model", "training", "text"} < {*run}
+    assert (run["arm"], run["recipe"], run["name"]) == ("none", ONE, f"{name}_seed_0")
+    history = run["history"]
+    assert history[-1]["epoch"] == 2 and run["training"]["patience"] > 10**5
     assert all({"validation_loss", "scoring_loss"} <= {*entry} for entry in history)
     chosen = min(history, key=lambda entry: entry["validation_loss"])
-    assert found["best_epoch"] == chosen["epoch"]
-    # The last weights are those of the last entry, a seventh of each half.
-    assert found["last"]["scoring"]["words"] > found["last"]["validation"]["words"] / 3
-    both = sum(found["last"][name]["words"] for name in fifty.HALVES)
-    assert both == found["last"]["validation"]["words"]
-    kept = sorted((fifty.ROOT / "runs/fifty" / found["name"]).glob("step_*"))
+    assert run["best_epoch"] == chosen["epoch"]
+    # The last weights are scored on each half, and the halves make up the whole.
+    assert run["last"]["scoring"]["words"] > run["last"]["validation"]["words"] / 3
+    both = sum(run["last"][name]["words"] for name in fifty.HALVES)
+    assert both == run["last"]["validation"]["words"]
+    kept = [*(study.states / run["name"]).glob("step_*")]
     assert len(kept) == len([entry for entry in history if entry["step"]])
     # Made once: the second time it is read.
-    monkeypatch.setattr(fifty, "train", None)
-    assert fifty.run("none", 0, ONE) == found
-    assert record.read(fifty.RECORDS / f"{found['name']}.json") == found
+    assert replace(study, make=None).run(name, 0) == run
+    assert f"| {name} | 1 |" in study.table(study.results())
 
 
 def test_a_trial_has_a_part_of_the_text_and_another_seed(small):
-    found = fifty.trial("none", FOUR)
-    assert found["seed"] == fifty.TRIAL_SEED and "probes" not in found["history"][0]
-    assert found["training"]["weight_decay"] == fifty.TRIALS[FOUR]["weight_decay"]
-    whole = fifty.run("none", 0, FOUR)
-    steps = whole["history"][-1]["step"], found["history"][-1]["step"]
-    assert steps[0] >= fifty.PART * steps[1] > 0 and found["text"] != whole["text"]
+    study, trials = small
+    name = f"none_{FOUR}"
+    trial = trials.run(name, fifty.TRIAL_SEED)
+    assert record.read(trials.folder / f"trial_{name}.json") == trial
+    assert trial["seed"] == fifty.TRIAL_SEED and "probes" not in trial["history"][0]
+    assert (trial["arm"], trial["trial"]) == ("none", FOUR)
+    losses = [entry["validation_loss"] for entry in trial["history"]]
+    assert trial["best"]["validation_loss"] == min(losses)
+    assert trial["training"]["weight_decay"] == fifty.TRIALS[FOUR]["weight_decay"]
+    whole = study.run(name, 0)
+    steps = whole["history"][-1]["step"], trial["history"][-1]["step"]
+    assert steps[0] >= fifty.PART * steps[1] > 0 and trial["text"] != whole["text"]

@@ -1,32 +1,32 @@
-"""What the model knows: kinds of words, distances and sums against those by hand.
-
-The guesses are held against helpers.evaluate and studies.attention.references, and the
-committed record against the records of others.
-"""
+"""What the model knows: kinds of words, guesses and sums against those by hand."""
 
 import hashlib
-from dataclasses import replace
+import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny import tiny_model
 
 from helpers import ROOT, record
 from helpers.corpus import Corpus
-from helpers.data import TrainingData, encode_lines, join, lone_sentences, pack
-from helpers.evaluate import evaluate, unigram
+from helpers.data import TrainingData, encode_lines, join, lone_sentences
+from helpers.evaluate import evaluate, word_frequencies
 from helpers.masking import evaluation_subsets
-from helpers.tokenizer import CLS, PAD, SEP, SPECIALS, UNK, WordTokenizer, most_frequent
-from studies.attention import knowledge
-from studies.attention.references import bigram
-from studies.figures import knowledge_figure
-from studies.lab import runs
-from studies.lab.stats import bootstrap
-from studies.tables import DIVISIONS, GUESSES, alone_table, knowledge_table
+from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
+from studies.attention import knowledge, words
+from studies.attention.figures import knowledge_figure
+from studies.attention.references import (
+    bigram_guess,
+    read_references,
+    references,
+    score_words,
+)
+from studies.attention.tables import DIVISIONS, GUESSES
+from studies.lab.stats import GROUP, bootstrap
 
-LENGTH = 16
-SIZE = knowledge.GROUP * (LENGTH - 1)
+LENGTH = 32
 NOUNS = "cat dog king Mary Paris Mary".split()
 LINES = [
     f"the {NOUNS[i % 6]} saw {NOUNS[(i * i) % 5]} , and it {verb} in zebra{i} {i % 7} ."
@@ -34,466 +34,298 @@ LINES = [
     for verb in ("sat", "ran", "hid")
 ]
 LINES[5::20] = ["= = The King of Paris = ="] * len(LINES[5::20])
+CORPUS = Corpus("toy", LINES[:240], LINES[240:], [])
+TOKENIZER = WordTokenizer.train(CORPUS.train, 30)
+SOURCE = {"weights": {"dropout": "these"}}
 
 
 @pytest.fixture(scope="module")
-def corpus():
-    return Corpus("toy", LINES[:240], LINES[240:], [])
+def data():
+    return TrainingData.prepare(TOKENIZER, CORPUS, LENGTH)
 
 
 @pytest.fixture(scope="module")
-def tokenizer(corpus):
-    return WordTokenizer.train(corpus.train, 30)
+def models():
+    sizes = range(len(knowledge.TRAINED))
+    made = (tiny_model(len(TOKENIZER), seed) for seed in sizes)
+    return dict(zip(knowledge.TRAINED, made, strict=True))
 
 
 @pytest.fixture(scope="module")
-def data(tokenizer, corpus):
-    return TrainingData.prepare(tokenizer, corpus, LENGTH)
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("records") / "knowledge.json"
 
 
 @pytest.fixture(scope="module")
-def models(tokenizer):
-    return {
-        name: tiny_model(len(tokenizer), seed)
-        for seed, name in enumerate(knowledge.TRAINED)
-    }
+def summary(models, path):
+    return knowledge.measure(models, TOKENIZER, CORPUS, SOURCE, path)
 
 
 @pytest.fixture(scope="module")
-def found(models, tokenizer, corpus):
-    return knowledge.study(models, tokenizer, corpus, LENGTH)
+def committed():
+    return record.read(knowledge.SUMMARY)
 
 
 @pytest.mark.parametrize(
-    "word, expected",
+    "kind, members",
     [
-        ("the", "function words"),
-        ("The", "function words"),
-        ("I", "function words"),
-        ("May", "function words"),  # the auxiliary counts first
-        ("n't", "function words"),
-        ("'s", "function words"),
-        ("'", "punctuation"),  # no letter, though the list has it
-        ("US", "names"),  # not the pronoun
-        ("@-@", "punctuation"),
-        ("%", "punctuation"),
-        ("=", "heading marks"),
-        ("1960", "digits"),
-        ("20th", "digits"),
-        ("km2", "digits"),
-        ("Mary", "names"),
-        ("U.S.", "names"),
-        ("March", "other words"),  # a month
-        ("King", "other words"),  # also a common noun
-        ("seven", "other words"),
-        ("However", "other words"),
+        ("function words", "the The I May n't 's"),  # the auxiliary counts first
+        ("punctuation", "' @-@ %"),  # the first has no letter, though it is listed
+        ("heading marks", "="),
+        ("digits", "1960 20th km2"),
+        ("names", "Mary U.S. US"),  # not the pronoun
+        ("other words", "March King seven However"),  # a month, a common noun
     ],
 )
-def test_a_word_has_one_class(word, expected):
+def test_a_word_has_one_class(kind, members):
     names = frozenset({"Mary", "US", "U.S.", "March", "The"})
-    assert knowledge.word_class(word, names) == expected
-    assert expected in knowledge.RULES
+    assert {words.word_class(word, names) for word in members.split()} == {kind}
 
 
 def test_a_name_has_its_capital_in_mid_sentence():
-    words = "Mary However King Paris Rose Only dog".split()
+    asked = "Mary However King Paris Rose Only dog".split()
     lines = ["we saw Mary and Rose"] * 19 + ["However , we saw a rose"]
     lines += ["he saw a King , King of the king", "= The Only Paris ="]
     lines += ['he said " However , and ( However . However']
     # Rose: 19 of 20 in mid-sentence; Paris and Only stand in a heading only.
-    assert knowledge.proper_names(words, lines) == {"Mary", "Rose"}
-    assert knowledge.proper_names(words, lines + ["a rose"]) == {"Mary"}
-    assert knowledge.proper_names(["Paris"], ["at Paris"]) == {"Paris"}
-    assert knowledge.proper_names(["Paris"], ["Paris", ". Paris"]) == frozenset()
-    assert knowledge.proper_names(["Paris"], ["yes , Paris"]) == {"Paris"}
+    assert words.proper_names(asked, lines) == {"Mary", "Rose"}
+    assert words.proper_names(asked, lines + ["a rose"]) == {"Mary"}
+    assert words.proper_names(["Paris"], ["Paris", ". Paris"]) == frozenset()
+    assert words.proper_names(["Paris"], ["yes , Paris"]) == {"Paris"}
 
 
-def test_distance_to_unk_by_hand():
-    ids_BT = torch.tensor(
-        [
-            [CLS, 5, UNK, 6, SEP, 7, 8, UNK],
-            [CLS, 5, 6, 7, 8, 9, 5, 6],
-            [CLS, UNK, UNK, 5, 6, SEP, PAD, PAD],
-        ]
-    )
-    expected = [
-        [2, 1, 0, 1, 2, 2, 1, 0],
-        [8] * 8,  # none in this row, though the rows beside it have some
-        [1, 0, 0, 1, 2, 3, 4, 5],
+def test_bands_by_hand():
+    """One word asked in each of six rows; the id that follows is in the next band."""
+    asked = [
+        (1, 5, 2),
+        (3, 24, 5),
+        (4, 25, 8),
+        (15, 104, 10),
+        (15, 105, 6),
+        (8, 504, 0),
     ]
-    assert knowledge.unknown_distance(ids_BT).tolist() == expected
+    ids_BT, subset_BT = torch.full((6, 16), PAD), torch.full((6, 16), -1)
+    for row, (position, word, unknown) in enumerate(asked):
+        ids_BT[row, unknown] = UNK
+        ids_BT[row, [0, position]] = torch.tensor([CLS, word])  # no [UNK] in the last
+        subset_BT[row, position] = 0
+    classes = ["names"] * 25 + ["digits"] * 481
+    bands = words.describe(ids_BT, subset_BT, words.packed_places(ids_BT), classes)
+    first, second, third, last = words.QUARTERS
+    middle, far = "between them", "9 and more, or none"
+    low, high, rare = "1 to 20", "21 to 100", "101 to 500"
+    for division, expected in {
+        "class": ["names"] * 2 + ["digits"] * 4,
+        "quarter": [first, first, second, last, last, third],
+        "edge": ["first word", middle, middle, "last word", "last word", middle],
+        "unknown": ["1", "2", "3 to 4", "5 to 8", far, far],
+        "rank": [low, low, high, high, rare, rare],
+    }.items():
+        assert [*bands[division]] == expected
+    later = words.describe(ids_BT + 1 + subset_BT, subset_BT, ids_BT, classes)
+    assert [*later["rank"]][1::2] == [high, rare, "501 and more"]
 
 
-def test_the_bigram_is_that_of_the_references(data, tokenizer):
-    size = len(tokenizer)
-    expected = bigram(data, size)
-    prior_V = knowledge.prior(data.stream, size)
-    guesses = {
-        "unigram": knowledge.unigram_guess(prior_V),
-        "bigram": knowledge.bigram_guess(data.stream, prior_V, expected["strength"]),
-    }
-    answers = knowledge.answers_of(guesses, data.validation_BT, data.subset_BT)
-    places_BT = knowledge.packed_places(data.validation_BT)
-    words = knowledge.described(data.validation_BT, data.subset_BT, places_BT)
-    mine = knowledge.on_subset_0(answers, words)
-    for key in ("loss", "accuracy"):
-        assert mine["bigram"][key] == pytest.approx(expected[key], rel=1e-9)
-    plain = unigram(data.stream, data.validation_BT, data.subset_BT, size)
-    assert mine["unigram"] == pytest.approx(plain, rel=1e-9)
-    assert expected["loss"] < plain["loss"] - 0.5
-
-
-def test_a_model_is_asked_as_in_evaluate(models, data):
-    """Also where rows are shorter than the longest, and for each subset."""
-    lengths = torch.arange(len(data.validation_BT)) % 9 + 7
-    beyond_BT = torch.arange(LENGTH) >= lengths[:, None]
-    ids_BT = data.validation_BT.masked_fill(beyond_BT, PAD)
-    subset_BT = evaluation_subsets(ids_BT)
-    for model in models.values():
-        answers = knowledge.ask(knowledge.model_guess(model), ids_BT, subset_BT)
-        scored = evaluate(model, ids_BT, subset_BT, subsets=range(7))
-        assert len(answers["loss"]) == scored["words"]
-        for key in ("loss", "accuracy"):
-            assert answers[key].mean() == pytest.approx(scored[key], rel=1e-5)
-    # Word by word, in the order of the text: each subset alone.
-    number_M = subset_BT[subset_BT >= 0].numpy()
-    scored = evaluate(model, ids_BT, subset_BT, subsets=(3,))
-    assert answers["loss"][number_M == 3].mean() == pytest.approx(scored["loss"])
-
-
-def test_places_are_those_of_the_joined_text(tokenizer, corpus, data):
-    stream = join(encode_lines(tokenizer, corpus.validation))
-    ids_BT = data.validation_BT
-    words = knowledge.described(ids_BT, data.subset_BT, knowledge.packed_places(ids_BT))
-    assert stream[words["place"]].tolist() == words["id"].tolist()
-    assert (np.diff(words["place"]) > 0).all()
-    inside = words["place"] % (LENGTH - 1) + 1
-    assert inside.tolist() == words["position"].tolist()
-
-
-def test_sentences_are_found_where_they_stand():
-    """Too short and too long ones lie between; the tail of one repeats the next."""
+def test_words_stand_at_their_places(data):
+    """In blocks and in sentences; some of these lie between long and short ones."""
+    stream = join(encode_lines(TOKENIZER, CORPUS.validation))
+    classes, ids_BT = ["names"] * len(TOKENIZER), data.validation_BT
+    places_BT = words.packed_places(ids_BT)
+    asked = words.describe(ids_BT, data.subset_BT, places_BT, classes)
+    assert stream[asked.index].tolist() == [*asked["id"]]
+    assert (np.diff(asked.index) > 0).all()
+    assert [*asked["unit"]] == [*asked.index // (GROUP * (LENGTH - 1))]
     again = "so it ran on ."
     lines = [
         f"Yes . the cat sat on it . {'very ' * 40}{again} {again} an end without mark",
         "= The cat sat . on it . =",
         f"{again} Why did it run ? No ! {again}",
     ]
-    placed = knowledge.placed_sentences(lines)
-    assert [sentence for sentence, _ in placed] == lone_sentences(lines)
-    joined = [word for line in lines for word in (*line.split(), "[SEP]")]
-    for sentence, place in placed:
-        own = sentence.split()
-        assert joined[place : place + len(own)] == own
-    places = [place for _, place in placed]
-    assert places == sorted(places) and len(set(places)) == 5
-    assert places[1] == 2 + 6 + 45  # behind the long sentence, not in its tail
+    tokenizer = WordTokenizer.train(lines, 40)
+    stream = join(encode_lines(tokenizer, lines))
+    ids_BT, place_BT = words.lone_rows(tokenizer, lines, LENGTH)
+    sentences = sorted(lone_sentences(lines), key=lambda line: len(line.split()))
+    for sentence, ids_T, place_T in zip(sentences, ids_BT, place_BT, strict=True):
+        row = [CLS, *tokenizer.encode(sentence.split()), SEP]
+        assert ids_T.tolist() == row + [PAD] * (LENGTH - len(row))
+        inside = slice(1, len(row) - 1)
+        assert torch.equal(stream[place_T[inside]], ids_T[inside])
+    assert len(place_BT[:, 1].unique()) == len(place_BT) == 5
+    assert 2 + 6 + 45 in place_BT[:, 1]  # behind the long sentence, not in its tail
 
 
-def test_lone_rows_are_those_of_the_dropout_study(tokenizer, corpus, data):
-    ids_BT, place_BT = knowledge.lone_rows(tokenizer, corpus.validation, LENGTH)
-    lines = sorted(lone_sentences(corpus.validation), key=lambda s: len(s.split()))
-    rows = [
-        [CLS, *tokenizer.encode(line.split()), SEP] for line in lines
-    ]  # all shorter than a row
-    rows = [row + [PAD] * (LENGTH - len(row)) for row in rows]
-    assert ids_BT.tolist() == rows
-    stream = join(encode_lines(tokenizer, corpus.validation))
-    word_BT = (ids_BT != CLS) & (ids_BT != SEP) & (ids_BT != PAD)
-    assert torch.equal(stream[place_BT[word_BT]], ids_BT[word_BT])
+def test_a_bigram_by_hand():
+    """It hears neither [MASK], [CLS] nor what lies beyond the row."""
+    a, b, c = range(len(SPECIALS), len(SPECIALS) + 3)
+    text = [a, b, SEP, a, b, a, c, SEP]
+    chance_V = word_frequencies(torch.tensor(text), c + 1)
+    assert chance_V[[a, b, c]].tolist() == pytest.approx([4 / 14, 3 / 14, 2 / 14])
+    forward = [pair for pair in itertools.pairwise(text) if pair[1] > MASK]
+    backward = [(y, x) for x, y in itertools.pairwise(text) if x > MASK]
+
+    def lift(word, beside, pairs) -> float:
+        chance, counted = chance_V[word].item(), [x for x, _ in pairs].count(beside)
+        return (pairs.count((beside, word)) + 2 * chance) / (counted + 2) / chance
+
+    ids_BT = torch.tensor([[CLS, MASK, b, MASK, MASK, SEP, MASK]])
+    sides = {1: (None, b), 3: (b, None), 4: (None, SEP), 6: (SEP, None)}
+    guess = bigram_guess(torch.tensor(text), chance_V, strength=2)
+    scores_MV = guess(ids_BT, torch.tensor([[*sides]]))[0].exp()
+    assert (scores_MV[:, : MASK + 1] == 0).all()
+    for (left, right), scores_V in zip(sides.values(), scores_MV, strict=True):
+        for word in (a, b, c):
+            both = lift(word, left, forward) * lift(word, right, backward)
+            assert scores_V[word].item() == pytest.approx(chance_V[word].item() * both)
 
 
-def whole(answers: dict, key: str) -> float:
-    return sum(row["words"] * row["accuracy"][key]["mean"] for row in answers.values())
+@pytest.mark.parametrize("odd", [[], {}, {"bigram": {"loss": 3.8}}, None])
+def test_references_of_another_kind_are_named(tmp_path, odd):
+    path = tmp_path / "references.json"
+    record.write(path, odd)
+    with pytest.raises(ValueError, match="references.json is (missing|no record of)"):
+        read_references(path)
+    path.unlink()
+    with pytest.raises(ValueError, match="references.json is missing"):
+        read_references(path)
 
 
-def adds_up(found: dict) -> None:
-    """Each way to divide the words holds each of them once, and each right answer."""
-    everything = found["bands"]["all"]["all words"]
-    assert everything["words"] == found["words"] and everything["share"] == 1
-    for division, rows in found["bands"].items():
-        assert division in DIVISIONS
-        assert sum(row["words"] for row in rows.values()) == found["words"]
-        assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
-        for name in GUESSES:
-            right = found["words"] * everything["accuracy"][name]["mean"]
-            assert right == pytest.approx(round(right), abs=1e-5)
-            assert whole(rows, name) == pytest.approx(right, abs=1e-4)
-    for kind, rows in found["within"].items():
-        own = found["bands"]["class"][kind]
-        assert sum(row["words"] for row in rows.values()) == own["words"]
-        for name in GUESSES:
-            right = own["words"] * own["accuracy"][name]["mean"]
-            assert whole(rows, name) == pytest.approx(right, abs=1e-4)
-
-
-def test_groups_add_up_to_the_whole(found, models, data):
-    adds_up(found)
-    assert found["words"] == int((data.subset_BT >= 0).sum())
-    everything = found["bands"]["all"]["all words"]
-    for name, model in models.items():
-        args = model, data.validation_BT, data.subset_BT
-        scored = evaluate(*args, subsets=range(7))
-        for key in ("loss", "accuracy"):
-            mean = everything[key][name]["mean"]
-            assert mean == pytest.approx(scored[key], rel=1e-5)
-
-
-def test_bands_by_hand():
-    position = np.array([1, 3, 4, 15, 15, 8])
-    words = {
-        "id": np.array([5, 24, 25, 104, 105, 504]),
-        "position": position,
-        "unknown": np.array([1, 2, 4, 5, 9, 16]),
-    }
-    classes = ["names"] * 25 + ["digits"] * 480
-    found = knowledge.bands(words, classes, 16)
-    told = {
-        division: [
-            next(name for name, chosen_M in parts.items() if chosen_M[i])
-            for i in range(6)
-        ]
-        for division, parts in found.items()
-    }
-    assert told["class"] == ["names"] * 2 + ["digits"] * 4
-    assert told["quarter"] == [
-        *["first quarter"] * 2,
-        "second quarter",
-        *["last quarter"] * 2,
-        "third quarter",
-    ]
-    edges = ["first word", *["between them"] * 2, *["last word"] * 2, "between them"]
-    assert told["edge"] == edges
-    far = knowledge.FAR
-    assert told["unknown"] == ["1", "2", "3 to 4", "5 to 8", far, far]
-    ranks = ["1 to 20"] * 2 + ["21 to 100"] * 2 + ["101 to 500"] * 2
-    assert told["rank"] == ranks
-    later = knowledge.bands(words | {"id": words["id"] + 1}, [*classes, "digits"], 16)
-    told = [[*chosen_M].count(True) for chosen_M in later["rank"].values()]
-    assert told == [1, 2, 2, 1]  # 20 is followed by 21, and 500 by 501
-    for parts in found.values():
-        assert (np.sum([*parts.values()], axis=0) == 1).all()
-
-
-def test_ids_are_ranks_by_frequency(tokenizer, corpus):
-    assert tokenizer.words[len(SPECIALS) :] == most_frequent(corpus.train, 25)
-
-
-@pytest.fixture
-def answers():
-    """Guesses of 4,000 words in 20 units; the units differ more than the guesses."""
-    draw = np.random.default_rng(0)
-    unit_M = np.repeat(np.arange(20), 200)
-    ease_M = draw.normal(3, 1, 20)[unit_M]
-    made = {}
-    for i, name in enumerate(GUESSES):
-        loss_M = ease_M + draw.normal(-0.1 * i, 0.1, len(unit_M))
-        made[name] = {"loss": loss_M, "accuracy": (loss_M < 3).astype(float)}
-    return made, unit_M
-
-
-def test_a_difference_is_paired(answers):
-    made, unit_M = answers
-    chosen_M = np.arange(len(unit_M)) % 3 > 0
-    found = knowledge.scores(made, chosen_M, unit_M, 20)
-    assert found["words"] == chosen_M.sum()
-    assert found["share"] == pytest.approx(chosen_M.mean())
-    for measure in ("accuracy", "loss"):
-        ours, base = (made[name][measure][chosen_M] for name in ("dropout", "bigram"))
-        minus = found[measure]["dropout minus bigram"]
-        assert minus["mean"] == pytest.approx((ours - base).mean())
-        each = found[measure]["dropout"]
-        assert each["mean"] == pytest.approx(ours.mean())
-        assert each["low"] < each["mean"] < each["high"]
-    # Units are hard or easy for all alike, which a paired difference does not see.
-    loss = found["loss"]
-    width = {name: value["high"] - value["low"] for name, value in loss.items()}
-    assert width["dropout minus bigram"] < width["dropout"] / 10
-    assert loss["dropout minus bigram"]["high"] < 0
-    twin = made | {"dropout": made["bigram"]}
-    same = knowledge.scores(twin, chosen_M, unit_M, 20)["loss"]["dropout minus bigram"]
-    assert same == {"mean": 0, "low": 0, "high": 0}
-
-
-def test_intervals_are_of_units_and_not_of_words(answers):
-    made, unit_M = answers
-    loss = knowledge.scores(made, unit_M >= 0, unit_M, 20)["loss"]["bigram"]
-    units = {"bigram": made["bigram"]["loss"].reshape(20, 200).sum(1)}
-    assert loss == pytest.approx(bootstrap(units, np.full(20, 200))["bigram"])
-
-
-def test_sentences_are_compared_with_the_same_words(found, models, tokenizer, corpus):
-    """By hand: each word of a sentence with itself inside a block."""
-    ids_BT = pack(encode_lines(tokenizer, corpus.validation), LENGTH)
+def test_each_word_is_scored_as_in_evaluate(models, data):
+    """Also where rows are short, and word by word, in the order of the text."""
+    lengths = torch.arange(len(data.validation_BT)) % 9 + 7
+    beyond_BT = torch.arange(LENGTH) >= lengths[:, None]
+    ids_BT = data.validation_BT.masked_fill(beyond_BT, PAD)
     subset_BT = evaluation_subsets(ids_BT)
-    guess = knowledge.model_guess(models["dropout"])
-    loss_M = knowledge.ask(guess, ids_BT, subset_BT)["loss"]
+    model = models["dropout"]
+    scores = score_words(model, ids_BT, subset_BT)
+    number_M = subset_BT[subset_BT >= 0].numpy()
+    for subsets in (range(7), (3,)):
+        whole = evaluate(model, ids_BT, subset_BT, subsets=subsets)
+        alone = score_words(model, ids_BT, subset_BT, subsets)
+        for measure in ("loss", "accuracy"):
+            own = scores[measure][np.isin(number_M, subsets)]
+            assert [*own] == [*alone[measure]] and len(own) == whole["words"]
+            assert own.mean() == pytest.approx(whole[measure], rel=1e-5)
+
+
+def adds_up(summary: dict) -> None:
+    """Each way to divide the words holds each of them once, and each right answer."""
+    everything = summary["bands"]["all"]["all words"]
+    assert everything["words"] == summary["words"] and everything["share"] == 1
+    wholes = {division: everything for division in summary["bands"]}
+    wholes |= {kind: summary["bands"]["class"][kind] for kind in summary["within"]}
+    for division, bands in (summary["bands"] | summary["within"]).items():
+        whole = wholes[division]
+        assert division in DIVISIONS or division in words.CLASSES
+        for key in ("words", "share"):
+            total = sum(band[key] for band in bands.values())
+            assert total == pytest.approx(whole[key])
+        for name in GUESSES:
+            parts = [whole, *bands.values()]
+            right, *each = (x["words"] * x["accuracy"][name]["mean"] for x in parts)
+            assert right == pytest.approx(round(right), abs=1e-5)
+            assert sum(each) == pytest.approx(right, abs=1e-4)
+
+
+def test_bands_add_up_to_the_whole(summary, models, data):
+    adds_up(summary)
+    guesses = references(data, len(TOKENIZER))
+    for name, scores in summary["subset_0"].items():
+        assert scores == pytest.approx({key: guesses[name][key] for key in scores})
+    everything = summary["bands"]["all"]["all words"]
+    for name, model in models.items():
+        blocks = data.validation_BT, data.subset_BT
+        whole = evaluate(model, *blocks, subsets=range(7))
+        assert everything["words"] == whole["words"]
+        for key in ("loss", "accuracy"):
+            assert everything[key][name]["mean"] == pytest.approx(whole[key], rel=1e-5)
+
+
+def test_intervals_are_of_units_and_not_of_words():
+    """All units are drawn, also those of which no word is among the scores."""
+    unit = pd.Series(np.repeat(np.arange(20), 200))
+    loss_M = np.random.default_rng(0).normal(0, 1, (20, 200)) + np.arange(20)[:, None]
+    frame, sums = pd.DataFrame({"loss": loss_M.flatten()}), loss_M.sum(1)
+    sums[10:] = 0
+    expected = bootstrap({"loss": sums}, np.repeat([200, 0], 10))["loss"]
+    assert knowledge.intervals(frame[:2_000], unit)["loss"] == pytest.approx(expected)
+
+
+def test_sentences_are_compared_with_the_same_words(summary, models, data):
+    """By hand: each word of a sentence with itself inside a block."""
+    model, blocks = models["dropout"], (data.validation_BT, data.subset_BT)
+    place_M = words.packed_places(blocks[0])[blocks[1] >= 0].tolist()
+    loss = dict(zip(place_M, score_words(model, *blocks)["loss"], strict=True))
     inside, start = [], 0
-    kept = [
-        (line.split(), not line.startswith("=") and 5 <= len(line.split()) <= 40)
-        for line in corpus.validation
-    ]
-    by_place = {}
-    for value, place in zip(
-        loss_M, knowledge.packed_places(ids_BT)[subset_BT >= 0].tolist(), strict=True
-    ):
-        by_place[place] = value
-    for words, whole_line in kept:
-        for i, word in enumerate(words):
-            if whole_line and word in tokenizer.ids:
-                inside.append(by_place[start + i])
-        start += len(words) + 1
-    alone = found["alone"]
-    assert alone["words"] == len(inside) < found["words"]
-    loss = alone["loss"]["dropout"]
-    assert loss["packed"]["mean"] == pytest.approx(np.mean(inside), rel=1e-6)
-    rows_BT, _ = knowledge.lone_rows(tokenizer, corpus.validation, LENGTH)
-    scored = evaluate(
-        models["dropout"], rows_BT, evaluation_subsets(rows_BT), subsets=range(7)
-    )
-    assert loss["alone"]["mean"] == pytest.approx(scored["loss"], rel=1e-5)
-    minus = loss["alone"]["mean"] - loss["packed"]["mean"]
-    assert loss["alone minus packed"]["mean"] == pytest.approx(minus)
+    for line in CORPUS.validation:
+        tokens = line.split()
+        if not line.startswith("=") and 5 <= len(tokens) <= 40:
+            known = [i for i, word in enumerate(tokens) if word in TOKENIZER.ids]
+            inside += [loss[start + i] for i in known]
+        start += len(tokens) + 1
+    alone = summary["alone"]
+    assert alone["words"] == len(inside) < summary["words"]
+    means = {part: x["mean"] for part, x in alone["loss"]["dropout"].items()}
+    assert means["packed"] == pytest.approx(np.mean(inside), rel=1e-6)
+    rows_BT, _ = words.lone_rows(TOKENIZER, CORPUS.validation, LENGTH)
+    whole = evaluate(model, rows_BT, evaluation_subsets(rows_BT), subsets=range(7))
+    assert means["alone"] == pytest.approx(whole["loss"], rel=1e-5)
+    minus = means["alone"] - means["packed"]
+    assert means["alone minus packed"] == pytest.approx(minus)
 
 
-def test_other_sentences_are_refused(answers):
-    made, unit_M = answers
-    words = {"place": np.arange(4_000), "id": np.full(4_000, 7)}
-    knowledge.compare(made, made, words, words, 200)
-    for key, value in (("id", 8), ("place", 9_000)):
-        lone = {name: each.copy() for name, each in words.items()}
-        lone[key][-1] = value
-        with pytest.raises(ValueError, match="not of the text"):
-            knowledge.compare(made, made, words, lone, 200)
+@pytest.mark.parametrize("ids, places", [([7, 8], [3, 5]), ([7, 7], [3, 9])])
+def test_other_sentences_are_refused(ids, places):
+    asked = pd.DataFrame({"id": 7, "unit": 0}, index=range(8))
+    lone = pd.DataFrame({"id": ids}, index=places)
+    with pytest.raises(ValueError, match="not of the text"):
+        knowledge.compare({}, {}, asked, lone)
 
 
-@pytest.fixture
-def quick(models, tokenizer, corpus, tmp_path, monkeypatch):
-    """The study with tiny models, in a folder of its own; how often it measured."""
-    made = []
-
-    def study(*given):
-        made.append(given)
-        return {"words": 3}
-
-    def load_model(path):
-        return models[path.stem], tokenizer, {"corpus": "toy"}
-
-    monkeypatch.setattr(runs, "require_wikitext", lambda: corpus)
-    monkeypatch.setattr(runs, "load_model", load_model)
-    monkeypatch.setattr(knowledge, "study", study)
-    monkeypatch.setattr(knowledge, "SUMMARY", tmp_path / "knowledge.json")
-    return made
-
-
-def test_a_record_is_not_measured_again(quick):
-    first = knowledge.measure()
-    assert first["words"] == 3 and knowledge.measure() == first and len(quick) == 1
-
-
-def test_a_record_of_other_weights_or_another_text_is_refused(
-    quick, corpus, monkeypatch
-):
-    found = knowledge.measure()
-    record.write(knowledge.SUMMARY, found | {"weights": {"dropout": "another"}})
+def test_a_record_is_not_measured_again_and_is_of_its_weights(summary, models, path):
+    shipped = models, TOKENIZER, CORPUS
+    changed = summary | {"words": 3}
+    record.write(path, changed)
+    assert knowledge.measure(*shipped, SOURCE, path) == changed
     with pytest.raises(ValueError, match="another run: its weights is"):
-        knowledge.measure()
-    monkeypatch.setattr(runs, "require_wikitext", lambda: replace(corpus, name="W"))
-    with pytest.raises(ValueError, match="are of toy, not W"):
-        knowledge.measure()
+        knowledge.measure(*shipped, {"weights": {"dropout": "others"}}, path)
 
 
-@pytest.fixture(scope="module")
-def summary():
-    return record.read(knowledge.SUMMARY)
-
-
-def within(kind: str) -> str:
-    return f"positions to the nearest [UNK], {kind} only"
-
-
-def cells(table: str) -> list[list[str]]:
-    """The rows of a Markdown table, of one width."""
-    rows = [line[2:-2].split(" | ") for line in table.splitlines()]
-    assert len({len(row) for row in rows}) == 1
-    return rows
-
-
-def test_the_record_is_of_the_weights_and_adds_up(summary):
-    for name, digest in summary["weights"].items():
+def test_the_committed_record_adds_up_and_agrees_with_the_others(committed):
+    """What the training runs and the references have measured of the same words."""
+    for name, digest in committed["weights"].items():
         content = (ROOT / "weights" / f"{name}.safetensors").read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
-    adds_up(summary)
-    assert sum(c["vocabulary"] for c in summary["classes"].values()) == 1_995
-    assert {name: c["rule"] for name, c in summary["classes"].items()} == {
-        **knowledge.RULES
-    }
-    assert summary["seconds"] > 0 and summary["hardware"]["device"]
-
-
-def test_the_record_agrees_with_the_others(summary):
-    """What the training runs and the references have measured of the same words."""
-    references = record.read(ROOT / "plots" / "records" / "references.json")
-    assert summary["bigram_strength"] == references["bigram"]["strength"]
-    for name, scored in summary["subset_0"].items():
-        for key, value in scored.items():
-            assert value == pytest.approx(references[name][key], rel=1e-6)
+    adds_up(committed)
+    classes = committed["classes"]
+    assert sum(kind["vocabulary"] for kind in classes.values()) == 1_995
+    assert {name: kind["rule"] for name, kind in classes.items()} == words.CLASSES
+    guesses = record.read(knowledge.SUMMARY.with_name("references.json"))
+    assert committed["bigram_strength"] == guesses["bigram"].pop("strength")
+    for name, scores in committed["subset_0"].items():
+        assert scores == pytest.approx(guesses[name], rel=1e-6)
+    packed, alone = committed["bands"]["all"]["all words"], committed["alone"]
     for name in knowledge.TRAINED:
-        run = record.read(ROOT / "plots" / "records" / f"{name}.json")["validation"]
-        packed = summary["bands"]["all"]["all words"]
+        run = record.read(knowledge.SUMMARY.with_name(f"{name}.json"))["validation"]
         assert packed["words"] == run["packed"]["words"]
-        assert summary["alone"]["words"] == run["sentences"]["words"]
+        assert alone["words"] == run["sentences"]["words"]
         for key in ("loss", "accuracy"):
             mean = packed[key][name]["mean"]
             assert mean == pytest.approx(run["packed"][key], abs=2e-4)
-            mean = summary["alone"][key][name]["alone"]["mean"]
+            mean = alone[key][name]["alone"]["mean"]
             assert mean == pytest.approx(run["sentences"][key], abs=2e-4)
 
 
-@pytest.mark.parametrize(
-    "measure, scale, half", [("accuracy", 100, 0.051), ("loss", 1, 0.0051)]
-)
-def test_the_tables_tell_the_record(summary, measure, scale, half):
-    title, _, *rows = cells(knowledge_table(summary, measure))
-    assert len(title) == 3 + 4 + 2
-    told = iter(rows)
-    for division, parts in (summary["bands"] | summary["within"]).items():
-        for i, (name, row) in enumerate(parts.items()):
-            heading, kind, share, *numbers = next(told)
-            assert (heading == "") == (i > 0) and kind == name
-            assert not heading or heading == DIVISIONS.get(division, within(division))
-            assert float(share.rstrip(" %")) == pytest.approx(
-                100 * row["share"], abs=0.051
-            )
-            keys = [*GUESSES, "dropout minus bigram", "no_dropout minus bigram"]
-            for key, number in zip(keys, numbers, strict=True):
-                value = row[measure][key]
-                ends = number.strip(")").replace(" (", " to ").split(" to ")
-                expected = [scale * value[k] for k in ("mean", "low", "high")]
-                assert [float(x) for x in ends] == pytest.approx(expected, abs=half)
-    assert next(told, None) is None
-    _, _, *rows = cells(alone_table(summary))
-    column = {"accuracy": 3, "loss": 6}[measure]
-    for row, name in zip(rows, GUESSES, strict=True):
-        value = summary["alone"][measure][name]["alone minus packed"]["mean"]
-        assert float(row[column].split()[0]) == pytest.approx(scale * value, abs=half)
-
-
-def test_the_figure_has_a_dot_for_each_mean(summary):
-    figure = knowledge_figure(summary)
+def test_the_figure_has_a_dot_for_each_mean(committed):
+    figure = knowledge_figure(committed)
     assert figure.get_size_inches()[0] <= 9
-    parts = [summary["bands"][division] for division in ("class", "rank", "unknown")]
-    parts.append(summary["within"]["function words"])
-    for axes, rows in zip(figure.axes, parts, strict=True):
+    parts = [committed["bands"][division] for division in ("class", "rank", "unknown")]
+    parts.append(committed["within"]["function words"])
+    for axes, bands in zip(figure.axes, parts, strict=True):
         dots = {line.get_label(): line for line in axes.lines}
-        marks = {dots[label].get_marker() for label in GUESSES.values()}
-        assert len(marks) == 4  # told apart without colour
+        assert len({dots[label].get_marker() for label in GUESSES.values()}) == 4
         for name, label in GUESSES.items():
-            values = [100 * row["accuracy"][name]["mean"] for row in rows.values()]
-            assert [*dots[label].get_xdata()] == values
+            means = [100 * band["accuracy"][name]["mean"] for band in bands.values()]
+            assert [*dots[label].get_xdata()] == means
         labels = [label.get_text() for label in axes.get_yticklabels()]
-        for name, label in zip(rows, labels, strict=True):
+        for name, label in zip(bands, labels, strict=True):
             assert label.startswith(name.split(", ")[0])
-        low, high = axes.get_xlim()
-        ends = [v for row in rows.values() for v in row["accuracy"]["dropout"].values()]
-        assert low < min(ends) * 100 and max(ends) * 100 < high

@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import math
 import random
 from collections import Counter
 from dataclasses import asdict, replace
@@ -15,20 +14,17 @@ from tiny import tiny_model
 from helpers import data, record
 from helpers.bpe import BPETokenizer
 from helpers.corpus import Corpus
-from helpers.evaluate import evaluate
+from helpers.evaluate import evaluate, validate
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import MaskedLanguageModel
 from helpers.run import TrainingRun
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
-from studies.lessons import arms as lesson_arms
-from studies.lessons import costs as lesson_costs
-from studies.lessons import runs as lesson_runs
-from studies.lessons import words as lesson_words
-from studies.lessons.arms import ARMS, FAST, STEPS, Arm, hiding, rate, scored, source
-from studies.lessons.runs import EVERY, PARTS, fit, run, score
+from studies.lessons import arms, costs, runs, words
+from studies.lessons.arms import FAST, STEPS, Arm, mask_function, scored_rows
+from studies.lessons.study import ARMS, STUDY
 
-KNOWN, TOKENS, SMALL, MIXED = 60, 2_048, 4, 8
+KNOWN, TOKENS, SMALL = 60, 2_048, 4
 RATES = "mask_rate", "last_mask_rate"
 WORDS = "the of , . <unk> café – naïve 東京 ) Zoë".split()
 WORDS += [f"{a}{b}{c}" for a in ("dog", "run", "s") for b in "aeiou" for c in "xyzlmt"]
@@ -45,26 +41,20 @@ BASE, READ = Arm({"vocab_size": KNOWN}), ARMS["read_10000"]
 LAYOUTS = [f"{way}_{size}" for way in ("pack", "pad", "bucket") for size in (64, 128)]
 WHOLE = WordTokenizer.train(CORPUS.train, KNOWN)
 PIECES = BPETokenizer.train(CORPUS.train, 60)
-SIZES = {"n_layers": 1, "d_model": 16, "d_ff": 16, "n_heads": 2, "max_length": 32}
-SHORT = {"warmup": 0.5}
-TINY = {  # by what their records hold beside the others
-    "asked": Arm(SIZES, SHORT, masks="all hidden", steps=4),
-    "validation_unread": Arm(SIZES, SHORT, masks="known only", steps=4),
-    "alone": Arm(SIZES, SHORT | {"masks": "independent"}, layout="pad", steps=4),
-}
 
 
 @pytest.fixture(autouse=True)
 def small_scale(tmp_path, monkeypatch):
-    """The text in place of WikiText, with fewer known words and larger parts."""
-    own = {"require_wikitext": lambda: CORPUS, "ROOT": tmp_path, "RECORDS": tmp_path}
-    own |= {"KNOWN": KNOWN, "TOKENS": TOKENS, "SMALL": SMALL, "SHARED": 40, "RARE": 40}
-    own |= {"ARMS": {**TINY}, "EVERY": 2, "VOCABULARIES": ("asked",), "MIXED": MIXED}
-    for cached in lesson_arms.tokenizer_of, lesson_arms.encoded, lesson_runs.digest:
+    """A made-up text in place of WikiText, with fewer known words and larger parts."""
+    monkeypatch.setattr(runs, "require_wikitext", lambda: CORPUS)
+    monkeypatch.setattr(runs, "KNOWN", KNOWN)
+    own = {"require_wikitext": lambda: CORPUS, "ROOT": tmp_path, "KNOWN": KNOWN}
+    own |= {"TOKENS": TOKENS, "SMALL": SMALL}
+    for cached in arms.tokenizer_of, arms.encoded:
         own[cached.__name__] = cache(cached.__wrapped__)  # nothing kept from before
-    for module in lesson_arms, lesson_runs, lesson_words, lesson_costs:
-        for name in own.keys() & vars(module).keys():
-            monkeypatch.setattr(module, name, own[name])
+    for name, value in own.items():
+        monkeypatch.setattr(arms, name, value)
+    monkeypatch.setattr(words, "ASKED", {"shared": 40, "rare": 40})
 
 
 def factors(arm: Arm) -> dict:
@@ -97,22 +87,24 @@ DIFFERENCES = {  # from the base or from another arm
 }
 
 
-@pytest.mark.parametrize("name", DIFFERENCES)
-def test_an_arm_differs_in_what_it_is_named_for(name):
-    reference, expected = "base", DIFFERENCES[name]
-    if expected.keys() <= ARMS.keys():
-        ((reference, expected),) = expected.items()
-    mine, other = factors(ARMS[name]), factors(ARMS[reference])
-    assert {key: mine[key] for key in mine if mine[key] != other[key]} == expected
-    assert ARMS[name].steps % EVERY == 0  # the last step is scored
-
-
-def test_the_base_is_the_fast_recipe_at_a_constant_rate():
-    assert DIFFERENCES.keys() | {"base"} == ARMS.keys() and len(ARMS) <= 40
+def test_each_arm_differs_in_what_it_is_named_for():
+    assert DIFFERENCES.keys() | {"base"} == ARMS.keys()
+    for name, expected in DIFFERENCES.items():
+        reference = "base"
+        if expected.keys() <= ARMS.keys():
+            ((reference, expected),) = expected.items()
+        mine, other = factors(ARMS[name]), factors(ARMS[reference])
+        assert {key: mine[key] for key in mine if mine[key] != other[key]} == expected
+        assert ARMS[name].steps % runs.EVERY == 0  # the last step is scored
     expected = {"learning_rate": 2e-3, "muon_rate": 0.01, "cooldown": 0.0, "seed": 3}
     expected |= {"batch_size": TOKENS // 64, "warmup": 40, "precision": "bfloat16"}
-    found, wanted = factors(ARMS["base"]), asdict(FAST) | expected
-    assert {key: found[key] for key in wanted} == wanted
+    assert factors(ARMS["base"]).items() >= (asdict(FAST) | expected).items()
+
+
+@pytest.mark.parametrize("name, value", [("layout", "packed"), ("masks", "fixed")])
+def test_an_arm_of_no_known_kind_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value!r}; choose"):
+        Arm(**{name: value})
 
 
 def lines_of(arm: Arm, split: str = "train", parts: int = 1) -> list[list[int]]:
@@ -133,14 +125,14 @@ def rows_of(arm: Arm, lines: list[list[int]]) -> list[tuple[int, ...]]:
 
 
 def first(arm: Arm, count: int, seed: int = 0) -> list[torch.Tensor]:
-    return list(itertools.islice(source(arm, seed), count))
+    return list(itertools.islice(arms.training_batches(arm, seed), count))
 
 
 def same(one, other) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("name", ARMS)
+@pytest.mark.parametrize("name", ["base", *LAYOUTS, "small_fresh", "pieces_2000"])
 def test_a_seed_has_its_own_batches_of_one_size(name):
     one, again, other = (first(ARMS[name], 70, seed) for seed in (0, 0, 1))
     assert same(one, again)
@@ -152,76 +144,69 @@ def test_a_seed_has_its_own_batches_of_one_size(name):
 def test_each_row_comes_once_an_epoch(name):
     """Fewer than a batch are left out, but from buckets none; the order is new."""
     arm, size = ARMS[name], TOKENS // ARMS[name].model_config.max_length
-    rows, batches, orders = rows_of(arm, lines_of(arm)), source(arm, 0), []
+    rows, orders = rows_of(arm, lines_of(arm)), []
+    batches = arms.training_batches(arm, 0)
     left_out = 0 if arm.layout == "bucket" else len(rows) % size
     for _ in range(12):
         orders.append([])
         while len(orders[-1]) < len(rows) - left_out:
-            found = next(batches).tolist()
-            orders[-1] += [tuple(i for i in row if i != PAD) for row in found]
-            longest = max(map(len, orders[-1][-len(found) :]))
-            assert arm.layout != "bucket" or len(found[0]) == longest
-        assert not Counter(orders[-1]) - Counter(rows) and len(found) <= size
+            batch = next(batches).tolist()
+            orders[-1] += [tuple(i for i in row if i != PAD) for row in batch]
+            longest = max(map(len, orders[-1][-len(batch) :]))
+            assert arm.layout != "bucket" or len(batch[0]) == longest
+        assert not Counter(orders[-1]) - Counter(rows) and len(batch) <= size
     assert orders[0] != orders[1] and {*itertools.chain(*orders)} == {*rows}
-
-
-@pytest.mark.parametrize("name", ["base", "pad_64", "bucket_64", "small_fresh"])
-def test_less_text_than_a_batch_is_refused(name, monkeypatch):
-    lines = [[7, 8, 9]] * (TOKENS // 64 - 1)  # fewer rows, packed far fewer
-    monkeypatch.setattr(lesson_arms, "text_of", lambda *_: lines)
-    with pytest.raises(ValueError, match="rows"):
-        first(ARMS[name], 1)
-    monkeypatch.setattr(lesson_arms, "text_of", lambda *_: lines * 22)
-    assert first(ARMS[name], 1)
 
 
 def test_known_words_alone_make_the_text_of_the_base():
     read, base = first(READ, 20, 1), first(BASE, 20, 1)
-    assert same(map(lesson_arms.known_only, read), base)
+    assert same(map(arms.known_only, read), base)
     assert max(map(torch.max, base)) == KNOWN - 1 < max(map(torch.max, read))
     batches = data.batches(data.join(lines_of(BASE)), 64, TOKENS // 64, 1)
     assert same(base, itertools.islice(batches, 20))
 
 
-def masked(hide, ids_BT, vocab_size=2_000, share=0.3, key=0, fixed=True):
-    return hide(ids_BT, vocab_size, share, data.seeded(key), fixed=fixed)
+def masked(mask, ids_BT, vocab_size=2_000, share=0.3, key=0, fixed=True):
+    return mask(ids_BT, vocab_size, share, data.seeded(key), fixed=fixed)
 
 
 @pytest.mark.parametrize("fixed", [True, False])
 def test_masks_have_the_draws_of_the_base(fixed):
     (base_BT,), (read_BT,) = first(BASE, 1), first(READ, 1)
     inputs_BT, labels_BT = masked(mask_tokens, base_BT, KNOWN, fixed=fixed)
-    expected = base_BT.where(labels_BT == IGNORE, MASK), labels_BT
-    found = masked(hiding(ARMS["all_hidden"], 0), base_BT, KNOWN, fixed=fixed)
-    assert same(found, expected) and hiding(ARMS["base"], 0) is mask_tokens
+    hidden_BT = base_BT.where(labels_BT == IGNORE, MASK)
+    mask = mask_function(ARMS["all_hidden"], 0)
+    assert same(masked(mask, base_BT, KNOWN, fixed=fixed), (hidden_BT, labels_BT))
     expected = inputs_BT.where(read_BT < KNOWN, read_BT), labels_BT
-    assert same(masked(hiding(READ, 0), read_BT, 10_000, fixed=fixed), expected)
+    assert same(masked(mask_function(READ, 0), read_BT, fixed=fixed), expected)
+    assert mask_function(ARMS["base"], 0) is mask_tokens
+
+
+@pytest.mark.parametrize("share, masks", [(0.3, "fixed"), (0.15, "independent")])
+def test_a_block_keeps_its_masks(share, masks):
+    training = dict.fromkeys(RATES, share) | {"masks": masks}
+    arm = replace(ARMS["small_static"], training=training)
+    ways, kept = [mask_function(arm, seed) for seed in (0, 0, 1)], {}
+    for step, ids_BT in enumerate(first(arm, 30)):
+        once = masked(ways[0], ids_BT, share=0.9, key=step)
+        again, other = (masked(mask, ids_BT, key=-1) for mask in ways[1:])
+        assert same(once, again) and not torch.equal(once[1], other[1])
+        for row, *each in zip(*(x.tolist() for x in (ids_BT, *once)), strict=True):
+            assert kept.setdefault(tuple(row), each) == each
+    inputs_BT, labels_BT = map(torch.tensor, zip(*kept.values(), strict=True))
+    ids_BT, masked_BT = torch.tensor([*kept]), labels_BT != IGNORE
+    assert torch.equal(labels_BT, ids_BT.where(masked_BT, IGNORE))
+    assert same(inputs_BT[~masked_BT], ids_BT[~masked_BT]) and inputs_BT.max() > 1_900
+    assert (inputs_BT[masked_BT] == MASK).float().mean() == pytest.approx(0.8, abs=0.04)
+    assert len({*map(tuple, masked_BT.tolist())}) == len(rows_of(arm, lines_of(arm)))
+    assert masked_BT.sum() / (ids_BT > MASK).sum() == pytest.approx(share, abs=0.02)
+    assert (len({*masked_BT.sum(1).tolist()}) <= 2) == (masks == "fixed")
 
 
 @pytest.mark.parametrize("layout, small", [("pack", False), ("pad", True)])
 def test_blocks_that_change_have_no_static_masks(layout, small):
     with pytest.raises(ValueError, match="small text"):
-        hiding(Arm(masks="static", layout=layout, small=small), 0)
-
-
-@pytest.mark.parametrize("share, masks", [(0.3, "fixed"), (0.15, "independent")])
-def test_a_block_keeps_its_masks(share, masks):
-    arm = replace(ARMS["small_static"], training=rate(share) | {"masks": masks})
-    hides, kept = [hiding(arm, seed) for seed in (0, 0, 1)], {}
-    for step, ids_BT in enumerate(first(arm, 30)):
-        found = masked(hides[0], ids_BT, share=0.9, key=step)
-        again, other = (masked(hide, ids_BT, key=-1) for hide in hides[1:])
-        assert same(found, again) and not torch.equal(found[1], other[1])
-        for row, *each in zip(*(x.tolist() for x in (ids_BT, *found)), strict=True):
-            assert kept.setdefault(tuple(row), each) == each
-    inputs_BT, labels_BT = map(torch.tensor, zip(*kept.values(), strict=True))
-    ids_BT, asked_BT = torch.tensor([*kept]), labels_BT != IGNORE
-    assert torch.equal(labels_BT, ids_BT.where(asked_BT, IGNORE))
-    assert inputs_BT.max() > 1_900 and same(inputs_BT[~asked_BT], ids_BT[~asked_BT])
-    assert (inputs_BT[asked_BT] == MASK).float().mean() == pytest.approx(0.8, abs=0.04)
-    assert len({*map(tuple, asked_BT.tolist())}) == len(rows_of(arm, lines_of(arm)))
-    assert asked_BT.sum() / (ids_BT > MASK).sum() == pytest.approx(share, abs=0.02)
-    assert (len({*asked_BT.sum(1).tolist()}) <= 2) == (masks == "fixed")
+        mask_function(Arm(masks="static", layout=layout, small=small), 0)
 
 
 @pytest.mark.parametrize("name", ["small_fresh", "read_10000", *LAYOUTS])
@@ -233,55 +218,39 @@ def test_the_kth_word_is_in_the_same_subset_in_every_layout(name, parts):
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
     subset = iter(i % 7 for _, i in sorted(zip(order, range(count), strict=True)))
     rows = [[[i, next(subset) if i in eligible else -1] for i in row] for row in rows]
-    found = torch.stack(scored(ARMS[name], parts), -1).tolist()
-    for row, expected in zip(found, sorted(rows, key=len), strict=True):
+    scored = torch.stack(scored_rows(ARMS[name], parts), -1).tolist()
+    for row, expected in zip(scored, sorted(rows, key=len), strict=True):
         assert row == expected + [[PAD, -1]] * (len(row) - len(expected))
 
 
-@pytest.mark.parametrize("tokenizer", [WHOLE, PIECES])
-def test_words_are_found_in_the_joined_text(tokenizer):
-    lines = [*CORPUS.validation, "<unk> <unk> at <unk> , 東京 – <unk>", "= naïve ="]
-    made = lesson_arms.tokenizer_of(tokenizer is PIECES, len(tokenizer))
-    stream, where = lesson_words.spans(made, lines)
-    for number, line in enumerate(lines):
-        for place, word in enumerate(line.split()):
-            ids = [stream[at] for at in where.pop((number, place))]
-            assert ids == [UNK] or made.decode(ids).strip() == word
-    assert not where
-    assert stream == data.join(data.encode_lines(tokenizer, lines)).tolist()
+def test_byte_pairs_are_of_the_text_at_hand(monkeypatch):
+    other, merges = replace(CORPUS, name="another", train=CORPUS.train[:99]), []
+    for corpus in CORPUS, other, CORPUS:
+        arms.tokenizer_of.cache_clear()
+        monkeypatch.setattr(arms, "require_wikitext", lambda corpus=corpus: corpus)
+        merges.append(arms.tokenizer_of(True, 340).merges)
+    assert merges[0] == merges[2] != merges[1]
 
 
 def test_words_are_asked_at_equal_distances(monkeypatch):
-    monkeypatch.setattr(lesson_words, "SHARED", 3)
-    monkeypatch.setattr(lesson_words, "RARE", 2)
+    monkeypatch.setattr(words, "ASKED", {"shared": 3, "rare": 2})
     lines = ["the cat <unk> the", "the x<unk> the", "the\u2009dog", "a dog the the a"]
-    found = lesson_words.words_asked([*lines, "the the the"], {"the"})
-    assert found == {"shared": [(0, 0), (3, 2), (4, 0)], "rare": [(0, 1), (3, 1)]}
+    places = words.places_of([*lines, "the the the"], {"the"})
+    assert places == {"shared": [(0, 0), (3, 2), (4, 0)], "rare": [(0, 1), (3, 1)]}
 
 
-@pytest.mark.parametrize(
-    "start, stop, begin", [(50, 51, 45), (50, 53, 46), (0, 2, 0), (96, 99, 89)]
-)
-def test_a_word_stands_in_the_middle(start, stop, begin):
-    text, rows = [CLS, *range(100 + begin, 110 + begin)], []
-    for at in range(100 + start, 100 + stop):
-        inputs = [MASK if at <= token < 100 + stop else token for token in text]
-        rows.append((inputs, text.index(at), at))
-    assert lesson_words.questions([*range(100, 199)], range(start, stop), 11) == rows
-
-
-def test_a_word_longer_than_a_row_is_refused():
+def test_a_word_that_is_longer_than_a_row_is_refused():
     stream = [*range(100, 199)]
-    assert len(lesson_words.questions(stream, range(50, 60), 11)) == 10
+    assert len(words.questions(stream, range(50, 60), 11)) == 10
     with pytest.raises(ValueError, match="11 tokens"):
-        lesson_words.questions(stream, range(50, 61), 11)
+        words.questions(stream, range(50, 61), 11)
 
 
 def asked_alone(model, tokenizer, lines, number: int, place: int):
     """Bits of each piece of a word, in a row of its own, and whether it is right."""
-    text, words = data.join(data.encode_lines(tokenizer, lines)), lines[number].split()
+    text, line = data.join(data.encode_lines(tokenizer, lines)), lines[number].split()
     before = sum(len(tokenizer.encode(line.split())) + 1 for line in lines[:number])
-    start, stop = (before + len(tokenizer.encode(words[: place + i])) for i in (0, 1))
+    start, stop = (before + len(tokenizer.encode(line[: place + i])) for i in (0, 1))
     begin = min(max(0, (start + stop) // 2 - 15), len(text) - 31)
     for at in range(start, stop):
         hidden = text.index_fill(0, torch.arange(at, stop), MASK)[begin : begin + 31]
@@ -292,140 +261,134 @@ def asked_alone(model, tokenizer, lines, number: int, place: int):
 
 @pytest.mark.parametrize("tokenizer", [WHOLE, PIECES])
 def test_words_are_scored_as_one_by_one(tokenizer):
-    lines, known = CORPUS.validation[:60], {*WHOLE.words[5:30]}
-    assert lesson_words.known_words(CORPUS.train, 30) == known
-    asked, model = lesson_words.words_asked(lines, known), tiny_model(len(tokenizer))
+    """At both ends of the text, too, where a word can't stand in the middle."""
+    lines, known = ["a", *CORPUS.validation[:60], "a the"], {*WHOLE.words[5:30]}
+    asked, model = words.places_of(lines, known), tiny_model(len(tokenizer))
+    asked["shared"][:3] = [(0, 0), (61, 0), (61, 1)]
     likely = tokenizer.encode(["a", "the", WHOLE.words[40]])[1:3]
     model.head.decoder.bias.data[likely] += 6
-    found = lesson_words.score_words(model, tokenizer, lines, asked)
+    scores = words.score_words(model, tokenizer, lines, asked)
     for kind, places in asked.items():
-        words = {place: lines[place[0]].split()[place[1]] for place in places}
-        held = [p for p in places if UNK not in tokenizer.encode([words[p]])]
+        texts = {place: lines[place[0]].split()[place[1]] for place in places}
+        held = [p for p in places if UNK not in tokenizer.encode([texts[p]])]
         pieces = [[*asked_alone(model, tokenizer, lines, *place)] for place in held]
         bits = sum(bits for word in pieces for bits, _ in word)
-        assert found[kind] == {
+        assert scores[kind] == {
             "words": 40,
             "held": len(held) / 40,
             "right": sum(all(right for _, right in word) for word in pieces) / 40,
-            "bits": pytest.approx(bits / sum(len(words[p]) + 1 for p in held), 1e-4),
+            "bits": pytest.approx(bits / sum(len(texts[p]) + 1 for p in held), 1e-4),
             "tokens": sum(map(len, pieces)) / len(held),
         }
-    assert found["rare"]["right"] > 0 or tokenizer is PIECES
+    assert scores["rare"]["right"] > 0 or tokenizer is PIECES
 
 
-def test_a_run_that_diverges_is_not_recorded(tmp_path, monkeypatch):
-    def wild(run, *batch):
-        torch.nn.init.constant_(run.model.head.decoder.bias, math.nan)
-        return train_step(run, *batch)
-
-    monkeypatch.setattr(lesson_runs, "train_step", wild)
-    with pytest.raises(FloatingPointError, match="asked, seed 1 diverged: .* number"):
-        run("asked", 1)
-    assert [*tmp_path.glob("*.json")] == []
+SIZES = {"n_layers": 1, "d_model": 16, "d_ff": 16, "n_heads": 2, "max_length": 32}
+SHORT = {"warmup": 0.5}
+TINY = {  # by what their records hold beside the others
+    "asked": Arm(SIZES, SHORT, masks="all hidden", steps=4),
+    "validation_unread": Arm(SIZES, SHORT, masks="known only", steps=4),
+    "alone": Arm(SIZES, SHORT | {"masks": "independent"}, layout="pad", steps=4),
+}
 
 
-def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "folder" / "a.json"
-    record.write(path, {"a": 1})
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("helpers.files.os.replace", stop)
-    with pytest.raises(KeyboardInterrupt):
-        record.write(path, {"a": 2})
-    assert record.read(path) == {"a": 1}
-
-
-def test_byte_pairs_are_of_the_text_at_hand(monkeypatch):
-    other = replace(CORPUS, name="another", train=CORPUS.train[:99])
-    merges = []
-    for corpus in CORPUS, other, CORPUS:
-        lesson_arms.tokenizer_of.cache_clear()
-        monkeypatch.setattr(lesson_arms, "require_wikitext", lambda found=corpus: found)
-        merges.append(lesson_arms.tokenizer_of(True, 340).merges)
-    assert merges[0] == merges[2] != merges[1]
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """The study with tiny arms, of which one is asked words."""
+    monkeypatch.setattr(runs, "ASKED", [TINY["asked"]])
+    monkeypatch.setattr(runs, "EVERY", 2)
+    runs.digest.cache_clear()
+    yield replace(STUDY, arms=TINY, folder=tmp_path, states=tmp_path, claims=())
+    runs.digest.cache_clear()
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_a_run_is_made_once(name, tmp_path, monkeypatch):
+def test_a_run_is_of_its_arm_and_made_once(name, tiny, tmp_path):
     arm, config = TINY[name], TINY[name].train_config(1)
     torch.manual_seed(1)
-    again = TrainingRun(MaskedLanguageModel(arm.model_config), config, torch.bfloat16)
+    again = TrainingRun(MaskedLanguageModel(arm.model_config), config)
     for ids_BT in first(arm, 4, 1):
-        loss = train_step(again, ids_BT, config, 4, hiding(arm, 1)).item()
-    found, model, (ids_BT, subset_BT) = run(name, 1), again.model, scored(arm)
-    assert found["curve"] == fit(name, 1, "cpu")[1] != fit(name, 0, "cpu")[1]
-    expected = score(model, scored(arm, PARTS)) | {"step": 4, "batch": loss}
-    assert found["curve"][0]["step"] == 2 and found["curve"][1:] == [expected]
-    assert evaluate(model, ids_BT, subset_BT).items() >= found["validation"].items()
+        loss = train_step(again, ids_BT, config, 4, mask_function(arm, 1)).item()
+    run, model, (ids_BT, subset_BT) = tiny.run(name, 1), again.model, scored_rows(arm)
+    expected = runs.score(model, *scored_rows(arm, 4)) | {"step": 4, "batch": loss}
+    assert run["curve"][0]["step"] == 2 and run["curve"][1:] == [expected]
+    assert evaluate(model, ids_BT, subset_BT).items() >= run["validation"].items()
     text = repr([lines_of(arm), lines_of(arm, "validation")]).encode()
-    assert found["text"] == hashlib.sha256(text).hexdigest()
+    assert run["text"] == hashlib.sha256(text).hexdigest()
     tokenizer, lines = WordTokenizer.train(CORPUS.train), CORPUS.validation
     if name == "asked":
-        places = lesson_words.words_asked(lines, {*WHOLE.ids})
-        again = lesson_words.score_words(model, tokenizer, lines, places)
+        places = words.places_of(lines, {*WHOLE.ids})
+        scores = words.score_words(model, tokenizer, lines, places)
     elif name == "alone":
         lines = sorted(data.lone_sentences(lines), key=lambda line: line.count(" "))
         ids_BT = data.pad(data.encode_lines(tokenizer, lines), 32)
-        again = score(model, (ids_BT, evaluation_subsets(ids_BT)))
+        scores = runs.score(model, ids_BT, evaluation_subsets(ids_BT))
     else:
-        again = score(model, (ids_BT.where(ids_BT < KNOWN, UNK), subset_BT))
-    assert {key: found[key] for key in found.keys() & TINY.keys()} == {name: again}
-    monkeypatch.setattr(lesson_runs, "fit", None)
-    assert found == record.read(tmp_path / f"{name}_seed_1.json") == run(name, 1)
-    monkeypatch.setitem(lesson_runs.ARMS, name, replace(arm, small=True))
+        scores = runs.score(model, ids_BT.where(ids_BT < KNOWN, UNK), subset_BT)
+    assert {key: run[key] for key in run.keys() & TINY.keys()} == {name: scores}
+    assert [path.name for path in tmp_path.glob("*_seed_1*")] == [f"{name}_seed_1.json"]
+    assert replace(tiny, make=None).run(name, 1) == run
+    changed = TINY | {name: replace(arm, small=True)}
     with pytest.raises(ValueError, match="another run: its small is False, not True"):
-        run(name, 1)
+        replace(tiny, arms=changed).run(name, 1)
+
+
+def test_a_run_goes_on_where_it_was_interrupted(tiny, monkeypatch):
+    """Even between a step and the evaluation that follows it."""
+    whole, moments = tiny.run("alone", 0), itertools.count()
+    (tiny.folder / "alone_seed_0.json").unlink()
+
+    def stop(*arguments):
+        if next(moments) == 2:
+            raise KeyboardInterrupt
+        return validate(*arguments)
+
+    monkeypatch.setattr("helpers.train.validate", stop)
+    with pytest.raises(KeyboardInterrupt, match="at step 4"):
+        tiny.run("alone", 0)
+    assert tiny.run("alone", 0)["curve"] == whole["curve"]
 
 
 @pytest.mark.parametrize("name", ["base", *LAYOUTS])
-def test_costs_are_of_the_rows_of_an_arm(name):
+def test_costs_are_of_the_rows_of_an_arm(name, monkeypatch):
+    monkeypatch.setattr(costs, "MIXED", 8)
     arm, length = ARMS[name], ARMS[name].model_config.max_length
     sizes, size = sorted(map(len, rows_of(arm, lines_of(arm)))), TOKENS // length
     parts = [sizes[i : i + size] for i in range(0, len(sizes), size)]
     widths = [part[-1] if arm.layout == "bucket" else length for part in parts]
     places = sum(len(part) * width for part, width in zip(parts, widths, strict=True))
-    assert lesson_costs.padding(arm) == pytest.approx(1 - sum(sizes) / places)
-    found = lesson_costs.timed_batches(arm)
-    assert arm.layout == "bucket" or same(found, first(arm, 1))
+    batches, padding = costs.timed_batches(arm)
+    assert padding == pytest.approx(1 - sum(sizes) / places)
+    assert arm.layout == "bucket" or same(batches, first(arm, 1))
     if arm.layout == "bucket":  # the middle of each of equal parts
-        middle = [widths[int((i + 0.5) * len(parts) / MIXED)] for i in range(MIXED)]
-        assert [ids_BT.shape for ids_BT in found] == [(size, width) for width in middle]
+        middle = [widths[int((i + 0.5) * len(parts) / 8)] for i in range(8)]
+        assert [ids_BT.shape for ids_BT in batches] == [(size, n) for n in middle]
 
 
 def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypatch):
     seconds = {"base": 2.0, "untied": 3.0, "layers_1": 1.0}
-    turns = []
+    some, turns = {name: ARMS[name] for name in seconds}, []
 
-    def prepare(name, _):
-        return lambda: turns.append(name) or seconds[name], {"asked": len(name)}
+    def prepare(arm, _):
+        name = next(name for name in some if some[name] == arm)
+        return lambda: turns.append(name) or seconds[name], {"design": asdict(arm)}
 
-    monkeypatch.setattr(lesson_costs, "prepare", prepare)
-    monkeypatch.setattr(lesson_costs, "COSTS", tmp_path / "costs.json")
-    monkeypatch.setattr(lesson_costs, "ARMS", {name: ARMS[name] for name in seconds})
-    monkeypatch.setattr(lesson_costs, "padding", lambda _: 0.0)
-    assert lesson_costs.untimed() == [*seconds]
-    first = lesson_costs.measure(["base", "untied"])
+    def time(*names) -> dict:
+        turns.clear()
+        costs.measure({name: some[name] for name in names}, ARMS["base"])
+        return record.read(costs.COSTS)["arms"]
+
+    monkeypatch.setattr(costs, "prepare", prepare)
+    monkeypatch.setattr(costs, "COSTS", tmp_path / "costs.json")
+    assert costs.untimed(some) == [*seconds]
+    before = time("base", "untied")
     assert turns[:4] == ["base", "untied"] * 2
-    assert lesson_costs.untimed() == ["layers_1"]
-    assert first["arms"]["untied"]["ratio"] == [1.5] * 3
-    seconds["base"], turns[:] = 4.0, []
-    lesson_costs.measure(["layers_1"])
-    made, added = record.read(tmp_path / "costs.json"), {"ratio": [0.25] * 3}
-    assert made["arms"].pop("layers_1").items() >= added.items()
-    assert made == first and {*turns} == {"base", "layers_1"}
-    assert lesson_costs.untimed() == []
-    other = replace(ARMS["untied"], steps=7)
-    monkeypatch.setitem(lesson_costs.ARMS, "untied", other)
-    assert lesson_costs.untimed() == ["untied"]
-    ratios = lesson_costs.measure(["untied"])["arms"]["untied"]["ratio"]
-    assert ratios == [0.75] * 3 and lesson_costs.untimed() == []
-
-
-@pytest.mark.parametrize(
-    "name, value", [("layout", "packed"), ("masks", "fixed"), ("steps", 0)]
-)
-def test_an_arm_of_no_known_kind_is_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name} is {value!r}; choose"):
-        Arm(**{name: value})
+    assert costs.untimed(some) == ["layers_1"]
+    assert before["untied"]["ratio"] == [1.5] * 3
+    seconds["base"] = 4.0
+    after = time("layers_1")
+    assert after.pop("layers_1")["ratio"] == [0.25] * 3 and after == before
+    assert {*turns} == {"base", "layers_1"} and costs.untimed(some) == []
+    some["untied"] = replace(ARMS["untied"], steps=7)
+    assert costs.untimed(some) == ["untied"]
+    assert time("untied")["untied"]["ratio"] == [0.75] * 3

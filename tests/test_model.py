@@ -6,7 +6,8 @@ import torch
 from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig, matrix_weights
 from helpers.tokenizer import PAD
-from studies.speed.peers import PEERS, copy_weights
+from studies.speed.equality import copy_weights
+from studies.speed.peers import PEERS
 
 # All sizes differ, so that no swap of two of them can hide.
 SIZES = dict(vocab_size=50, max_length=12, n_layers=3, d_model=24, n_heads=4, d_ff=40)

@@ -1,168 +1,166 @@
-"""The packages: their floors, their size, and nothing of a developer's machine."""
+"""The packages: no circle of imports, no arrow back up, not too long, all declared."""
 
 import ast
 import re
 import subprocess
 import sys
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions, version
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name as canonical
 
 from helpers import ROOT
 from notebooks.source import notebooks
 
-# The table in the README, lowest floor first.
-README = (ROOT / "README.md").read_text("utf-8")
-TABLE = re.findall(r"^\| \d+ \| (`.*`) \|$", README, re.M)
-FLOORS = [re.findall(r"`(\w+)`", row) for row in TABLE]
-FLOOR = {name: i for i, floor in enumerate(FLOORS) for name in floor}
-MODULES = sorted((ROOT / "helpers").glob("*.py"))
-MACHINE = re.compile(r"/(?:home|root|work|tmp)/|/Users/|[A-Z]:\\\\")
+# Each may import from itself and from those before it.
+PACKAGES = "helpers explorer studies notebooks".split()
+LONGEST_MODULE, LONGEST_PACKAGE = 250, {"helpers": 2_400, "studies": 3_600}
+SOURCES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text("utf-8")
+    for package in [*PACKAGES, "tests"]
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+MODULES = {m: source for m, source in SOURCES.items() if not m.startswith("tests")}
+CELLS = "\n".join(
+    cell.source
+    for path in notebooks()
+    for cell in nbformat.read(path, as_version=4).cells
+    if cell.cell_type == "code"
+)
 
 
-def starts_program(node) -> bool:
-    """if __name__ == "__main__": runs only as a program, so it is no import."""
-    return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
+@cache
+def imported(source: str) -> frozenset[str]:
+    """Returns the modules that some code imports anywhere, or takes a name from."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports name their module in full"
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= parts if parts <= MODULES.keys() else parts | {node.module}
+    return frozenset(names)
 
 
-def imported(source: str) -> set[str]:
-    """The modules of helpers/ that a module needs."""
-    found = set()
-    for top in ast.parse(source).body:
-        for node in () if starts_program(top) else ast.walk(top):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                assert not node.level, "imports name their module in full"
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-            else:
-                continue
-            parts = [name.split(".") for name in names]
-            found |= {p[1] for p in parts if p[0] == "helpers" and len(p) > 1}
-    return found & FLOOR.keys()
-
-
-def climbing(name: str, source: str) -> list[str]:
-    """What a module imports from its own floor or one above, against the rule."""
-    return [other for other in sorted(imported(source)) if FLOOR[other] >= FLOOR[name]]
-
-
-def test_every_module_has_one_floor():
-    assert sorted(["__init__", *sum(FLOORS, [])]) == [path.stem for path in MODULES]
-
-
-@pytest.mark.parametrize("name", FLOOR)
-def test_modules_import_from_floors_below_only(name):
-    source = (ROOT / "helpers" / f"{name}.py").read_text("utf-8")
-    assert climbing(name, source) == []
+def test_imports_have_no_circle_and_none_leads_back_up():
+    graph = {m: imported(source) & MODULES.keys() for m, source in MODULES.items()}
+    TopologicalSorter(graph).prepare()  # CycleError names the modules of a circle
+    floors = {module: PACKAGES.index(module.split(".")[0]) for module in MODULES}
+    climbing = {
+        f"{module} imports {other}"
+        for module, others in graph.items()
+        for other in others
+        if floors[other] > floors[module]
+    }
+    assert climbing == set()
 
 
 @pytest.mark.parametrize(
-    "line",
+    "line, module",
     [
-        "import helpers.train",
-        "from helpers import train",
-        "from helpers.train import train",
-        "from helpers.model import ModelConfig",
-        "def f():\n    from studies.lab.experiment import prepare",
+        ("import helpers.train", "helpers.train"),
+        ("from helpers import files", "helpers.files"),
+        ("def f():\n    from helpers.model import ModelConfig", "helpers.model"),
     ],
 )
-def test_an_import_from_above_is_seen(line):
-    assert climbing("data", line)
+def test_every_form_of_import_is_seen(line, module):
+    assert imported(line) & MODULES.keys() == {module}
 
 
-def test_imports_from_below_are_allowed():
-    below = "from helpers import ROOT, toy\nfrom helpers.tokenizer import UNK"
-    assert imported(below) == {"toy", "tokenizer"}
-    assert climbing("data", below) == []
-
-
-EXPLORER = sorted((ROOT / "explorer").glob("*.py"))
-
-
-@pytest.mark.parametrize("module", EXPLORER, ids=lambda path: path.stem)
-def test_the_explorer_stands_on_helpers_and_keeps_its_own_order(module):
-    order = "card views controls widget __init__".split()
-    assert {path.stem for path in EXPLORER} == {*order}
-    source = module.read_text("utf-8")
-    above = order[order.index(module.stem) :]
-    assert [name for name in above if f"explorer.{name}" in source] == []
-    found = re.findall(r"^ *(?:from|import) (\w+)", source, re.M)
-    assert "studies" not in found and "tests" not in found
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_helpers_knows_nothing_of_what_stands_on_it(module):
-    source = module.read_text("utf-8")
-    assert not re.search(r"^ *(?:from|import) (?:explorer|studies)\b", source, re.M)
-
-
-@pytest.mark.parametrize(
-    "modules, most", [(MODULES, 4_400), (EXPLORER, 980)], ids=["helpers", "explorer"]
-)
-def test_the_packages_are_small(modules, most):
-    lines = {p.name: p.read_text("utf-8").splitlines() for p in modules}
-    assert {n: len(text) for n, text in lines.items() if len(text) > 250} == {}
-    wide = [
-        f"{name}: {line}"
-        for name, text in lines.items()
-        for line in text
-        if len(line.partition("  # noqa")[0]) > 88
-    ]
-    assert wide == []
-    assert sum(map(len, lines.values())) <= most
-
-
-def studies_only() -> list[str]:
-    """Packages that the studies have installed and the notebooks do without."""
-    lines = (ROOT / "studies" / "requirements.txt").read_text("utf-8").splitlines()
-    names = [re.match(r"[\w-]+", line) for line in lines if line[:1].isalpha()]
-    return [name.group().replace("-", "_") for name in names]
-
-
-def imports_without(missing: list[str], source: str) -> str:
-    """What goes wrong where the project's imports in `source` run without packages."""
-    without = "".join(f"sys.modules[{name!r}] = None\n" for name in missing)
-    line = r"^ *((?:from|import) (?:helpers|explorer|studies)\b(?:[^(\n]*$|[^)]*\)))"
-    wanted = re.findall(line, source, re.M)
-    program = f"import sys\n{without}" + "\n".join(sorted({*wanted}))
-    found = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, encoding="utf-8"
-    )
-    return found.stderr
-
-
-def test_notebooks_need_no_package_of_the_studies():
-    assert {"scipy", "transformers", "x_transformers"} <= {*(gone := studies_only())}
-    cells = [cell for path in notebooks() for cell in nbformat.read(path, 4).cells]
-    code = "\n".join(c.source for c in cells if c.cell_type == "code")
-    assert "from studies.tables import" in code
-    assert imports_without(gone, code) == ""
-    assert "import of scipy halted" in imports_without(gone, "import studies.dropout")
-
-
-def machine_paths(text: str) -> list[str]:
-    """Absolute paths of a machine, pictures in base64 left out."""
-    text = re.sub(r'"image/png": "[^"]*"', "", text)
-    return [text[m.start() : m.start() + 60] for m in MACHINE.finditer(text)]
+def test_modules_and_packages_are_short():
+    lines = {module: source.count("\n") for module, source in MODULES.items()}
+    assert {m: count for m, count in lines.items() if count > LONGEST_MODULE} == {}
+    for package, most in LONGEST_PACKAGE.items():
+        assert sum(lines[m] for m in MODULES if m.startswith(package)) <= most
 
 
 def test_no_path_of_a_developers_machine():
-    folders = ["helpers", "explorer", "notebooks", "README.md"]
-    found = subprocess.run(
-        ["git", "ls-files", *folders], cwd=ROOT, capture_output=True, encoding="utf-8"
-    )
-    names = found.stdout.split()
-    if found.returncode:  # no git checkout
-        paths = (*MODULES, *EXPLORER, *ROOT.glob("*/*.ipynb"))
-        names = [str(path.relative_to(ROOT)) for path in paths]
-    assert "helpers/model.py" in names
-    for name in names:
-        assert machine_paths((ROOT / name).read_text("utf-8")) == [], name
+    machine = re.compile(r"/(?:home|root|work|tmp)/|/Users/|[A-Z]:\\\\")
+    paths = [*notebooks(), ROOT / "README.md"]
+    texts = MODULES | {path.name: path.read_text("utf-8") for path in paths}
+    for name, text in texts.items():
+        picture = r'"image/png": "[^"]*"'  # letters of base64 may look like a path
+        assert not machine.search(re.sub(picture, "", text)), name
+    assert machine.search("in /home/a/b") and not machine.search("/proc /content/x")
 
 
-@pytest.mark.parametrize(
-    "text, bad", [("/home/a/b", 1), ("/tmp/x", 1), ("/proc/cpuinfo /content/x", 0)]
-)
-def test_a_path_of_a_machine_is_seen(text, bad):
-    assert len(machine_paths(text)) == bad
+# Requirements. Each file is for some folders, beside those of the files it includes.
+
+FILES = {
+    "requirements.txt": ("helpers", "explorer", "notebooks"),
+    "studies/requirements.txt": ("studies",),
+    "tests/requirements.txt": ("tests",),
+}
+PROGRAMS = {"jupyterlab", "nbval", "ruff"}  # are run, not imported
+DISTRIBUTIONS = packages_distributions()
+
+
+@cache
+def declared(file: str) -> dict[str, Requirement]:
+    """Returns the requirements of a file and of those it includes, by name."""
+    text = (ROOT / file).read_text("utf-8")
+    requirements = map(Requirement, re.findall(r"^\w.*", text, re.M))
+    by_name = {canonical(requirement.name): requirement for requirement in requirements}
+    for included in re.findall(r"^-r (.*)", text, re.M):
+        path = (ROOT / file).parent.joinpath(included).resolve()
+        by_name |= declared(str(path.relative_to(ROOT)))
+    return by_name
+
+
+def packages(folders: tuple[str, ...]) -> set[str]:
+    """Returns the packages of others that the code of some folders imports."""
+    code = [source for m, source in SOURCES.items() if m.startswith(folders)]
+    code += [CELLS] if "notebooks" in folders else []
+    tops = {name.split(".")[0] for source in code for name in imported(source)}
+    ours = {*PACKAGES, "tests", "google"}  # and Colab's own, which is nowhere else
+    ours |= {module.removeprefix("tests.") for module in SOURCES}
+    return tops - sys.stdlib_module_names - ours
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_imported_is_declared_and_what_is_declared_is_used(file):
+    for package in packages(FILES[file]):
+        names = DISTRIBUTIONS.get(package, [package])
+        assert {*map(canonical, names)} & declared(file).keys(), package
+    used = packages(sum(FILES.values(), ()))
+    names = {canonical(name) for p in used for name in DISTRIBUTIONS.get(p, [])}
+    assert declared(file).keys() - names - PROGRAMS == set()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_versions_here_are_in_the_ranges(file):
+    for name, requirement in declared(file).items():
+        assert requirement.specifier.contains(version(name), prereleases=True), name
+
+
+def test_colabs_versions_are_in_the_ranges_of_the_notebooks():
+    text = (ROOT / "tests" / "colab-requirements.txt").read_text("utf-8")
+    pins = {canonical(n): v for n, v in re.findall(r"^([\w.-]+)==(\S+)$", text, re.M)}
+    wanted = declared("requirements.txt")
+    for name in wanted.keys() & pins.keys():
+        assert wanted[name].specifier.contains(pins[name]), name
+    # Of filelock, torch brings there whichever it needs.
+    others = {"torch", "filelock", "jupyterlab", "nbval"}
+    assert wanted.keys() - pins.keys() == others
+    assert all(len(wanted[name].specifier) == 2 for name in wanted)
+
+
+def test_notebooks_need_no_package_of_the_studies():
+    """Their imports succeed where the packages that only studies need are missing."""
+    own = declared("studies/requirements.txt").keys() - declared("requirements.txt")
+    assert "transformers" in own
+    missing = [f"sys.modules[{name.replace('-', '_')!r}] = None" for name in own]
+    imports = {
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(CELLS))
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in PACKAGES
+    }
+    program = "\n".join(["import sys", *missing, *sorted(imports)])
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert done.stderr == ""

@@ -3,7 +3,6 @@
 The trainings are forks of this file as a program, for pytest's own process has threads.
 """
 
-import itertools
 import json
 import os
 import signal
@@ -23,33 +22,12 @@ from studies import resume
 LATE = 47  # a step at which the best weights are no longer the last
 
 
-def without_optimizers(run, state):
-    fresh = [optimizer.state_dict() for optimizer in run.optimizers]
-    load(run, state | {"optimizers": fresh})
-
-
-def without_early_stopping(run, state):
-    load(run, state | {"stopping": vars(EarlyStopping(run.stopping.patience))})
-
-
-def without_best_weights(run, state):
-    stopping = state["stopping"] | {"weights": state["model"]}
-    load(run, state | {"stopping": stopping})
-
-
-def at_a_wrong_step(run, state):
-    load(run, state | {"step": max(0, state["step"] - 1)})
-
-
 load, sound_attempt = TrainingRun.load_state_dict, resume.attempt
-FAULTS = {
-    function.__name__: function
-    for function in (
-        without_optimizers,
-        without_early_stopping,
-        without_best_weights,
-        at_a_wrong_step,
-    )
+FAULTS = {  # what a state lacks, and what it holds instead
+    "optimizers": lambda run, state: [o.state_dict() for o in run.optimizers],
+    "stopping": lambda run, state: vars(EarlyStopping(run.stopping.patience)),
+    "best weights": lambda run, state: state["stopping"] | {"weights": state["model"]},
+    "step": lambda run, state: max(0, state["step"] - 1),
 }
 
 
@@ -65,10 +43,15 @@ def dying(mark: Path):
     return step
 
 
-def attempt(fault, folder: Path, *material) -> None:
+def attempt(lacking: str, folder: Path, *material) -> None:
     """An attempt with a fault in what a restart makes of the state."""
+
+    def load_faulty(run, state) -> None:
+        part = "stopping" if lacking == "best weights" else lacking
+        load(run, state | {part: FAULTS[lacking](run, state)})
+
     if folder.name != "whole":
-        TrainingRun.load_state_dict = fault
+        TrainingRun.load_state_dict = load_faulty if lacking != "none" else load
         train_module.train_step = dying(folder / "died")
     sound_attempt(folder, *material)
 
@@ -77,15 +60,15 @@ def main(out: Path) -> None:
     """Five random kills of the code as it is; one late kill with each fault."""
     status = resume.main(["--kills", "5", "--out", str(out / "random.json")])
     (out / "status.json").write_text(json.dumps(status), "utf-8")
-    for name, fault in ({"none": load} | FAULTS).items():
-        resume.attempt = partial(attempt, fault)
-        found = resume.study(1, moments=itertools.repeat(60.0))
-        (out / f"{name}.json").write_text(json.dumps(found), "utf-8")
+    for lacking in ("none", *FAULTS):
+        resume.attempt = partial(attempt, lacking)
+        record = resume.study(1, moment=lambda: 60.0)
+        (out / f"{lacking}.json").write_text(json.dumps(record), "utf-8")
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    """What the program found, by name."""
+    """The records that the program wrote, by name."""
     out = tmp_path_factory.mktemp("resume")
     threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, __file__, str(out)]
@@ -96,33 +79,33 @@ def records(tmp_path_factory):
 
 
 def test_a_killed_training_ends_as_an_unbroken_one(records):
-    found = records["random"]
-    assert found["kills"] == sum(found["kills_in_run"]) == 5
-    assert len(found["step_on_disk"]) == 5
-    assert found["all_equal"] and not found["other_digests"]
-    assert found["damaged_files"] == 0
+    record = records["random"]
+    assert record["kills"] == sum(record["kills_in_run"]) == 5
+    assert len(record["step_on_disk"]) == 5
+    assert record["all_equal"] and not record["other_digests"]
+    assert record["damaged_files"] == 0
     assert records["status"] == 0
 
 
 def test_the_training_that_is_killed_is_a_telling_one(records):
     """It ends by early stopping, with weights that are not its last."""
-    found = records["none"]
-    assert found["best_step"] < LATE < found["steps"]
-    assert LATE - 10 < found["step_on_disk"][0] <= LATE
-    assert found["all_equal"]
+    record = records["none"]
+    assert record["best_step"] < LATE < record["steps"]
+    assert LATE - 10 < record["step_on_disk"][0] <= LATE
+    assert record["all_equal"]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_state_that_lacks_a_part_makes_another_end(records, fault):
-    found = records[fault]
-    assert found["kills"] == found["runs"] == 1
-    assert not found["all_equal"]
-    assert found["other_digests"] not in ([], [found["digest"]])
-    assert found["digest"] == records["none"]["digest"]
+@pytest.mark.parametrize("lacking", FAULTS)
+def test_a_state_that_lacks_a_part_makes_another_end(records, lacking):
+    record = records[lacking]
+    assert record["kills"] == record["runs"] == 1
+    assert not record["all_equal"]
+    assert record["other_digests"] not in ([], [record["digest"]])
+    assert record["digest"] == records["none"]["digest"]
 
 
 def test_a_difference_is_an_exit_status(records, tmp_path, monkeypatch):
-    monkeypatch.setattr(resume, "study", lambda *_: records["at_a_wrong_step"])
+    monkeypatch.setattr(resume, "study", lambda *_: records["step"])
     assert resume.main(["--out", str(tmp_path / "record.json")]) == 1
 
 

@@ -1,125 +1,59 @@
-"""The studies: their statistics, what they compare with, and what they write."""
+"""Does dropout help, and what ends the plateau? The two studies, from run to table."""
 
-import json
-import math
-import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
-from scipy import stats
+from tiny import few_lines
 
 from helpers import ROOT, record
-from helpers import train as training
-from helpers.checkpoint import load_state, save_state
-from helpers.corpus import FOLDER_VARIABLE
-from helpers.data import TrainingData
-from helpers.evaluate import unigram
-from helpers.masking import evaluation_subsets
+from helpers.checkpoint import load_model
+from helpers.curves import true_vs_pred
 from helpers.model import ModelConfig
-from helpers.optimize import TrainConfig, rate_factor
-from helpers.tokenizer import CLS
-from studies import dropout, plateau, plateau_runs
-from studies.attention.references import GUESSES, bigram, references
-from studies.figures import (
-    dropout_study,
-    plateau_study,
-    step_ratios,
-    time_to_quality,
-)
-from studies.lab import experiment, runs
-from studies.lab.stats import mean_interval, one_sided_p
-from studies.speed import speedrun
-from studies.tables import dropout_table, plateau_table, speed_table
+from studies import dropout, plateau
+from studies.lab import experiment
+from studies.lab.readings import Effect
+from studies.lab.runs import subsample
+from studies.lab.study import Results
+
+TINY = dict(n_layers=1, d_model=16, n_heads=2, d_ff=16)
 
 
-def test_an_interval_is_students():
-    values = [1.0, 2.0, 4.0]
-    found = mean_interval(values)
-    low, high = stats.t.interval(0.95, 2, 7 / 3, stats.sem(values))
-    assert (found["n"], found["mean"]) == (3, pytest.approx(7 / 3))
-    assert found["half_width"] == pytest.approx((high - low) / 2)
-    assert mean_interval([5.0]) == {"n": 1, "mean": 5.0, "half_width": None}
+def elsewhere(study, tmp_path, **changes):
+    """The study with its records and runs in a folder of their own."""
+    places = {"folder": tmp_path / "records", "states": tmp_path / "runs"}
+    return replace(study, **places, **changes)
 
 
-def test_a_one_sided_test_looks_to_one_side():
-    assert one_sided_p([1.0, 1.1, 0.9], 2.0) < 0.01
-    assert one_sided_p([3.0, 3.1, 2.9], 2.0) > 0.99
+@pytest.fixture
+def toy(monkeypatch):
+    """Some lines of the toy corpus stand for WikiText-2."""
+    monkeypatch.setattr(experiment, "training_corpus", few_lines)
+    monkeypatch.setattr(dropout, "require_wikitext", few_lines)
 
 
-def chain(count: int, vocab_size: int, sure: float):
-    """Text in which each word follows from the one before with a probability."""
-    draw = torch.Generator().manual_seed(0)
-    words, spread = [5], vocab_size - 5
-    jump = torch.rand(count, generator=draw) > sure
-    anywhere = torch.randint(5, vocab_size, (count,), generator=draw)
-    for i in range(count):
-        following = 5 + (words[-1] - 5 + 1) % spread
-        words.append(int(anywhere[i]) if jump[i] else following)
-    return torch.tensor(words)
+@pytest.mark.parametrize("module", [dropout, plateau])
+def test_the_readme_has_the_table_of_the_records(module):
+    results = module.STUDY.results()
+    assert {len(runs) for runs in results.runs.values()} <= {1, 3}
+    assert module.STUDY.table(results) in (ROOT / "README.md").read_text("utf-8")
 
 
-def prepared(stream, text, vocab_size):
-    ids = torch.cat([torch.full((len(text) // 15, 1), CLS), text.view(-1, 15)], 1)
-    subset = evaluation_subsets(ids)
-    return TrainingData(stream, ids, subset, ids, subset)
-
-
-def test_a_two_sided_bigram_uses_both_neighbours():
-    """The left neighbour alone, always in view, would leave 1.2 nats."""
-    text = chain(60_000, 45, 0.8)
-    data = prepared(text[:45_000], text[45_000:60_000], 45)
-    one_sided = -(0.805 * math.log(0.805) + 0.195 * math.log(0.005))
-    found = bigram(data, 45)
-    assert found["loss"] < one_sided - 0.1
-    assert found["accuracy"] > 0.75
-
-
-def test_a_bigram_of_unrelated_words_is_the_unigram():
-    text = chain(60_000, 45, 0.0)
-    data = prepared(text[:45_000], text[45_000:60_000], 45)
-    plain = unigram(data.stream, data.validation_BT, data.subset_BT, 45)
-    assert bigram(data, 45)["loss"] == pytest.approx(plain["loss"], abs=0.02)
-
-
-def test_a_bigram_does_not_see_what_is_hidden():
-    """A word hidden in the same subset changes no other guess than its own."""
-    text = chain(6_000, 45, 0.8)
-    data = prepared(text[:4_500], text[4_500:6_000], 45)
-    all_hidden = torch.zeros_like(data.subset_BT)
-    all_hidden[:, 0] = -1
-    everything = TrainingData(
-        data.stream, data.validation_BT, all_hidden, data.sample_BT, all_hidden
-    )
-    # Nothing is left to look at, so both are the unigram.
-    found = bigram(everything, 45)
-    plain = unigram(data.stream, data.validation_BT, all_hidden, 45)
-    assert found["loss"] == pytest.approx(plain["loss"], abs=2e-3)
-
-
-def test_references_are_in_order():
-    text = chain(60_000, 45, 0.8)
-    data = prepared(text[:45_000], text[45_000:60_000], 45)
-    found = references(data, 45)
-    assert found["uniform"] == {"loss": math.log(45), "accuracy": 1 / 45}
-    losses = [found[name]["loss"] for name in ("uniform", "unigram", "bigram")]
-    assert losses == sorted(losses, reverse=True)
-
-
-def fake_run(arm: str, seed: int, loss: float, epochs=8.0) -> dict:
+def fake_run(arm: str, seed: int, loss: float) -> dict:
     scores = {
         layout: {"loss": loss, "accuracy": 0.4, "words": 10}
         for layout in ("packed", "sentences")
     }
     history = [
-        {"step": s, "epoch": e, "seconds": 9.0 * e, "train_loss": loss - 0.1 * e}
+        {"step": 10 * e, "epoch": e, "seconds": 9.0 * e, "train_loss": loss - 0.1 * e}
         | {"validation_loss": loss + abs(e - 4) / 10, "validation_accuracy": 0.4}
-        for s, e in ((0, 0), (10, 1), (40, 4), (80, 8))
+        for e in (0, 1, 4, 8)
     ]
     return {
-        **record.plain(dropout.identity(arm, seed, int(epochs))),
+        **record.plain(dropout.STUDY.identity(arm, seed)),
+        "name": f"{arm}_8_epochs_seed_{seed}",
+        "corpus": "WikiText-2",
         "number_format": "torch.bfloat16",
-        "hardware": {"device": "a machine"},
         "validation": scores,
         "test": scores,
         "history": history,
@@ -127,424 +61,109 @@ def fake_run(arm: str, seed: int, loss: float, epochs=8.0) -> dict:
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch):
+def study(tmp_path):
     """Records of two arms, three seeds each; the third arm has one."""
-    records = tmp_path / "dropout_study"
-    records.mkdir()
-    monkeypatch.setattr(dropout, "RECORDS", records)
-    monkeypatch.setattr(dropout, "SUMMARY", tmp_path / "dropout_study.json")
-    guesses = dict.fromkeys(GUESSES, {"loss": 3.8, "accuracy": 0.3})
-    (tmp_path / "references.json").write_text(json.dumps(guesses), "utf-8")
     runs = [fake_run("none", seed, 3.0 + seed) for seed in range(3)]
-    runs += [fake_run("all", seed, 3.2 + seed + 0.1 * seed) for seed in range(3)]
-    runs += [fake_run("attention", 1, 3.9)]
-    for run in runs:
-        name = dropout.run_name(run["arm"], run["seed"], 8)
-        (records / f"{name}.json").write_text(json.dumps(run), "utf-8")
-    return runs
-
-
-def test_differences_are_paired_by_seed(study):
-    table = dropout.summarise()["budgets"]["8"]
-    found = table["all"]["minus_none"]["loss"]
-    assert found.pop("values") == pytest.approx([0.2, 0.3, 0.4])
-    assert found == pytest.approx(mean_interval([0.2, 0.3, 0.4]))
-    # The spread over seeds is ten times that of the differences, and does not count.
-    assert found["half_width"] < table["all"]["means"]["loss"]["half_width"] / 5
-    alone = table["attention"]["minus_none"]["loss"]
-    assert (alone["n"], alone["half_width"]) == (1, None)
-    assert alone["mean"] == pytest.approx(3.9 - 4.0)
-
-
-def test_runs_of_another_recipe_are_not_mixed_in(study):
-    path = dropout.RECORDS / f"{dropout.run_name('all', 2, 8)}.json"
-    path.write_text(json.dumps(study[5] | {"number_format": "torch.float32"}), "utf-8")
-    with pytest.raises(ValueError, match="another number format; compare"):
-        dropout.summarise()
-
-
-CHANGES = {
-    "d_ff is 8, not 512": lambda r: r | {"model": r["model"] | {"d_ff": 8}},
-    "dropout is 0.5": lambda r: r | {"model": r["model"] | {"dropout": 0.5}},
-    "clip is 2": lambda r: r | {"training": r["training"] | {"clip": 2.0}},
-    "wings is 2": lambda r: r | {"model": r["model"] | {"wings": 2}},
-    "seed is 7": lambda r: r | {"seed": 7},
-    "arm is none": lambda r: r | {"arm": "none"},
-    "corpus is toy": lambda r: r | {"corpus": "toy"},
-}
-
-
-@pytest.mark.parametrize("told", CHANGES)
-def test_a_record_that_is_not_of_its_arm_is_neither_skipped_nor_summarised(study, told):
-    path = dropout.RECORDS / f"{dropout.run_name('all', 2, 8)}.json"
-    path.write_text(json.dumps(CHANGES[told](study[5])), "utf-8")
-    for act in (dropout.summarise, lambda: dropout.run("all", 2, 8)):
-        with pytest.raises(ValueError, match=f"{path} holds .*: its {told}") as caught:
-            act()
-        said = str(caught.value)
-        assert "arm or the record was changed; restore it" in said
-        assert not any(word in said for word in ("delete", "move", "another name"))
-
-
-def test_an_arm_that_was_changed_is_not_taken_as_done(study, monkeypatch):
-    monkeypatch.setitem(dropout.ARMS, "all", ModelConfig(dropout=0.5))
-    for act in (dropout.summarise, lambda: dropout.run("all", 2, 8)):
-        with pytest.raises(ValueError, match="its dropout is 0.1, not 0.5"):
-            act()
-
-
-def test_a_copy_under_another_name_is_refused(study):
-    for name in (
-        "all_8_epochs_seed_9",
-        "every_8_epochs_seed_0",
-        "all_8_epochs_seed_02",
-        "all_08_epochs_seed_2",
-    ):
-        path = dropout.RECORDS / f"{name}.json"
-        path.write_text(json.dumps(study[5]), "utf-8")
-        with pytest.raises(ValueError, match=name):
-            dropout.summarise()
-        path.unlink()
-
-
-ODD = {
-    "a list": lambda r: [],
-    "no history": lambda r: {k: v for k, v in r.items() if k != "history"},
-    "no number format": lambda r: {k: v for k, v in r.items() if k != "number_format"},
-    "no validation": lambda r: r | {"validation": None},
-    "text as settings": lambda r: r | {"training": "fast"},
-    "text as a loss": lambda r: r | {"test": {"packed": {"loss": "3.1"}}},
-    "a loss that is NaN": lambda r: r | {"test": {"packed": {"loss": math.nan}}},
-}
-
-
-@pytest.mark.parametrize("odd", ODD)
-def test_a_record_of_another_kind_is_named(study, odd):
-    path = dropout.RECORDS / f"{dropout.run_name('all', 2, 8)}.json"
-    path.write_text(json.dumps(ODD[odd](study[5])), "utf-8")
-    with pytest.raises(
-        ValueError, match=f"{path}:? (is missing|.* restore it as it was)"
-    ):
-        dropout.summarise()
-
-
-@pytest.mark.parametrize("odd", [[], {}, {"bigram": {"loss": 3.8}}, None])
-def test_references_of_another_kind_are_named(study, odd):
-    record.write(dropout.RECORDS.parent / "references.json", odd)
-    with pytest.raises(
-        ValueError, match="references.json (is missing|lacks .* restore it)"
-    ):
-        dropout.summarise()
-    assert not dropout.SUMMARY.exists()
-
-
-def test_a_field_newer_than_a_record_had_its_default(study, monkeypatch):
-    """As ModelConfig's and TrainConfig's would have, had they another field."""
-
-    @dataclass(frozen=True)
-    class Newer(TrainConfig):
-        wings: int = 2
-
-    def newer(arm, seed, epochs):
-        config = Newer(**asdict(older(arm, seed, epochs)["training"]))
-        return older(arm, seed, epochs) | {"training": replace(config, wings=wings)}
-
-    older = dropout.identity
-    monkeypatch.setattr(dropout, "identity", newer)
-    wings = 2
-    assert dropout.summarise()
-    wings = 3
-    with pytest.raises(ValueError, match="its wings is 2, not 3"):
-        dropout.summarise()
-
-
-def test_the_committed_records_are_of_their_arms():
-    for path in (ROOT / "plots" / "records" / "dropout_study").glob("*.json"):
-        arm, epochs, seed = dropout.RUN.fullmatch(path.stem).groups()
-        wanted = dropout.identity(arm, int(seed), int(epochs))
-        assert runs.known(path, wanted, dropout.FREE)
+    runs += [fake_run("all", seed, 3.2 + 1.1 * seed) for seed in range(3)]
+    for run in [*runs, fake_run("attention", 1, 3.9)]:
+        record.write(tmp_path / "records" / f"{run['name']}.json", run)
+    return elsewhere(dropout.STUDY, tmp_path)
 
 
 def test_the_gap_is_that_of_the_best_epoch(study):
-    row = dropout.summarise()["budgets"]["8"]["none"]["runs"][0]
-    assert row["best_epoch"] == 4
-    assert row["gap"] == pytest.approx(0.4)
-    assert row["hours"] == pytest.approx(72 / 3_600)
-
-
-def test_a_run_whose_record_exists_is_not_made_again(study, monkeypatch):
-    monkeypatch.setattr(dropout, "run_experiment", None)
-    dropout.run("none", 0, 8)
-    with pytest.raises(TypeError):
-        dropout.run("none", 7, 8)
+    means = study.results().readings["none"]
+    assert means["best_epoch"]["mean"] == 4
+    assert means["gap"]["mean"] == pytest.approx(0.4)
+    assert means["hours"]["mean"] == pytest.approx(72 / 3_600)
 
 
 def test_the_figure_shows_every_run_and_every_interval(study):
-    figure = dropout_study(dropout.summarise(), study)
-    left, right = figure.axes
+    left, right = dropout.figure(study.results()).axes
     curves = [line for line in left.lines if len(line.get_xdata()) > 2]
-    assert len(curves) == 2 * len(study)
+    assert len(curves) == 2 * 7
     texts = [text.get_text() for text in right.texts]
     assert any("+0.300 ±" in text for text in texts)
     assert any("-0.100" in text and "±" not in text for text in texts)
 
 
 def test_the_table_names_what_is_missing(study):
-    rows = dropout_table(dropout.summarise()).splitlines()
+    rows = study.table(study.results()).splitlines()
     assert len({row.count("|") for row in rows}) == 1
     none, attention, every, on_gpu = rows[2:]
     assert on_gpu.startswith("| 50 | all three | 0 | not run yet: `python -m")
     assert "| 3 | 4.000 ± 2.484 | 40.0 ± 0.0 % |  |" in none
     assert "| 1 | 3.900 | 40.0 % | -0.100 |" in attention
     assert "+0.300 ± 0.248" in every
-    (dropout.RECORDS / f"{dropout.run_name('attention', 1, 8)}.json").unlink()
-    table = dropout_table(dropout.summarise())
+    (study.folder / "attention_8_epochs_seed_1.json").unlink()
+    table = study.table(study.results())
     assert "| 8 | 0.1 on attention weights | 0 | not run yet: `python -m" in table
 
 
-@pytest.fixture
-def race(tmp_path, monkeypatch):
-    """The study of time to quality, with tiny models on the toy corpus."""
-    sizes = dict(n_layers=1, d_model=16, n_heads=2, d_ff=16)
-    for name, (model, config) in speedrun.RECIPES.items():
-        short = replace(config, batch_size=8), replace(model, **sizes)
-        monkeypatch.setitem(speedrun.RECIPES, name, short[::-1])
-    for name, value in {
-        "STEPS": 6,
-        "EPOCHS": 0.3,
-        "TRIAL": 0.1,
-        "WARM_UP": 9,
-        "ROUNDS": 3,
-    }.items():
-        monkeypatch.setattr(speedrun, name, value)
-    monkeypatch.setattr(speedrun, "ROOT", tmp_path)
-    monkeypatch.setattr(speedrun, "RECORDS", tmp_path / "speedrun")
-    monkeypatch.setattr(speedrun, "SUMMARY", tmp_path / "speedrun.json")
-    monkeypatch.setenv(FOLDER_VARIABLE, "toy")
+def test_runs_of_another_length_are_of_another_study(study):
+    longer = elsewhere(dropout.study(50), study.folder.parent)
+    with pytest.raises(ValueError, match="no runs in .*leave out --summary"):
+        longer.results()
+    config = longer.identity("none", 0)["training"]
+    run = fake_run("none", 0, 2.5) | {"training": asdict(config)}
+    record.write(study.folder / "none_50_epochs_seed_0.json", run)
+    assert "| 50 | no dropout | 1 | 2.500 |" in study.table(study.results())
+    assert longer.table(longer.results()).count("2.500") == 2  # validation and test
 
 
-def test_time_to_quality_from_trials_to_summary(race, monkeypatch):
-    begun = speedrun.psutil.Process().create_time() - 1_000
-    monkeypatch.setattr(speedrun.psutil.Process, "create_time", lambda self: begun)
-    entries = [speedrun.entry(seed) for seed in range(2)]
-    assert all(found["seconds"] > 1_000 for found in entries)  # start-up counts
-    assert all(found["seconds_in_steps"] < 1_000 for found in entries)
-    times = speedrun.step_times()
-    assert "plain" not in speedrun.summarise()[0]  # nothing to compare with yet
-    trials = [speedrun.baseline("plain", rate, 0.1) for rate in speedrun.RATES]
-    best = min(trials, key=lambda trial: trial["validation"]["loss"])
-    assert "plain" not in speedrun.summarise()[0]
-    for rate in speedrun.RATES:  # only that of the best trial's rate counts
-        speedrun.baseline("plain", rate, 0.3)
-    long = speedrun.baseline("plain", best["rate"], 0.3)
-    other = speedrun.record.read(speedrun.RECORDS / "entry_6_steps_seed_0.json")
-    other["validation"]["loss"] = 0.0
-    speedrun.record.write(speedrun.RECORDS / "entry_7_steps_seed_0.json", other)
-    monkeypatch.setattr(speedrun, "train", None)  # a summary trains nothing
-    found, read, drawn = speedrun.summarise()
-    assert read == [long] and drawn == entries
-    row, losses = found["plain"], [entry["validation"]["loss"] for entry in entries]
-    assert found["entry"]["loss"]["mean"] == pytest.approx(sum(losses) / 2)
-    assert (row["rate"], row["loss"]) == (best["rate"], long["validation"]["loss"])
-    step = sum(entry["seconds_in_steps"] for entry in entries) / 2 / 6
-    seconds = long["best_step"] * step * times["plain"]["ratio"][1]
-    assert row["seconds"] == pytest.approx(seconds)
-    assert (row["times_faster"] is None) == (sum(losses) / 2 > row["loss"])
-    assert (row["times_faster"] is None) == (row["p"] > 0.5)
+def test_a_run_is_trained_scored_and_shipped(toy, tmp_path, monkeypatch):
+    short = replace(dropout.FAST, epochs=0.05, evaluations=1, batch_size=4)
+    arms = {"none": dropout.Arm(ModelConfig(vocab_size=104, **TINY), short)}
+    study = elsewhere(dropout.STUDY, tmp_path, arms=arms, claims=())
+    run = study.run("none", 1)
+    assert run["test"].keys() == run["validation"].keys() == {"packed", "sentences"}
+    assert study.results().readings["none"].keys() == dropout.READINGS.keys()
+    for seed, loss in ((0, 0.0), (2, 9.0)):
+        other = run | {"seed": seed, "training": run["training"] | {"seed": seed}}
+        other["validation"] = {"packed": run["validation"]["packed"] | {"loss": loss}}
+        record.write(study.folder / f"none_8_epochs_seed_{seed}.json", other)
+    monkeypatch.setattr(dropout, "ROOT", tmp_path)
+    monkeypatch.setattr(dropout, "RECORDS", tmp_path)
+    with pytest.raises(ValueError, match="no runs of so many epochs of: all"):
+        dropout.ship(study.results())
+    monkeypatch.delitem(dropout.SHIPPED, "all")
+    dropout.ship(study.results())
+    model, _, info = load_model(tmp_path / "weights" / "no_dropout.safetensors")
+    assert info["run"] == "none_8_epochs_seed_1"  # of median loss
+    shipped = record.read(tmp_path / "no_dropout.json")
+    assert (shipped["name"], shipped["seed"]) == ("no_dropout", 1)
+    assert shipped["wasted"]["pack"] < shipped["wasted"]["pad"]
+    weights = study.states / info["run"] / f"{info['run']}.safetensors"
+    expected = load_model(weights)[0].state_dict()
+    assert all(w.equal(expected[name]) for name, w in model.state_dict().items())
 
 
-def test_what_cannot_be_compared_is_refused(race, monkeypatch):
-    found = speedrun.entry(0)
-    times = speedrun.step_times()
-    path = speedrun.RECORDS / f"{found['name']}.json"
-    with pytest.raises(ValueError, match="has been run"):  # not until it is fast
-        speedrun.entry(0)
-    for change, message in (
-        ({"hardware": {"device": "another"}}, "other hardware"),
-        ({"training": found["training"] | {"learning_rate": 9.0}}, "rate is 9.0"),
-        ({"text_length": 9}, "its text_length is 9"),
-        ({"seconds": "long"}, "a time that is no finite number"),
-        ({"validation": {}}, "KeyError"),
-    ):
-        speedrun.record.write(path, found | change)
-        with pytest.raises(ValueError, match=message):
-            speedrun.summarise()
-    speedrun.record.write(path, found)
-    copy = path.with_name(f"{path.stem.removesuffix('0')}00.json")
-    speedrun.record.write(copy, found)
-    with pytest.raises(ValueError, match="seed_00.json is no record of a run"):
-        speedrun.summarise()
-    copy.unlink()
-    entry = [asdict(ModelConfig()), asdict(TrainConfig())]
-    older = times | {"recipes": times["recipes"] | {"entry": entry}}
-    speedrun.record.write(speedrun.RECORDS / "times.json", older)
-    with pytest.raises(ValueError, match="times.json holds another run: its n_layers"):
-        speedrun.summarise()
+# The plateau.
 
 
-def test_a_slower_step_has_a_ratio_above_one(race, monkeypatch):
-    seconds = {"entry": [1, 2, 4], "plain": [3, 4, 10], "scheduled": [1, 1, 1]}
-    monkeypatch.setattr(speedrun, "take_turns", lambda *arguments: seconds)
-    times = speedrun.step_times()
-    assert times["entry"]["ratio"] == [1, 1, 1]
-    assert times["plain"]["ratio"] == pytest.approx([2.25, 2.5, 2.75])
-    assert times["plain"]["seconds"] == pytest.approx([3.5, 4, 7])
-
-
-def test_times_are_of_the_steps_up_to_the_best(race):
-    losses = zip((0, 100, 200, 300), (5.0, 3.01, 3.0, 3.2), strict=True)
-    history = [{"step": step, "validation_loss": loss} for step, loss in losses]
-    long = {"name": "long", "rate": 1e-3, "best_step": 200, "history": history}
-    long["validation"] = {"loss": 3.1}
-    entries = [
-        {"validation": {"loss": loss}, "seconds": 50.0, "seconds_in_steps": 40.0}
-        | {"steps": 20}
-        for loss in (3.0, 3.1, 3.05)
-    ]
-    found = speedrun.against(long, entries, ratio=0.5)
-    assert (found["steps"], found["near_steps"]) == (200, 100)
-    assert found["seconds"] == 200 * 2 * 0.5
-    assert found["times_faster"] == 200 / 50 and found["p"] < 0.2
-    entries[0]["validation"]["loss"] = 3.2
-    assert speedrun.against(long, entries, ratio=0.5)["times_faster"] is None
-    with pytest.raises(ValueError, match="diverged"):
-        speedrun.against(long | {"validation": None}, entries, 0.5)
-
-
-def test_a_baseline_goes_on_where_it_was_killed(race, monkeypatch):
-    whole = speedrun.baseline("scheduled", 1e-3, 0.1)
-    (speedrun.RECORDS / f"{whole['name']}.json").unlink()
-    shutil.rmtree(speedrun.ROOT / "runs")
-    step, steps = training.train_step, []
-
-    def dying(run, *arguments):
-        steps.append(run.step)
-        if len(steps) == 20:
-            raise KeyboardInterrupt
-        return step(run, *arguments)
-
-    monkeypatch.setattr(training, "train_step", dying)
-    with pytest.raises(KeyboardInterrupt):
-        speedrun.baseline("scheduled", 1e-3, 0.1)
-    again = speedrun.baseline("scheduled", 1e-3, 0.1)
-    assert steps[20] > 0
-    assert again["validation"] == whole["validation"]
-    monkeypatch.setattr(speedrun, "train", None)  # once made, it is only read
-    assert speedrun.baseline("scheduled", 1e-3, 0.1) == again
-    monkeypatch.setattr(speedrun, "WARM_UP", 8)
-    with pytest.raises(ValueError, match="another run: its warmup is"):
-        speedrun.baseline("scheduled", 1e-3, 0.1)
-
-
-@pytest.mark.parametrize("arm", ["plain", "scheduled"])
-def test_a_constant_rate_goes_on_from_the_trial(race, arm):
-    whole = speedrun.baseline(arm, 1e-3, 0.3)
-    (speedrun.RECORDS / f"{whole['name']}.json").unlink()
-    shutil.rmtree(speedrun.ROOT / "runs")
-    trial = speedrun.baseline(arm, 1e-3, 0.1)
-    if arm == "plain":
-        unlike = (
-            speedrun.ROOT / "runs" / f"speedrun_{speedrun.run_name(arm, 2e-3, 0.1)}"
-        )
-        shutil.copytree(unlike.with_name(f"speedrun_{trial['name']}"), unlike)
-        with pytest.raises(ValueError, match="another run"):
-            speedrun.baseline(arm, 2e-3, 0.3)
-    longer = speedrun.baseline(arm, 1e-3, 0.3)
-    assert longer["validation"] == whole["validation"]
-    steps = [entry["step"] for entry in longer["history"]]
-    went_on = trial["history"][-1]["step"] in steps
-    assert went_on == (arm == "plain")  # the other's rate would have been another
-
-
-def test_a_baseline_that_diverges_is_no_choice(race, monkeypatch):
-    def diverging(model, data, config, *arguments):
-        if config.learning_rate == max(speedrun.RATES):
-            raise FloatingPointError
-        return training.train(model, data, config, *arguments)
-
-    monkeypatch.setattr(speedrun, "train", diverging)
-    trials = [speedrun.baseline("plain", rate, 0.1) for rate in speedrun.RATES]
-    assert trials[-1]["validation"] is None
-    assert speedrun.best_of(trials) in trials[:-1]
-    with pytest.raises(ValueError, match="lower rates"):
-        speedrun.best_of(trials[-1:])
-
-
-def test_the_plain_recipe_warms_up_and_keeps_its_rate(race):
-    data = experiment.prepare(ModelConfig(), 0)[2]
-    found = speedrun.settings("plain", data, 104, 0.3)
-    config, steps = found["training"], found["steps"]
-    shape = config.warmup, config.cooldown
-    factors = [rate_factor(step, steps, *shape) for step in range(steps)]
-    assert factors.index(1.0) == 8 and set(factors[8:]) == {1.0}
-    assert found["model"].vocab_size == 104
-
-
-def test_a_state_in_place_is_not_replaced(tmp_path):
-    config = TrainConfig(epochs=1.0, warmup=0.2, evaluations=1, cooldown=0.0)
-    short = asdict(ModelConfig()) | asdict(config) | {"text": "t"}  # as states were
-    config = replace(config, epochs=4.0, warmup=0.05, evaluations=4)
-    wanted = {"model": ModelConfig(), "training": config, "text": "t"}
-    long = record.plain(wanted)
-    save_state(tmp_path / "short" / "state.pt", {"step": 1, "identity": short})
-    place = tmp_path / "long" / "state.pt"
-    runs.lengthen(place.parents[1] / "short", place.parent, wanted)
-    assert load_state(place) == {"step": 1, "identity": long}
-    save_state(place, {"step": 2, "identity": long})
-    place.unlink()  # killed between two renamings: only the one before is left
-    save_state(tmp_path / "short" / "state.pt", {"step": 9, "identity": short})
-    runs.lengthen(place.parents[1] / "short", place.parent, wanted)
-    assert load_state(place)["step"] == 1
-
-
-@pytest.mark.parametrize(
-    "change, same",
-    [
-        ({"epochs": 4.0, "warmup": 0.05, "evaluations": 9}, True),
-        ({"epochs": 4.0}, False),  # another number of steps to warm up
-        ({"cooldown": 0.5}, False),
-        ({"seed": 1}, False),
-    ],
-)
-def test_settings_start_the_same(change, same):
-    one = TrainConfig(epochs=1.0, warmup=0.2, evaluations=1, cooldown=0.0)
-    assert runs.same_start(one, replace(one, **change)) == same
-    falling = replace(one, cooldown=0.9)
-    assert not runs.same_start(falling, falling)  # its rate knows the length
-
-
-def test_fewer_blocks_are_spread_over_the_text(race):
-    data = experiment.prepare(ModelConfig(), 0)[2]
-    few = runs.fewer(data, 16)
-    assert len(few.validation_BT) == len(few.subset_BT) == 16
-    assert torch.equal(
-        few.validation_BT[1], data.validation_BT[len(data.subset_BT) // 16]
+def fake_plateau(arm: str, seed: int, leaves: int) -> dict:
+    """A record whose loss leaves the plateau at a step; its run was twice as long."""
+    positions, rate = (
+        plateau.ARMS[arm].model.positions,
+        plateau.ARMS[arm].training.learning_rate,
     )
-    assert len(few.sample_BT) == 2
-    assert few.stream is data.stream
-
-
-SCORES = "seconds", "train_loss", "validation_loss", "validation_accuracy"
-
-
-def fake_plateau(positions: str, rate: float, seed: int, leaves: int) -> dict:
-    """A record whose loss leaves the plateau at a step; its run may be longer."""
     history = [
-        dict.fromkeys(SCORES, 3.0 if step >= leaves else 5.6)
-        | {"step": step, "most_predicted": 9, "most_predicted_share": 0.2}
+        {
+            "step": step,
+            "epoch": step / 400,
+            "validation_loss": 3.0 if step >= leaves else 5.6,
+        }
+        | {"most_predicted": 9, "most_predicted_share": 0.2}
         | {"probes": [{"predicted": 9 if step < leaves else 7, "p": 0.5}]}
-        for step in (*range(0, 2 * plateau.STEPS, plateau.EVERY), 31)
+        for step in (31, *range(0, 2 * plateau.STEPS + 1, plateau.EVERY))
     ]
-    config = replace(
-        plateau.RECIPE, epochs=6.0, warmup=0.05, learning_rate=rate, seed=seed
-    )
+    identity = plateau.STUDY.identity(arm, seed)
+    longer = replace(identity["training"], epochs=6.0, warmup=100 / 2_400)
     said = {"left": ["a"], "right": ["b"], "true": "seven", "pred": "?", "p": 0.0}
     return {
         "positions": positions,
         "rate": rate,
         "seed": seed,
-        "model": asdict(ModelConfig(positions=positions)),
-        "training": asdict(config),
+        **record.plain({"model": identity["model"], "training": longer}),
         "number_format": "torch.bfloat16",
         "unigram_loss": 5.6,
         "samples": [{"predictions": [said]}],
@@ -552,151 +171,107 @@ def fake_plateau(positions: str, rate: float, seed: int, leaves: int) -> dict:
     }
 
 
-def wanted_of(found: dict) -> dict:
-    """What the study would have trained: half as long."""
-    training = TrainConfig(**found["training"] | {"epochs": 3.0, "warmup": 0.1})
-    settings = {"model": ModelConfig(**found["model"]), "training": training}
-    return settings | {"unigram_loss": found["unigram_loss"]}
+LEAVES = {"rotary": 80, "sinusoidal": 240, "learned": 1_000, "none": plateau.STEPS + 40}
 
 
 @pytest.fixture
-def collapse(tmp_path, monkeypatch):
-    """Three kinds of positions, of three seeds each, as read from their records."""
-    monkeypatch.setattr(plateau, "SUMMARY", tmp_path / "plateau.json")
-    leaves = {"rotary": 80, "sinusoidal": 240, "learned": 1_000}
-    arms = {}
-    for positions, first in leaves.items():
-        arms[positions] = []
-        for seed in range(3):
-            found = fake_plateau(positions, 1e-3, seed, first + 120 * seed)
-            path = tmp_path / f"{positions}_{seed}.json"
-            path.write_text(json.dumps(found), "utf-8")
-            arms[positions].append(plateau.read(path, wanted_of(found)))
-    control = fake_plateau("none", 1e-3, 0, plateau.STEPS + 40)
-    path.write_text(json.dumps(control), "utf-8")
-    control = plateau.read(path, wanted_of(control))
-    trials = {positions: seeds[:1] * 3 for positions, seeds in arms.items()}
-    return trials, arms, control, [f"word {i}" for i in range(9)] + ["the"]
+def collapse(tmp_path):
+    """Seed 0 at each rate, and three at the middle one, which is a little better."""
+    for arm, kind in ((a, arm.model.positions) for a, arm in plateau.ARMS.items()):
+        middle = arm.endswith("0.001")
+        for seed in range(3 if middle and kind != "none" else 1):
+            run = fake_plateau(arm, seed, LEAVES[kind] + 120 * seed + 40 * (not middle))
+            record.write(tmp_path / "records" / f"{arm}_seed_{seed}.json", run)
+    return elsewhere(plateau.STUDY, tmp_path)
 
 
 def test_the_plateau_is_left_within_the_steps_or_never(collapse):
-    trials, arms, control, words = collapse
-    rows = plateau.summarise(trials, arms, control, words)["arms"]
-    assert rows["rotary"]["steps"] == [80, 200, 320]
-    assert rows["learned"]["steps"] == [1_000, 1_120, None]  # it came to 1,240
-    assert (rows["learned"]["never"], rows["rotary"]["never"]) == (1, 0)
-    assert arms["learned"][0]["history"][-1]["step"] == plateau.STEPS
-    table = plateau_table(plateau.summarise(trials, arms, control, words)).splitlines()
-    assert "| 80, 80, 80 | 0.001 | 80, 200, 320 | 200 ± 298 |" in table[2]
+    results = collapse.results()
+    rotary, learned = (plateau.best_runs(results, k) for k in ("rotary", "learned"))
+    assert [plateau.step_left(run) for run in rotary] == [80, 200, 320]
+    assert [plateau.step_left(run) for run in learned] == [1_000, 1_120, None]
+    assert learned[0]["history"][-1]["step"] == plateau.STEPS  # it came further
+    table = collapse.table(results).splitlines()
+    assert "| 120, 80, 120 | 0.001 | 80, 200, 320 | 200 ± 298 |" in table[2]
     assert "| 1,000, 1,120, over 1,200 | at least 1107 |" in table[4]
     assert table[5] == "| none (control) |  | 0.001 | over 1,200 | one seed |"
+    for axes in plateau.curves(results).axes:
+        assert sum(len(line.get_xdata()) > 2 for line in axes.lines) == 3 * 3 + 1
 
 
 def test_the_same_words_are_shown_for_all_positions(collapse):
-    trials, arms, control, words = collapse
-    samples = plateau.summarise(trials, arms, control, words)["samples"]
-    said = {s["phase"]: s["predictions"][0] for s in samples}
-    assert said["rotary"]["pred"] == said["sinusoidal"]["pred"] == "word 7"
-    assert said["learned"]["pred"] == "the"
-    assert {s["step"] for s in samples} == {plateau.SHOWN}
+    samples = plateau.samples(collapse.results())
+    said = {row["phase"]: row["predictions"][0]["pred"] for row in samples}
+    assert said["rotary"] == said["sinusoidal"] != said["learned"] == said["none"]
+    assert {row["step"] for row in samples} == {plateau.SHOWN}
+    assert samples[0]["predictions"][0]["true"] == "seven"
+    assert true_vs_pred({"samples": samples}).axes
 
 
-def test_a_plateau_record_of_another_run_is_refused(tmp_path):
-    found = fake_plateau("rotary", 1e-3, 0, 80)
-    path, wanted = tmp_path / "rotary_0.json", wanted_of(found)
-    assert plateau.read(path, wanted) is None
-    path.write_text(json.dumps(found), "utf-8")
-    assert plateau.read(path, wanted)
-    coarse = [e for e in found["history"] if e["step"] % 80 == 0]
-    for changed, name in (
-        (found | {"unigram_loss": 5.5}, "unigram_loss"),
-        (found | {"model": found["model"] | {"n_layers": 5}}, "n_layers"),
-        (found | {"training": found["training"] | {"clip": 2.0}}, "clip"),
-        (found | {"training": found["training"] | {"warmup": 0.1}}, "warm-up"),
-        (found | {"history": found["history"][:9]}, "warm-up"),
-        (found | {"history": coarse}, "warm-up"),
+def test_a_plateau_record_of_another_run_is_refused(collapse):
+    path = collapse.folder / "rotary_rate_0.001_seed_0.json"
+    run = record.read(path)
+    coarse = [entry for entry in run["history"] if entry["step"] % 80 == 0]
+    for change, told in (
+        ({"unigram_loss": 5.5}, "another number_format or unigram_loss"),
+        ({"number_format": "torch.float32"}, "another number_format or unigram_loss"),
+        ({"model": run["model"] | {"n_layers": 5}}, "another run: its n_layers"),
+        ({"training": run["training"] | {"clip": 2.0}}, "another run: its clip"),
+        ({"training": run["training"] | {"warmup": 0.1}}, "another run: its warm-up"),
+        ({"history": run["history"][:9]}, "another run: its warm-up"),
+        ({"history": coarse}, "another run: its warm-up"),
+        ({"history": []}, "no record of this study"),
     ):
-        path.write_text(json.dumps(changed), "utf-8")
-        with pytest.raises(ValueError, match=f"another run: its {name}"):
-            plateau.read(path, wanted)
-    for part in ("number_format", "history"):
-        rest = {key: value for key, value in found.items() if key != part}
-        path.write_text(json.dumps(rest), "utf-8")
-        with pytest.raises(ValueError, match=f"{path} is no record .*{part}"):
-            plateau.read(path, wanted)
+        record.write(path, run | change)
+        with pytest.raises(ValueError, match=told):
+            collapse.results()
 
 
-def test_the_best_rate_leaves_first_then_is_lowest():
-    def ended(rate: float, left: int | None, loss: float) -> dict:
-        losses = [{"validation_loss": loss}]
-        return {"rate": rate, "step_left": left, "history": losses}
+def test_the_best_rate_leaves_first_then_is_lowest(collapse):
+    def ended(left: int, loss: float) -> dict:
+        losses = {0: 5.6, left: 5.0, 1_200: loss}
+        history = [{"step": s, "validation_loss": x} for s, x in losses.items()]
+        return {0: {"unigram_loss": 5.6, "history": history}}
 
-    trials = [ended(1, None, 1.0), ended(2, 800, 5.0), ended(3, 160, 4.0)]
-    assert plateau.best_rate(trials) == 3
-    assert plateau.best_rate([*trials, ended(4, 160, 3.0)]) == 4
-    assert plateau.best_rate(trials[:2]) == 2
+    def best(*runs: dict) -> str:
+        names = [f"rotary_rate_{rate:g}" for rate in plateau.RATES]
+        results = Results(collapse, dict(zip(names, runs, strict=False)))
+        return plateau.best_arm(results, "rotary")
 
-
-def test_the_records_of_the_plateau_are_found():
-    summary = record.read(plateau_runs.SUMMARY)
-    runs = plateau_runs.runs_of(summary)
-    wanted = [(k, r["rate"], s) for k, r in summary["arms"].items() for s in r["seeds"]]
-    wanted.append(plateau_runs.CONTROL)
-    assert [(run["positions"], run["rate"], run["seed"]) for run in runs] == wanted
-    assert len(runs) == 10
+    never = {0: {"unigram_loss": 5.6, "history": [{"validation_loss": 5.2}]}}
+    assert best(never, ended(800, 3.0), ended(160, 4.0)) == "rotary_rate_0.002"
+    assert best(ended(160, 3.0), never, ended(160, 4.0)) == "rotary_rate_0.0005"
+    with pytest.raises(ValueError, match="rotary_rate_0.002 is missing; make it: pyt"):
+        best(never, never)
 
 
-def test_formats_are_not_mixed_on_the_plateau(collapse):
-    trials, arms, control, words = collapse
-    control["number_format"] = "torch.float32"
-    with pytest.raises(ValueError, match="compare within one"):
-        plateau.summarise(trials, arms, control, words)
+def test_a_run_of_the_plateau_is_trained_and_read(toy, tmp_path, monkeypatch):
+    for name, value in {"STEPS": 6, "EVERY": 3, "WARM_UP": 2, "BLOCKS": 16}.items():
+        monkeypatch.setattr(plateau, name, value)
+    monkeypatch.setattr(plateau, "EVALUATED", range(0, 7, 3))
+    recipe = replace(plateau.RECIPE, batch_size=8, evaluations=2, warmup=2 / 6)
+    monkeypatch.setattr(plateau, "RECIPE", recipe)
+    arm = plateau.Arm(ModelConfig(vocab_size=104, **TINY), recipe)
+    study = elsewhere(plateau.STUDY, tmp_path, arms={"rotary_rate_0.002": arm})
+    run = study.run("rotary_rate_0.002", 3)
+    assert [entry["step"] for entry in run["history"]] == [0, 3, 6]
+    assert (run["positions"], run["rate"], run["seed"]) == ("rotary", 2e-3, 3)
+    assert study.results().readings["rotary_rate_0.002"].keys() == {
+        "step_left",
+        "lowest",
+    }
 
 
-def test_the_plateau_figure_has_a_line_a_run(collapse):
-    trials, arms, control, words = collapse
-    runs = [*sum(arms.values(), []), control]
-    for axes in plateau_study(
-        plateau.summarise(trials, arms, control, words), runs
-    ).axes:
-        assert sum(len(line.get_xdata()) > 2 for line in axes.lines) == len(runs)
+def test_a_subsample_is_spread_over_the_text(toy):
+    data = experiment.prepare(ModelConfig(), 0)[2]
+    few = subsample(data, 16)
+    assert len(few.validation_BT) == len(few.subset_BT) == 16
+    second = data.validation_BT[len(data.subset_BT) // 16]
+    assert torch.equal(few.validation_BT[1], second)
+    assert len(few.sample_BT) == 2
+    assert few.stream is data.stream
 
 
-def test_no_ratio_is_cut_off():
-    rows = [
-        {"contestant": name, "beside": "ours", "tokens": tokens, "precision": precision}
-        | {"dropout": 0.1, "compiled": False, "ratio": ratio}
-        | {"ratio_quartiles": [ratio - 0.2, ratio + 0.3]}
-        for tokens, name, ratio in (
-            (4_096, "ours", 1.0),
-            (4_096, "a peer", 1.5),
-            (16_384, "a peer", 4.5),
-        )
-        for precision in ("fp32", "bf16")
-    ]
-    panels = step_ratios({"steps": rows}).axes
-    drawn = [line.get_xdata()[0] for axes in panels for line in axes.lines[1:]]
-    assert drawn == [1.5, 1.5, 4.5, 4.5]
-    assert panels[1].get_xlim()[0] == 0 and panels[1].get_xlim()[1] > 4.8
-
-
-def test_time_to_quality_is_told_as_it_was_found():
-    row = {"rate": 1e-3, "steps": 100, "loss": 3.1, "seconds": 600.0}
-    entry = {"steps": 50, "rate": 4e-3, "muon_rate": 0.02}
-    entry |= {"loss": mean_interval([3.0]), "seconds": mean_interval([120.0])}
-    summary = {"entry": entry, "plain": row | {"times_faster": 5.0, "p": None}}
-    table = speed_table(summary).splitlines()
-    assert "| Muon 0.02, AdamW 0.004 | 1 | 50 | 3.000 | 2.0 |  |" in table[2]
-    assert table[3].endswith(
-        "| 0.001 | 1 | 100 | 3.100 | 10.0 | 5.0 times | one seed |"
-    )
-    assert len({line.count("|") for line in table}) == 1
-    assert "--baselines scheduled" in table[4]  # not run: the command instead
-    slow = {"entry": entry, "plain": row | {"times_faster": None, "p": 0.6}}
-    assert "| not reached | 0.6 |" in speed_table(slow)
-    losses = [{"step": s, "validation_loss": 9.0 - s / 20} for s in (0, 50, 100)]
-    runs = [{"arm": "plain", "history": losses}]
-    entries = [{"seconds": 120.0, "validation": {"loss": 3.0}}] * 2
-    axes = time_to_quality(summary, runs, entries).axes[0]
-    assert list(axes.lines[0].get_xdata()) == [5.0, 10.0]
-    assert axes.lines[-1].get_xydata().tolist() == [[2.0, 3.0]] * 2
+def test_effects_of_both_studies_are_of_pairs(study, collapse):
+    effect = Effect("rotary_rate_0.001", "learned_rate_0.001", "step_left")
+    assert collapse.results().effect(effect)["values"] == [-920, -920, -880]

@@ -1,34 +1,24 @@
-"""The studies of speed: identical work on both sides, and what counts it."""
-
-import itertools
+"""The studies of speed: identical work on both sides, taken in turn, and its table."""
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from helpers import ROOT, record
 from helpers.masking import IGNORE
+from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, PAD, UNK
-from studies.speed.peers import (
-    OURS,
-    PEERS,
-    build_pair,
-    compare,
-    copy_weights,
-    our_loss,
-    pairs,
-)
-from studies.speed.scaling import LENGTHS, matmuls
-from studies.speed.throughput import (
-    contestant,
-    make_batch,
-    spread,
-    table,
-    take_turns,
-    training_step,
-)
+from studies.lab.command import RECORDS
+from studies.lab.timing import in_fresh_process, peak_of, spread, take_turns
+from studies.speed import throughput
+from studies.speed.equality import build_pair, compare, copy_weights, pairs
+from studies.speed.peers import OURS, PEERS, our_loss
+from studies.speed.scaling import matmuls
+from studies.speed.steps import contestant, make_batch, step_on
 
 # All sizes differ, so that no swap of two of them can hide.
 SIZES = dict(vocab_size=50, max_length=12, n_layers=2, d_model=16, n_heads=4, d_ff=40)
+CONFIG = ModelConfig(**SIZES)
 
 
 def build(name):
@@ -36,43 +26,33 @@ def build(name):
     if name == "x-transformers":
         pytest.importorskip("x_transformers")
     ours, theirs = build_pair(PEERS[name], dropout=0.0, **SIZES)
-    return ours, theirs, PEERS[name], make_batch(4, ours.config)
+    return ours, theirs, PEERS[name], make_batch(4, CONFIG)
 
 
 @pytest.mark.parametrize("name", PEERS)
 def test_loss_and_all_gradients_equal_those_of_the_other_library(name):
-    found = compare(*build(name))
-    assert found["loss_gap"] < 1e-12 and found["gradient_gap"] < 1e-12
-    assert found["gradients"] > 20
-    assert found["identical"] and found["differs"] == PEERS[name].differs
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_one_changed_weight_is_seen(name):
     ours, theirs, peer, batch = build(name)
+    result = compare(ours, theirs, peer, batch)
+    assert result["loss_gap"] < 1e-12 and result["gradient_gap"] < 1e-12
+    assert result["gradients"] == len([*ours.parameters()])
+    assert result["identical"] and result["differs"] == peer.differs
     weights = {our_name: other for our_name, _, other in pairs(ours, theirs, peer)}
     weights["blocks.1.attention.value.weight"][3, 5] += 1e-4
     with pytest.raises(AssertionError):
         compare(ours, theirs, peer, batch)
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_a_weight_that_ours_lacks_is_seen(name):
-    ours, theirs, peer, _ = build(name)
     theirs.extra = torch.nn.Parameter(torch.zeros(1))
     with pytest.raises(AssertionError, match="not all was copied"):
         copy_weights(ours, theirs, peer)
 
 
 def test_the_text_is_the_training_text_in_kind():
-    config = contestant("ours as BERT", "cpu", **SIZES)[0].config
-    batch = make_batch(500, config)
+    batch = make_batch(500, CONFIG)
     unknown = (batch.inputs_BT[:, 1:] == UNK).float().mean().item()
     assert 0.2 < unknown < 0.32
     assert (batch.inputs_BT[:, 0] == CLS).all() and (batch.inputs_BT != PAD).all()
     assert batch.count == (batch.labels_BT != IGNORE).sum()
-    asked = batch.labels_BT.gather(1, batch.at_BM)
-    assert torch.equal(asked, batch.labels_BM)
+    masked = batch.labels_BT.gather(1, batch.at_BM)
+    assert torch.equal(masked, batch.labels_BM)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -83,25 +63,32 @@ def test_a_step_changes_every_weight(name, precision):
     model, loss_of = contestant(name, "cpu", dropout=0.1, **SIZES)
     weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
     before = {n: p.detach().clone() for n, p in weights.items()}
-    config = contestant("ours as BERT", "cpu", **SIZES)[0].config
-    training_step(model, loss_of, make_batch(4, config), precision)()
+    step_on(make_batch(4, CONFIG), model, loss_of, precision)()
     assert [n for n, p in weights.items() if torch.equal(p, before[n])] == []
 
 
-def test_contestants_take_turns():
+@pytest.mark.parametrize("limit, rounds", [(60, 5), (0, 3)])
+def test_contestants_take_turns(limit, rounds):
     log = []
-    steps = {name: lambda name=name: log.append(name) for name in "abc"}
-    found = take_turns(steps, rounds=5, limit=60, device="cpu")
-    assert "".join(log) == "abc" * 7  # two rounds to warm up
-    assert {name: len(times) for name, times in found.items()} == dict.fromkeys(
-        "abc", 5
-    )
-    assert len(take_turns(steps, rounds=5, limit=0, device="cpu")["a"]) == 3
+    turns = {name: lambda name=name: log.append(name) or len(log) for name in "abc"}
+    seconds = take_turns(turns, rounds=5, limit=limit)
+    assert "".join(log) == "abc" * (2 + rounds)  # two rounds to warm up
+    assert seconds["b"] == [8 + 3 * i for i in range(rounds)]
 
 
 def test_quartiles():
     assert spread([4, 1, 3, 2, 5]) == [2, 3, 4]
     assert spread([7.0]) == [7, 7, 7]
+
+
+def fill(megabytes: int) -> float | None:
+    """The peak of filling so much memory and letting go of it."""
+    return peak_of(lambda: torch.ones(megabytes, 250_000).sum(), "cpu")
+
+
+def test_the_peak_is_that_of_the_work():
+    peak = in_fresh_process(fill, 64)
+    assert peak is None or 60 < peak < 90
 
 
 def test_the_matmuls_are_those_that_pytorch_counts():
@@ -113,41 +100,52 @@ def test_the_matmuls_are_those_that_pytorch_counts():
     sizes = "times", "batch", "rows", "inner", "columns"
     flop = sum(6 * torch.tensor([shape[s] for s in sizes]).prod() for shape in table)
     assert counter.get_total_flops() == flop
-    assert LENGTHS[-1] == 2_048
 
 
-def row(name, ms, **cell):
-    """A line of a small record."""
-    beside = PEERS[name].beside if name in PEERS else name
-    return cell | {"contestant": name, "beside": beside, "ms": ms, "ratio": ms / 100}
-
-
-def test_the_table_is_printed_from_a_record():
-    names = [*OURS, *PEERS]
-    times = [100.0] * 3 + [150.0, 140.0, 130.0, 120.0]
-    cells = itertools.product([4096, 16384], [False, True])
-    record = {"steps": [], "memory": [], "equality": {}}
-    for (tokens, compiled), (name, ms) in itertools.product(
-        cells, list(zip(names, times, strict=True))
-    ):
-        cell = {"tokens": tokens, "precision": "fp32", "dropout": 0.1}
-        record["steps"].append(row(name, ms, compiled=compiled, **cell))
-    for name, ms in zip(names, times, strict=True):
-        entry = {"contestant": name, "tokens": 16384, "precision": "fp32"}
-        record["memory"].append(entry | {"dropout": 0.1, "peak_mb": 2 * ms})
-    record["equality"]["x-transformers"] = {"differs": "theirs: a scale"}
-    record["equality"]["nn.TransformerEncoder"] = {"differs": ""}
-    lines = table(record).splitlines()
-    columns = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
-    assert lines[0] == f"| peer | {columns} |"
-    shown = "fp32, compiled | 0.1 | 4,096 | 100.0 | 150.0 | 1.50"
-    assert lines[3] == f"| BertForMaskedLM, eager | {shown} |"
-    # Each peer in each cell, then each peer's memory, each with two lines of head.
-    assert [line.count("|") for line in lines[:-5]] == [8] * 18 + [0] + [8] * 6
-    assert (
-        lines[24] == "| x-transformers | fp32 | 0.1 | 16,384 | 200.0 | 240.0 | 1.20 |"
-    )
-    assert lines[-2:] == [
-        "- x-transformers: theirs: a scale",
-        "- nn.TransformerEncoder: nothing",
+def test_a_race_is_run_and_told():
+    pytest.importorskip("x_transformers")
+    cell = {"tokens": 24, "precision": "bf16", "dropout": 0.1}
+    rows = throughput.race(cell, 1, "cpu", **SIZES)
+    assert [row["contestant"] for row in rows] == [*OURS, *PEERS]
+    assert rows[3]["ratio"] == pytest.approx(rows[3]["ms"] / rows[0]["ms"])
+    for number, row in enumerate(rows, 1):
+        row |= {"ms": 100.0 * number, "ratio": number / 2}
+        row |= {"ratio_quartiles": [number / 2 - 0.1, number / 2 + 0.3]}
+    rows += [row | {"tokens": 48, "ratio": row["ratio"] / 2} for row in rows]
+    rows += [row | {"precision": "fp32", "ms": 1.0} for row in rows]
+    rows += [row | {"compiled": True, "ratio": 9.0} for row in rows[:7]]
+    memory = [
+        cell | {"contestant": name, "peak_mb": 200.0 + 10 * i}
+        for i, name in enumerate([*OURS, *PEERS])
     ]
+    equality = {"a": {"differs": "theirs: a scale"}, "b": {"differs": ""}}
+    whole = {"steps": rows, "memory": memory, "equality": equality}
+    times, peaks, left_out = throughput.table(whole).split("\n\n", 2)
+    columns = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
+    lines = times.splitlines()
+    assert lines[0] == f"| peer | {columns} |" and len(lines) == 2 + 5 * len(PEERS)
+    eager = "| BertForMaskedLM, eager"
+    assert lines[2] == f"{eager} | bf16 | 0.1 | 24 | 100.0 | 400.0 | 2.00 |"
+    assert lines[6] == f"{eager} | bf16, compiled | 0.1 | 24 | 100.0 | 400.0 | 9.00 |"
+    peak = "| x-transformers | bf16 | 0.1 | 24 | 220.0 | 260.0 | 1.18 |"
+    assert peaks.splitlines()[-1] == peak
+    assert left_out.endswith("- a: theirs: a scale\n- b: nothing")
+    small, large = throughput.step_ratios(whole).axes
+    for axes, ratios in ((small, (2, 2.5, 3, 3.5)), (large, (1, 1.25, 1.5, 1.75))):
+        drawn = [tuple(line.get_xdata()) for line in axes.lines[1:]]
+        assert drawn == [ratios, ratios]  # in both precisions, and none compiled
+    assert small.get_xlim() == (0, pytest.approx(1.05 * 3.8))  # nothing is cut off
+
+
+@pytest.mark.parametrize("name", ["throughput", "throughput_compiled"])
+def test_the_readme_has_the_rows_with_dropout(name):
+    steps = record.read(RECORDS / f"{name}.json")["steps"]
+    rows = [r for r in throughput.compared(steps, "ms", "ms") if "| 0 |" not in r]
+    assert "\n".join(rows) in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_a_table_needs_a_record(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        throughput.main(["--table", "--out", str(tmp_path / "none.json")])
+    said = capsys.readouterr().err
+    assert "none.json; make it: python -m studies.speed.throughput" in said

@@ -1,7 +1,11 @@
 """A model and a text that take milliseconds."""
 
+from dataclasses import replace
+from functools import cache
+
 import torch
 
+from helpers.corpus import Corpus, toy_corpus
 from helpers.data import TrainingData
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
@@ -26,3 +30,11 @@ def random_data() -> TrainingData:
     ids = stream[:32].view(4, 8)
     subset = evaluation_subsets(ids)
     return TrainingData(stream, ids, subset, ids, subset)
+
+
+@cache
+def few_lines() -> Corpus:
+    """The first lines of the toy corpus, enough for some steps."""
+    whole = toy_corpus()
+    counts = {"train": 300, "validation": 40, "test": 40}
+    return replace(whole, **{k: getattr(whole, k)[:n] for k, n in counts.items()})

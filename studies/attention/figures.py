@@ -1,11 +1,20 @@
-"""Pictures of the attention study, drawn from its record."""
+"""What attention and the answers depend on, drawn from the records."""
 
+from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from helpers.figure import BLUES, QUIET, default_style
-from studies.figures import plain
-from studies.tables import BROAD, MODELS, erasure_rules, looked_at, whole_percent
+from studies.attention.tables import BROAD, DIVISIONS, MODELS, RULES, looked_at
+from studies.lab.report import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    named_rows,
+    number,
+    plain,
+    whole_percent,
+)
 
 PANELS = {
     "trained": ("dropout", "no_dropout"),
@@ -13,11 +22,26 @@ PANELS = {
     "control: words shuffled,\nwith dropout": ("shuffled",),
 }
 LOOKS = {
-    "dropout": ("#D55E00", "o"),
-    "no_dropout": ("#0072B2", "s"),
+    "unigram": (QUIET, "D"),
+    "bigram": (GREEN, "^"),
+    "no_dropout": (BLUE, "s"),
+    "dropout": (ORANGE, "o"),
     "untrained": (QUIET, "D"),
-    "shuffled": ("#D55E00", "^"),
+    "shuffled": (ORANGE, "^"),
 }
+
+
+def side_by_side(axes: Axes, intervals: dict, step: float, size: float, scale=1):
+    """Rows of intervals, those of each model or guess `step` below the one before."""
+    for i, (name, own) in enumerate(intervals.items()):
+        color, mark = LOOKS[name]
+        y = [row + step * (i - (len(intervals) - 1) / 2) for row in range(len(own))]
+        low, mean, high = (
+            [scale * one[key] for one in own] for key in ("low", "mean", "high")
+        )
+        axes.hlines(y, low, high, color=color, linewidth=1.4)
+        label = MODELS.get(name, name)
+        axes.plot(mean, y, mark, color=color, markersize=size, label=label)
 
 
 @default_style()
@@ -27,23 +51,16 @@ def erasure_figure(summary: dict) -> Figure:
     Dots are means over sentences, lines 95 % bootstrap intervals; all panels share
     their axis, the fall of the true word's log-probability in nats.
     """
-    rules = erasure_rules(summary["erasure"]["dropout"])
     figure = Figure(figsize=(8.9, 3.6), layout="constrained")
     panels = figure.subplots(1, len(PANELS), sharex=True, sharey=True)
     for axes, (title, names) in zip(panels, PANELS.items(), strict=True):
         axes.axvline(0, color=QUIET, linewidth=1)
-        for i, name in enumerate(names):
-            found = [summary["erasure"][name]["fall"][rule] for rule in rules]
-            y = [row + 0.26 * (i - (len(names) - 1) / 2) for row in range(len(rules))]
-            low, mean, high = (
-                [one[key] for one in found] for key in ("low", "mean", "high")
-            )
-            color, mark = LOOKS[name]
-            axes.hlines(y, low, high, color=color, linewidth=1.4)
-            axes.plot(mean, y, mark, color=color, markersize=5, label=MODELS[name])
+        falls = {name: summary["erasure"][name]["fall"] for name in names}
+        means = {name: [fall[rule] for rule in RULES] for name, fall in falls.items()}
+        side_by_side(axes, means, 0.26, 5)
         axes.set_title(title, fontsize=11)
-        axes.set_yticks(range(len(rules)), rules.values())
-        axes.set_ylim(len(rules) - 0.5, -0.5)
+        axes.set_yticks(range(len(RULES)), RULES.values())
+        axes.set_ylim(len(RULES) - 0.5, -0.5)
         axes.grid(axis="y", color="#e8e8e8", linewidth=0.8)
         axes.set_axisbelow(True)
         plain(axes)
@@ -79,13 +96,15 @@ def heads_figure(summary: dict) -> Figure:
         for i, head in enumerate(part["heads"].values()):
             (y, x), cost = divmod(i, n_heads), head["cost"]
             sure = cost["low"] > 0 or cost["high"] < 0
-            style = {"ha": "center", "va": "center"}
-            number = style | {"fontsize": 10, "weight": "bold" if sure else "normal"}
-            text = f"{round(cost['mean'], 3) + 0.0:+.3f}".replace("-", "−")
-            axes.text(x, y - 0.17, text, **number)
-            axes.text(x, y + 0.22, looked_at(head["looks"]), fontsize=9, **style)
+            weight, middle = (
+                "bold" if sure else "normal",
+                {"ha": "center", "va": "center"},
+            )
+            text = number(cost["mean"], 3, "+").replace("-", "−")
+            axes.text(x, y - 0.17, text, fontsize=10, weight=weight, **middle)
+            axes.text(x, y + 0.22, looked_at(head["looks"]), fontsize=9, **middle)
         axes.set_xticks(range(n_heads), [f"head {h + 1}" for h in range(n_heads)])
-        axes.set_yticks(range(n_layers), [f"layer {n + 1}" for n in range(n_layers)])
+        axes.set_yticks(range(n_layers), part["layers"])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_title(f"{MODELS[name]}, loss {part['loss']:.3f} nats", fontsize=11)
@@ -94,4 +113,40 @@ def heads_figure(summary: dict) -> Figure:
     told = "Bold: the 95 % interval leaves 0 out. Below: where masked words look most, "
     told += f"−3 to +3, [CLS] or [SEP]; “spread”: under {whole_percent(BROAD)} on each."
     figure.supxlabel(told, fontsize=9, color=QUIET)
+    return figure
+
+
+@default_style()
+def knowledge_figure(summary: dict) -> Figure:
+    """How many words each guess gets right, by class, distance to [UNK] and frequency.
+
+    One row a kind of word, with its share of the words asked; dots are means, lines
+    95 % bootstrap intervals over groups of neighbouring blocks.
+    """
+    figure = Figure(figsize=(8.9, 6.4), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True).flat
+    parts = {DIVISIONS[key]: summary["bands"][key] for key in ("class", "rank")}
+    near = DIVISIONS["unknown"]
+    parts[f"{near}, all words"] = summary["bands"]["unknown"]
+    parts[f"{near}, function words"] = summary["within"]["function words"]
+    for axes, (title, bands) in zip(panels, parts.items(), strict=True):
+        means = {
+            name: [band["accuracy"][name] for band in bands.values()]
+            for name in ("unigram", "bigram", "no_dropout", "dropout")
+        }
+        side_by_side(axes, means, 0.19, 4.5, scale=100)
+        labels = [
+            "\n".join([*name.split(", "), whole_percent(band["share"])])
+            for name, band in bands.items()
+        ]
+        named_rows(axes, labels)
+        axes.set_title(title, fontsize=10)
+        for edge in range(1, len(bands)):
+            axes.axhline(edge - 0.5, color="#d0d0d0", linewidth=0.8)
+    axes.set(xlim=(-3, 103), xticks=range(0, 101, 25))
+    handles = axes.get_legend_handles_labels()
+    figure.legend(*handles, frameon=False, ncols=4, loc="outside upper center")
+    label = "right (%); under each name its share of all words; "
+    label += "lines: 95 % intervals, most of them narrower than the marks"
+    figure.supxlabel(label, fontsize=9.5)
     return figure

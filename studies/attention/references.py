@@ -1,79 +1,116 @@
-"""What can be reached without a network: guesses from counts.
+"""What can be reached without a network: guesses from counts of the training text.
 
-Uniform: ln V nats. Unigram: `helpers.evaluate.unigram`. Two-sided bigram: the word's
-own frequency, corrected by what stands left and right of it.
+The unigram goes by how frequent a word is; the two-sided bigram corrects that by what
+stands left and right of the word. A guess is called like a model, with ids (B, T) and
+the positions asked (B, M), and returns scores (B, M, V). Shapes: as in
+helpers.evaluate; P pairs of neighbours.
 """
 
+import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from helpers import record
 from helpers.data import TrainingData
-from helpers.evaluate import unigram
-from helpers.masking import IGNORE
-from helpers.settings import Number
-from helpers.tokenizer import CLS, MASK
+from helpers.evaluate import unigram, word_frequencies
+from helpers.masking import IGNORE, masked_positions
+from helpers.tokenizer import MASK, PAD
+from studies.lab.runs import read_run
 
 GUESSES, SCORES = ("uniform", "unigram", "bigram"), ("loss", "accuracy")
 STRENGTHS = 3, 10, 30, 100, 300, 1_000, 3_000
 
+Guess = Callable[[Tensor, Tensor], Tensor]
 
-def log_lift(pairs_P2: Tensor, prior_V: Tensor, strength: float) -> Tensor:
+
+def log_lift(pairs_P2: Tensor, chance_V: Tensor, strength: float) -> Tensor:
     """log P(word | neighbour) - log P(word), (neighbour, word).
 
     Counts of pairs (neighbour, word), shape (P, 2), are mixed with the word's own
     frequency, as if it had been seen `strength` times beside each neighbour (Dirichlet
-    prior; MacKay & Peto 1995).
+    prior; MacKay & Peto 1995). A token that has no neighbours in the text, such as
+    [MASK], [CLS] or [PAD], lifts nothing.
     """
-    size = len(prior_V)
+    size = len(chance_V)
     counts_VV = (pairs_P2[:, 0] * size + pairs_P2[:, 1]).bincount(minlength=size**2)
     counts_VV = counts_VV.view(size, size).double()
     counts_VV[:, : MASK + 1] = 0  # never scored
     totals_V1 = counts_VV.sum(1, keepdim=True)
-    chance_VV = (counts_VV + strength * prior_V) / (totals_V1 + strength)
-    return chance_VV.log() - prior_V.log()
+    mixed_VV = (counts_VV + strength * chance_V) / (totals_V1 + strength)
+    return mixed_VV.log() - chance_V.log()
+
+
+def bigram_guess(stream: Tensor, chance_V: Tensor, strength: float) -> Guess:
+    """P(w | left) P(w | right) / P(w), not yet normalised.
+
+    A neighbour that is masked, [CLS], or beyond the row says nothing, as for a model.
+    """
+    pairs_P2 = torch.stack([stream[:-1], stream[1:]], dim=1)
+    left_VV = log_lift(pairs_P2, chance_V, strength)
+    right_VV = log_lift(pairs_P2.flip(1), chance_V, strength)
+
+    def guess(ids_BT: Tensor, at_BM: Tensor) -> Tensor:
+        around_BT = F.pad(ids_BT, (1, 1), value=MASK)
+        left_BM, right_BM = around_BT.gather(1, at_BM), around_BT.gather(1, at_BM + 2)
+        scores_BMV = chance_V.log() + left_VV[left_BM] + right_VV[right_BM]
+        scores_BMV[..., : MASK + 1] = -math.inf
+        return scores_BMV
+
+    return guess
+
+
+@torch.no_grad()
+def score_words(
+    guess: Guess, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)
+) -> dict[str, np.ndarray]:
+    """Loss in nats of each word, and whether the guess is right: {name: (M,)}.
+
+    Masks one subset after the other, as helpers.evaluate does; a model is in eval mode.
+    The words of these subsets come row by row, in the order of the text.
+    """
+    loss_BT, right_BT = torch.zeros(2, *ids_BT.shape, dtype=torch.double)
+    starts = [*itertools.product(subsets, range(0, len(ids_BT), 64))]
+    for subset, first in tqdm(starts, leave=False, desc="batches"):
+        rows = slice(first, first + 64)
+        part = rows, slice(int((ids_BT[rows] != PAD).sum(1).max()))
+        masked_BT = subset_BT[part] == subset
+        if not masked_BT.any():
+            continue
+        at_BM, labels_BM = masked_positions(ids_BT[part].where(masked_BT, IGNORE))
+        logits_BMV = guess(ids_BT[part].masked_fill(masked_BT, MASK), at_BM)
+        logits_MV = logits_BMV[labels_BM != IGNORE]
+        labels_M = labels_BM[labels_BM != IGNORE]
+        losses_M = F.cross_entropy(logits_MV, labels_M, reduction="none")
+        loss_BT[part][masked_BT] = losses_M.double()
+        right_BT[part][masked_BT] = (logits_MV.argmax(-1) == labels_M).double()
+    scored_BT = torch.isin(subset_BT, torch.tensor([*subsets]))
+    return {
+        "accuracy": right_BT[scored_BT].numpy(),
+        "loss": loss_BT[scored_BT].numpy(),
+    }
 
 
 def bigram(data: TrainingData, vocab_size: int) -> dict:
-    """Loss and accuracy of P(w | left) P(w | right) / P(w), renormalised, on subset 0.
+    """Loss and accuracy of the two-sided bigram on subset 0.
 
-    A neighbour that is hidden in the same subset, [CLS], or beyond the block says
-    nothing, as for the model. The strength of the prior is chosen on subset 1.
+    The strength of its prior is chosen on subset 1.
     """
-    counts_V = data.stream.bincount(minlength=vocab_size).double()
-    counts_V[: MASK + 1] = 0
-    prior_V = (counts_V + 1) / (counts_V + 1).sum()
-    forward_P2 = torch.stack([data.stream[:-1], data.stream[1:]], dim=1)
+    chance_V = word_frequencies(data.stream, vocab_size)
 
-    def score(subset: int, lifts: tuple[Tensor, Tensor]) -> dict:
-        hidden_BT = data.subset_BT == subset
-        seen_BT = data.validation_BT.masked_fill(hidden_BT, IGNORE)
-        seen_BT = seen_BT.masked_fill(seen_BT == CLS, IGNORE)
-        labels_M = data.validation_BT[hidden_BT]
-        scores_MV = prior_V.log().expand(len(labels_M), -1).clone()
-        for shift, lift_VV in zip((1, -1), lifts, strict=True):
-            beside_BT = seen_BT.roll(shift, 1)
-            beside_BT[:, 0 if shift == 1 else -1] = IGNORE
-            beside_M = beside_BT[hidden_BT]
-            known_M = beside_M != IGNORE
-            scores_MV[known_M] += lift_VV[beside_M[known_M]]
-        scores_MV[:, : MASK + 1] = -math.inf
-        chance_MV = scores_MV.log_softmax(-1)
-        loss = -chance_MV.gather(1, labels_M[:, None]).mean().item()
-        accuracy = (chance_MV.argmax(-1) == labels_M).double().mean().item()
-        return {"loss": loss, "accuracy": accuracy}
+    def score(strength: float, subset: int) -> dict:
+        guess = bigram_guess(data.stream, chance_V, strength)
+        scores = score_words(guess, data.validation_BT, data.subset_BT, [subset])
+        return {name: float(np.mean(scores[name])) for name in SCORES}
 
-    def lifts(strength: float) -> tuple[Tensor, Tensor]:
-        return tuple(
-            log_lift(pairs_P2, prior_V, strength)
-            for pairs_P2 in (forward_P2, forward_P2.flip(1))
-        )
-
-    best = min(STRENGTHS, key=lambda strength: score(1, lifts(strength))["loss"])
-    return score(0, lifts(best)) | {"strength": best}
+    best = min(STRENGTHS, key=lambda strength: score(strength, 1)["loss"])
+    return score(best, 0) | {"strength": best}
 
 
 def references(data: TrainingData, vocab_size: int) -> dict:
@@ -87,14 +124,5 @@ def references(data: TrainingData, vocab_size: int) -> dict:
 
 def read_references(path: Path) -> dict:
     """The record of `references`; ValueError if it lacks a number of a guess."""
-    found = record.read(path)
-    try:
-        sound = all(found[g][k] in Number() for g in GUESSES for k in SCORES)
-    except (LookupError, TypeError):
-        sound = False
-    if not sound:
-        raise ValueError(
-            f"{path} lacks the {' or the '.join(SCORES)} of a guess ({found!r:.40}); "
-            "restore it as it was made."
-        )
-    return found
+    parts = [f"{guess}.{score}" for guess in GUESSES for score in SCORES]
+    return read_run(path, {}, parts=parts) or record.read(path)

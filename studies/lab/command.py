@@ -2,16 +2,19 @@
 
 import argparse
 import itertools
+import os
 import re
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
 from helpers import ROOT, record
-from helpers.settings import SettingError, whole
+from helpers.settings import Number, SettingError, whole
 
-COUNT, SEED = whole(1), whole(0)  # types of options
 RECORDS = ROOT / "plots" / "records"
 
 
@@ -25,6 +28,20 @@ def reader(kind: type):
             return text
 
     return read
+
+
+def option(values: Number):
+    """Reads an option's text as one of these numbers: the option's `type`."""
+
+    def read(text: str):
+        if (value := reader(values.kind)(text)) not in values:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {values}")
+        return value
+
+    return read
+
+
+COUNT, SEED = option(whole(1)), option(whole(0))
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,7 +80,8 @@ class Parser(argparse.ArgumentParser):
     def one_sentence(self) -> Iterator[None]:
         """Work whose failure is told in one sentence: status 1, or 130 after Ctrl-C."""
         try:
-            yield
+            with ended_at_first_press():
+                yield
         except KeyboardInterrupt as error:
             self.exit(130, f"{self.prog}: {str(error) or 'interrupted.'}\n")
         except (ValueError, OSError, ArithmeticError, MemoryError) as error:
@@ -128,3 +146,34 @@ def required(path: Path, maker: str) -> dict:
     if not path.exists():
         raise ValueError(f"There is no {path}; make it: {maker}")
     return record.read(path)
+
+
+@contextmanager
+def ended_at_first_press() -> Iterator[None]:
+    """Within it Ctrl-C ends the work also where a library or Python swallows it."""
+
+    def interrupt(number, frame):
+        while frame:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                os.write(2, b"Interrupted.\n")
+                os._exit(130)  # some libraries go on when their import is interrupted
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    def swallowed(error):
+        if issubclass(error.exc_type, KeyboardInterrupt):  # in a destructor, say
+            threading.Timer(0.01, os.kill, [os.getpid(), signal.SIGINT]).start()
+        else:
+            hook(error)
+
+    before, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    if before not in (signal.SIG_DFL, signal.default_int_handler):
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = swallowed
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = hook

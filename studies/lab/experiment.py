@@ -1,45 +1,30 @@
-"""One training experiment from corpus to record: `python -m studies.train --help`.
+"""One training from corpus to record, in a folder of its own."""
 
-Trains on the corpus at hand and leaves weights, vocabulary and record in `runs/NAME`.
-"""
-
-import argparse
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from helpers import ROOT, parallel, record
-from helpers.checkpoint import load_model, load_state, save_model
+from helpers import parallel, record
+from helpers.checkpoint import load_model, save_model
 from helpers.corpus import training_corpus
 from helpers.data import TrainingData
 from helpers.evaluate import unigram
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.optimize import TrainConfig, memory_advice
-from helpers.settings import SettingError
+from helpers.optimize import TrainConfig
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
-from studies.lab.command import Parser
-
-NAME = re.compile(r"(?!(?i:vocabulary)$)[A-Za-z0-9_-][A-Za-z0-9_.-]{,99}")
+from studies.lab.machine import hardware
+from studies.lab.samples import probing, samples
 
 INFO = "name", "corpus", "seed", "best_loss"  # what the weights know of their run
-
-
-def run_folder(name: str) -> Path:
-    """Where a run of that name lies. SettingError unless it names a single folder."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        wanted = "up to 100 of A-Z, a-z, 0-9, '_', '-' and '.', the first not a '.'"
-        wanted += ", and not 'vocabulary', which is a file's name there"
-        raise SettingError("name", name, wanted)
-    return ROOT / "runs" / name
 
 
 def prepare(model_config: ModelConfig, seed: int) -> tuple:
     """What a run starts from: corpus, tokenizer, TrainingData, a model of that seed.
 
     A corpus with fewer words than the model asks for gets a model of as many.
+    ValueError if it has no words at all.
     """
     device, corpus = parallel.start(), training_corpus()
     tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
@@ -51,85 +36,63 @@ def prepare(model_config: ModelConfig, seed: int) -> tuple:
     return corpus, tokenizer, data, MaskedLanguageModel(model_config).to(device)
 
 
-def require_results(folder: Path, found: dict, tokenizer: WordTokenizer) -> None:
-    """Raises ValueError unless a record is whole and stands beside its own results."""
-    if missing := {"history", "best_step", "best_accuracy", *INFO} - found.keys():
+def outcome(history: list[dict], data: TrainingData, words: list[str]) -> dict:
+    """What a record tells of a training beside its settings."""
+    chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
+    return {
+        "unigram_loss": chance["loss"],
+        "samples": samples(history, chance["loss"], data.validation_BT, words),
+        "history": history,
+    }
+
+
+def require_results(path: Path, run: dict, tokenizer: WordTokenizer) -> None:
+    """Raises ValueError unless a record is whole and stands beside its own weights."""
+    if missing := {"history", "best_step", "best_accuracy", *INFO} - run.keys():
         raise ValueError(f"it lacks {', '.join(sorted(missing))}.")
-    path = folder / f"{found['name']}.safetensors"
     _, kept, info = load_model(path)
-    own = {key: found[key] for key in INFO}
-    if info != own or kept.words != tokenizer.words:
+    if info != {key: run[key] for key in INFO} or kept.words != tokenizer.words:
         raise ValueError(f"{path} or its vocabulary is of another run.")
 
 
-def run_experiment(name: str, model_config: ModelConfig, config: TrainConfig) -> dict:
-    """Trains a model on the corpus at hand, in `runs/name`; returns the record.
+def run_experiment(
+    folder: Path, model_config: ModelConfig, config: TrainConfig
+) -> dict:
+    """Trains a model on the corpus at hand; returns the record.
 
-    Leaves there the weights, the vocabulary and the record; a run that has left its
-    record is not made again. Under `torchrun` the first process does what follows the
+    Leaves weights, vocabulary and record in the folder; a run that has left all of them
+    is not made again. Under `torchrun` the first process does what follows the
     training; in the others the record is empty.
     """
-    folder = run_folder(name)
+    name, target = folder.name, folder / f"{folder.name}.json"
+    weights = target.with_suffix(".safetensors")
     corpus, tokenizer, data, model = prepare(model_config, config.seed)
     settings = {"corpus": corpus.name, "model": model.config, "training": config}
-    if (folder / f"{name}.json").exists():
-        found = record.read(folder / f"{name}.json")
-        record.require_same(folder, found, settings)
+    if target.exists():
+        run = record.read(target)
+        record.require_same(folder, run, settings)
         try:
-            require_results(folder, found | {"name": name}, tokenizer)
-            return found
+            require_results(weights, run | {"name": name}, tokenizer)
+            return run
         except ValueError as error:
             print(f"The record of {name} is there, but {error} It is made again.")
-    history = train(model, data, config, folder)
-    if parallel.part()[0]:
+    training = train(model, data, config, folder, on_evaluation=probing(data))
+    if parallel.rank():
         return {}
-    best = min(history, key=lambda entry: entry["validation_loss"])
-    chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(tokenizer))
-    result = {
+    best = min(training.history, key=lambda entry: entry["validation_loss"])
+    run = {
         "name": name,
-        "hardware": record.hardware() | {"processes": parallel.part()[1]},
+        "hardware": hardware() | {"processes": parallel.world_size()},
         **record.plain(settings),
-        "number_format": str(load_state(folder / "state.pt")["dtype"]),
+        "number_format": str(training.dtype),
         "seed": config.seed,
         "vocab_size": len(tokenizer),
-        "unigram_loss": chance["loss"],
         "best_step": best["step"],
         "best_loss": best["validation_loss"],
         "best_accuracy": best["validation_accuracy"],
-        "samples": record.samples(
-            history, chance["loss"], data.validation_BT, tokenizer.words
-        ),
-        "history": history,
+        **outcome(training.history, data, tokenizer.words),
     }
     tokenizer.save(folder / "vocabulary.json")
-    info = {key: result[key] for key in INFO}
-    save_model(folder / f"{name}.safetensors", model, tokenizer, info)
-    record.write(folder / f"{name}.json", result)
-    return result
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """`python -m studies.train --name dropout --dropout 0.1`: one run, resumable."""
-    parser = Parser(
-        prog="python -m studies.train",
-        description="Train a masked language model on WikiText-2. Results land in "
-        "runs/NAME; the same command goes on where a run of that name was interrupted. "
-        "Several GPUs, or several processes on CPUs: torchrun --nproc_per_node=N -m "
-        "helpers.train, with the same options and the same curve.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--name", required=True, help="folder under runs/")
-    parser.add_configurations(ModelConfig, TrainConfig)
-    given = parser.parse_args(arguments)
-    with parser.named():
-        run_folder(given.name)
-    configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
-    advice = memory_advice(given.batch_size)
-    with parser.one_sentence(), parser.named(), parallel.one_of_many(), advice:
-        result = run_experiment(given.name, *configs)
-    if result:  # else another process has it
-        print(
-            f"{given.name}: best at step {result['best_step']} with a validation loss "
-            f"of {result['best_loss']:.3f} nats, {result['best_accuracy']:.1%} right, "
-            f"on a seventh of the words; weights and record are in runs/{given.name}"
-        )
+    save_model(weights, model, tokenizer, {key: run[key] for key in INFO})
+    record.write(target, run)
+    return run

@@ -1,31 +1,36 @@
-"""What runs of several studies share: a recipe, trusted records, scores, more steps."""
+"""Runs and their records: made once, trusted only if they are what they should be."""
 
 import hashlib
 import math
+import multiprocessing
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_state
-from helpers.corpus import REVISION, require_wikitext
+from helpers.corpus import REVISION
 from helpers.data import TrainingData, encode_lines, lone_sentences, pad
 from helpers.evaluate import evaluate
 from helpers.optimize import TrainConfig
 from helpers.settings import Number
+from studies.lab.machine import hardware
+from studies.lab.wikitext import require_wikitext
 
-# The fast recipe: Muon for the matrices, and twice the words asked at a time.
+# The fast recipe: Muon for the matrices, and twice as many words masked.
 FAST = TrainConfig(
     optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
 )
 LENGTH = "epochs", "warmup", "evaluations"  # settings that say how long a run is
 
 
-def trained(*names: str) -> tuple:
+def shipped_models(*names: str) -> tuple:
     """Shipped models by name, in eval mode; their tokenizer; the text they are of.
 
     And, for a record, which text and which weights these are. ValueError if the text at
@@ -46,17 +51,17 @@ def trained(*names: str) -> tuple:
     return models, tokenizer, corpus, {"corpus": text, "weights": digests}
 
 
-def sound(found, name: str = "") -> bool:
+def all_finite(value, name: str = "") -> bool:
     """Whether each loss, accuracy and time, at any depth, is a finite number."""
-    if isinstance(found, dict):
-        return all(sound(part, key) for key, part in found.items())
-    if isinstance(found, list):
-        return all(sound(part, name) for part in found)
-    return not name.endswith(("loss", "accuracy", "seconds")) or found in Number()
+    if isinstance(value, dict):
+        return all(all_finite(part, key) for key, part in value.items())
+    if isinstance(value, list):
+        return all(all_finite(part, name) for part in value)
+    return not name.endswith(("loss", "accuracy", "seconds")) or value in Number()
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Within it, a record that lacks a part or has one of another kind: ValueError."""
     try:
         yield
@@ -66,49 +71,90 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def require_run(path: Path, found: dict, wanted: dict, free=()) -> None:
-    """ValueError if what a file holds is not of the run wanted; `free` may differ."""
-    with reading(path):
-        try:
-            record.require_same(path, found, wanted, free)
-        except ValueError as error:
-            told = re.split(r"; make|\. Choose", str(error))[0]  # without its advice
-            told = told if str(path) in told else f"{path}: {told}"
-            raise ValueError(
-                f"{told}. The arm or the record was changed; restore it as it was."
-            ) from error
+def require_run(path: Path, run: dict, identity: dict, free=()) -> None:
+    """ValueError if a file holds another run; settings in `free` may differ."""
+    advice = "The arm or the record was changed; restore it as it was."
+    record.require_same(path, run, identity, free, advice)
 
 
-def require_part(found, names: list[str]) -> None:
-    """KeyError or TypeError if a record, or one of a list of them, lacks a part."""
-    for one in (found if isinstance(found, list) else [found]) if names else ():
-        require_part(one[names[0]], names[1:])
+def require_part(value, keys: list[str]) -> None:
+    """LookupError or TypeError if a record, or one in a list of them, lacks a part."""
+    for one in (value if isinstance(value, list) else [value]) if keys else ():
+        require_part(one[keys[0]], keys[1:])
 
 
-def known(path: Path, wanted: dict, free=(), parts=()) -> dict | None:
-    """A run's record if there is one; ValueError if it is not of the run wanted.
+def read_run(path: Path, identity: dict, free=(), parts=()) -> dict | None:
+    """The record of a run, if there is one; ValueError if it is of another run.
 
     Settings in `free` may be other ones. `parts`, as "validation.loss", must be there.
     """
     if not path.exists():
         return None
-    found = record.read(path)
-    require_run(path, found, wanted, free)
-    with reading(path):
+    run = record.read(path)
+    require_run(path, run, identity, free)
+    with readable(path):
         for part in parts:
-            require_part(found, part.split("."))
-    if not sound(found):
+            require_part(run, part.split("."))
+    if not all_finite(run):
         raise ValueError(
             f"{path} has a loss, an accuracy or a time that is no finite number; "
             "restore it as it was made."
         )
-    return found
+    return run
 
 
-def require_name(path: Path, name: str) -> None:
-    """ValueError if a record is not named as its run is: a copy would count twice."""
-    if path.stem != name:
-        raise ValueError(f"{path} is no record of a run; that run's is {name}.json.")
+def by_seed(folder: Path, name: str) -> dict[int, Path]:
+    """The records of an arm by seed; `name`, that of its runs, has {seed} in it."""
+    paths, named = {}, re.compile(name.format(seed="([0-9]+)"))
+    for path in folder.glob("*.json"):
+        if match := named.fullmatch(path.stem):
+            paths[int(match[1])] = path
+    return dict(sorted(paths.items()))
+
+
+def recorded(
+    path: Path, identity: dict, read: Callable, make: Callable, *arguments
+) -> dict:
+    """A run's record as `read` returns it; made by `make(*arguments)` if it is missing.
+
+    What is made is written with the run's name, its identity and the hardware.
+    """
+    if run := read(path, identity):
+        return run
+    try:
+        made = make(*arguments)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{path.stem}: {error}") from None
+    head = {"name": path.stem, "hardware": hardware()}
+    record.write(path, head | record.plain(identity) | made)
+    return read(path, identity)
+
+
+def run_all(jobs: list[tuple], processes: int = 1) -> None:
+    """Calls `recorded` with the arguments of each job, so many processes at a time.
+
+    Where one fails, or Ctrl-C is pressed, those under way end without a record.
+    """
+    if processes == 1:
+        for path, *arguments in jobs:
+            print(path.stem, flush=True)
+            recorded(path, *arguments)
+        return
+    threads = max(1, torch.get_num_threads() // processes)
+    # Spawned, since threads of PyTorch do not survive a fork.
+    how = multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)
+    pool = ProcessPoolExecutor(processes, *how)
+    try:
+        names = {pool.submit(recorded, *job): job[0].stem for job in jobs}
+        for done, finished in enumerate(as_completed(names), 1):
+            finished.result()
+            print(f"{done} of {len(jobs)}: {names[finished]}", flush=True)
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def same_start(one: TrainConfig, other: TrainConfig) -> bool:
@@ -117,7 +163,7 @@ def same_start(one: TrainConfig, other: TrainConfig) -> bool:
     Both then do the same at each of their common steps.
     """
     as_long = replace(one, **{name: getattr(other, name) for name in LENGTH})
-    warm_ups = (given.epochs * given.warmup for given in (one, other))
+    warm_ups = (config.epochs * config.warmup for config in (one, other))
     return as_long == other and math.isclose(*warm_ups) and not one.cooldown
 
 
@@ -137,7 +183,7 @@ def lengthen(run: Path, longer: Path, identity: dict) -> None:
     save_state(longer / "state.pt", whole)
 
 
-def alone(tokenizer, lines: list[str], length: int) -> Tensor:
+def lone_rows(tokenizer, lines: list[str], length: int) -> Tensor:
     """Sentences of 5 to 40 words, each by itself in a row, as one types them. (B, T).
 
     From short to long, since batches of similar length are scored faster.
@@ -146,13 +192,13 @@ def alone(tokenizer, lines: list[str], length: int) -> Tensor:
     return pad(encode_lines(tokenizer, sentences), length)
 
 
-def whole_score(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:
+def score_all(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:
     """Loss and accuracy with every word of all seven subsets predicted once."""
     score = evaluate(model, ids_BT, subset_BT, subsets=range(7))
     return {key: score[key] for key in ("loss", "accuracy", "words")}
 
 
-def fewer(data: TrainingData, blocks: int) -> TrainingData:
+def subsample(data: TrainingData, blocks: int) -> TrainingData:
     """The same data with less to score, for runs that are scored often.
 
     Keeps `blocks` validation blocks and an eighth as many of the training text, at

@@ -1,25 +1,38 @@
-"""Means over seeds or sentences with an interval that says how far to trust them."""
+"""Means with an interval that says how far to trust them.
+
+An interval is a dict of `mean`, `low` and `high`, the ends of 95 % confidence. One over
+seeds has `n`, their number, and their `values`, too; of one value there is no `low` and
+no `high` (None), of none no `mean` either.
+"""
 
 import statistics
 
 import numpy as np
 from scipy import stats
 
-RESAMPLES, CONFIDENCE, SEED = 10_000, 0.95, 0  # of the bootstrap
+CONFIDENCE = 0.95
+RESAMPLES, SEED = 10_000, 0  # of the bootstrap
 GROUP = 16  # neighbouring blocks, about 1,000 tokens, that are resampled as one
 
 
-def mean_interval(values: list[float], confidence: float = 0.95) -> dict:
-    """Mean of independent values and the half-width of Student's t interval.
+def student(values: list[float]) -> dict:
+    """The mean of independent values with Student's t interval.
 
-    Paired differences, one a seed, are such values. One value has no interval: None.
+    Paired differences, one a seed, are such values.
     """
-    n, mean = len(values), statistics.fmean(values)
-    half = None
+    n, mean, low, high = len(values), None, None, None
+    if n:
+        mean = statistics.fmean(values)
     if n > 1:
-        t = stats.t.ppf((1 + confidence) / 2, df=n - 1)
+        t = stats.t.ppf((1 + CONFIDENCE) / 2, df=n - 1)
         half = float(t * statistics.stdev(values) / n**0.5)
-    return {"n": n, "mean": mean, "half_width": half}
+        low, high = mean - half, mean + half
+    return {"n": n, "mean": mean, "low": low, "high": high, "values": values}
+
+
+def half_width(interval: dict) -> float:
+    """What stands behind the ± of a symmetric interval."""
+    return (interval["high"] - interval["low"]) / 2
 
 
 def one_sided_p(values: list[float], limit: float) -> float:
@@ -28,7 +41,7 @@ def one_sided_p(values: list[float], limit: float) -> float:
 
 
 def bootstrap(values: dict, sizes=None, resamples: int = RESAMPLES) -> dict:
-    """Σ values / Σ sizes over units, each quantity with its 95 % interval.
+    """Σ values / Σ sizes over units: for each quantity an interval.
 
     `values` holds a number a unit for each quantity, `sizes` is 1 for each unit unless
     given. Percentile bootstrap over units (Efron & Tibshirani 1993, section 13.3), from
@@ -47,5 +60,5 @@ def bootstrap(values: dict, sizes=None, resamples: int = RESAMPLES) -> dict:
     ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
     low_Q, high_Q = np.quantile(np.concatenate(means), ends, axis=0)
     mean_Q = values_UQ.sum(0) / sizes_U.sum()
-    found = zip(values, mean_Q.tolist(), low_Q.tolist(), high_Q.tolist(), strict=True)
-    return {name: dict(mean=m, low=low, high=high) for name, m, low, high in found}
+    rows = zip(values, mean_Q.tolist(), low_Q.tolist(), high_Q.tolist(), strict=True)
+    return {name: dict(mean=m, low=low, high=high) for name, m, low, high in rows}

@@ -1,148 +1,53 @@
-"""How numbers are read from the lessons' records: at a step, at a moment, in pairs."""
+"""What is read from a run of the lessons, by name.
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+Losses are in nats a word; those at equal steps or time, and the best, are of the curve,
+"loss" is of the end. Shares of words are in percent.
+"""
 
-import numpy as np
+from functools import partial
 
-from studies.lab.runs import known, require_name
-from studies.lab.stats import mean_interval
-from studies.lessons.arms import ARMS, STEPS
-from studies.lessons.runs import RECORDS, settings
+from helpers import record
+from studies.lab.readings import Effect, at, at_step, best, best_minus_last
+from studies.lessons.arms import STEPS
+from studies.lessons.costs import COSTS
 
-Runs = dict[str, dict[int, dict]]  # of each arm, by seed
-PARTS = "curve.step", "curve.loss", "validation.loss", "weights"  # of each record
-BEYOND = 1.05  # a curve's last value stands for so many times its last step
+AT_STEPS, AT_TIME = "loss at equal steps", "loss at equal time"
+LONE = "loss on lone sentences"
 
 
-def read_runs() -> Runs:
-    """All runs that have been made, by arm and seed.
+def at_equal_time(run: dict) -> float:
+    """The loss after the time of the base's `STEPS` steps, by the recorded costs."""
+    ratio = record.read(COSTS)["arms"][run["arm"]]["ratio"][1]
+    return at_step(run, STEPS / ratio)
 
-    ValueError if one is of other settings than its arm has now.
+
+READINGS = {
+    "loss": at("validation.loss"),
+    AT_STEPS: partial(at_step, step=STEPS),
+    AT_TIME: at_equal_time,
+    "best loss": best,
+    "best minus last": best_minus_last,
+    "unread": at("validation_unread.loss"),
+    LONE: at("alone.loss"),
+    "shared": at("asked.shared.right", 100),
+    "rare": at("asked.rare.right", 100),
+    "held": at("asked.rare.held", 100),
+    "bits": at("asked.shared.bits"),
+}
+
+
+def measured(results, effect: Effect, budget: str) -> dict:
+    """An effect of another study's arms, as the row of a claim of the lessons.
+
+    Minutes are of the whole runs, of which that study may read a part.
     """
-    found = {}
-    for arm in ARMS:
-        for path in RECORDS.glob(f"{arm}_seed_*.json"):
-            number = path.stem.rpartition("_")[2]
-            seed = int(number) if number.isdecimal() else 0
-            require_name(path, f"{arm}_seed_{seed}")
-            made = known(path, settings(arm, seed), parts=PARTS)
-            found.setdefault(arm, {})[seed] = made
-    return {arm: dict(sorted(runs.items())) for arm, runs in found.items()}
-
-
-def at_step(run: dict, step: float) -> float:
-    """The loss of a run's curve at a step, on straight lines over log(step).
-
-    A step just beyond the curve gives its last value; ValueError further on.
-    """
-    if not run["curve"] or step > BEYOND * run["curve"][-1]["step"]:
-        raise ValueError(f"{run['arm']} is to be read at step {step:.0f}: more steps!")
-    steps, losses = zip(*((e["step"], e["loss"]) for e in run["curve"]), strict=True)
-    return float(np.interp(math.log(step), np.log(steps), losses))
-
-
-def losses(run: dict) -> list[float]:
-    return [entry["loss"] for entry in run["curve"]]
-
-
-def readings(costs: dict) -> dict[str, Callable[[dict], float]]:
-    """How a number is read from a run's record, by name.
-
-    Equal time is that of the base's `STEPS` steps, by the ratios of `costs`. Losses at
-    equal steps or time, and the best, are of the curve; accuracies are in percent.
-    """
-
-    def at_time(run: dict) -> float:
-        return at_step(run, STEPS / costs["arms"][run["arm"]]["ratio"][1])
-
+    names = [run["name"] for arm in effect.arms for run in results.runs[arm].values()]
+    runs = [record.read(results.study.folder / f"{name}.json") for name in names]
+    seconds = [r["history"][-1]["seconds"] * r["hardware"]["threads"] for r in runs]
     return {
-        "loss": lambda run: run["validation"]["loss"],
-        "right": lambda run: 100 * run["validation"]["accuracy"],
-        "loss at equal steps": lambda run: at_step(run, STEPS),
-        "loss at equal time": at_time,
-        "best loss": lambda run: min(losses(run)),
-        "best minus last": lambda run: min(losses(run)) - losses(run)[-1],
-        "unread": lambda run: run["validation_unread"]["loss"],
-        "loss on lone sentences": lambda run: run["alone"]["loss"],
-        "right on lone sentences": lambda run: 100 * run["alone"]["accuracy"],
-        "shared": lambda run: 100 * run["asked"]["shared"]["right"],
-        "rare": lambda run: 100 * run["asked"]["rare"]["right"],
-        "held": lambda run: 100 * run["asked"]["rare"]["held"],
-        "bits": lambda run: run["asked"]["shared"]["bits"],
-    }
-
-
-def interval(values: list[float]) -> dict:
-    """Mean and Student's interval as `mean`, `low`, `high`; one value has no ends."""
-    found = mean_interval(values)
-    mean, half = found["mean"], found["half_width"]
-    low, high = (None, None) if half is None else (mean - half, mean + half)
-    return {"n": found["n"], "mean": mean, "low": low, "high": high}
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A difference within each seed: an arm minus its reference, in one reading.
-
-    `apart` are two more arms whose own difference is taken off. An arm that is its own
-    reference stands for a reading that is a difference already.
-    """
-
-    arm: str
-    reference: str
-    reading: str = "loss"
-    apart: tuple[str, str] | None = None
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        return (self.arm, self.reference, *(self.apart or ()))
-
-    def difference(self, runs: Runs, read: Callable, seed: int) -> float:
-        if self.arm == self.reference:
-            return read(runs[self.arm][seed])
-        values = [read(runs[arm][seed]) for arm in self.arms]
-        signs = (1, -1, -1, 1)[: len(values)]
-        return sum(sign * value for sign, value in zip(signs, values, strict=True))
-
-    def measure(self, runs: Runs, ways: dict) -> dict:
-        """The effect over the seeds that all its arms have; `n` may be 0.
-
-        ValueError if their runs do not have the reading.
-        """
-        made = [{*runs.get(arm, {})} for arm in self.arms]
-        seeds = sorted(set.intersection(*made))
-        if not seeds:
-            return {"n": 0, "mean": None, "low": None, "high": None, "seeds": []}
-        try:
-            values = [self.difference(runs, ways[self.reading], seed) for seed in seeds]
-        except KeyError as missing:
-            arms = " and ".join(dict.fromkeys(self.arms))
-            raise ValueError(f"No {self.reading!r} of {arms} on record.") from missing
-        return interval(values) | {"seeds": seeds, "values": values}
-
-
-def crossover(growth: dict, fused: bool = False) -> dict:
-    """Step time against length, as a constant and a part that grows with the length.
-
-    A step has as many tokens at each length, so what is linear in the length of a text
-    is constant here, and what is quadratic grows in proportion. Fitted from length 64
-    on, by least squares of relative errors. `equal_at` is the length at which the two
-    parts are equal; `share_at_64` the growing part's share of a step there.
-    """
-    rows = [
-        row
-        for row in growth["growth"]
-        if row["fused"] == fused and row.get("max_length", 0) >= 64
-    ]
-    lengths, times = (np.array([r[k] for r in rows]) for k in ("max_length", "ms"))
-    slope, constant = np.polyfit(lengths, times, 1, w=1 / times)
-    fitted = constant + slope * lengths
-    return {
-        "constant_ms": float(constant),
-        "ms_a_position": float(slope),
-        "equal_at": float(constant / slope),
-        "share_at_64": float(64 * slope / (constant + 64 * slope)),
-        "largest_error": float(abs(fitted / times - 1).max()),
+        "interval": results.effect(effect),
+        "budget": budget,
+        "hardware": sorted({run["hardware"]["device"] for run in runs}),
+        "core_minutes": sum(seconds) / 60,
+        "command": results.study.command_for(effect.arms),
     }

@@ -1,39 +1,38 @@
-"""One run of a lesson: trained, scored, recorded. Skipped if its record exists."""
+"""One run of a lesson: trained to its last step, scored on the way and at the end."""
 
 import hashlib
 import itertools
-import time
+import shutil
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from helpers import ROOT, record
-from helpers.corpus import require_wikitext
+from helpers.data import TrainingData, join, steps_per_epoch
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
-from helpers.run import TrainingRun
-from helpers.train import train_step
-from studies.lab.runs import alone, known
+from helpers.train import train
+from studies.lab.runs import lone_rows
+from studies.lab.wikitext import require_wikitext
 from studies.lessons.arms import (
-    ARMS,
     KNOWN,
     Arm,
-    hiding,
     known_only,
-    scored,
-    source,
+    mask_function,
+    rows_of,
+    scored_rows,
     text_of,
     tokenizer_of,
+    training_batches,
 )
-from studies.lessons.words import known_words, score_words, words_asked
+from studies.lessons.vocabulary import ASKED
+from studies.lessons.words import places_of, score_words
 
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
-RECORDS = ROOT / "plots" / "records" / "lessons"
-# Arms whose models are asked the words that all vocabularies share.
-VOCABULARIES = "base", "words_5000", "words_10000", "pieces_2000", "pieces_8000"
+NEVER = 10**6  # evaluations: no run stops early
 
 
 @cache
@@ -44,89 +43,71 @@ def digest(pieces: bool, vocab_size: int) -> str:
     return hashlib.sha256(repr(texts).encode()).hexdigest()
 
 
-def settings(name: str, seed: int) -> dict:
-    """What makes a run this run, but for its text."""
-    arm = ARMS[name]
-    return {
-        "arm": name,
-        "seed": seed,
-        "design": arm,
-        "model": arm.model_config,
-        "training": arm.train_config(seed),
-    }
-
-
-def wanted(name: str, seed: int) -> dict:
-    """All of what makes a run this run."""
-    arm = ARMS[name]
-    text = digest(arm.pieces, arm.model_config.vocab_size)
-    return settings(name, seed) | {"text": text}
-
-
-def score(model, rows: tuple[Tensor, Tensor]) -> dict:
+def score(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:
     """Loss and accuracy on the first seventh of the words of some rows."""
-    found = evaluate(model, *rows)
-    return {key: found[key] for key in ("loss", "accuracy", "words")}
+    result = evaluate(model, ids_BT, subset_BT)
+    return {key: result[key] for key in ("loss", "accuracy", "words")}
 
 
-def fit(name: str, seed: int, device: str) -> tuple:
-    """Trains an arm's model; returns it with its curve and the seconds of its steps.
+def final_scores(model, arm: Arm) -> dict:
+    """What a run's record says of its last weights, by what the arm was made for."""
+    corpus, config = require_wikitext(), arm.model_config
+    tokenizer = tokenizer_of(arm.pieces, config.vocab_size)
+    ids_BT, subset_BT = scored_rows(arm)
+    scores = {"validation": score(model, ids_BT, subset_BT)}
+    if arm.masks == "known only":
+        scores["validation_unread"] = score(model, known_only(ids_BT), subset_BT)
+    if arm.training.get("masks") == "independent":
+        alone_BT = lone_rows(tokenizer, corpus.validation, config.max_length)
+        scores["alone"] = score(model, alone_BT, evaluation_subsets(alone_BT))
+    if arm in ASKED:
+        shared = {*tokenizer_of(False, KNOWN).words}
+        places = places_of(corpus.validation, shared)
+        scores["asked"] = score_words(model, tokenizer, corpus.validation, places)
+    return scores
 
-    FloatingPointError if it diverges.
-    """
-    arm = ARMS[name]
-    config, steps = arm.train_config(seed), arm.steps
+
+def make(arm: Arm, seed: int, folder: Path) -> dict:
+    """Trains and scores one run; what is kept in the folder on the way is removed."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(seed)
     model = MaskedLanguageModel(arm.model_config).to(device)
-    run = TrainingRun(model, config, getattr(torch, config.precision))
-    rows, hide, curve = scored(arm, PARTS), hiding(arm, seed), []
-    bar = tqdm(total=steps, unit="step", desc=f"{name}, seed {seed}", leave=False)
-    for ids_BT in itertools.islice(source(arm, seed), steps):
-        start = time.monotonic()
-        try:
-            loss = train_step(run, ids_BT, config, steps, hide)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{name}, seed {seed} diverged: {error}") from None
-        run.seconds += time.monotonic() - start
-        if run.step % EVERY == 0:
-            curve.append({"step": run.step, **score(model, rows), "batch": loss.item()})
-            bar.set_postfix(validation=f"{curve[-1]['loss']:.2f}")
-            bar.update(EVERY)
-    bar.close()
-    return model, curve, run.seconds
+    text = text_of(arm, "train")
+    sample_BT = rows_of(arm, text)[:64]
+    scored = *scored_rows(arm, PARTS), sample_BT, evaluation_subsets(sample_BT)
+    data, config = TrainingData(join(text), *scored), arm.train_config(seed)
+    shape = arm.model_config.max_length, config.batch_size
+    epochs = arm.steps / steps_per_epoch(data.stream, *shape)
+    length = {"epochs": epochs, "evaluations": arm.steps // EVERY, "patience": NEVER}
 
+    def on_evaluation(run, entry: dict) -> None:
+        entry["batch"] = float(run.loss)
+        if run.step == arm.steps:
+            entry["scores"] = final_scores(model, arm)
 
-def score_alone(model, arm: Arm) -> dict:
-    """The words of sentences of 5 to 40 words, each by itself, in the same sevenths."""
-    tokenizer = tokenizer_of(arm.pieces, arm.model_config.vocab_size)
-    lines, length = require_wikitext().validation, arm.model_config.max_length
-    ids_BT = alone(tokenizer, lines, length)
-    return score(model, (ids_BT, evaluation_subsets(ids_BT)))
-
-
-def run(name: str, seed: int) -> dict:
-    """The record of a run, which is made unless it is there."""
-    target, identity = RECORDS / f"{name}_seed_{seed}.json", wanted(name, seed)
-    if found := known(target, identity):
-        return found
-    arm, device = ARMS[name], "cuda" if torch.cuda.is_available() else "cpu"
-    model, curve, seconds = fit(name, seed, device)
-    rows = scored(arm)
-    found = {
-        "hardware": record.hardware(),
-        "seconds": seconds,
-        **record.plain(identity),
+    run = train(
+        model,
+        data,
+        replace(config, **length),
+        folder,
+        on_evaluation=on_evaluation,
+        mask=mask_function(arm, seed),
+        source=lambda start: itertools.islice(training_batches(arm, seed), start, None),
+    )
+    shutil.rmtree(folder)
+    return {
+        "seconds": run.seconds,
+        "weights": sum(p.numel() for p in model.parameters()),
+        "curve": [
+            {
+                "step": entry["step"],
+                "loss": entry["validation_loss"],
+                "accuracy": entry["validation_accuracy"],
+                "words": int((data.subset_BT == 0).sum()),
+                "batch": entry["batch"],
+            }
+            for entry in run.history
+            if entry["step"] and entry["step"] % EVERY == 0
+        ],
+        **run.history[-1]["scores"],
     }
-    found |= {"weights": sum(p.numel() for p in model.parameters())}
-    found |= {"curve": curve, "validation": score(model, rows)}
-    if arm.masks == "known only":
-        found["validation_unread"] = score(model, (known_only(rows[0]), rows[1]))
-    if arm.training.get("masks") == "independent":
-        found["alone"] = score_alone(model, arm)
-    if name in VOCABULARIES:
-        corpus = require_wikitext()
-        asked = words_asked(corpus.validation, known_words(corpus.train, KNOWN))
-        tokenizer = tokenizer_of(arm.pieces, arm.model_config.vocab_size)
-        found["asked"] = score_words(model, tokenizer, corpus.validation, asked)
-    record.write(target, found)
-    return found

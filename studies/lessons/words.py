@@ -7,7 +7,7 @@ behind it (pseudo-log-likelihood within a word: Kauf & Ivanova 2023). A word is 
 each of its pieces is the model's first choice. That its number of pieces can be seen
 helps models of pieces, if anything.
 
-Shapes: R rows, T positions, M positions of a row that are asked (one), V vocabulary.
+Shapes: R rows, T positions, M masked positions of a row (one), V vocabulary.
 """
 
 import math
@@ -16,70 +16,45 @@ import torch
 from torch import Tensor
 
 from helpers.bpe import BPETokenizer, chunks
-from helpers.tokenizer import (
-    CLS,
-    MASK,
-    SEP,
-    SPECIALS,
-    UNK,
-    UNKNOWN_WORD,
-    most_frequent,
-)
+from helpers.tokenizer import CLS, MASK, SEP, UNK, UNKNOWN_WORD
 
-SHARED, RARE = 6_000, 1_500  # words asked of either kind
+ASKED = {"shared": 6_000, "rare": 1_500}  # words of either kind
 Place = tuple[int, int]  # of a word: its line, and which of the line's words it is
 
 
-def parted(line: str) -> list[str]:
-    """The pieces of a line between which no tokenizer merges, blanks left out."""
-    return [chunk.strip(" ") for chunk in chunks(line) if chunk.strip(" ")]
-
-
-def words_asked(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
+def places_of(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
     """Where the words stand that are asked, at equal distances throughout the lines.
 
     "shared" are words of the given set, "rare" all others but WikiText's `<unk>`.
     """
-    found = {"shared": [], "rare": []}
+    places = {"shared": [], "rare": []}
     for number, line in enumerate(lines):
         words = line.split()
-        if parted(line) != words:
-            continue  # a word with a rare kind of blank in it
+        if [chunk.strip(" ") for chunk in chunks(line) if chunk != " "] != words:
+            continue  # a rare kind of blank, or `<unk>` within a word
         for place, word in enumerate(words):
             if word != UNKNOWN_WORD:
-                found["shared" if word in shared else "rare"].append((number, place))
-    wanted = {"shared": SHARED, "rare": RARE}
+                kind = "shared" if word in shared else "rare"
+                places[kind].append((number, place))
     return {
-        kind: places[:: max(1, len(places) // wanted[kind])][: wanted[kind]]
-        for kind, places in found.items()
+        kind: places[kind][:: max(1, len(places[kind]) // count)][:count]
+        for kind, count in ASKED.items()
     }
-
-
-def known_words(lines: list[str], vocab_size: int) -> set[str]:
-    """The words of a vocabulary of that size, special tokens included in it."""
-    return {*most_frequent(lines, vocab_size - len(SPECIALS))}
-
-
-def tokens_of(tokenizer, line: str) -> list[tuple[list[int], bool]]:
-    """The ids of a line in parts, and whether a part is a word or the blank alone."""
-    if isinstance(tokenizer, BPETokenizer):
-        parts = chunks(" ".join(line.split()))
-        return [(tokenizer.encode(part), part != " ") for part in parts]
-    return [(tokenizer.encode([word]), True) for word in line.split()]
 
 
 def spans(tokenizer, lines: list[str]) -> tuple[list[int], dict[Place, range]]:
     """All lines as one stream of ids, each ended by [SEP], and where each word stands.
 
-    The stream is that of `helpers.data.join`.
+    The stream is that of `helpers.data.join`. To byte pairs the blank before a word is
+    a part of it.
     """
     stream, where = [], {}
+    pieces = isinstance(tokenizer, BPETokenizer)
     for number, line in enumerate(lines):
-        place = 0
-        for ids, is_word in tokens_of(tokenizer, line):
-            if is_word:
-                where[number, place] = range(len(stream), len(stream) + len(ids))
-                place += 1
+        for place, word in enumerate(line.split()):
+            blank = " " if pieces and place else ""
+            ids = tokenizer.encode(blank + word if pieces else [word])
+            where[number, place] = range(len(stream), len(stream) + len(ids))
             stream += ids
         stream.append(SEP)
     return stream, where
@@ -96,35 +71,31 @@ def questions(stream: list[int], span: range, length: int) -> list[tuple]:
         raise ValueError(f"A word of {len(span)} tokens does not fit in {size}.")
     middle = (span.start + span.stop) // 2
     first = min(max(0, middle - size // 2), len(stream) - size)
-    window_T = [CLS, *stream[first : first + size]]
-    found = []
+    rows = []
     for at in span:
-        inputs_T = list(window_T)
-        for hidden in range(at, span.stop):
-            inputs_T[hidden - first + 1] = MASK
-        found.append((inputs_T, at - first + 1, stream[at]))
-    return found
+        hidden = [MASK] * (span.stop - at)
+        window_T = [*stream[first:at], *hidden, *stream[span.stop : first + size]]
+        rows.append(([CLS, *window_T], at - first + 1, stream[at]))
+    return rows
 
 
 @torch.no_grad()
 def answers(model, rows: list[tuple], batch_size: int = 64) -> list[tuple]:
     """Log-probability of the true id in each row; whether it is the first choice."""
-    device, found = next(model.parameters()).device, []
+    device, given = next(model.parameters()).device, []
     model.eval()
     for start in range(0, len(rows), batch_size):
-        part = rows[start : start + batch_size]
-        inputs_RT, at_R, true_R = (
-            torch.tensor(column) for column in zip(*part, strict=True)
-        )
+        columns = zip(*rows[start : start + batch_size], strict=True)
+        inputs_RT, at_R, true_R = map(torch.tensor, columns)
         logits_RMV = model(inputs_RT.to(device), at_R[:, None].to(device)).cpu()
         logp_RV = logits_RMV[:, 0].log_softmax(-1)
         right_R: Tensor = logp_RV.argmax(-1) == true_R
-        said_R = logp_RV.gather(1, true_R[:, None])[:, 0]
-        found += zip(said_R.tolist(), right_R.tolist(), strict=True)
-    return found
+        logp_R = logp_RV.gather(1, true_R[:, None])[:, 0]
+        given += zip(logp_R.tolist(), right_R.tolist(), strict=True)
+    return given
 
 
-def score_words(model, tokenizer, lines: list[str], asked: dict) -> dict:
+def score_words(model, tokenizer, lines: list[str], places: dict) -> dict:
     """Each kind of word: how many are right, and bits a character.
 
     `right` is of all that are asked; a word that the vocabulary does not hold is wrong.
@@ -132,22 +103,20 @@ def score_words(model, tokenizer, lines: list[str], asked: dict) -> dict:
     before a word included, and `tokens` their mean number of tokens.
     """
     stream, where = spans(tokenizer, lines)
-    length, result = model.config.max_length, {}
-    for kind, places in asked.items():
-        held = [p for p in places if UNK not in (stream[at] for at in where[p])]
-        rows = [questions(stream, where[place], length) for place in held]
-        found = iter(answers(model, [row for word in rows for row in word]))
-        right, nats, characters = 0, 0.0, 0
-        for (number, place), word in zip(held, rows, strict=True):
-            pieces = [next(found) for _ in word]
-            right += all(first for _, first in pieces)
-            nats -= sum(said for said, _ in pieces)
-            characters += len(lines[number].split()[place]) + 1
-        result[kind] = {
-            "words": len(places),
-            "held": len(held) / len(places),
-            "right": right / len(places),
+    scores = {}
+    for kind, asked in places.items():
+        held = [p for p in asked if UNK not in (stream[at] for at in where[p])]
+        words = [questions(stream, where[p], model.config.max_length) for p in held]
+        given = answers(model, [row for rows in words for row in rows])
+        pieces = iter(right for _, right in given)
+        right = [all([next(pieces) for _ in rows]) for rows in words]
+        characters = sum(len(lines[n].split()[place]) + 1 for n, place in held)
+        nats = -sum(logp for logp, _ in given)
+        scores[kind] = {
+            "words": len(asked),
+            "held": len(held) / len(asked),
+            "right": sum(right) / len(asked),
             "bits": nats / math.log(2) / characters if held else None,
-            "tokens": sum(map(len, rows)) / len(held) if held else None,
+            "tokens": len(given) / len(held) if held else None,
         }
-    return result
+    return scores

@@ -1,20 +1,19 @@
 """Known libraries' models beside ours: the same weights, the same step, shown equal.
 
 transformers' BertForMaskedLM (eager and sdpa attention), nn.TransformerEncoder and
-x-transformers. Each is built as its users would; our configuration follows it, and
-its weights are copied from ours. `compare` makes sure that the losses and all gradients
-of both agree in float64. `Peer.differs` says what was left out for that. Besides:
+x-transformers. Each is built as its users would build it; our configuration follows it,
+and our weights are copied into it. `compare` makes sure that in float64 the losses and
+all gradients of both agree. `Peer.differs` says what was left out for that. Besides:
 
-- The others compute the head at all positions and ignore all but those asked, as their
-  users do; ours computes it, and the last block, only where a word is asked.
+- The others compute the head at all positions and ignore all but the masked ones, as
+  their users do; ours computes the head, and the last block, at masked positions only.
 - nn.TransformerEncoder has no embedding and no head, so it takes ours.
 - x-transformers' `flash` option is on; without it the softmax is always in float32.
 
-Shapes: B blocks, T positions, M positions asked, D d_model, V vocabulary.
+Shapes: B blocks, T positions, M masked positions of a block, D d_model, V vocabulary.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,40 +22,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.masking import IGNORE, mlm_loss
-from helpers.model import MaskedLanguageModel, MaskedWordHead, ModelConfig
-
-# Where BertForMaskedLM, TorchEncoder and x-transformers keep our modules; those of a
-# block begin as in the first line. * weight or bias, {n} the block, @ a third of a
-# stacked matrix. x-transformers counts attention and feed-forward as layers {a}, {f}.
-PLACES = """
-block bert.encoder.layer.{n}. encoder.layers.{n}. attn_layers.layers.
-
-embedding.token    bert.embeddings.word_embeddings.*     token.*    token_emb.emb.*
-embedding.position bert.embeddings.position_embeddings.* position.* pos_emb.emb.*
-embedding.norm     bert.embeddings.LayerNorm.*           -          -
-
-attention.query       attention.self.query.*       self_attn.in_proj_*@0 {a}.1.to_q.*
-attention.key         attention.self.key.*         self_attn.in_proj_*@1 {a}.1.to_k.*
-attention.value       attention.self.value.*       self_attn.in_proj_*@2 {a}.1.to_v.*
-attention.output      attention.output.dense.*     self_attn.out_proj.*  {a}.1.to_out.*
-attention_norm        attention.output.LayerNorm.* norm1.*               {a}.0.0.gamma
-feed_forward.expand   intermediate.dense.*         linear1.*             {f}.1.ff.0.0.*
-feed_forward.contract output.dense.*               linear2.*             {f}.1.ff.2.*
-feed_forward_norm     output.LayerNorm.*           norm2.*               {f}.0.0.gamma
-
-norm           - encoder.norm.* attn_layers.final_norm.gamma
-head.transform cls.predictions.transform.dense.* head.transform.* to_logits.transform.*
-head.norm      cls.predictions.transform.LayerNorm.* head.norm.*  to_logits.norm.*
-head.decoder   cls.predictions.decoder.*         head.decoder.*   to_logits.decoder.*
-"""
-ROWS = [line.split() for line in PLACES.splitlines() if line]
-BERT, TORCH, X = ({row[0]: row[column] for row in ROWS} for column in (1, 2, 3))
-OUR_NAME = re.compile(r"(?:blocks\.(\d+)\.)?(.+)\.(\w+)")  # block, module, kind
+from helpers.model import (
+    Embedding,
+    MaskedLanguageModel,
+    MaskedWordHead,
+    ModelConfig,
+)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs and labels (B, T); where words are asked and their labels (B, M)."""
+    """Inputs and labels (B, T); the masked positions and their labels (B, M)."""
 
     inputs_BT: Tensor
     labels_BT: Tensor
@@ -66,7 +42,7 @@ class Batch:
 
 
 def our_loss(model, batch: Batch) -> Tensor:
-    """As in training. In float64 without mlm_loss, which computes in float32."""
+    """The loss of training; in float64 without mlm_loss, which computes in float32."""
     logits_BMV = model(batch.inputs_BT, batch.at_BM)
     if logits_BMV.dtype == torch.float64:
         return F.cross_entropy(logits_BMV.flatten(0, 1), batch.labels_BM.flatten())
@@ -78,28 +54,11 @@ def bert_loss(model, batch: Batch) -> Tensor:
 
 
 def plain_loss(model, batch: Batch) -> Tensor:
-    """Logits everywhere, (B, T, V), and all but the asked ones ignored."""
+    """Computes logits at all positions, (B, T, V), of which the masked ones count."""
     logits_BTV = model(batch.inputs_BT)
     return F.cross_entropy(
         logits_BTV.flatten(0, 1), batch.labels_BT.flatten(), ignore_index=IGNORE
     )
-
-
-def like_bert(**sizes) -> MaskedLanguageModel:
-    return MaskedLanguageModel(ModelConfig.bert(**sizes))
-
-
-def like_torch(**sizes) -> MaskedLanguageModel:
-    return MaskedLanguageModel(ModelConfig(positions="learned", norm="pre", **sizes))
-
-
-def like_x(**sizes) -> MaskedLanguageModel:
-    """Without the biases of attention and LayerNorm; the head keeps its own."""
-    model = like_torch(**sizes)
-    for name, module in [*model.blocks.named_modules(), ("norm", model.norm)]:
-        if name.endswith("norm") or re.search(r"attention\.[a-z]+$", name):
-            module.register_parameter("bias", None)
-    return model
 
 
 def build_bert(config: ModelConfig, attention: str) -> nn.Module:
@@ -122,29 +81,21 @@ def build_bert(config: ModelConfig, attention: str) -> nn.Module:
     return theirs
 
 
-class TorchEncoder(nn.Module):
-    """nn.TransformerEncoder between an embedding with positions and our head."""
-
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        sizes = config.d_model, config.n_heads, config.d_ff, config.dropout
-        layer = nn.TransformerEncoderLayer(
-            *sizes, "gelu", config.norm_eps, batch_first=True, norm_first=True
-        )
-        layer.dropout = nn.Identity()  # inside the feed-forward layer; BERT has none
-        norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
-        self.token = nn.Embedding(config.vocab_size, config.d_model)
-        self.position = nn.Embedding(config.max_length, config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
-        self.encoder = nn.TransformerEncoder(
-            layer, config.n_layers, norm, enable_nested_tensor=False
-        )
-        self.head = MaskedWordHead(config)
-        self.head.decoder.weight = self.token.weight
-
-    def forward(self, ids_BT: Tensor) -> Tensor:
-        x_BTD = self.token(ids_BT) + self.position.weight[: ids_BT.shape[1]]
-        return self.head(self.encoder(self.dropout(x_BTD)))
+def build_torch(config: ModelConfig) -> nn.Module:
+    """Our embedding with its positions, their encoder, our head."""
+    sizes = config.d_model, config.n_heads, config.d_ff, config.dropout
+    layer = nn.TransformerEncoderLayer(
+        *sizes, "gelu", config.norm_eps, batch_first=True, norm_first=True
+    )
+    layer.dropout = nn.Identity()  # inside the feed-forward layer; BERT has none
+    norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
+    encoder = nn.TransformerEncoder(
+        layer, config.n_layers, norm, enable_nested_tensor=False
+    )
+    embedding, head = Embedding(config), MaskedWordHead(config)
+    embedding.dropout = nn.Dropout(config.dropout)  # PyTorch's own, as in the encoder
+    head.decoder.weight = embedding.token.weight
+    return nn.Sequential(embedding, encoder, head)
 
 
 def build_x(config: ModelConfig) -> nn.Module:
@@ -174,23 +125,67 @@ def build_x(config: ModelConfig) -> nn.Module:
     return theirs
 
 
+def bert_modules(theirs) -> list[nn.Module]:
+    """Lists their modules that have parameters, in the order of ours."""
+    embeddings, head = theirs.bert.embeddings, theirs.cls.predictions
+    modules = [embeddings.word_embeddings, embeddings.position_embeddings]
+    modules.append(embeddings.LayerNorm)
+    for layer in theirs.bert.encoder.layer:
+        attention = layer.attention.self
+        modules += [attention.query, attention.key, attention.value]
+        modules += [layer.attention.output.dense, layer.intermediate.dense]
+        modules += [layer.output.dense, layer.attention.output.LayerNorm]
+        modules.append(layer.output.LayerNorm)
+    return [*modules, head.transform.dense, head.transform.LayerNorm, head.decoder]
+
+
+def torch_modules(theirs) -> list[nn.Module | tuple[nn.Module, int]]:
+    """The same for PyTorch, which stacks queries, keys and values: each is a third."""
+    embedding, encoder, head = theirs
+    modules = [embedding.token, embedding.position]
+    for layer in encoder.layers:
+        modules += [(layer.self_attn, third) for third in range(3)]
+        modules += [layer.self_attn.out_proj, layer.linear1, layer.linear2]
+        modules += [layer.norm1, layer.norm2]
+    return [*modules, encoder.norm, *head.children()]
+
+
+def x_modules(theirs) -> list[nn.Module]:
+    """The same for x-transformers, where attention and feed-forward are two layers."""
+    modules = [theirs.token_emb.emb, theirs.pos_emb.emb]
+    layers = theirs.attn_layers.layers
+    for attending, feeding in zip(layers[0::2], layers[1::2], strict=True):
+        (norm, *_), attention, _ = attending
+        (other_norm, *_), feed_forward, _ = feeding
+        modules += [attention.to_q, attention.to_k, attention.to_v, attention.to_out]
+        modules += [feed_forward.ff[0][0], feed_forward.ff[2], norm, other_norm]
+    return [*modules, theirs.attn_layers.final_norm, *theirs.to_logits.children()]
+
+
+LEARNED = partial(ModelConfig, positions="learned")
+OURS = {  # as each peer is
+    "ours as BERT": ModelConfig.bert,
+    "ours pre-norm": LEARNED,
+    "ours, no bias": LEARNED,
+}
+
+
 @dataclass(frozen=True)
 class Peer:
-    """Another library's model, and the name of the one of ours that is like it."""
+    """Another library's model, and the name of ours that is built like it."""
 
     beside: str
     build: Callable[[ModelConfig], nn.Module]
-    places: dict[str, str]  # where it keeps our weights
+    modules: Callable[[nn.Module], list]
     differs: str  # what was left out of either side to make both identical
     loss: Callable[[nn.Module, Batch], Tensor] = plain_loss
 
 
-OURS = {"ours as BERT": like_bert, "ours pre-norm": like_torch, "ours, no bias": like_x}
 PEERS = {
     f"BertForMaskedLM, {attention}": Peer(
         "ours as BERT",
         partial(build_bert, attention=attention),
-        BERT,
+        bert_modules,
         "theirs: segment vectors (one is left, zero and not trained)",
         bert_loss,
     )
@@ -198,15 +193,15 @@ PEERS = {
 } | {
     "nn.TransformerEncoder": Peer(
         "ours pre-norm",
-        TorchEncoder,
-        TORCH,
+        build_torch,
+        torch_modules,
         "ours: rotary positions (learned instead); "
         "theirs: dropout inside the feed-forward layer",
     ),
     "x-transformers": Peer(
         "ours, no bias",
         build_x,
-        X,
+        x_modules,
         "ours: rotary positions (learned instead), biases of attention and, outside "
         "the head, of LayerNorm; theirs: the output layer (our head instead), the "
         "position vectors' scale 1 / √D",
@@ -214,71 +209,23 @@ PEERS = {
 }
 
 
-def pairs(ours, theirs, peer: Peer, of=lambda p: p.data) -> Iterator[tuple]:
-    """Name, ours and theirs of each parameter: its numbers, or what `of` returns."""
-    for name, parameter in ours.named_parameters():
-        n, module, kind = OUR_NAME.fullmatch(name).groups()
-        place = peer.places[module].replace("*", kind)
-        if n is not None:
-            place = peer.places["block"] + place
-            place = place.format(n=n, a=2 * int(n), f=2 * int(n) + 1)
-        place, _, third = place.partition("@")
-        other = of(theirs.get_parameter(place))
-        yield name, of(parameter), other.chunk(3)[int(third)] if third else other
-
-
-def copy_weights(ours: nn.Module, theirs: nn.Module, peer: Peer) -> None:
-    """Writes our weights into theirs, and makes sure that it was all of theirs."""
-    for _, mine, other in pairs(ours, theirs, peer):
-        other.copy_(mine)
-    trained = sum(p.numel() for p in theirs.parameters() if p.requires_grad)
-    assert trained == sum(p.numel() for p in ours.parameters()), "not all was copied"
+def drop_biases(model: MaskedLanguageModel) -> None:
+    """Leaves out the biases of attention and, outside the head, of LayerNorm."""
+    modules = [model.norm]
+    for block in model.blocks:
+        modules += [block.attention_norm, block.feed_forward_norm]
+        modules += [m for m in block.attention.children() if isinstance(m, nn.Linear)]
+    for module in modules:
+        module.register_parameter("bias", None)
 
 
 @torch.no_grad()
 def build_ours(name: str, **sizes) -> MaskedLanguageModel:
-    """Ours, each weight moved a little: biases start at 0, which would hide much."""
+    """Builds ours and moves each weight a little: a bias of 0 would hide mistakes."""
     torch.manual_seed(0)
-    model = OURS[name](**sizes)
+    model = MaskedLanguageModel(OURS[name](**sizes))
+    if name == "ours, no bias":
+        drop_biases(model)
     for p in model.parameters():
         p.add_(0.02 * torch.randn_like(p))
     return model
-
-
-def build_pair(peer: Peer, **sizes) -> tuple[nn.Module, nn.Module]:
-    """Ours and theirs with the same weights."""
-    ours = build_ours(peer.beside, **sizes)
-    theirs = peer.build(ours.config)
-    copy_weights(ours, theirs, peer)
-    return ours, theirs
-
-
-def compare(ours: nn.Module, theirs: nn.Module, peer: Peer, batch: Batch) -> dict:
-    """Loss and every gradient of both in float64. Raises AssertionError if unequal."""
-    losses = []
-    for model, loss_of in ((ours, our_loss), (theirs, peer.loss)):
-        model.double().zero_grad()
-        losses.append(loss_of(model, batch))
-        losses[-1].backward()
-    mine, other = losses
-    torch.testing.assert_close(other, mine, rtol=1e-9, atol=0)
-    gaps = []
-    for name, want, grad in pairs(ours, theirs, peer, lambda p: p.grad):
-        # Softmax does not see the same number added to all, so key biases get none.
-        assert want.any() or name.endswith("key.bias"), f"{name} has no gradient"
-        torch.testing.assert_close(
-            grad, want, rtol=1e-7, atol=1e-12, msg=lambda m, name=name: f"{name}: {m}"
-        )
-        gaps.append((grad - want).abs().max().item())
-    gap = abs(mine.item() - other.item()) / mine.item()
-    found = {"identical": True, "differs": peer.differs, "gradients": len(gaps)}
-    return found | {"loss": mine.item(), "loss_gap": gap, "gradient_gap": max(gaps)}
-
-
-def equality(batch: Batch, **sizes) -> dict[str, dict]:
-    """Every peer against ours on this batch, without dropout, in float64."""
-    found, device = {}, batch.inputs_BT.device
-    for name, peer in PEERS.items():
-        ours, theirs = build_pair(peer, dropout=0.0, **sizes)
-        found[name] = compare(ours.to(device), theirs.to(device), peer, batch)
-    return found

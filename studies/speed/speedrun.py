@@ -14,177 +14,23 @@ word of the validation text is scored.
 """
 
 import argparse
-import time
-from contextlib import suppress
-from dataclasses import asdict, replace
-from functools import partial
 
-import psutil
-import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
-from helpers import ROOT, record
-from helpers.checkpoint import save_model
-from helpers.corpus import require_wikitext
-from helpers.data import TrainingData, steps_per_epoch
-from helpers.figure import png
-from helpers.files import write_whole
-from helpers.model import ModelConfig
-from helpers.optimize import TrainConfig, pick_dtype
-from helpers.run import TrainingRun, identity
-from helpers.train import train, train_step
-from studies.figures import time_to_quality
-from studies.lab.command import SEED, command, required
-from studies.lab.experiment import prepare
-from studies.lab.runs import (
-    fewer,
-    known,
-    lengthen,
-    reading,
-    require_name,
-    require_run,
-    whole_score,
-)
-from studies.lab.stats import mean_interval, one_sided_p
-from studies.speed.throughput import spread, take_turns
-from studies.tables import speed_table
+from helpers.figure import QUIET, default_style
+from studies.lab.command import SEED, command
+from studies.lab.report import BLUE, GREEN, ORANGE, draw, markdown, plain, plus_minus
+from studies.lab.stats import one_sided_p, student
+from studies.lab.wikitext import require_wikitext
+from studies.speed import runs
+from studies.speed.runs import BASELINES
 
-STEPS = 2_400  # of the entry; fixed before its first run
-EPOCHS, TRIAL, WARM_UP = 50, 8, 500  # epochs, epochs and steps of a baseline
-RATES = 3e-4, 1e-3, 2e-3
 NEAR = 0.02  # nats above a baseline's best at which it is as good as there
-PLAIN = TrainConfig(masks="independent", precision="bfloat16")
-MUON = replace(PLAIN, optimizer="muon", learning_rate=4e-3, masks="fixed")
-RECIPES = {
-    "entry": (ModelConfig(), replace(MUON, mask_rate=0.3, last_mask_rate=0.3)),
-    "plain": (ModelConfig.bert(), replace(PLAIN, cooldown=0.0)),
-    "scheduled": (ModelConfig.bert(), PLAIN),
-}
-PARTS, BASELINES = ("model", "training"), ("plain", "scheduled")
-ROUNDS, LIMIT = 40, 120  # of timing: steps of each kind, seconds
-ENTRY_PARTS = "validation.loss", "seconds", "seconds_in_steps", "hardware"
-RECORDS = ROOT / "plots" / "records" / "speedrun"
-SUMMARY = RECORDS.with_suffix(".json")
-
-
-def settings(arm: str, data: TrainingData, words: int, epochs=0.0, **more) -> dict:
-    """What makes a run this run: its text, its model of so many words, its training.
-
-    The entry takes `STEPS` steps; a baseline `epochs`, of which it warms up `WARM_UP`
-    steps, and is evaluated after each.
-    """
-    model_config, config = RECIPES[arm]
-    model_config = replace(model_config, vocab_size=words)
-    length = model_config.max_length
-    per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
-    steps = STEPS if arm == "entry" else round(epochs * per_epoch)
-    config = replace(config, epochs=steps / per_epoch, evaluations=1, **more)
-    if arm != "entry":
-        often = {"evaluations": max(1, round(epochs)), "patience": 10**6}
-        config = replace(config, warmup=WARM_UP / steps, **often)
-    return {
-        "steps": steps,
-        "text_length": len(data.stream),
-        "model": model_config,
-        "training": config,
-    }
-
-
-def run_name(arm: str, rate: float, epochs: float) -> str:
-    """The name of a baseline's run and of its record."""
-    return f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
-
-
-def baseline(arm: str, rate: float, epochs: float) -> dict:
-    """One run of a baseline, resumable; its record if that exists.
-
-    A run that diverges is recorded without a loss.
-    """
-    name = run_name(arm, rate, epochs)
-    _, _, data, model = prepare(RECIPES[arm][0], 0)
-    words = model.config.vocab_size
-    wanted = settings(arm, data, words, epochs, learning_rate=rate)
-    if found := known(RECORDS / f"{name}.json", wanted):
-        return found
-    print(name, flush=True)
-    config, scored = wanted["training"], fewer(data, 512)
-    folder = ROOT / "runs" / f"speedrun_{name}"
-    if config.cooldown == 0.0 and epochs > TRIAL:
-        trial = folder.with_name(f"speedrun_{run_name(arm, rate, TRIAL)}")
-        lengthen(trial, folder, identity(model, scored, config))
-    found = {"name": name, "arm": arm, "rate": rate, "hardware": record.hardware()}
-    found |= record.plain(wanted) | {"validation": None, "best_step": None}
-    with suppress(FloatingPointError):
-        history = train(model, scored, config, folder)
-        best = min(history, key=lambda entry: entry["validation_loss"])
-        found["validation"] = whole_score(model, data.validation_BT, data.subset_BT)
-        found["best_step"] = best["step"]
-        keys = "step", "epoch", "validation_loss"
-        found["history"] = [{key: entry[key] for key in keys} for entry in history]
-    record.write(RECORDS / f"{name}.json", found)
-    return found
-
-
-def best_of(trials: list[dict]) -> dict:
-    """The trial with the lowest validation loss; ValueError if all diverged."""
-    sound = [found for found in trials if found["validation"]]
-    if not sound:
-        raise ValueError("All trials diverged; try lower rates.")
-    return min(sound, key=lambda found: found["validation"]["loss"])
-
-
-def entry(seed: int) -> dict:
-    """The run against the clock, which started with this process.
-
-    ValueError if there is one of this seed: it is not run until it is fast.
-    """
-    _, tokenizer, data, model = prepare(RECIPES["entry"][0], seed)
-    wanted = settings("entry", data, len(tokenizer), seed=seed)
-    name = f"entry_{STEPS}_steps_seed_{seed}"
-    if known(RECORDS / f"{name}.json", wanted):
-        raise ValueError(f"{name} has been run; its record is in {RECORDS}.")
-    # The clock of the wall can be set; it is read for what was before only.
-    seconds = time.time() - psutil.Process().create_time() - time.monotonic()
-    history = train(model, fewer(data, 64), wanted["training"])
-    path = ROOT / "runs" / f"speedrun_{name}.safetensors"
-    save_model(path, model, tokenizer, {"name": name, "seed": seed})
-    seconds += time.monotonic()
-    found = {"name": name, "seed": seed, "hardware": record.hardware()}
-    found |= record.plain(wanted)
-    found |= {"seconds": seconds, "seconds_in_steps": history[-1]["seconds"]}
-    found["validation"] = whole_score(model, data.validation_BT, data.subset_BT)
-    record.write(RECORDS / f"{name}.json", found)
-    return found
-
-
-def recipes() -> dict:
-    """The recipes as a record holds them."""
-    return {name: [asdict(part) for part in pair] for name, pair in RECIPES.items()}
-
-
-def step_times() -> dict:
-    """How long a step of each recipe takes beside one of the entry, taken in turn.
-
-    Quartiles of seconds, and of the ratios within each round.
-    """
-    steps = {}
-    for name, (model_config, config) in RECIPES.items():
-        _, _, data, model = prepare(model_config, config.seed)
-        ids_BT = data.sample_BT[: config.batch_size]
-        run = TrainingRun(model, config, pick_dtype(model, config.precision))
-        steps[name] = partial(train_step, run, ids_BT, config, 10**6)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    found = take_turns(steps, ROUNDS, LIMIT, device)
-    result = {"hardware": record.hardware(), "rounds": len(found["entry"])}
-    result["recipes"] = recipes()
-    for name, seconds in found.items():
-        ratios = [a / b for a, b in zip(seconds, found["entry"], strict=True)]
-        result[name] = {"seconds": spread(seconds), "ratio": spread(ratios)}
-    record.write(RECORDS / "times.json", result)
-    return result
 
 
 def against(long: dict, entries: list[dict], ratio: float) -> dict:
-    """One baseline beside the entries; its step takes `ratio` times as long as theirs.
+    """Compares a baseline, whose step takes `ratio` times as long, with the entries.
 
     `times_faster` is None if the entries' mean loss is above the baseline's. `p` is of
     a test that their mean is not below it, one seed of the baseline taken as exact.
@@ -192,12 +38,12 @@ def against(long: dict, entries: list[dict], ratio: float) -> dict:
     if not long["validation"]:
         raise ValueError(f"{long['name']} diverged; nothing can be compared with it.")
     target = long["validation"]["loss"]
-    losses = [found["validation"]["loss"] for found in entries]
-    step = mean_interval([f["seconds_in_steps"] / f["steps"] for f in entries])["mean"]
+    losses = [run["validation"]["loss"] for run in entries]
+    step = student([run["seconds_in_steps"] / run["steps"] for run in entries])["mean"]
     seconds = long["best_step"] * step * ratio
-    whole = mean_interval([found["seconds"] for found in entries])["mean"]
-    lowest = min(found["validation_loss"] for found in long["history"])
-    near = [f for f in long["history"] if f["validation_loss"] <= lowest + NEAR]
+    whole = student([run["seconds"] for run in entries])["mean"]
+    lowest = min(entry["validation_loss"] for entry in long["history"])
+    near = [e for e in long["history"] if e["validation_loss"] <= lowest + NEAR]
     reached = sum(losses) <= target * len(losses)
     return {
         "rate": long["rate"],
@@ -207,86 +53,134 @@ def against(long: dict, entries: list[dict], ratio: float) -> dict:
         "seconds": seconds,
         "times_faster": seconds / whole if reached else None,
         "p": one_sided_p(losses, target) if len(losses) > 1 else None,
+        "history": long["history"],
     }
 
 
-def summarise() -> tuple[dict, list[dict], list[dict]]:
-    """What was reached, in which time; written to `SUMMARY`. Trains nothing.
+def results() -> dict:
+    """Returns what was reached in which time, from the records alone.
 
-    Also returns the records of the long runs and of the entries. ValueError if the
-    entries and the timing are not of the same hardware, or of other recipes.
+    A baseline is missing until its trials and its long run are there. ValueError if
+    records are not of the same hardware and text, or of other recipes.
     """
-    _, tokenizer, data, _ = prepare(ModelConfig(), 0)
-    maker = "python -m studies.speed.speedrun"
-    words, times = len(tokenizer), required(RECORDS / "times.json", f"{maker} --time")
-    for name, recipe in RECIPES.items():
-        with reading(RECORDS / "times.json"):
-            timed = dict(zip(PARTS, times["recipes"].get(name, ()), strict=False))
-        wanted = dict(zip(PARTS, recipe, strict=True))
-        require_run(RECORDS / "times.json", timed, wanted)
-    entries, runs = [], []
-    for path in sorted(RECORDS.glob(f"entry_{STEPS}_steps_seed_*.json")):
-        number = path.stem.rpartition("_")[2]
-        seed = int(number) if number.isdecimal() else 0
-        require_name(path, f"entry_{STEPS}_steps_seed_{seed}")
-        wanted = settings("entry", data, words, seed=seed)
-        entries.append(known(path, wanted, parts=ENTRY_PARTS))
-        if entries[-1]["hardware"] != times["hardware"]:
-            raise ValueError(f"{path} is of other hardware than the timed steps.")
-    if not entries:
-        raise ValueError(f"There is no entry in {RECORDS}; make one: {maker}")
-    config = RECIPES["entry"][1]
-    rates = {"rate": config.learning_rate, "muon_rate": config.muon_rate}
-    result = {"hardware": times["hardware"], "near": NEAR}
-    result["entry"] = {"steps": STEPS} | rates
-    result["entry"]["loss"] = mean_interval([f["validation"]["loss"] for f in entries])
-    result["entry"]["seconds"] = mean_interval([f["seconds"] for f in entries])
-
-    def read(arm: str, rate: float, epochs: float) -> dict | None:
-        path = RECORDS / f"{run_name(arm, rate, epochs)}.json"
-        wanted = settings(arm, data, words, epochs, learning_rate=rate)
-        found = known(path, wanted, parts=("validation", "best_step"))
-        if found and found["validation"]:
-            known(path, wanted, parts=("validation.loss", "history.validation_loss"))
-        return found
-
+    entries, training = runs.read_entries(), runs.RECIPES["entry"].training
+    race = {
+        "entry": {
+            "steps": runs.STEPS,
+            "rate": training.learning_rate,
+            "muon_rate": training.muon_rate,
+            "loss": student([run["validation"]["loss"] for run in entries]),
+            "seconds": student([run["seconds"] for run in entries]),
+            "runs": entries,
+        }
+    }
+    texts = {run["text_length"] for run in entries}
     for arm in BASELINES:
-        trials = [read(arm, rate, TRIAL) for rate in RATES]
+        trials = [runs.read_baseline(arm, rate, runs.TRIAL) for rate in runs.RATES]
         if None in trials:
             continue
-        if long := read(arm, best_of(trials)["rate"], EPOCHS):
-            runs.append(long)
-            with reading(RECORDS / "times.json"):
-                ratio = times[arm]["ratio"][1]
-            result[arm] = against(long, entries, ratio)
-    record.write(SUMMARY, result)
-    return result, runs, entries
+        rate = runs.best_of(trials)["rate"]
+        if long := runs.read_baseline(arm, rate, runs.EPOCHS):
+            ratio = runs.step_times_of(arm)["ratio"]
+            race[arm] = against(long, entries, ratio)
+            texts |= {run["text_length"] for run in (*trials, long)}
+    if len(texts) > 1:
+        raise ValueError(f"The runs in {runs.FOLDER} are of different texts.")
+    return race
+
+
+def table(race: dict) -> str:
+    """Returns the results as a Markdown table.
+
+    A baseline's steps and minutes are those up to its best evaluation.
+    """
+    titles = ["Recipe", "Rate", "Seeds", "Steps", "Validation loss", "Minutes"]
+    entry = race["entry"]
+    cells = ["the series', the whole process"]
+    cells += [f"Muon {entry['muon_rate']:g}, AdamW {entry['rate']:g}"]
+    cells += [f"{entry['loss']['n']}", f"{entry['steps']:,}"]
+    cells += [plus_minus(entry["loss"], 3), plus_minus(entry["seconds"], 1, 1 / 60)]
+    rows = [cells]
+    for arm in BASELINES:
+        if row := race.get(arm):
+            times, p = row["times_faster"], row["p"]
+            cells = [f"{arm}, the steps of 50 epochs up to its best"]
+            cells += [f"{row['rate']:g}", "1", f"{row['steps']:,}"]
+            cells += [f"{row['loss']:.3f}", f"{row['seconds'] / 60:.1f}"]
+            cells += ["not reached" if times is None else f"{times:.1f} times"]
+            cells += ["one seed" if p is None else f"{p:.2g}"]
+        else:
+            maker = f"`{runs.COMMAND} --baselines {arm}`"
+            cells = [f"{arm}, 50 epochs, not run yet: {maker}"]
+        rows.append(cells)
+    return markdown([*titles, "Faster by", "p"], rows)
+
+
+@default_style()
+def time_to_quality(race: dict) -> Figure:
+    """Draws validation loss against minutes: curves of baselines, dots of entries.
+
+    A baseline's minutes are those of its steps; an entry's begin with its process. The
+    curves are scored on a part of the validation text, dots and dotted lines on all.
+    """
+    figure = Figure(figsize=(7.4, 3.8), layout="constrained")
+    axes = figure.subplots()
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    looks = {"plain": (ORANGE, "--"), "scheduled": (GREEN, "-.")}
+    for arm, (color, style) in looks.items():
+        if not (row := race.get(arm)):
+            continue
+        minutes = row["seconds"] / row["steps"] / 60
+        later = [entry for entry in row["history"] if entry["step"] > 0]
+        x = [entry["step"] * minutes for entry in later]
+        y = [entry["validation_loss"] for entry in later]
+        label = f"{arm} recipe, rate {row['rate']:g}"
+        axes.plot(x, y, style, color=color, linewidth=1.5, label=label)
+        axes.axhline(row["loss"], color=color, linestyle=":", linewidth=1)
+        text = f"its best of 50 epochs, {row['loss']:.2f}"
+        at = 0.01, row["loss"]
+        axes.annotate(text, at, (0, 3), color=color, fontsize=9, **place)
+    entry = race["entry"]
+    x = [run["seconds"] / 60 for run in entry["runs"]]
+    y = [run["validation"]["loss"] for run in entry["runs"]]
+    label = f"the series' recipe, {entry['steps']:,} steps"
+    axes.plot(x, y, "o", color=BLUE, markersize=7, label=label)
+    axes.set(xscale="log", ylabel="validation loss (nats a word)")
+    axes.set_xlabel("minutes (curve: steps alone; dot: the whole process)")
+    title = "curve: scored on a part of the validation text; line and dot: on all of it"
+    axes.set_title(title, fontsize=9, loc="left", color=QUIET)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.legend(frameon=False, fontsize=9)
+    plain(axes)
+    return figure
 
 
 def work(given) -> None:
-    """One entry; or the baselines, the timing, the summary."""
+    """Makes one entry; or the baselines, the timing, the summary."""
+    if given.summary:
+        race = results()
+        print(table(race))
+        draw("time_to_quality.png", time_to_quality(race))
+        return
+    require_wikitext()
     if given.baselines is not None:
         for arm in given.baselines or BASELINES:
-            trials = [baseline(arm, rate, TRIAL) for rate in RATES]
-            baseline(arm, best_of(trials)["rate"], EPOCHS)
+            trials = [runs.baseline(arm, rate, runs.TRIAL) for rate in runs.RATES]
+            runs.baseline(arm, runs.best_of(trials)["rate"], runs.EPOCHS)
     elif given.time:
-        print(step_times())
-    elif given.summary:
-        summary, *found = summarise()
-        print(speed_table(summary))
-        picture = png(time_to_quality(summary, *found))
-        write_whole(ROOT / "plots" / "time_to_quality.png", picture)
+        print(runs.step_times())
     else:
-        found = entry(given.seed)
+        run = runs.entry(given.seed)
         print(
-            f"{found['validation']['loss']:.3f} nats after {found['steps']:,} steps, "
-            f"{found['seconds']:.0f} s from the start of the process"
+            f"{run['validation']['loss']:.3f} nats after {run['steps']:,} steps, "
+            f"{run['seconds']:.0f} s from the start of the process"
         )
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """What the options ask for."""
-    parser = command("speedrun", __doc__, argparse.RawDescriptionHelpFormatter)
+    """Does what the options ask for."""
+    parser = command("speed.speedrun", __doc__, argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--seed", type=SEED, default=0, help="of the entry (default 0)")
     what.add_argument("--baselines", nargs="*", choices=BASELINES, metavar="ARM")
@@ -294,7 +188,6 @@ def main(arguments: list[str] | None = None) -> None:
     what.add_argument("--summary", action="store_true")
     given = parser.parse_args(arguments)
     with parser.one_sentence():
-        require_wikitext()
         work(given)
 
 

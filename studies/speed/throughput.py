@@ -7,218 +7,105 @@ All take turns, step by step, so that a busy machine slows all of them.
 """
 
 import itertools
-import os
-import re
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from matplotlib.figure import Figure
 
-from helpers.masking import IGNORE, mask_tokens, masked_positions
+from helpers.figure import QUIET, default_style
 from helpers.model import DROPOUT, ModelConfig
-from helpers.record import hardware, write
+from helpers.record import write
 from helpers.settings import whole
-from helpers.tokenizer import CLS, SPECIALS, UNK
 from studies.lab.command import (
     COUNT,
     RECORDS,
     command,
+    option,
     require_blocks,
     require_whole,
     required,
 )
-from studies.speed.peers import (
-    OURS,
-    PEERS,
-    Batch,
-    build_ours,
-    build_pair,
-    equality,
-    our_loss,
+from studies.lab.machine import hardware
+from studies.lab.report import BLUE, ORANGE, plain
+from studies.lab.timing import (
+    in_fresh_process,
+    peak_of,
+    ratio_spread,
+    seconds_of,
+    spread,
+    take_turns,
 )
+from studies.speed.equality import equality
+from studies.speed.peers import OURS, PEERS
+from studies.speed.steps import MOST_TOKENS, contestant, make_batch, step_on
 
-UNKNOWN, MASK_RATE = 0.26, 0.15  # the share of [UNK] in the training text, and asked
 PRECISIONS, DROPOUTS, TOKENS = ("fp32", "bf16"), (0.0, 0.1), (4_096, 16_384)
-MOST_TOKENS = 2**20  # a step
-WARM_UP = 2  # steps before the clock runs
 LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
 
 
-def make_batch(blocks: int, config: ModelConfig, device="cpu", seed=0) -> Batch:
-    """Random words as rare words leave them, [CLS] first, masked once and for all."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = blocks, config.max_length
-    ids_BT = torch.randint(len(SPECIALS), config.vocab_size, shape, generator=generator)
-    ids_BT[torch.rand(shape, generator=generator) < UNKNOWN] = UNK
-    ids_BT[:, 0] = CLS
-    masked = mask_tokens(ids_BT, config.vocab_size, MASK_RATE, generator, fixed=True)
-    tensors = [rows.to(device) for rows in (*masked, *masked_positions(masked[1]))]
-    return Batch(*tensors, count=int((masked[1] != IGNORE).sum()))
-
-
-def training_step(model, loss_of, batch: Batch, precision: str) -> Callable:
-    """Forward, backward, clip, AdamW: the step to be timed, on this batch."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.1, fused=True)
-    device = batch.inputs_BT.device.type
-
-    def step(batch: Batch = batch) -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            loss = loss_of(model, batch)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
-
-
-def contestant(name: str, device: str, **sizes) -> tuple[nn.Module, Callable]:
-    """The model of that name in training mode, and its loss."""
-    if name in OURS:
-        return build_ours(name, **sizes).to(device).train(), our_loss
-    peer = PEERS[name]
-    return build_pair(peer, **sizes)[1].to(device).train(), peer.loss
-
-
-def seconds_of(step: Callable[[], None], device: str) -> float:
-    """How long one step takes, to its end on the device too."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    wait()
-    start = time.perf_counter()
-    step()
-    wait()
-    return time.perf_counter() - start
-
-
-def take_turns(steps: dict, rounds: int, limit: float, device: str) -> dict[str, list]:
-    """One step each, in turn, after warming up; at least 3 rounds if `limit` passes."""
-    found, start = {name: [] for name in steps}, time.perf_counter()
-    for done in range(-WARM_UP, rounds):
-        if done >= 3 and time.perf_counter() - start > limit:
-            break
-        for name, step in steps.items():
-            seconds = seconds_of(step, device)
-            if done >= 0:
-                found[name].append(seconds)
-    return found
-
-
-def spread(numbers: list[float]) -> list[float]:
-    """Lower quartile, median, upper quartile."""
-    quarters = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
-    return torch.tensor(numbers, dtype=torch.float64).quantile(quarters).tolist()
-
-
 def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[dict]:
-    """One cell of the grid: all contestants, and what each took beside ours."""
-    steps, config = {}, ModelConfig(**sizes)
+    """Times all contestants in one cell of the grid; returns a row for each."""
+    turns, config = {}, ModelConfig(**sizes)
     batch = make_batch(cell["tokens"] // config.max_length, config, device)
     torch.compiler.reset()  # else it gives up after the 8th model of a kind
     for name in [*OURS, *PEERS]:
         model, loss_of = contestant(name, device, dropout=cell["dropout"], **sizes)
         for fast in (False, True) if compiled else (False,):
             model = torch.compile(model) if fast else model
-            step = training_step(model, loss_of, batch, cell["precision"])
-            steps[name, fast] = step
-    found, rows = take_turns(steps, rounds, LIMIT, device), []
-    for (name, fast), seconds in found.items():
+            step = step_on(batch, model, loss_of, cell["precision"])
+            turns[name, fast] = partial(seconds_of, step, device)
+    times, rows = take_turns(turns, rounds, LIMIT), []
+    for (name, fast), seconds in times.items():
         beside = PEERS[name].beside if name in PEERS else name
-        pace = zip(seconds, found[beside, fast], strict=True)
-        low, middle, high = spread([1e3 * s for s in seconds])
-        entry = {"contestant": name, "compiled": fast, "beside": beside, "ms": middle}
-        entry |= {"ms_quartiles": [low, high], "rounds": len(seconds)}
-        entry |= {"tokens_per_second": 1e3 * cell["tokens"] / middle}
-        low, middle, high = spread([theirs / ours for theirs, ours in pace])
-        entry |= {"ratio": middle, "ratio_quartiles": [low, high]}
-        rows.append(cell | entry)
+        low, middle, high = (1e3 * quartile for quartile in spread(seconds))
+        least, ratio, most = ratio_spread(seconds, times[beside, fast])
+        row = {"contestant": name, "compiled": fast, "beside": beside, "ms": middle}
+        row |= {"ms_quartiles": [low, high], "rounds": len(seconds)}
+        row |= {"tokens_per_second": 1e3 * cell["tokens"] / middle}
+        rows.append(cell | row | {"ratio": ratio, "ratio_quartiles": [least, most]})
     return rows
-
-
-def resident(what: str) -> int | None:
-    """This process's memory in bytes, now (VmRSS) or at most (VmHWM). Linux only.
-
-    Not getrusage: its ru_maxrss starts at the peak of the process that started this.
-    """
-    with suppress(FileNotFoundError):
-        text = Path("/proc/self/status").read_text("utf-8")
-        return 1024 * int(re.search(rf"{what}:\s+(\d+)", text)[1])
-    return None
-
-
-def peak_of(step: Callable[[], None], device: str) -> float | None:
-    """What a step takes at most, in MB, beyond what lies there before it.
-
-    Weights and AdamW's averages lie there, so this is activations, gradients and what
-    the operators need beside them. To be called in a fresh process.
-    """
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
-    before = resident("VmRSS")
-    step()
-    return None if before is None else (resident("VmHWM") - before) / 1e6
 
 
 def peak_memory(
     name: str, tokens: int, precision: str, device: str, sizes: dict
 ) -> float | None:
-    """Peak of one step, after a step on two blocks has loaded all that is needed."""
+    """Measures the peak of a step, after one on two blocks has loaded all it needs."""
     config = ModelConfig(**sizes)
-    small, whole = (
-        make_batch(n, config, device) for n in (2, tokens // config.max_length)
-    )
-    step = training_step(*contestant(name, device, **sizes), small, precision)
-    step()
-    return peak_of(lambda: step(whole), device)
+    batch = make_batch(tokens // config.max_length, config, device)
+    step = step_on(batch, *contestant(name, device, **sizes), precision)
+    step(make_batch(2, config, device))
+    return peak_of(step, device)
 
 
-def in_fresh_process(function: Callable, *arguments):
-    """What the function returns in a process of its own, whose memory can be trusted.
-
-    There glibc returns a tensor above 1 MiB as soon as it is freed. It otherwise keeps
-    some of them, and the same step's peak varies by a fifth.
-    """
-    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # read when a process starts
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
-
-
-def measure_memory(tokens: int, device: str, **sizes) -> list[dict]:
-    """Peak of a step of each contestant, every one in a process of its own."""
-    rows, cell = [], {"tokens": tokens, "precision": "fp32", "dropout": DROPOUTS[-1]}
+def measure_memory(tokens: int, device: str) -> list[dict]:
+    """Measures the peak of a step of each contestant, in a process of its own."""
+    rows, dropout = [], DROPOUTS[-1]
     for name in [*OURS, *PEERS]:
-        task = name, tokens, "fp32", device, {"dropout": DROPOUTS[-1]} | sizes
-        peak = in_fresh_process(peak_memory, *task)
-        rows.append(cell | {"contestant": name, "peak_mb": peak})
-        print(f"memory: {rows[-1]}", flush=True)
+        task = name, tokens, "fp32", device, {"dropout": dropout}
+        row = {"tokens": tokens, "precision": "fp32", "dropout": dropout}
+        row |= {"contestant": name, "peak_mb": in_fresh_process(peak_memory, *task)}
+        rows.append(row)
+        print(f"memory: {row}", flush=True)
     return rows
 
 
-def measure(arguments, **sizes) -> dict:
-    """Equality, memory, then the whole grid, with a line of progress each."""
+def measure(given) -> dict:
+    """Measures equality, memory, then the whole grid, and reports progress."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = ModelConfig(**sizes)
+    config = ModelConfig()
     record = {"hardware": hardware(), "config": asdict(config)}
-    record["equality"] = equality(make_batch(4, config, device), **sizes)
+    record["equality"] = equality(make_batch(4, config, device))
     print("float64: losses and all gradients are equal", flush=True)
-    if arguments.memory:
-        record["memory"] = measure_memory(max(arguments.tokens), device, **sizes)
+    if given.memory:
+        record["memory"] = measure_memory(max(given.tokens), device)
     record["steps"] = []
-    for tokens, precision, dropout in itertools.product(
-        arguments.tokens, PRECISIONS, arguments.dropouts
-    ):
+    grid = itertools.product(given.tokens, PRECISIONS, given.dropouts)
+    for tokens, precision, dropout in grid:
         cell = {"tokens": tokens, "precision": precision, "dropout": dropout}
-        rounds = arguments.rounds or (15 if tokens <= 4096 else 5)
-        rows = race(cell, rounds, device, arguments.compile, **sizes)
+        rounds = given.rounds or (15 if tokens <= 4096 else 5)
+        rows = race(cell, rounds, device, given.compile)
         record["steps"] += rows
         paces = (f"{row['contestant']} {row['ms']:.0f}" for row in rows)
         print(f"{cell}, {rows[0]['rounds']} rounds, ms: {'; '.join(paces)}", flush=True)
@@ -226,16 +113,16 @@ def measure(arguments, **sizes) -> dict:
 
 
 def compared(rows: list[dict], key: str, unit: str) -> list[str]:
-    """A Markdown table of `key`, theirs beside ours, in this unit."""
+    """Returns a Markdown table of `key`, theirs beside ours, in this unit."""
     lines = ["peer | precision | dropout | tokens a step"]
     lines[0] += f" | ours ({unit}) | peer ({unit}) | ratio"
     lines.append("--- | --- | ---: | ---: | ---: | ---: | ---:")
     cells = "tokens", "precision", "dropout", "compiled"
-    found = {(row["contestant"], *map(row.get, cells)): row for row in rows}
-    for name, (other, *cell) in itertools.product(PEERS, found):
+    by_cell = {(row["contestant"], *map(row.get, cells)): row for row in rows}
+    for name, (other, *cell) in itertools.product(PEERS, by_cell):
         if other != name:
             continue
-        theirs, ours = found[name, *cell], found[PEERS[name].beside, *cell]
+        theirs, ours = by_cell[name, *cell], by_cell[PEERS[name].beside, *cell]
         tokens, precision, dropout, compiled = cell
         precision += ", compiled" if compiled else ""
         ratio = theirs.get("ratio", theirs[key] / ours[key])
@@ -247,7 +134,7 @@ def compared(rows: list[dict], key: str, unit: str) -> list[str]:
 
 
 def table(record: dict) -> str:
-    """The record as Markdown: time, memory, and what was left out to compare them.
+    """Returns the record as Markdown: time, memory, and what was left out to compare.
 
     The ratio of times is the median over the rounds, not that of the medians.
     """
@@ -256,23 +143,64 @@ def table(record: dict) -> str:
     if memory and None not in [row["peak_mb"] for row in memory]:
         lines += ["", *compared(memory, "peak_mb", "MB")]
     lines += ["", "Left out to make both sides identical:", ""]
-    for name, found in record["equality"].items():
-        lines.append(f"- {name}: {found['differs'] or 'nothing'}")
+    for name, result in record["equality"].items():
+        lines.append(f"- {name}: {result['differs'] or 'nothing'}")
     return "\n".join(lines)
+
+
+@default_style()
+def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
+    """Draws how long each peer's training step takes, one panel a batch size.
+
+    Each is compared with ours of the same architecture, and none was compiled. Thin
+    lines are quartiles over the rounds.
+    """
+    rows = [
+        row
+        for row in record["steps"]
+        if row["contestant"] in PEERS
+        and row["dropout"] == dropout
+        and not row["compiled"]
+    ]
+    sizes = sorted({row["tokens"] for row in rows})
+    peers = list(dict.fromkeys(row["contestant"] for row in rows))
+    figure = Figure(figsize=(8.8, 2.8), layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharex=True, sharey=True, squeeze=False)[0]
+    looks = ("fp32", "o", BLUE, -0.14), ("bf16", "s", ORANGE, 0.14)
+    for axes, tokens in zip(panels, sizes, strict=True):
+        axes.axvline(1, color=QUIET, linewidth=1)
+        for precision, mark, color, shift in looks:
+            own = [
+                r for r in rows if (r["tokens"], r["precision"]) == (tokens, precision)
+            ]
+            y = [peers.index(row["contestant"]) + shift for row in own]
+            low, high = zip(*(row["ratio_quartiles"] for row in own), strict=True)
+            axes.hlines(y, low, high, color=color, linewidth=1)
+            x = [row["ratio"] for row in own]
+            axes.plot(x, y, mark, color=color, markersize=5, label=precision)
+        axes.set_title(f"{tokens:,} tokens a step", fontsize=11)
+        axes.set_xlabel("times as long as ours")
+        axes.set_yticks(range(len(peers)), peers)
+        axes.set_ylim(len(peers) - 0.5, -0.5)
+        plain(axes)
+    widest = max(row["ratio_quartiles"][1] for row in rows)
+    panels[0].set_xlim(0, 1.05 * widest)
+    panels[0].legend(frameon=False, loc="lower left", fontsize=9)
+    return figure
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures the grid, or a part of it, and writes the record; or prints it."""
-    parser = command("throughput", __doc__.splitlines()[0])
+    parser = command("speed.throughput", __doc__.splitlines()[0])
     path = RECORDS / "throughput.json"
     parser.add_argument("--out", type=Path, default=path, help="the record")
     parser.add_argument("--table", action="store_true", help="print it, as Markdown")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
-    length = ModelConfig().max_length
-    tokens = whole(length, MOST_TOKENS)
+    length, rates = ModelConfig().max_length, option(DROPOUT)
+    tokens = option(whole(length, MOST_TOKENS))
     parser.add_argument("--rounds", type=COUNT, help="default: 15; 5 with many tokens")
     parser.add_argument("--tokens", type=tokens, nargs="+", default=TOKENS)
-    parser.add_argument("--dropouts", type=DROPOUT, nargs="+", default=DROPOUTS)
+    parser.add_argument("--dropouts", type=rates, nargs="+", default=DROPOUTS)
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     given = parser.parse_args(arguments)
     if given.table:

@@ -1,0 +1,142 @@
+"""A run on disk: kept in a folder, recognised there, and resumed.
+
+A run that was interrupted goes on as if it had not been: all that changes is saved, and
+a folder goes on only with the run that it holds. Left out: several runs in one folder.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
+
+from helpers import parallel, record
+from helpers.checkpoint import OTHER_NAME, load_state, save_state
+from helpers.data import TrainingData
+from helpers.files import reading
+from helpers.optimize import TrainConfig
+
+
+def identity(model, data: TrainingData, config: TrainConfig) -> dict:
+    """What makes a run this run: its settings, its text, and what it is scored on."""
+    scored = "validation_BT", "subset_BT", "sample_BT", "sample_subset_BT"
+    digests = {name: record.digest(getattr(data, name)) for name in scored}
+    settings = {"model": model.config, "training": config}
+    return settings | {"text": record.digest(data.stream)} | digests
+
+
+def require_finite(run) -> None:
+    """Raises FloatingPointError for a run that diverged, whose best weights return."""
+    norm = nn.utils.get_total_norm(run.model.parameters())
+    if norm.isfinite() and run.scaler.get_scale() > 0:
+        return
+    back = ""
+    if run.stopping.weights:
+        run.stopping.restore(run.model)
+        back = f" The model has the weights of step {run.stopping.step} back."
+    raise FloatingPointError(
+        f"The loss or its gradient is no longer a number at step {run.step}.{back} Try "
+        "half the learning_rate (and half the muon_rate), or a longer warmup."
+    )
+
+
+def require_fit(run, state: dict) -> None:
+    """Raises ValueError unless a state has the parts of a run, with finite numbers."""
+
+    def compare(value, model) -> None:
+        shapes = [getattr(part, "shape", None) for part in (value, model)]
+        if type(value) is not type(model) or shapes[0] != shapes[1]:
+            raise ValueError("its parts have other types or shapes")
+        if isinstance(value, Tensor) and not value.isfinite().all():
+            raise ValueError("its numbers are not all finite")
+        for key in model if isinstance(model, dict) else ():
+            compare(value[key], model[key])
+
+    fresh = run.state_dict() | {"scaler": {}}
+    compare(state, fresh)
+    compare(state["stopping"]["weights"] or state["model"], fresh["model"])
+    for entry in state["history"]:
+        compare(entry, {"step": 0, "validation_loss": 0.0})
+    for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
+        params = [p.data for group in optimizer.param_groups for p in group["params"]]
+        for i, means in saved["state"].items():
+            for value in means.values():
+                compare(value, params[i] if value.ndim else value)
+        # Only means come from a state; rates and the like are the configuration's.
+        saved["param_groups"] = optimizer.state_dict()["param_groups"]
+
+
+def resume(run, path: Path, known: dict) -> None:
+    """Has a run go on from its state, if there is one.
+
+    Raises ValueError if the file holds another run, or none.
+    """
+    state = parallel.broadcast(lambda: load_state(path))
+    if not state:
+        return
+    with reading(path, OTHER_NAME):
+        saved = state["identity"]
+        json.dumps(saved)  # raises an error for what no record can hold
+        for part in ("model", "training"):
+            record.settings(type(known[part]), part, saved)
+    older = known.keys() - saved.keys() - {"text"}  # had no other digest
+    record.require_same(path.parent, saved, known, older)
+    with reading(path, OTHER_NAME):
+        state = {"loss": 0.0} | state  # older ones have none
+        require_fit(run, state)
+        run.load_state_dict(state)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other trainings out of a folder; ValueError if there is one in it.
+
+    The operating system takes the lock back however a program ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(folder / "lock", timeout=0).acquire()
+    except Timeout:
+        raise ValueError(
+            f"Another training is at work in {folder}; wait for its end, or choose "
+            "another name."
+        ) from None
+    with lock:
+        yield
+
+
+@contextmanager
+def kept(run, folder, known: dict, save_seconds: float) -> Iterator[Callable]:
+    """Resumes a run in its folder, which it has for itself meanwhile, and keeps it.
+
+    Gives a function that saves the run if it must, or if so many seconds have passed
+    since the last time. Ctrl-C saves it as well, and says how to go on. Where `folder`
+    is None nothing is written.
+    """
+    if folder == "":
+        raise ValueError("folder is ''; name one, or give None to save nothing.")
+    path, saved = folder and Path(folder) / "state.pt", time.monotonic()
+    writes = path and parallel.rank() == 0
+
+    def save(must: bool = True) -> None:
+        nonlocal saved
+        if must or time.monotonic() - saved > save_seconds:
+            require_finite(run)
+            if writes:
+                save_state(path, run.state_dict() | {"identity": record.plain(known)})
+            saved = time.monotonic()
+
+    with locked(path.parent) if writes else nullcontext():
+        if path:
+            resume(run, path, known)
+        try:
+            yield save
+        except KeyboardInterrupt:
+            save()
+            place = f"run the same again to go on from {folder}"
+            place = place if path else "it had no folder to be saved in"
+            said = f"Interrupted at step {run.step:,}: {place}."
+            raise KeyboardInterrupt(said) from None

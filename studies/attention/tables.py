@@ -1,0 +1,165 @@
+"""What attention and the answers depend on, as Markdown tables from the records."""
+
+import statistics
+
+from studies.lab.report import between, markdown, whole_percent
+
+TRAINED = "dropout", "no_dropout"
+MODELS = {
+    "dropout": "with dropout",
+    "no_dropout": "without dropout",
+    "untrained": "untrained (control)",
+    "shuffled": "with dropout, words shuffled (control)",
+}
+VIEWS = {"layer 4": "last layer", "rollout": "rollout"}
+RULES = {  # by which a word is picked and masked as well, from the upper bound down
+    "largest": "largest fall of any (upper bound)",
+    "layer 4 most": "most attended, last layer",
+    "rollout most": "most attended, rollout",
+    "nearest": "nearest word",
+    "random": "random word (mean of all)",
+    "layer 4 least": "least attended, last layer",
+    "rollout least": "least attended, rollout",
+}
+GUESSES = {name: MODELS.get(name, name) for name in ("unigram", "bigram", *TRAINED)}
+DIVISIONS = {
+    "all": "all",
+    "class": "class of the word",
+    "quarter": "quarter of the block",
+    "edge": "edge of the block",
+    "unknown": "positions to the nearest [UNK]",
+    "rank": "rank by frequency (1: most frequent)",
+}
+BROAD = 0.1  # below this mean weight on each target a head's gaze counts as spread
+
+
+def erasure_column(part: dict) -> dict[str, str]:
+    """The cells of one model and text in the table of the erasure test, by row."""
+    fall, size = part["fall"], part["size"]
+    cells = {name: between(fall[rule]) for rule, name in RULES.items()}
+    for other in ("random", "least", "nearest"):
+        for view, name in VIEWS.items():
+            minus = fall[f"{view} most minus {other}"]
+            cells[f"most minus {other}, {name}"] = between(minus, sign="+")
+    for rule, name in RULES.items():
+        cells[f"without its sign: {name}"] = between(size[rule])
+    beside = {view: f"most attended, {name}" for view, name in VIEWS.items()}
+    for view, name in (beside | {"random": "random word"}).items():
+        share = whole_percent(part["adjacent"][view])
+        cells[f"next to the masked word: {name}"] = share
+    for view, name in VIEWS.items():
+        spread = part["correlation"][view]
+        low, high = spread["quartiles"]
+        cells[f"rank correlation, median (quartiles), above 0: {name}"] = (
+            f"{spread['median']:.2f} ({low:.2f} to {high:.2f}), "
+            f"{whole_percent(spread['positive'])}"
+        )
+    return cells
+
+
+def erasure_table(summary: dict) -> str:
+    """The erasure test, a column for each model and text."""
+    columns = [erasure_column(summary["erasure"][name]) for name in MODELS]
+    rows = [[name, *(column[name] for column in columns)] for name in columns[0]]
+    titles = ["Fall of the true word's log-probability (nats)", *MODELS.values()]
+    return markdown(titles, rows)
+
+
+def layers_table(summary: dict) -> str:
+    """The erasure test of the trained models by layer."""
+    titles = ["Model", "Attention", "Most attended", "Minus random", "Minus nearest"]
+    titles += ["Next to the masked word", "Rank correlation"]
+    rows = []
+    for name in TRAINED:
+        part = summary["erasure"][name]
+        for view, spread in part["correlation"].items():
+            row = [MODELS[name], view, between(part["fall"][f"{view} most"])]
+            for other in ("random", "nearest"):
+                minus = part["fall"][f"{view} most minus {other}"]
+                row.append(between(minus, sign="+"))
+            row += [whole_percent(part["adjacent"][view]), f"{spread['median']:.2f}"]
+            rows.append(row)
+    return markdown(titles, rows)
+
+
+def looked_at(looks: dict[str, float]) -> str:
+    """Where a head mostly looks from masked words, with the share of its weight."""
+    share, target = max((looks[t], t) for t in looks if t != "peak")
+    if share < BROAD:
+        return "spread"
+    return f"{target.replace('-', '−')} {whole_percent(share)}"
+
+
+def heads_table(summary: dict) -> str:
+    """What heads and layers cost when they are off, a row for each model.
+
+    Its loss; of single heads the highest three costs, each with what the head looks at,
+    the median and the lowest, and how many intervals lie above or below 0; the rank
+    correlation of cost and peak; and each layer.
+    """
+    titles = ["Model", "Loss (nats)", "Costliest heads", "Median head", "Lowest"]
+    titles += ["Above 0", "Below 0", "Peak and cost"]
+    titles += [f"All of {layer}" for layer in summary["heads"]["dropout"]["layers"]]
+    rows = []
+    for name, part in summary["heads"].items():
+        heads = part["heads"].items()
+        ranked = sorted(heads, key=lambda item: -item[1]["cost"]["mean"])
+        costs = [head["cost"] for _, head in ranked]
+        means = [cost["mean"] for cost in costs]
+        highest = [
+            f"{place}: {head['cost']['mean']:+.3f} ({looked_at(head['looks'])})"
+            for place, head in ranked[:3]
+        ]
+        row = [MODELS[name], f"{part['loss']:.3f}", "; ".join(highest)]
+        row += [f"{statistics.median(means):+.3f}", f"{means[-1]:+.3f}"]
+        row += [str(sum(cost["low"] > 0 for cost in costs))]
+        row += [str(sum(cost["high"] < 0 for cost in costs))]
+        row += [f"{part['peak_and_cost']:.2f}"]
+        row += [f"{x['cost']['mean']:+.3f}" for x in part["layers"].values()]
+        rows.append(row)
+    return markdown(titles, rows)
+
+
+def score(interval: dict, measure: str, sign: str = "") -> str:
+    """An accuracy in percent or a loss in nats as text, with its interval."""
+    digits, scale = {"accuracy": (1, 100), "loss": (2, 1)}[measure]
+    return between(interval, digits, scale, sign)
+
+
+def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
+    """What each guess knows by kind of word.
+
+    `measure` is "accuracy", in percent, or "loss", in nats a word.
+    """
+    unit = {"accuracy": "Right (%)", "loss": "Loss (nats a word)"}[measure]
+    titles = [unit, "", "Share", *GUESSES.values()]
+    titles += [f"{GUESSES[name]} minus bigram" for name in TRAINED]
+    rows = []
+    for division, bands in (summary["bands"] | summary["within"]).items():
+        heading = DIVISIONS.get(division, f"{DIVISIONS['unknown']}, {division} only")
+        for name, band in bands.items():
+            means = band[measure]
+            row = [heading, name, f"{100 * band['share']:.1f} %"]
+            row += [score(means[guess], measure) for guess in GUESSES]
+            for guess in TRAINED:
+                row.append(score(means[f"{guess} minus bigram"], measure, "+"))
+            rows.append(row)
+            heading = ""
+    return markdown(titles, rows)
+
+
+def alone_table(summary: dict) -> str:
+    """The words of lone sentences, alone and in packed blocks."""
+    parts = {"packed": "In blocks", "alone": "Alone"}
+    parts["alone minus packed"] = "Alone minus in blocks"
+    units = {"accuracy": "right (%)", "loss": "loss (nats)"}
+    columns = [(measure, part) for measure in units for part in parts]
+    titles = ["Guess", *(f"{parts[part]}, {units[m]}" for m, part in columns)]
+    rows = []
+    for guess, name in GUESSES.items():
+        row = [name]
+        for measure, part in columns:
+            mean = summary["alone"][measure][guess][part]
+            row.append(score(mean, measure, "+" if "minus" in part else ""))
+        rows.append(row)
+    return markdown(titles, rows)

@@ -1,0 +1,167 @@
+"""The words that are masked: of which kinds they are, and where they stand.
+
+Shapes: M masked words; the others as in helpers.data.
+"""
+
+import math
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from helpers.data import lone_sentences, pad
+from helpers.tokenizer import SPECIALS, UNK
+from studies.lab.stats import GROUP
+
+LISTED = Path(__file__).with_name("function_words.txt").read_text("utf-8")
+FUNCTION_WORDS = frozenset(re.sub("^#.*", "", LISTED, flags=re.MULTILINE).split())
+PUNCTUATION = frozenset(". , ; : ! ? ( ) [ ] \" ' - – — … /".split())
+MONTHS = frozenset(
+    "January February March April May June July August September October November "
+    "December".split()
+)
+YEAR = re.compile(r"1[0-9]{3}|20[0-9]{2}")
+ALMOST_ALWAYS = 0.95  # of a name's occurrences in mid-sentence have a capital
+CLASSES = {  # in the order in which they are tried, each with its rule
+    "function words": "with a letter, and of the closed classes of English: articles "
+    "and other determiners, prepositions, pronouns, conjunctions, auxiliaries, "
+    "particles; the case of the first letter is free, so “US” is none",
+    "punctuation": "no letter and no digit, but for “=”",
+    "heading marks": "“=”",
+    "digits": "at least one digit",
+    "names": "begins with a capital; in running text of the training split, behind a "
+    f"word or a comma, it does so in at least {100 * ALMOST_ALWAYS:.0f} % of its "
+    "occurrences; no month, none of the classes above",
+    "other words": "all others, months and numbers in letters among them",
+}
+SHORTEST, LONGEST = 5, 40  # words of a sentence that stands alone
+QUARTERS = "first quarter", "second quarter", "third quarter", "last quarter"
+EDGES = "first word", "last word", "between them"
+DISTANCES = {1: "1", 2: "2", 4: "3 to 4", 8: "5 to 8", math.inf: "9 and more, or none"}
+RANKS = {20: "1 to 20", 100: "21 to 100", 500: "101 to 500", math.inf: "501 and more"}
+
+
+def is_date(word: str) -> bool:
+    """A month, or four digits that can be a year from 1000 to 2099."""
+    return word in MONTHS or YEAR.fullmatch(word) is not None
+
+
+def is_open_class(word: str) -> bool:
+    """Letters only, no function word and no month."""
+    closed = word.lower() in FUNCTION_WORDS or word in MONTHS
+    return word.isalpha() and not closed
+
+
+def uncapitalised(word: str) -> str:
+    """The word with its first letter in lower case."""
+    return word[:1].lower() + word[1:]
+
+
+def proper_names(words: list[str], lines: list[str]) -> frozenset[str]:
+    """Those of `words` that are names, judging by the training text.
+
+    A word with a capital is a name if at least 95 % of its occurrences in running text,
+    behind a word or a comma, have the capital; the others are in lower case.
+    """
+    inside = Counter()
+    for line in lines:
+        if line.startswith("="):
+            continue
+        tokens = line.split()
+        for before, word in zip(tokens, tokens[1:], strict=False):
+            inside[word] += before == "," or any(map(str.isalnum, before))
+    return frozenset(
+        word
+        for word in words
+        if word[:1].isupper()
+        and inside[word] > 0
+        and inside[word] >= ALMOST_ALWAYS * (inside[word] + inside[uncapitalised(word)])
+    )
+
+
+def word_class(word: str, names: frozenset[str]) -> str:
+    """The first of `CLASSES` that the word fits."""
+    if {word, uncapitalised(word)} & FUNCTION_WORDS and any(map(str.isalpha, word)):
+        return "function words"
+    if word == "=":
+        return "heading marks"
+    if not any(map(str.isalnum, word)):
+        return "punctuation"
+    if any(map(str.isdigit, word)):
+        return "digits"
+    return "names" if word in names - MONTHS else "other words"
+
+
+def unknown_distance(ids_BT: Tensor) -> Tensor:
+    """Positions from each token to the nearest [UNK] of its row, (B, T).
+
+    0 at an [UNK] itself; the length of the row where there is none.
+    """
+    length = ids_BT.shape[1]
+    at_T = torch.arange(length)
+    apart_TS = (at_T[:, None] - at_T).abs()
+    rows = [apart_TS.masked_fill(ids_S != UNK, length).amin(1) for ids_S in ids_BT]
+    return torch.stack(rows)
+
+
+def describe(ids_BT, subset_BT, place_BT, classes: list[str]) -> pd.DataFrame:
+    """One row for each word that is masked, in the order of `score_words`.
+
+    By its place, the number of its token in the joined text: its id, its subset, the
+    unit of neighbouring blocks in which it stands, and its band in each division.
+    `classes` holds the class of each id. The first and the last word are those behind
+    [CLS] and at the end of a row.
+    """
+    length, asked_BT = ids_BT.shape[1], subset_BT >= 0
+    id_M, place_M = ids_BT[asked_BT].numpy(), place_BT[asked_BT].numpy()
+    position_M = asked_BT.nonzero()[:, 1].numpy()
+    distance_M = unknown_distance(ids_BT)[asked_BT].numpy()
+    at_edge = [position_M == 1, position_M == length - 1]
+
+    def cut(values_M: np.ndarray, names: dict) -> pd.Categorical:
+        return pd.cut(values_M, [0, *names], labels=[*names.values()])
+
+    columns = {
+        "id": id_M,
+        "subset": subset_BT[asked_BT].numpy(),
+        "unit": place_M // (GROUP * (length - 1)),
+        "all": "all words",
+        "class": pd.Categorical(np.array(classes)[id_M], [*CLASSES]),
+        "quarter": pd.Categorical.from_codes(position_M * 4 // length, QUARTERS),
+        "edge": pd.Categorical(np.select(at_edge, EDGES[:2], EDGES[2]), EDGES),
+        "unknown": cut(distance_M, DISTANCES),
+        "rank": cut(id_M - len(SPECIALS) + 1, RANKS),  # ids go from frequent to rare
+    }
+    return pd.DataFrame(columns, index=place_M)
+
+
+def packed_places(ids_BT: Tensor) -> Tensor:
+    """The number in the joined text of each token of packed blocks, (B, T)."""
+    size = ids_BT.shape[1] - 1
+    return torch.arange(len(ids_BT))[:, None] * size + torch.arange(-1, size)
+
+
+def lone_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
+    """Sentences standing alone, short to long, and the places of their tokens, (B, T).
+
+    The rows that the dropout study scores. A place is the number of a token in the text
+    that helpers.data.join makes of the lines.
+    """
+    placed, start = [], 0
+    for line in lines:
+        place = start
+        for sentence in lone_sentences([line], 1, sys.maxsize):
+            words = sentence.split()
+            if SHORTEST <= len(words) <= LONGEST:
+                placed.append((words, place))
+            place += len(words)
+        start += len(line.split()) + 1  # [SEP]
+    placed.sort(key=lambda pair: len(pair[0]))
+    ids_BT = pad([tokenizer.encode(words) for words, _ in placed], length)
+    start_B = torch.tensor([place for _, place in placed])
+    return ids_BT, start_B[:, None] + torch.arange(-1, length - 1)

@@ -1,0 +1,132 @@
+"""Numbers that are read from records, differences between arms, and what decides.
+
+A reading is a function from a run's record to a number. KeyError says that the run does
+not have it, ValueError that its curve is too short.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from helpers.settings import Number, require
+from studies.lab.stats import student
+
+Reading = Callable[[dict], float]
+Runs = dict[str, dict[int, dict]]  # records, by arm and seed
+SEEDS = 3  # below which nothing is decided
+BEYOND = 1.05  # a curve's last value stands for so many times its last step
+
+
+def at(path: str, scale: float = 1.0) -> Reading:
+    """Reads what stands under keys, as in "validation.loss"."""
+
+    def read(run: dict) -> float:
+        for key in path.split("."):
+            run = run[key]
+        return scale * run
+
+    return read
+
+
+def losses(run: dict) -> list[float]:
+    """The losses of a run's curve."""
+    return [entry["loss"] for entry in run["curve"]]
+
+
+def at_step(run: dict, step: float) -> float:
+    """The loss of a run's curve at a step, on straight lines over log(step).
+
+    A step just beyond the curve gives its last value; ValueError further on.
+    """
+    steps = [entry["step"] for entry in run["curve"]]
+    if not steps or step > BEYOND * steps[-1]:
+        raise ValueError(f"{run['arm']} is to be read at step {step:.0f}: more steps!")
+    return float(np.interp(math.log(step), np.log(steps), losses(run)))
+
+
+def best(run: dict) -> float:
+    """The lowest loss of a run's curve."""
+    return min(losses(run))
+
+
+def best_minus_last(run: dict) -> float:
+    """What early stopping saves, as a negative number."""
+    return best(run) - losses(run)[-1]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference within each seed: an arm minus its reference, in one reading.
+
+    `apart` are two more arms whose own difference is taken off. Without a reference the
+    effect is the reading itself, which is a difference already.
+    """
+
+    arm: str
+    reference: str | None = None
+    reading: str = "loss"
+    apart: tuple[str, str] | None = None
+
+    @property
+    def arms(self) -> list[str]:
+        """All arms that it takes, with their signs +, -, -, +."""
+        return [arm for arm in (self.arm, self.reference, *(self.apart or ())) if arm]
+
+    def measure(self, runs: Runs, readings: dict[str, Reading]) -> dict:
+        """The effect over the `seeds` that all its arms have, with Student's interval.
+
+        ValueError if their runs do not have the reading.
+        """
+        seeds = sorted(set.intersection(*({*runs.get(arm, ())} for arm in self.arms)))
+        read, values = readings[self.reading], []
+        for seed in seeds:
+            try:
+                terms = [read(runs[arm][seed]) for arm in self.arms]
+            except KeyError as missing:
+                arms = " and ".join(self.arms)
+                raise ValueError(
+                    f"No {self.reading!r} of {arms} on record."
+                ) from missing
+            signed = zip((1, -1, -1, 1), terms, strict=False)
+            values.append(sum(sign * term for sign, term in signed))
+        return student(values) | {"seeds": seeds}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence, and the number that decides it.
+
+    `effect` is an Effect, or a function that returns the claim's row with its
+    "interval" from other records. `expected` says where the claim wants it: "above" or
+    "below" zero, by more than `margin`, or the "same", within `margin` of it.
+    """
+
+    text: str
+    effect: Effect | Callable[[], dict]
+    expected: str
+    unit: str = "nats"
+    margin: float = 0.0
+
+    def __post_init__(self):
+        require(self, expected=("above", "below", "same"), margin=Number(0))
+
+
+def verdict(interval: dict, expected: str, margin: float = 0.0) -> str:
+    """What an interval says of a claim.
+
+    Too few seeds decide nothing; nor does an interval that holds both answers.
+    """
+    if interval.get("n", SEEDS) < SEEDS:
+        return "unfinished"
+    low, high = interval["low"], interval["high"]
+    if expected == "same":
+        if -margin < low and high < margin:
+            return "holds"
+        return "does not hold" if low > margin or high < -margin else "open"
+    if expected == "above":
+        low, high = -high, -low
+    if high < -margin:
+        return "holds"
+    return "does not hold" if low > -margin else "open"

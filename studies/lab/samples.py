@@ -1,0 +1,90 @@
+"""What a model says at a few words in the phases of its training."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from helpers.data import TrainingData
+from helpers.model import shallow_copy
+from helpers.tokenizer import MASK
+
+CONTEXT = 6  # words shown on each side of a probed word
+
+
+@torch.no_grad()
+def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
+    """Predictions at a few validation words that stay the same throughout a training.
+
+    Takes `count` blocks at equal distances and, of the masked words of each, the middle
+    one. Returns for each the block, the position, and the top id with its probability.
+    """
+    model, device = shallow_copy(model).eval(), next(model.parameters()).device
+    rows = torch.linspace(0, len(data.validation_BT) - 2, count, device="cpu").long()
+    probes = []
+    for row in rows.unique().tolist():
+        hidden_T = data.subset_BT[row] == 0
+        positions = hidden_T.nonzero().squeeze(1)
+        if len(positions) == 0:
+            continue
+        at_BM = positions[len(positions) // 2].view(1, 1)
+        inputs_BT = data.validation_BT[row].masked_fill(hidden_T, MASK)[None]
+        with torch.autocast(device.type, enabled=False):
+            logits_BMV = model(inputs_BT.to(device), at_BM.to(device))
+        p, best = logits_BMV[0, 0].softmax(-1).max(-1)
+        place = {"block": row, "position": at_BM.item()}
+        probes.append(place | {"predicted": best.item(), "p": p.item()})
+    return probes
+
+
+def probing(data: TrainingData) -> Callable:
+    """Adds the probes to each entry of a training's history: for `on_evaluation`."""
+    return lambda run, entry: entry.update(probes=probe(run.model, data))
+
+
+def phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:
+    """The evaluations that stand for the phases of a training.
+
+    start: the first; plateau: of the others, the one nearest to the unigram loss;
+    after: the first of them at least 1 nat below it; end: the one of lowest validation
+    loss. A phase that was never reached is missing.
+    """
+
+    def loss(entry: dict) -> float:
+        return entry["validation_loss"]
+
+    later = history[1:] or history
+    plateau = min(later, key=lambda entry: abs(loss(entry) - unigram_loss))
+    below = [entry for entry in later if loss(entry) < unigram_loss - 1]
+    after = {"after": below[0]} if below else {}
+    end = min(history, key=loss)
+    return {"start": history[0], "plateau": plateau} | after | {"end": end}
+
+
+def said(phase: str, entry: dict, places: list[dict], words: list[str]) -> dict:
+    """What one evaluation predicts at its probed places, each with its context."""
+    probes = zip(places, entry["probes"], strict=True)
+    return {
+        "phase": phase,
+        "step": entry["step"],
+        "most_predicted": words[entry["most_predicted"]],
+        "most_predicted_share": entry["most_predicted_share"],
+        "predictions": [
+            place | {"pred": words[probe["predicted"]], "p": probe["p"]}
+            for place, probe in probes
+        ],
+    }
+
+
+def samples(
+    history: list[dict], unigram_loss: float, blocks_BT: Tensor, words: list[str]
+) -> list[dict]:
+    """The true word and the prediction at the same places, one entry a phase."""
+    places = []
+    for probe in history[0]["probes"]:
+        text = [words[i] for i in blocks_BT[probe["block"]].tolist()]
+        at = probe["position"]
+        left, right = text[max(0, at - CONTEXT) : at], text[at + 1 : at + 1 + CONTEXT]
+        places.append({"left": left, "right": right, "true": text[at]})
+    phased = phases(history, unigram_loss).items()
+    return [said(phase, entry, places, words) for phase, entry in phased]

@@ -1,0 +1,208 @@
+"""A study as a declaration: arms over seeds, their records, what is read from them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from helpers import ROOT
+from helpers.model import ModelConfig
+from helpers.optimize import TrainConfig
+from helpers.settings import require
+from studies.lab.command import COUNT, SEED, Parser, command
+from studies.lab.readings import Claim, Effect, Reading, Runs, verdict
+from studies.lab.report import draw, markdown, plus_minus
+from studies.lab.runs import (
+    FAST,
+    by_seed,
+    read_run,
+    readable,
+    recorded,
+    run_all,
+)
+from studies.lab.stats import student
+from studies.lab.wikitext import require_wikitext
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A model and how it is trained."""
+
+    model: ModelConfig = ModelConfig()
+    training: TrainConfig = FAST
+
+    def settings(self, seed: int) -> dict:
+        """What makes a run of this arm this run, beside its name and its text."""
+        return {"model": self.model, "training": replace(self.training, seed=seed)}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Arms × seeds, each a run with a record in `folder`.
+
+    `make(arm, seed, folder)` trains and scores one run, whose states are kept in that
+    folder, and returns what its record holds beside what makes it this run. `text(arm)`
+    returns what makes it this run and is known only where the text is at hand.
+    `read(path, identity)` returns the record, None if there is none, or raises
+    ValueError if it is of another run. `alike` are parts of the records that may not
+    differ between the runs. A run is named by `pattern`.
+    """
+
+    name: str  # of the command: python -m studies.NAME
+    about: str
+    folder: Path
+    arms: dict[str, Arm]
+    make: Callable[[Arm, int, Path], dict]
+    readings: dict[str, Reading]
+    seeds: Sequence[int] = range(3)
+    claims: Sequence[Claim] = ()
+    table: Callable[["Results"], str] = lambda results: results.means()
+    figures: dict[str, Callable[["Results"], Figure]] = field(default_factory=dict)
+    text: Callable[[Arm], dict] = lambda arm: {}
+    read: Callable[[Path, dict], dict | None] = read_run
+    alike: Sequence[str] = ()
+    pattern: str = "{arm}_seed_{seed}"
+    states: Path = ROOT / "runs"
+
+    def __post_init__(self):
+        for effect in (claim.effect for claim in self.claims):
+            if isinstance(effect, Effect):
+                if unknown := {*effect.arms} - self.arms.keys():
+                    raise ValueError(f"No such arms: {', '.join(sorted(unknown))}.")
+                require(effect, reading=(*self.readings,))
+
+    def job(self, arm: str, seed: int) -> tuple:
+        """What `recorded` needs for one run: its arguments."""
+        name = self.pattern.format(arm=arm, seed=seed)
+        identity = self.identity(arm, seed) | self.text(self.arms[arm])
+        made = self.make, self.arms[arm], seed, self.states / name
+        return self.folder / f"{name}.json", identity, self.read, *made
+
+    def identity(self, arm: str, seed: int) -> dict:
+        """What makes a run this run, but for its text."""
+        return {"arm": arm, "seed": seed} | self.arms[arm].settings(seed)
+
+    def run(self, arm: str, seed: int) -> dict:
+        """The record of one run, which is made unless it is there."""
+        return recorded(*self.job(arm, seed))
+
+    def runs(self) -> Runs:
+        """All records that there are.
+
+        ValueError if one is not of its arm, or is unlike the others.
+        """
+        runs, first = {}, None
+        for arm in self.arms:
+            name = self.pattern.format(arm=arm, seed="{seed}")
+            for seed, path in by_seed(self.folder, name).items():
+                run = self.read(path, self.identity(arm, seed))
+                with readable(path):
+                    shared = {part: run[part] for part in self.alike}
+                if shared != (first := first or shared):
+                    raise ValueError(
+                        f"{path} has another {' or '.join(self.alike)} than the runs "
+                        "before it; compare within one."
+                    )
+                runs.setdefault(arm, {})[seed] = run
+        return runs
+
+    def results(self) -> "Results":
+        """What the records say. ValueError if there are none."""
+        if not (runs := self.runs()):
+            raise ValueError(
+                f"There are no runs in {self.folder}; leave out --summary."
+            )
+        return Results(self, runs)
+
+    def command_for(self, arms: Iterable[str]) -> str:
+        """What makes the runs of some arms."""
+        return f"python -m studies.{self.name} --arms {' '.join(arms)}"
+
+    def parser(self, arms: Iterable[str] = ()) -> Parser:
+        """The options --arms, --seeds, --processes and --summary.
+
+        Other names than those of the arms may be given for --arms.
+        """
+        parser = command(self.name, self.about)
+        arms, seeds = [*(arms or self.arms)], [*self.seeds]
+        parser.add_argument("--arms", nargs="+", choices=arms, default=arms)
+        parser.add_argument("--seeds", nargs="+", type=SEED, default=seeds)
+        parser.add_argument("--processes", type=COUNT, default=1, help="runs at a time")
+        parser.add_argument("--summary", action="store_true", help="train nothing")
+        return parser
+
+    def make_missing(self, arms, seeds, processes: int = 1) -> None:
+        """Makes the runs whose records are missing, `processes` at a time."""
+        require_wikitext()
+        jobs = [self.job(arm, seed) for seed in seeds for arm in arms]
+        run_all(jobs, processes)
+
+    def report(self) -> None:
+        """Draws the figures and prints the table."""
+        results = self.results()
+        for name, figure in self.figures.items():
+            try:
+                draw(name, figure(results))
+            except KeyError as missing:
+                print(f"{name} is not drawn: there are no runs of {missing}.")
+        print(self.table(results))
+
+    def main(self, arguments: list[str] | None = None) -> None:
+        """`python -m studies.NAME`: makes what is missing, then reports."""
+        parser = self.parser()
+        given = parser.parse_args(arguments)
+        with parser.one_sentence():
+            if not given.summary:
+                self.make_missing(given.arms, given.seeds, given.processes)
+            self.report()
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the records of a study say."""
+
+    study: Study
+    runs: Runs
+
+    @cached_property
+    def readings(self) -> dict[str, dict[str, dict]]:
+        """Of each arm each reading that it has, as an interval over its seeds."""
+        intervals = {arm: {} for arm in self.runs}
+        for arm, runs in self.runs.items():
+            for name, read in self.study.readings.items():
+                with suppress(KeyError, ValueError):
+                    values = [read(run) for run in runs.values()]
+                    intervals[arm][name] = student(values)
+        return intervals
+
+    def effect(self, effect: Effect) -> dict:
+        """A paired difference over the seeds that all its arms have, as an interval."""
+        return effect.measure(self.runs, self.study.readings)
+
+    def means(self) -> str:
+        """All readings of all arms as a Markdown table."""
+        titles, rows = ["Arm", "Seeds", *self.study.readings], []
+        for arm, intervals in self.readings.items():
+            cells = (intervals.get(name) for name in self.study.readings)
+            texts = [plus_minus(cell, 3) if cell else "" for cell in cells]
+            rows.append([arm, f"{len(self.runs[arm])}", *texts])
+        return markdown(titles, rows)
+
+    def decide(self, claim: Claim) -> dict:
+        """A claim's fields, its interval, its verdict, and what would decide it."""
+        row = {key: value for key, value in vars(claim).items() if key != "effect"}
+        if isinstance(claim.effect, Effect):
+            row["interval"] = self.effect(claim.effect)
+            row["command"] = self.study.command_for(claim.effect.arms)
+        else:
+            row |= claim.effect()
+        said = verdict(row["interval"], claim.expected, claim.margin)
+        return row | {"verdict": said}
+
+    @cached_property
+    def claims(self) -> list[dict]:
+        """A row for each claim of the study, as `decide` returns it."""
+        return [self.decide(claim) for claim in self.study.claims]

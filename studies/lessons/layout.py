@@ -1,0 +1,83 @@
+"""Lesson 2: is a length of 64 better than 128, and is padding why?"""
+
+from matplotlib.figure import Figure
+
+from helpers import record
+from helpers.figure import default_style
+from studies.lab.readings import Claim, Effect
+from studies.lab.report import interval_rows, named_rows, note
+from studies.lessons.arms import STEPS, Arm
+from studies.lessons.costs import COSTS
+from studies.lessons.readings import AT_TIME, LONE
+
+NAMES = {"pad": "one line a row", "bucket": "buckets", "pack": "packed"}
+# A row may be short, so masks are drawn independently. Rows that are filled only as far
+# as needed make shorter steps, so there are more.
+ARMS = {
+    f"{layout}_{length}": Arm(
+        {"max_length": length},
+        {"masks": "independent"},
+        layout=layout,
+        steps=STEPS + (100 * length // 64 if layout == "bucket" else 0),
+    )
+    for layout in ("pack", "pad", "bucket")
+    for length in (64, 128)
+}
+CLAIMS = [
+    Claim(
+        "With one line a row, a max_length of 64 beats 128.",
+        Effect("pad_64", "pad_128", AT_TIME),
+        "below",
+    ),
+    Claim(
+        "That lead comes with padding: in packed rows it is smaller.",
+        Effect("pad_64", "pad_128", AT_TIME, ("pack_64", "pack_128")),
+        "below",
+    ),
+    Claim(
+        "At 64, packing beats padding.",
+        Effect("pack_64", "pad_64", AT_TIME),
+        "below",
+    ),
+    Claim(
+        "On the same sentences, each alone, packing beats padding, too.",
+        Effect("pack_64", "pad_64", LONE),
+        "below",
+    ),
+    Claim(
+        "On these, too, the lead of 64 over 128 is smaller in packed rows.",
+        Effect("pad_64", "pad_128", LONE, ("pack_64", "pack_128")),
+        "below",
+    ),
+    Claim(
+        "At 64, buckets of similar length beat padding.",
+        Effect("bucket_64", "pad_64", AT_TIME),
+        "below",
+    ),
+]
+
+
+@default_style()
+def figure(results) -> Figure:
+    """Three ways to fill rows at two lengths: padding, masked words a second, loss."""
+    drawing = Figure(figsize=(8.8, 3.3), layout="constrained")
+    panels = drawing.subplots(1, 3, sharey=True)
+    arms = [f"{layout}_{length}" for layout in NAMES for length in (64, 128)]
+    recorded = record.read(COSTS)["arms"]
+    costs = [recorded[arm] for arm in arms]
+    bars = {"color": "#9a9a9a", "height": 0.6}
+    padding = [100 * cost["padding"] for cost in costs]
+    panels[0].barh(range(len(arms)), padding, **bars)
+    for row, share in enumerate(padding):
+        note(panels[0], f"{share:.1f}", (share, row), (3, 0), va="center")
+    panels[0].set(xlabel="[PAD], % of all positions", xlim=(0, 1.2 * max(padding)))
+    pace = [cost["asked"] / cost["seconds"][1] for cost in costs]
+    panels[1].barh(range(len(arms)), pace, **bars)
+    panels[1].set_xlabel("masked words a second")
+    interval_rows(panels[2], [results.readings[arm][AT_TIME] for arm in arms])
+    panels[2].set_xlabel("loss at equal time (nats)")
+    names = [f"{name}, {length}" for name in NAMES.values() for length in (64, 128)]
+    for axes in panels:
+        named_rows(axes, names)
+        axes.locator_params(axis="x", nbins=4)
+    return drawing

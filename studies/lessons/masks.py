@@ -1,0 +1,69 @@
+"""Lesson 7: what ends the collapse, how much to mask, and by what."""
+
+from matplotlib.figure import Figure
+
+from helpers.figure import default_style
+from studies import plateau
+from studies.lab.readings import Claim, Effect
+from studies.lab.report import interval_columns, interval_rows, named_rows, plain
+from studies.lessons.arms import Arm
+from studies.lessons.readings import measured
+
+ARMS = {
+    f"rate_{percent}": Arm(
+        training=dict.fromkeys(("mask_rate", "last_mask_rate"), percent / 100)
+    )
+    for percent in (10, 15, 40, 50)
+} | {"all_hidden": Arm(masks="all hidden")}
+RATES = {10: "rate_10", 15: "rate_15", 30: "base", 40: "rate_40", 50: "rate_50"}
+WAYS = {
+    "base": "80/10/10,\nfixed number",
+    "all_hidden": "[MASK] only,\nfixed number",
+    "pack_64": "80/10/10,\nindependent draws",
+}
+
+
+def end_of_the_collapse() -> dict:
+    """Steps on the plateau, with each kind of positions at its best rate."""
+    results = plateau.STUDY.results()
+    arms = [plateau.best_arm(results, kind) for kind in ("rotary", "learned")]
+    budget = f"up to {plateau.STEPS:,} steps"
+    return measured(results, Effect(*arms, "step_left"), budget)
+
+
+CLAIMS = [
+    Claim(
+        "The collapse ends once positions are known: rotary ones end it sooner than "
+        "learned ones.",
+        end_of_the_collapse,
+        "below",
+        "steps",
+    ),
+    Claim(
+        "15 % masked, BERT's share, beats 30 %.",
+        Effect("rate_15", "base"),
+        "below",
+    ),
+    Claim(
+        "80/10/10 beats [MASK] at every place.",
+        Effect("base", "all_hidden"),
+        "below",
+    ),
+]
+
+
+@default_style()
+def figure(results) -> Figure:
+    """Loss by the share of words that is masked in training, and by what masks them."""
+    drawing = Figure(figsize=(7.4, 3.4), layout="constrained")
+    left, right = drawing.subplots(1, 2, width_ratios=(3, 2))
+    loss = {arm: readings["loss"] for arm, readings in results.readings.items()}
+    interval_columns(left, [*RATES], [loss[arm] for arm in RATES.values()])
+    left.set(xlabel="masked in training (% of the words)", xticks=[*RATES])
+    left.set_ylabel("validation loss (nats a word)")
+    plain(left)
+    interval_rows(right, [loss[arm] for arm in WAYS])
+    named_rows(right, [*WAYS.values()])
+    right.set_xlabel("loss (nats), 30 % masked")
+    right.locator_params(axis="x", nbins=4)
+    return drawing

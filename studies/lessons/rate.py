@@ -1,0 +1,21 @@
+"""This study's own choice: what a constant rate costs."""
+
+from studies.lab.readings import Claim, Effect
+from studies.lessons.arms import FAST, STEPS, WARM_UP, Arm
+
+ARMS = {
+    "falling": Arm(
+        training={
+            "learning_rate": FAST.learning_rate,
+            "muon_rate": FAST.muon_rate,
+            "cooldown": 1 - WARM_UP / STEPS,
+        }
+    ),
+}
+CLAIMS = [
+    Claim(
+        "A rate that falls to 0 beats half of it held constant.",
+        Effect("falling", "base"),
+        "below",
+    )
+]

@@ -1,0 +1,75 @@
+"""Lesson 4: how small may the model be?"""
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from helpers.figure import default_style
+from studies.lab.readings import Claim, Effect
+from studies.lab.report import BLUE, ORANGE, interval_columns, plain
+from studies.lessons.arms import Arm
+from studies.lessons.readings import AT_STEPS, AT_TIME
+
+# Smaller models have more steps, enough for the time of the base.
+ARMS = {
+    "layers_1": Arm({"n_layers": 1}, steps=2_200),
+    "layers_2": Arm({"n_layers": 2}, steps=1_100),
+    "layers_6": Arm({"n_layers": 6}),
+    "d_model_64": Arm({"d_model": 64, "d_ff": 128}, steps=1_500),
+    "d_model_128": Arm({"d_model": 128, "d_ff": 256}, steps=1_100),
+    "d_model_384": Arm({"d_model": 384, "d_ff": 768}),
+    "heads_1": Arm({"n_heads": 1}, steps=600),
+    "heads_4": Arm({"n_heads": 4}, steps=600),
+    "heads_16": Arm({"n_heads": 16}),
+}
+SIZES = {
+    "layers": {1: "layers_1", 2: "layers_2", 4: "base", 6: "layers_6"},
+    "d_model": {64: "d_model_64", 128: "d_model_128", 256: "base", 384: "d_model_384"},
+    "heads": {1: "heads_1", 4: "heads_4", 8: "base", 16: "heads_16"},
+}
+CLAIMS = [
+    Claim(
+        "In the same time, a model with half of the layers gets further.",
+        Effect("layers_2", "base", AT_TIME),
+        "below",
+    ),
+    Claim(
+        "In the same time, a model of half the width gets further.",
+        Effect("d_model_128", "base", AT_TIME),
+        "below",
+    ),
+    Claim(
+        "One head is as good as eight (within 0.05 nats).",
+        Effect("heads_1", "base", AT_STEPS),
+        "same",
+        margin=0.05,
+    ),
+]
+
+
+@default_style()
+def figure(results) -> Figure:
+    """Loss by layers, width and heads, after as many steps and after as much time."""
+    drawing = Figure(figsize=(8.8, 3.2), layout="constrained")
+    panels = drawing.subplots(1, 3, sharey=True)
+    for axes, (factor, arms) in zip(panels, SIZES.items(), strict=True):
+        for reading, label, color, style, shift in (
+            (AT_STEPS, "same steps", BLUE, "o-", 0.97),
+            (AT_TIME, "same time", ORANGE, "s--", 1.03),
+        ):
+            interval_columns(
+                axes,
+                [size * shift for size in arms],
+                [results.readings[arm][reading] for arm in arms.values()],
+                style,
+                color,
+                label=label,
+                markersize=5,
+            )
+        axes.set(xscale="log", xlabel=factor)
+        axes.set_xticks([*arms], [*arms])
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.minorticks_off()
+        plain(axes)
+    panels[0].set_ylabel("validation loss (nats a word)")
+    panels[0].legend(frameon=False, fontsize=9)
+    return drawing

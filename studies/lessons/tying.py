@@ -1,0 +1,54 @@
+"""Lesson 5: does it matter whether the output layer's weights are the embedding's?"""
+
+from matplotlib.figure import Figure
+
+from helpers.figure import QUIET, default_style
+from studies.lab.readings import Claim, Effect
+from studies.lab.report import BLUE, note, plain
+from studies.lessons.arms import Arm
+
+ARMS = {
+    "untied": Arm({"tied": False}),
+    "untied_10000": Arm({"tied": False, "vocab_size": 10_000}),
+}
+PAIRS = {
+    "2,000 words": ("base", "untied"),
+    "10,000 words": ("words_10000", "untied_10000"),
+}
+CLAIMS = [
+    Claim(
+        f"With {words}, tying does not matter (within 0.05 nats).",
+        Effect(*pair),
+        "same",
+        margin=0.05,
+    )
+    for words, pair in PAIRS.items()
+]
+
+
+@default_style()
+def figure(results) -> Figure:
+    """Loss with tied weights and with own ones; a line joins the two of one seed.
+
+    Both panels span as many nats, so that equal slopes are equal differences.
+    """
+    drawing = Figure(figsize=(6.8, 3.2), layout="constrained")
+    panels, spans = drawing.subplots(1, 2), []
+    for axes, (title, (tied, untied)) in zip(panels, PAIRS.items(), strict=True):
+        losses = []
+        for seed in results.effect(Effect(tied, untied))["seeds"]:
+            runs = [results.runs[arm][seed] for arm in (tied, untied)]
+            pair = [run["validation"]["loss"] for run in runs]
+            axes.plot([0, 1], pair, "o-", color=BLUE, linewidth=1)
+            look = {"va": "center", "fontsize": 8.5, "color": QUIET}
+            note(axes, f"seed {seed}", (1, pair[1]), (7, 0), **look)
+            losses += pair
+        spans.append((min(losses, default=0), max(losses, default=0)))
+        axes.set_xticks([0, 1], ["tied", "own weights"])
+        axes.set(xlim=(-0.3, 1.5), title=title)
+        plain(axes)
+    half = 0.6 * max(0.05, *(high - low for low, high in spans))
+    for axes, (low, high) in zip(panels, spans, strict=True):
+        axes.set_ylim((low + high) / 2 - half, (low + high) / 2 + half)
+    panels[0].set_ylabel("validation loss (nats a word)")
+    return drawing

@@ -1,0 +1,77 @@
+"""Lesson 3: does a small vocabulary train better, and are subwords the fix?"""
+
+from matplotlib.figure import Figure
+
+from helpers.figure import default_style
+from studies.lab.readings import Claim, Effect
+from studies.lab.report import BLUE, ORANGE, interval_rows, named_rows
+from studies.lessons.arms import BASE, Arm
+
+NAMES = {
+    "base": "2,000 words",
+    "words_5000": "5,000 words",
+    "words_10000": "10,000 words",
+    "pieces_2000": "2,000 byte pairs",
+    "pieces_8000": "8,000 byte pairs",
+}
+ARMS = {
+    "words_5000": Arm({"vocab_size": 5_000}),
+    "words_10000": Arm({"vocab_size": 10_000}),
+    "read_10000": Arm({"vocab_size": 10_000}, masks="known only"),
+    "pieces_2000": Arm(pieces=True),
+    "pieces_8000": Arm({"vocab_size": 8_000}, pieces=True),
+}
+# Whose models are asked the words that all vocabularies share.
+ASKED = [BASE, *(ARMS[name] for name in NAMES if name in ARMS)]
+CLAIMS = [
+    Claim(
+        "With 2,000 words a model learns those better than one with 10,000.",
+        Effect("base", "words_10000", "shared"),
+        "above",
+        "points",
+    ),
+    Claim(
+        "8,000 byte pairs name more rare words than 10,000 words do.",
+        Effect("pieces_8000", "words_10000", "rare"),
+        "above",
+        "points",
+    ),
+    Claim(
+        "8,000 byte pairs cost the frequent words nothing (within a point).",
+        Effect("pieces_8000", "base", "shared"),
+        "same",
+        "points",
+        1.0,
+    ),
+    Claim(
+        "[UNK] costs the other words: with 8,000 more words to be read beside them, "
+        "the same 2,000 are easier.",
+        Effect("read_10000", "base"),
+        "below",
+    ),
+]
+TITLES = {
+    "shared": "6,000 frequent words, right (%)",
+    "bits": "same words, bits a character",
+    "rare": "1,500 rare words (%)",
+}
+
+
+@default_style()
+def figure(results) -> Figure:
+    """The same words asked of models with different vocabularies."""
+    drawing = Figure(figsize=(8.8, 3.0), layout="constrained")
+    panels = drawing.subplots(1, 3, sharey=True)
+    readings = [results.readings[arm] for arm in NAMES]
+    for axes, (key, title) in zip(panels, TITLES.items(), strict=True):
+        interval_rows(axes, [reading[key] for reading in readings])
+        axes.set_xlabel(title)
+        named_rows(axes, [*NAMES.values()])
+    held = [reading["held"]["mean"] for reading in readings]
+    hollow = {"color": ORANGE, "markerfacecolor": "none"}
+    panels[2].plot(held, range(len(held)), "D", **hollow)
+    panels[2].plot([], [], "o", color=BLUE, label="right")
+    panels[2].plot([], [], "D", label="in the vocabulary", **hollow)
+    panels[2].set_xlim(-4, 104)
+    panels[2].legend(frameon=False, fontsize=8.5, loc="upper right")
+    return drawing

@@ -1,0 +1,266 @@
+"""The maintainers' commands, on a small copy of the project."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from helpers import ROOT
+from notebooks import source
+from notebooks.source import SETUP, SLUG, definition, numbered, read, relist, slug
+
+MODULE = """\
+from functools import cache
+
+LIMIT = 3
+
+
+# What it does.
+@cache
+def small(x):
+    return x < LIMIT
+
+
+# What the next does.
+class Next:
+    def small(self):
+        return 1
+"""
+COPIED = [f"helpers/{n}.py" for n in ("__init__", "files", "interrupt", "notebook")]
+COPIED += [f"notebooks/{name}.py" for name in ("__main__", "kernel", "source")]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A copy of what the commands need, with a module and a notebook of its own."""
+    for folder in ("helpers", "notebooks"):
+        (tmp_path / folder).mkdir()
+    for name in COPIED:
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "helpers" / "steps.py").write_text(MODULE, "utf-8")
+    badge = f"[![Open](https://a.b/badge.svg)](https://a.b/{SLUG}/01)"
+    (tmp_path / "README.md").write_text(badge, "utf-8")
+    text = new_markdown_cell(f"{badge}\n# %load -s small ../helpers/steps.py\n")
+    setup = new_code_cell("old", metadata={"tags": ["setup"]})
+    listing = new_code_cell("# %load -s small ../helpers/steps.py\nold")
+    listing.metadata.tags = ["wikitext"]
+    last = new_code_cell("# %load -s Next ../helpers/steps.py")
+    cells = [text, setup, new_code_cell("from functools import cache"), listing, last]
+    write(tmp_path, "01_one", *cells)
+    write(tmp_path, "02_two", "1 + 1")
+    monkeypatch.setattr(source, "ROOT", tmp_path)
+    return tmp_path
+
+
+def write(project, name, *cells):
+    """Writes a notebook of these cells; those of plain text are of code."""
+    cells = [new_code_cell(c) if isinstance(c, str) else c for c in cells]
+    path = project / "notebooks" / f"{name}.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+
+
+def cells_of(project, name="01_one", folder="notebooks"):
+    return read(project / folder / f"{name}.ipynb").cells
+
+
+def environment(project, **variables):
+    """The variables of a command whose kernels import the small project."""
+    variables = {"MINI_TRANSFORMER_DATA": str(project), "TQDM_DISABLE": ""} | variables
+    return os.environ | {"PYTHONPATH": str(project)} | variables
+
+
+def command(project, *arguments, **variables):
+    """Runs `python -m notebooks` in the small project."""
+    return subprocess.run(
+        [sys.executable, "-m", "notebooks", *arguments],
+        cwd=project,
+        env=environment(project, **variables),
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+def test_a_definition_has_its_decorators_and_no_neighbours(project):
+    assert definition("small", "steps") == "@cache\ndef small(x):\n    return x < LIMIT"
+    assert definition("Next", "steps").splitlines()[0] == "class Next:"
+    with pytest.raises(ValueError, match="steps.py defines no large"):
+        definition("large", "steps")
+
+
+def test_relist_rewrites_listings_and_setup_and_nothing_else(project):
+    before = cells_of(project)
+    paths = [project / "notebooks" / "01_one.ipynb"]
+    relist(paths)
+    once, after = paths[0].read_bytes(), cells_of(project)
+    changed = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+    assert changed == [1, 3, 4]
+    assert after[1].source == SETUP.strip()
+    first_line = "# %load -s small ../helpers/steps.py\n"
+    assert after[3].source == first_line + definition("small", "steps")
+    for cell in (*before, *after):
+        del cell["source"]
+    assert before == after  # tags, ids and outputs
+    relist(paths)
+    assert paths[0].read_bytes() == once
+
+
+def test_stamp_writes_the_slug_everywhere_and_can_be_repeated(project):
+    relist([project / "notebooks" / "01_one.ipynb"])
+    for name in ("someone/mini-transformer", "someone-else/another_name.py"):
+        done = command(project, "--stamp", name)
+        assert done.returncode == 0, done.stderr
+        texts = [cell.source for cell in cells_of(project)[:2]]
+        texts.append((project / "README.md").read_text("utf-8"))
+        assert all(name in text and "OWNER" not in text for text in texts)
+    setup = cells_of(project)[1].source
+    assert command(project, "--relist").returncode == 0
+    assert cells_of(project)[1].source == setup
+
+
+NO_SLUGS = " name a/b/c https://github.com/a/b .. a/. a/.. ../b a/ /b -a/b a-/b a--b/c "
+NO_SLUGS += "a_b/c a.b/c a/b.git ä/b a/é a\\b"
+
+
+@pytest.mark.parametrize(
+    "read_option, texts",
+    [
+        (slug, [*NO_SLUGS.split(" "), "a b/c", "a/b\n"]),
+        (numbered, ["99", "3", "", "01_one"]),
+    ],
+)
+def test_what_is_no_slug_or_no_notebook_is_refused(read_option, texts, project):
+    for text in texts:
+        with pytest.raises(argparse.ArgumentTypeError, match="there are 01, 02|OWNER"):
+            read_option(text)
+    assert numbered("02").name == "02_two.ipynb" and slug("a-b/c.d") == "a-b/c.d"
+
+
+@pytest.mark.parametrize(
+    "options, status, message",
+    [
+        ([], 2, "one of the arguments"),
+        (["--relist", "01"], 2, "unrecognized arguments: 01"),
+        (["--run", "--relist"], 2, "not allowed with argument"),
+        (["--run", "01", "99"], 2, "'99' is no notebook; there are 01, 02"),
+        (["--stamp=a"], 2, "'a' is no slug; write OWNER/NAME"),
+        (["--run", "01"], 1, "executed cannot be written to (File exists).\n"),
+        # Outputs made with the toy corpus were committed once by mistake.
+        (["--execute", "01"], 1, "MINI_TRANSFORMER_DATA must name the folder"),
+    ],
+)
+def test_nothing_is_done_that_is_refused(options, status, message, project):
+    (project / "executed").write_text("a file in place of the folder", "utf-8")
+    write(project, "01_one", "open('was_run', 'w')")
+    done = command(project, *options, MINI_TRANSFORMER_DATA="wikitext")
+    assert (done.returncode, done.stdout) == (status, "") and message in done.stderr
+    assert not (project / "notebooks" / "was_run").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"cells": [{}]', '{"cells": [{}]}'])
+def test_a_file_that_is_no_notebook_is_named(text, project):
+    path = project / "notebooks" / "01_one.ipynb"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match="01_one.ipynb is no notebook .*; restore it"):
+        read(path)
+    if text == "":
+        done = command(project, "--run")
+        assert done.returncode == 1 and done.stderr.count("\n") == 1
+
+
+def test_execute_gives_the_same_bytes_each_time(project):
+    show = "import os\nfor i in range(3):\n    print(i, flush=True)\n"
+    show += "print(os.environ['MINI_TRANSFORMER_BUDGET'])"
+    write(project, "01_one", new_markdown_cell("A text."), show, "1 + 1")
+    before, written = cells_of(project), []
+    for budget in ("full", "quick"):
+        done = command(project, "--execute", "01", MINI_TRANSFORMER_BUDGET=budget)
+        assert (done.returncode, done.stderr) == (0, "")
+        written.append((project / "notebooks" / "01_one.ipynb").read_bytes())
+    assert written[0] == written[1]
+    book = nbformat.reads(written[0], as_version=4)
+    assert [cell.id for cell in book.cells] == [cell.id for cell in before]
+    assert [cell.get("execution_count") for cell in book.cells] == [None, 1, 2]
+    assert [o.text for o in book.cells[1].outputs] == ["0\n1\n2\nquick\n"]
+    assert book.metadata == {"language_info": {"name": "python"}}
+    assert book.cells[1].metadata == {}
+    assert cells_of(project, "02_two")[0].execution_count is None
+
+
+def test_run_takes_named_notebooks_and_stops_where_a_cell_fails(project):
+    """In the interpreter that runs it, whatever kernel is installed for the user."""
+    other = project / "jupyter" / "kernels" / "python3" / "kernel.json"
+    other.parent.mkdir(parents=True)
+    spec = {"argv": ["false", "{connection_file}"], "language": "python"}
+    other.write_text(json.dumps(spec | {"display_name": "another Python"}), "utf-8")
+    write(project, "01_one", "import sys\nprint(sys.executable)")
+    write(project, "02_two", "x - 1")
+    write(project, "03_three", "1 + 1")
+    names = ["--run", "01", "02", "03"]
+    done = command(project, *names, JUPYTER_PATH=str(project / "jupyter"))
+    assert done.returncode == 1
+    assert re.search(r"01_one: 100%.*1/1", done.stdout)
+    assert "01_one.ipynb ran; its outputs are in executed/" in done.stdout
+    assert "02_two.ipynb failed" in done.stderr and "NameError" in done.stderr
+    assert 'kernel.py", line' not in done.stderr  # no traceback of its own
+    assert [path.name for path in (project / "executed").iterdir()] == ["01_one.ipynb"]
+    (output,) = cells_of(project, folder="executed")[0].outputs
+    assert output.text == f"{sys.executable}\n"
+    assert cells_of(project)[0].outputs == []
+
+
+@pytest.mark.parametrize(
+    "launcher, place", [("", "cell [2]"), ("raise SystemExit(3)", "before its first")]
+)
+def test_a_kernel_that_dies_or_cannot_start_is_one_sentence(launcher, place, project):
+    if launcher:
+        (project / "ipykernel_launcher.py").write_text(launcher, "utf-8")
+    write(project, "01_one", "1", "import os\nos._exit(1)", "2")
+    done = command(project, "--run", "01", TQDM_DISABLE="1")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"01_one.ipynb, {place}")
+    assert f"the kernel of {sys.executable} failed: " in done.stderr
+
+
+def kernels_of(pid: int) -> list[int]:
+    """The kernels that a process has started and that still run."""
+    owner = {"JPY_PARENT_PID": str(pid)}.items()
+    running = {p.pid: p.info["environ"] or {} for p in psutil.process_iter(["environ"])}
+    return [number for number, names in running.items() if owner <= names.items()]
+
+
+@pytest.mark.parametrize("moment", [0, 0.3, 0.7, 1.5, "cell"])
+def test_ctrl_c_ends_a_run_at_the_first_press(moment, project):
+    """Seconds after the bar has appeared, when the kernel starts, or within a cell."""
+    write(project, "01_one", "open('begun', 'w')\nwhile True:\n    pass")
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "notebooks", "--run", "01"],
+        cwd=project,
+        env=environment(project),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # a terminal interrupts the whole group
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout.read(8)  # of the bar
+        while moment == "cell" and not (project / "notebooks" / "begun").exists():
+            time.sleep(0.05)
+        time.sleep(0 if moment == "cell" else moment)
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            _, stderr = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert stderr == b"python -m notebooks: interrupted.\n"
+    assert kernels_of(process.pid) == []
+    assert [*(project / "executed").glob("*")] == []

@@ -1,0 +1,82 @@
+"""Records: whose they are, and what they say of a training."""
+
+import pytest
+import torch
+
+from helpers import record
+from helpers.model import ModelConfig
+from helpers.optimize import TrainConfig
+from studies.lab.samples import phases, samples
+
+IDENTITY = {"model": ModelConfig(), "training": TrainConfig(), "text": "digest"}
+
+
+def test_a_run_is_known_by_its_settings_field_by_field():
+    recorded = record.plain(IDENTITY)
+    del recorded["model"]["norm_eps"]  # a field that is newer than the record
+    record.require_same("here", recorded, IDENTITY)
+    recorded["training"]["seed"] = 7
+    record.require_same("here", recorded, IDENTITY, free=("seed",))
+    with pytest.raises(
+        ValueError, match="here holds another run: its seed is 7, not 0"
+    ):
+        record.require_same("here", recorded, IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"text": "another"}, "its text is another, not digest"),
+        ({"text": None}, "its text is None, not digest"),
+        ({"model": {"unknown": 1}}, "its unknown is 1, not None"),
+        ({"model": None}, "its vocab_size is None, not 2000"),
+        ({"training": [1]}, "its epochs is None, not"),
+    ],
+)
+def test_a_record_of_another_run_is_refused(change, said):
+    with pytest.raises(ValueError, match=said):
+        record.require_same("here", record.plain(IDENTITY) | change, IDENTITY)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "5", "null", "[" * 10**5, None])
+def test_a_record_that_cannot_be_read_is_named(content, tmp_path):
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_text(content, "utf-8")
+    with pytest.raises(ValueError, match=r"a\.json is missing or damaged"):
+        record.read(path)
+
+
+def history(*losses: float) -> list[dict]:
+    probe = {"block": 0, "position": 3, "predicted": 1, "p": 0.5}
+    scores = {"most_predicted": 2, "most_predicted_share": 0.25, "probes": [probe]}
+    return [
+        {"step": step, "validation_loss": loss} | scores
+        for step, loss in enumerate(losses)
+    ]
+
+
+@pytest.mark.parametrize(
+    "losses, steps",
+    [
+        (
+            (7.6, 5.7, 5.5, 4.4, 3.0, 3.1),
+            {"start": 0, "plateau": 1, "after": 3, "end": 4},
+        ),
+        ((7.6, 5.5, 5.0), {"start": 0, "plateau": 1, "end": 2}),
+        ((7.6,), {"start": 0, "plateau": 0, "end": 0}),
+    ],
+)
+def test_phases_are_those_evaluations(losses, steps):
+    chosen = phases(history(*losses), unigram_loss=5.62)
+    assert {phase: entry["step"] for phase, entry in chosen.items()} == steps
+
+
+def test_samples_show_a_word_among_its_neighbours():
+    ids = torch.tensor([[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]])
+    first, *_ = samples(history(7.6, 5.0), 5.0, ids, "a b c d e".split())
+    assert first["phase"] == "start" and first["most_predicted"] == "c"
+    (said,) = first["predictions"]
+    assert said["left"] == ["a", "b", "c"] and said["true"] == "d"
+    assert said["right"] == ["e", "a", "b", "c", "d", "e"]
+    assert (said["pred"], said["p"]) == ("b", 0.5)
