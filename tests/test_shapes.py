@@ -120,7 +120,7 @@ def mask():
 def step_and_score():
     """A training step, then the ten words of `some_ids` as one subset."""
     model, config, ids_BT = build(), TrainConfig(mask_rate=1.0), some_ids()
-    train_step(TrainingRun(model, config, torch.float32), ids_BT, config, 1)
+    train_step(TrainingRun(model, config), ids_BT, config, 1)
     subset_BT = evaluation_subsets(ids_BT, n_subsets=1)
     evaluate(model, ids_BT, subset_BT)
     unigram(torch.arange(len(SPECIALS), SIZES["V"]), ids_BT, subset_BT, SIZES["V"])
