@@ -6,7 +6,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from helpers import record
+from helpers import ROOT, record
 from helpers import train as training
 from helpers.corpus import FOLDER_VARIABLE
 from helpers.data import steps_per_epoch
@@ -21,6 +21,11 @@ RECIPES = {
     name: Arm(replace(arm.model, **SIZES), replace(arm.training, batch_size=8))
     for name, arm in runs.RECIPES.items()
 }
+
+
+def test_the_readme_has_the_table_of_the_records():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert speedrun.table(speedrun.results()) in readme
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from helpers import ROOT, record
 from helpers.masking import IGNORE
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, PAD, UNK
+from studies.lab.command import RECORDS
 from studies.lab.timing import in_fresh_process, peak_of, spread, take_turns
 from studies.speed import throughput
 from studies.speed.equality import build_pair, compare, copy_weights, pairs
@@ -117,8 +119,8 @@ def test_a_race_is_run_and_told():
         for i, name in enumerate([*OURS, *PEERS])
     ]
     equality = {"a": {"differs": "theirs: a scale"}, "b": {"differs": ""}}
-    record = {"steps": rows, "memory": memory, "equality": equality}
-    times, peaks, left_out = throughput.table(record).split("\n\n", 2)
+    whole = {"steps": rows, "memory": memory, "equality": equality}
+    times, peaks, left_out = throughput.table(whole).split("\n\n", 2)
     columns = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
     lines = times.splitlines()
     assert lines[0] == f"| peer | {columns} |" and len(lines) == 2 + 5 * len(PEERS)
@@ -128,11 +130,18 @@ def test_a_race_is_run_and_told():
     peak = "| x-transformers | bf16 | 0.1 | 24 | 220.0 | 260.0 | 1.18 |"
     assert peaks.splitlines()[-1] == peak
     assert left_out.endswith("- a: theirs: a scale\n- b: nothing")
-    small, large = throughput.step_ratios(record).axes
+    small, large = throughput.step_ratios(whole).axes
     for axes, ratios in ((small, (2, 2.5, 3, 3.5)), (large, (1, 1.25, 1.5, 1.75))):
         drawn = [tuple(line.get_xdata()) for line in axes.lines[1:]]
         assert drawn == [ratios, ratios]  # in both precisions, and none compiled
     assert small.get_xlim() == (0, pytest.approx(1.05 * 3.8))  # nothing is cut off
+
+
+@pytest.mark.parametrize("name", ["throughput", "throughput_compiled"])
+def test_the_readme_has_the_rows_with_dropout(name):
+    steps = record.read(RECORDS / f"{name}.json")["steps"]
+    rows = [r for r in throughput.compared(steps, "ms", "ms") if "| 0 |" not in r]
+    assert "\n".join(rows) in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_a_table_needs_a_record(tmp_path, capsys):

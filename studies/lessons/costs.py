@@ -7,11 +7,12 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
-from helpers import ROOT, record
+from helpers import record
 from helpers.data import bucket, wasted_share
 from helpers.masking import IGNORE
 from helpers.model import MaskedLanguageModel
 from helpers.seeds import seeded
+from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
 from studies.lab.timing import (
     ratio_spread,
@@ -28,7 +29,7 @@ from studies.lessons.arms import (
     training_batches,
 )
 
-COSTS = ROOT / "plots" / "records" / "lessons" / "costs.json"
+COSTS = RECORDS / "lessons" / "costs.json"
 ROUNDS = 9
 MIXED = 24  # batches a turn where rows differ in length, at equal distances
 

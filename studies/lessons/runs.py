@@ -29,7 +29,7 @@ from studies.lessons.arms import (
     training_batches,
 )
 from studies.lessons.vocabulary import ASKED
-from studies.lessons.words import frequent_words, places_of, score_words
+from studies.lessons.words import places_of, score_words
 
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
 NEVER = 10**6  # evaluations: no run stops early
@@ -61,7 +61,8 @@ def final_scores(model, arm: Arm) -> dict:
         alone_BT = lone_rows(tokenizer, corpus.validation, config.max_length)
         scores["alone"] = score(model, alone_BT, evaluation_subsets(alone_BT))
     if arm in ASKED:
-        places = places_of(corpus.validation, frequent_words(corpus.train, KNOWN))
+        shared = {*tokenizer_of(False, KNOWN).words}
+        places = places_of(corpus.validation, shared)
         scores["asked"] = score_words(model, tokenizer, corpus.validation, places)
     return scores
 

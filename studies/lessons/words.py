@@ -16,15 +16,7 @@ import torch
 from torch import Tensor
 
 from helpers.bpe import BPETokenizer, chunks
-from helpers.tokenizer import (
-    CLS,
-    MASK,
-    SEP,
-    SPECIALS,
-    UNK,
-    UNKNOWN_WORD,
-    most_frequent,
-)
+from helpers.tokenizer import CLS, MASK, SEP, UNK, UNKNOWN_WORD
 
 ASKED = {"shared": 6_000, "rare": 1_500}  # words of either kind
 Place = tuple[int, int]  # of a word: its line, and which of the line's words it is
@@ -48,11 +40,6 @@ def places_of(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
         kind: places[kind][:: max(1, len(places[kind]) // count)][:count]
         for kind, count in ASKED.items()
     }
-
-
-def frequent_words(lines: list[str], vocab_size: int) -> set[str]:
-    """The words of a vocabulary of that size, special tokens included in it."""
-    return {*most_frequent(lines, vocab_size - len(SPECIALS))}
 
 
 def spans(tokenizer, lines: list[str]) -> tuple[list[int], dict[Place, range]]:
