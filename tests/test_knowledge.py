@@ -10,7 +10,7 @@ from tiny import tiny_model
 
 from helpers import ROOT, record
 from helpers.corpus import Corpus
-from helpers.data import TrainingData, encode_lines, join, lone_sentences
+from helpers.data import TrainingData, encode_lines, join
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, PAD, SEP, UNK, WordTokenizer
@@ -18,6 +18,7 @@ from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import references, score_words
 from studies.attention.tables import DIVISIONS, GUESSES
+from studies.lab.runs import lone_sentences
 from studies.lab.stats import GROUP, bootstrap
 
 LENGTH = 32

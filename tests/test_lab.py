@@ -21,7 +21,7 @@ from helpers.optimize import TrainConfig
 from studies.lab import runs
 from studies.lab.readings import Claim, Effect, at, at_step, best_minus_last, verdict
 from studies.lab.report import between, markdown, plus_minus
-from studies.lab.runs import FAST
+from studies.lab.runs import FAST, lone_sentences
 from studies.lab.stats import bootstrap, one_sided_p, student
 from studies.lab.study import Arm, Study
 
@@ -350,3 +350,14 @@ def test_ctrl_c_ends_the_command(tmp_path):
     command.communicate(timeout=60)
     made = {path.stem for path in tmp_path.glob("*.json")}
     assert command.returncode and made <= {"a", "b"} and made
+
+
+def test_lone_sentences_end_with_a_mark_and_have_the_length_asked_for():
+    lines = [
+        "= Title with more than five words . =",
+        "One two three four . Too short . What is this about ? No end here it goes",
+        "a " * 40 + ".",
+        "b " * 39 + "!",
+    ]
+    kept = ["One two three four .", "What is this about ?", "b " * 39 + "!"]
+    assert lone_sentences(lines) == kept

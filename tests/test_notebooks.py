@@ -28,8 +28,7 @@ NOT_LISTED = {
     "require_same_words",  # refuses a tokenizer of another model
     "shallow_copy",  # leaves alone a reader's model, whose mode and layers are its own
     "matrix_weights",  # counts what a giant would have; 03 counts every parameter
-    "lone_sentences",  # serves the experiment's held-out sentences, not the model
-    "probe",  # serves a table of the training history; 05 asks the model directly
+    "memory_advice",  # says what to try where a batch does not fit into memory
 }
 BADGE = re.compile(
     r"https://colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)"
