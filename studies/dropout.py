@@ -49,14 +49,13 @@ LOOKS = {  # in the order of the table
 }
 
 
-def make(arm: Arm, seed: int, folder: Path, precision: str = "auto") -> dict:
+def make(arm: Arm, seed: int, folder: Path) -> dict:
     """Trains and scores one run: its weights as they are saved, in 16 bits.
 
     Every eligible word of both splits is predicted once, in packed blocks and in
     sentences of 5 to 40 words, each by itself.
     """
-    config = replace(arm.training, seed=seed, precision=precision)
-    run = run_experiment(folder, arm.model, config)
+    run = run_experiment(folder, arm.model, replace(arm.training, seed=seed))
     model, tokenizer, _ = load_model(folder / f"{folder.name}.safetensors")
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     corpus, length = require_wikitext(), model.config.max_length
@@ -134,7 +133,7 @@ def shipped() -> list[dict]:
     return [record.read(RECORDS / f"{name}.json") for name in SHIPPED.values()]
 
 
-def study(epochs: int, precision: str = "auto") -> Study:
+def study(epochs: int) -> Study:
     """The study with so many epochs a run, each with one evaluation."""
     training = replace(FAST, epochs=float(epochs), evaluations=epochs)
     return Study(
@@ -144,8 +143,8 @@ def study(epochs: int, precision: str = "auto") -> Study:
         folder=RECORDS / "dropout_study",
         pattern=f"{{arm}}_{epochs}_epochs_seed_{{seed}}",
         arms={arm: Arm(model, training) for arm, model in MODELS.items()},
-        make=partial(make, precision=precision),
-        # Runs of one number format may be named or found out.
+        make=make,
+        # Of some runs the number format was named, of others found out.
         read=partial(read_run, free=("precision",)),
         alike=("corpus", "number_format"),
         readings=READINGS,
@@ -206,11 +205,9 @@ def main(arguments: list[str] | None = None) -> None:
     epochs, seeds = (GPU_EPOCHS, 5) if torch.cuda.is_available() else (CPU_EPOCHS, 3)
     parser.set_defaults(seeds=[*range(seeds)])
     parser.add_argument("--epochs", type=EPOCHS, default=epochs)
-    precisions = TRAIN_VALUES["precision"]
-    parser.add_argument("--precision", choices=precisions, default="auto")
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")
     given = parser.parse_args(arguments)
-    chosen = study(given.epochs, given.precision)
+    chosen = study(given.epochs)
     with parser.one_sentence():
         if not given.summary:
             chosen.make_missing(given.arms, given.seeds, given.processes)

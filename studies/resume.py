@@ -1,6 +1,6 @@
 """Kills trainings at random moments, and compares how they end with an unbroken one.
 
-`python -m studies.resume --kills 100` trains a tiny model on the toy corpus, ends it
+`python -m studies.resume` trains a tiny model on the toy corpus, ends it
 by SIGKILL, which no program can answer, and starts it again from the state on the
 disk. Each attempt is a fork of this process, so that PyTorch is imported once; hence
 not for Windows. Left out: a failure of the power, which may also lose what was written.
@@ -32,10 +32,11 @@ from helpers.interrupt import held_back
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
-from studies.lab.command import COUNT, RECORDS, SEED, command, require_whole
+from studies.lab.command import RECORDS, command, record_file
 from studies.lab.machine import hardware
 
 LENGTH = 32
+KILLS, SEED = 100, 0  # in all runs together; of their moments
 SAVE_SECONDS = 0.02  # so that many of the kills meet a state half written
 LONGEST = 1 / 3  # of an unbroken run: the longest time until a kill
 # Rates so high that the validation loss rises again: the best weights, which the state
@@ -134,7 +135,7 @@ def end_of(folder: Path) -> dict:
     return json.loads((folder / "result.json").read_text("utf-8"))
 
 
-def study(count: int, seed: int = 0, moment: Callable[[], float] | None = None) -> dict:
+def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict:
     """Kills trainings `count` times in all; returns the record of it.
 
     A training that has come to its end is followed by another, until there were enough
@@ -148,7 +149,7 @@ def study(count: int, seed: int = 0, moment: Callable[[], float] | None = None) 
         folder, start = Path(name, "whole"), time.perf_counter()
         is_killed(folder, material)
         seconds, whole = time.perf_counter() - start, end_of(folder)
-        draw = random.Random(seed)
+        draw = random.Random(SEED)
         moment = moment or (lambda: draw.uniform(0, LONGEST * seconds))
         while len(kills) < count:
             folder = Path(name, f"run{len(kills_in_run)}")
@@ -164,7 +165,7 @@ def study(count: int, seed: int = 0, moment: Callable[[], float] | None = None) 
         "model": asdict(material[1]),
         "training": asdict(CONFIG),
         "save_seconds": SAVE_SECONDS,
-        "seed": seed,
+        "seed": SEED,
         "steps": whole["steps"],
         "best_step": whole["best_step"],
         "seconds": round(seconds, 2),
@@ -188,14 +189,10 @@ def main(arguments: list[str] | None = None) -> int:
         "Kill trainings at random moments, restart them, and compare what they end "
         "with to an unbroken one.",
     )
-    default = RECORDS / "resume.json"
-    parser.add_argument("--kills", type=COUNT, default=100, help="in all runs together")
-    parser.add_argument("--seed", type=SEED, default=0, help="of the moments")
-    parser.add_argument("--out", type=Path, default=default, help="the record")
+    parser.add_argument("--out", type=record_file, default=RECORDS / "resume.json")
     given = parser.parse_args(arguments)
-    require_whole(parser, given, default.name)
     with parser.one_sentence():
-        result = study(given.kills, given.seed)
+        result = study()
         record.write(given.out, result)
     print(
         f"{result['kills']} kills in {result['runs']} runs, {result['left_tmp_file']} "

@@ -198,7 +198,7 @@ def test_the_first_press_ends_a_command_though_it_be_swallowed(body, tmp_path):
 
 @pytest.mark.parametrize("moment", ["imports", "work"])
 def test_the_study_of_kills_ends_at_the_first_press_with_its_children(moment, tmp_path):
-    command = [sys.executable, "-m", "studies.resume", "--kills", "50"]
+    command = [sys.executable, "-m", "studies.resume"]
     program = subprocess.Popen(
         [*command, "--out", str(tmp_path / "r.json")],
         cwd=ROOT,

@@ -15,7 +15,6 @@ import pytest
 from scipy import stats
 
 from helpers import ROOT, record
-from helpers.checkpoint import load_state, save_state
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from studies.lab import runs
@@ -276,29 +275,6 @@ def test_a_curve_is_read_between_its_steps():
         with pytest.raises(ValueError, match="short .* step 2110"):
             at_step(early, 2_110)
     assert best_minus_last(run) == pytest.approx(-0.6)
-
-
-def test_a_longer_run_goes_on_only_where_it_would_have_come(tmp_path):
-    short = TrainConfig(epochs=1.0, warmup=0.2, evaluations=1, cooldown=0.0)
-    longer = replace(short, epochs=4.0, warmup=0.05, evaluations=4)
-
-    def identity(config: TrainConfig) -> dict:
-        return {"model": ModelConfig(), "training": config, "text": "t"}
-
-    def go_on(config: TrainConfig, place: str) -> dict:
-        runs.lengthen(tmp_path / "short", tmp_path / place, identity(config))
-        return load_state(tmp_path / place / "state.pt")
-
-    state = {"step": 1, "identity": record.plain(identity(short))}
-    save_state(tmp_path / "short" / "state.pt", state)
-    went_on = {"step": 1, "identity": record.plain(identity(longer))}
-    assert go_on(longer, "long") == went_on
-    save_state(tmp_path / "long" / "state.pt", went_on | {"step": 2})
-    (tmp_path / "long" / "state.pt").unlink()  # killed between two renamings
-    assert go_on(longer, "long")["step"] == 1  # what is in place is not replaced
-    for change in ({"warmup": 0.2}, {"cooldown": 0.5}, {"seed": 1}):
-        with pytest.raises(ValueError, match="another run"):
-            go_on(replace(longer, **change), "other")
 
 
 RUNS = """

@@ -154,25 +154,6 @@ def test_a_baseline_goes_on_where_it_was_killed(toy, monkeypatch):
         runs.baseline("scheduled", 1e-3, 0.1)
 
 
-@pytest.mark.parametrize("arm", ["plain", "scheduled"])
-def test_a_constant_rate_goes_on_from_the_trial(toy, arm):
-    whole = runs.baseline(arm, 1e-3, 0.3)
-    (runs.FOLDER / f"{whole['name']}.json").unlink()
-    shutil.rmtree(runs.STATES)
-    trial = runs.baseline(arm, 1e-3, 0.1)
-    if arm == "plain":
-        state = runs.STATES / f"speedrun_{trial['name']}"
-        unlike = runs.STATES / f"speedrun_{runs.run_name(arm, 2e-3, 0.1)}"
-        shutil.copytree(state, unlike)
-        with pytest.raises(ValueError, match="another run"):
-            runs.baseline(arm, 2e-3, 0.3)
-    longer = runs.baseline(arm, 1e-3, 0.3)
-    assert longer["validation"] == whole["validation"]
-    steps = [entry["step"] for entry in longer["history"]]
-    went_on = trial["history"][-1]["step"] in steps
-    assert went_on == (arm == "plain")  # the other's rate would have been another
-
-
 def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
     def diverging(model, data, config, *arguments):
         if config.learning_rate == max(runs.RATES):

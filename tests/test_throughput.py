@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import ROOT, record
 from helpers.masking import IGNORE
@@ -12,8 +11,8 @@ from studies.lab.command import RECORDS
 from studies.lab.timing import in_fresh_process, peak_of, spread, take_turns
 from studies.speed import throughput
 from studies.speed.equality import build_pair, compare, copy_weights, pairs
-from studies.speed.peers import OURS, PEERS, our_loss
-from studies.speed.scaling import matmuls
+from studies.speed.peers import OURS, PEERS
+from studies.speed.scaling import growth
 from studies.speed.steps import contestant, make_batch, step_on
 
 # All sizes differ, so that no swap of two of them can hide.
@@ -91,15 +90,12 @@ def test_the_peak_is_that_of_the_work():
     assert peak is None or 60 < peak < 90
 
 
-def test_the_matmuls_are_those_that_pytorch_counts():
-    model, _ = contestant("ours as BERT", "cpu", **SIZES)
-    batch = make_batch(4, model.config)
-    with FlopCounterMode(display=False) as counter:
-        our_loss(model, batch).backward()
-    table = matmuls(model.config, 4, batch.at_BM.shape[1])
-    sizes = "times", "batch", "rows", "inner", "columns"
-    flop = sum(6 * torch.tensor([shape[s] for s in sizes]).prod() for shape in table)
-    assert counter.get_total_flops() == flop
+def test_growth_is_measured_at_each_length_and_vocabulary():
+    rows = growth(64, lengths=[16], vocabularies=[100])["growth"]
+    told = [(row.get("max_length"), row.get("vocab_size")) for row in rows]
+    assert told == [(16, None), (16, None), (None, 100)]
+    assert [row["fused"] for row in rows][:2] == [False, True]
+    assert all(0 < row["ms_quartiles"][0] <= row["ms"] for row in rows)
 
 
 def test_a_race_is_run_and_told():

@@ -1,7 +1,6 @@
 """What the commands of the studies share."""
 
 import argparse
-import itertools
 import os
 import re
 import signal
@@ -42,6 +41,26 @@ def option(values: Number):
 
 
 COUNT, SEED = option(whole(1)), option(whole(0))
+
+
+def record_file(text: str) -> Path:
+    """Reads --out: a file that can be written, which is tried before the work begins.
+
+    Its folder is made. ArgumentTypeError if it cannot be written.
+    """
+    path = Path(text)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")  # what a record is at first
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be written ({error.strerror}); choose another file."
+        ) from error
+    return path
 
 
 class Parser(argparse.ArgumentParser):
@@ -91,54 +110,6 @@ class Parser(argparse.ArgumentParser):
 def command(name: str, about: str, form=argparse.ArgumentDefaultsHelpFormatter):
     """The parser of `python -m studies.NAME`."""
     return Parser(f"python -m studies.{name}", description=about, formatter_class=form)
-
-
-def require_whole(parser: Parser, given, name: str, free=()) -> None:
-    """Ends a command that cannot write its --out, or would replace a whole record.
-
-    The record of this name is made with the default of every option that is not `free`;
-    no other file in `RECORDS` is replaced at all.
-    """
-    require_writable(parser, given.out)
-    path, whole_one = given.out.resolve(), (RECORDS / name).resolve()
-    if path == whole_one:
-        for action in parser._actions:
-            value = getattr(given, action.dest, None)
-            if action.dest in ("help", "out", *free) or value == action.default:
-                continue
-            if not isinstance(value, list) or value != list(action.default):
-                parser.error(
-                    f"{action.option_strings[0]} is not its default, and another "
-                    f"record would replace the whole {path}; choose another --out."
-                )
-    elif path.parent == whole_one.parent and path.exists():
-        parser.error(f"--out is {str(path)!r}, another record; choose a new file.")
-
-
-def require_blocks(parser: Parser, tokens: list[int], lengths: list[int]) -> None:
-    """Ends a command whose tokens a step are not whole blocks of each length."""
-    for count, length in itertools.product(tokens, lengths):
-        if count % length:
-            parser.error(
-                f"--tokens is {count}; choose a multiple of {length}, the length of a "
-                "block."
-            )
-
-
-def require_writable(parser: Parser, path: Path) -> None:
-    """Ends a command whose --out cannot be written before its work; makes a folder."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")  # what a record is at first
-        part.touch()
-        part.unlink()
-    except OSError as error:
-        parser.error(
-            f"--out is {str(path)!r}; choose a file that can be written "
-            f"({error.strerror})."
-        )
 
 
 def required(path: Path, maker: str) -> dict:

@@ -1,7 +1,6 @@
 """Runs and their records: made once, trusted only if they are what they should be."""
 
 import hashlib
-import math
 import multiprocessing
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from helpers import ROOT, record
-from helpers.checkpoint import load_model, load_state, save_state
+from helpers.checkpoint import load_model
 from helpers.corpus import REVISION
 from helpers.data import TrainingData, encode_lines, pad
 from helpers.evaluate import evaluate
@@ -155,32 +154,6 @@ def run_all(jobs: list[tuple], processes: int = 1) -> None:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def same_start(one: TrainConfig, other: TrainConfig) -> bool:
-    """Whether two settings differ in nothing but the length of a constant rate.
-
-    Both then do the same at each of their common steps.
-    """
-    as_long = replace(one, **{name: getattr(other, name) for name in LENGTH})
-    warm_ups = (config.epochs * config.warmup for config in (one, other))
-    return as_long == other and math.isclose(*warm_ups) and not one.cooldown
-
-
-def lengthen(run: Path, longer: Path, identity: dict) -> None:
-    """Has a longer run go on where a shorter one has ended, if there is one.
-
-    ValueError if they do not do the same until there.
-    """
-    state = load_state(run / "state.pt")
-    if not state or load_state(longer / "state.pt"):
-        return
-    require_run(run, state["identity"], identity, LENGTH)
-    made = record.settings(TrainConfig, "training", state["identity"])
-    if not same_start(TrainConfig(**made), identity["training"]):
-        raise ValueError(f"{run} holds another run than {longer} begins with.")
-    whole = state | {"identity": record.plain(identity)}
-    save_state(longer / "state.pt", whole)
 
 
 def lone_sentences(lines: list[str], shortest: int = 5, longest: int = 40) -> list[str]:

@@ -1,7 +1,7 @@
 """Lesson 1: does cost grow with the square of the length?
 
-Read from the record of `python -m studies.speed.scaling --growth`: steps that all have
-as many tokens, in blocks of different lengths, with attention written out or fused.
+Read from the record of `python -m studies.speed.scaling`: steps that all have as many
+tokens, in blocks of different lengths, with attention written out or fused.
 """
 
 import numpy as np
@@ -65,7 +65,7 @@ def growing_part() -> dict:
         "hardware": [growth["hardware"]["device"]],
         # Three of each, and one to warm up.
         "core_minutes": growth["hardware"]["threads"] * 4 * sum(times) / 60_000,
-        "command": "python -m studies.speed.scaling --growth",
+        "command": "python -m studies.speed.scaling",
     }
 
 

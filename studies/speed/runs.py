@@ -10,7 +10,6 @@ from helpers import ROOT, record
 from helpers.checkpoint import save_model
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.resume import identity
 from helpers.train import train
 from studies.lab.command import RECORDS, required
 from studies.lab.experiment import prepare
@@ -18,7 +17,6 @@ from studies.lab.machine import hardware
 from studies.lab.runs import (
     FAST,
     by_seed,
-    lengthen,
     read_run,
     readable,
     recorded,
@@ -95,9 +93,6 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
         _, _, data, model = prepare(RECIPES[arm].model, 0)
         config, scored = wanted["training"], subsample(data, 512)
         folder = STATES / f"speedrun_{name}"
-        if config.cooldown == 0.0 and epochs > TRIAL:
-            trial = STATES / f"speedrun_{run_name(arm, rate, TRIAL)}"
-            lengthen(trial, folder, identity(model, scored, config))
         run = {"arm": arm, "rate": rate, "text_length": len(data.stream)}
         try:
             training = train(model, scored, config, folder)

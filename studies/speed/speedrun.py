@@ -4,8 +4,8 @@
 reached with two baselines, both BERT's model: *plain* has a constant rate after its
 warm-up, *scheduled* has a rate that falls to 0. `--baselines` trains these, resumable:
 their rate is chosen from three by trials of `TRIAL` epochs, then 50 epochs are run, of
-one seed; with a constant rate they go on from the trial. `--time` takes the steps of
-all three in turn, on a machine that should be idle.
+one seed. `--time` takes the steps of all three in turn, on a machine that should be
+idle.
 
 The entry's time is that of its whole process, from its start until the weights are
 saved. A baseline's is that of its steps alone, up to its best evaluation, whose weights

@@ -12,7 +12,6 @@ from studies.speed.equality import build_pair
 from studies.speed.peers import OURS, PEERS, Batch, build_ours, our_loss
 
 UNKNOWN, MASK_RATE = 0.26, 0.15  # shares: of [UNK] in the training text, of masks
-MOST_TOKENS = 2**20  # a step
 
 
 def make_batch(blocks: int, config: ModelConfig, device="cpu", seed=0) -> Batch:

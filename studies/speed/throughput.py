@@ -9,24 +9,14 @@ All take turns, step by step, so that a busy machine slows all of them.
 import itertools
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 
 from helpers.figure import QUIET, default_style
-from helpers.model import DROPOUT, ModelConfig
+from helpers.model import ModelConfig
 from helpers.record import write
-from helpers.settings import whole
-from studies.lab.command import (
-    COUNT,
-    RECORDS,
-    command,
-    option,
-    require_blocks,
-    require_whole,
-    required,
-)
+from studies.lab.command import RECORDS, command, record_file, required
 from studies.lab.machine import hardware
 from studies.lab.report import BLUE, ORANGE, plain
 from studies.lab.timing import (
@@ -39,7 +29,7 @@ from studies.lab.timing import (
 )
 from studies.speed.equality import equality
 from studies.speed.peers import OURS, PEERS
-from studies.speed.steps import MOST_TOKENS, contestant, make_batch, step_on
+from studies.speed.steps import contestant, make_batch, step_on
 
 PRECISIONS, DROPOUTS, TOKENS = ("fp32", "bf16"), (0.0, 0.1), (4_096, 16_384)
 LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
@@ -91,21 +81,25 @@ def measure_memory(tokens: int, device: str) -> list[dict]:
     return rows
 
 
-def measure(given) -> dict:
-    """Measures equality, memory, then the whole grid, and reports progress."""
+def measure(compiled: bool) -> dict:
+    """Measures equality, memory, then the whole grid, and reports progress.
+
+    Compiled models are timed beside the others, in a smaller grid and without memory.
+    """
+    counts, dropouts = (TOKENS[:1], DROPOUTS[-1:]) if compiled else (TOKENS, DROPOUTS)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = ModelConfig()
     record = {"hardware": hardware(), "config": asdict(config)}
     record["equality"] = equality(make_batch(4, config, device))
     print("float64: losses and all gradients are equal", flush=True)
-    if given.memory:
-        record["memory"] = measure_memory(max(given.tokens), device)
+    if not compiled:
+        record["memory"] = measure_memory(max(counts), device)
     record["steps"] = []
-    grid = itertools.product(given.tokens, PRECISIONS, given.dropouts)
+    grid = itertools.product(counts, PRECISIONS, dropouts)
     for tokens, precision, dropout in grid:
         cell = {"tokens": tokens, "precision": precision, "dropout": dropout}
-        rounds = given.rounds or (15 if tokens <= 4096 else 5)
-        rows = race(cell, rounds, device, given.compile)
+        rounds = 15 if tokens <= 4_096 else 5
+        rows = race(cell, rounds, device, compiled)
         record["steps"] += rows
         paces = (f"{row['contestant']} {row['ms']:.0f}" for row in rows)
         print(f"{cell}, {rows[0]['rounds']} rounds, ms: {'; '.join(paces)}", flush=True)
@@ -190,27 +184,19 @@ def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measures the grid, or a part of it, and writes the record; or prints it."""
+    """Measures the grid and writes the record; or prints it."""
     parser = command("speed.throughput", __doc__.splitlines()[0])
-    path = RECORDS / "throughput.json"
-    parser.add_argument("--out", type=Path, default=path, help="the record")
+    parser.add_argument("--out", type=record_file, help="default: in plots/records/")
     parser.add_argument("--table", action="store_true", help="print it, as Markdown")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
-    length, rates = ModelConfig().max_length, option(DROPOUT)
-    tokens = option(whole(length, MOST_TOKENS))
-    parser.add_argument("--rounds", type=COUNT, help="default: 15; 5 with many tokens")
-    parser.add_argument("--tokens", type=tokens, nargs="+", default=TOKENS)
-    parser.add_argument("--dropouts", type=rates, nargs="+", default=DROPOUTS)
-    parser.add_argument("--no-memory", dest="memory", action="store_false")
     given = parser.parse_args(arguments)
-    if given.table:
-        with parser.one_sentence():
-            print(table(required(given.out, "python -m studies.speed.throughput")))
-        return
-    require_blocks(parser, given.tokens, [length])
-    require_whole(parser, given, path.name)
+    name = "throughput_compiled.json" if given.compile else "throughput.json"
+    out = given.out or RECORDS / name
     with parser.one_sentence():
-        write(given.out, measure(given))
+        if given.table:
+            print(table(required(out, "python -m studies.speed.throughput")))
+        else:
+            write(out, measure(given.compile))
 
 
 if __name__ == "__main__":
