@@ -28,7 +28,7 @@ from studies.lab.experiment import prepare, run_experiment
 from studies.lab.figures import curves_beside_effects
 from studies.lab.readings import Claim, Effect, at
 from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plus_minus
-from studies.lab.runs import FAST, lone_rows, read_run, score_all
+from studies.lab.runs import FAST, lone_rows, read_run, score
 from studies.lab.study import Arm, Results, Study
 from studies.lab.wikitext import require_wikitext
 
@@ -62,9 +62,9 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     for split in ("validation", "test"):
         lines = getattr(corpus, split)
         packed_BT = pack(encode_lines(tokenizer, lines), length)
-        alone_BT = lone_rows(tokenizer, lines, length)
+        alone_BT, _ = lone_rows(tokenizer, lines, length)
         run[split] = {
-            layout: score_all(model, ids_BT, evaluation_subsets(ids_BT))
+            layout: score(model, ids_BT, evaluation_subsets(ids_BT))
             for layout, ids_BT in {"packed": packed_BT, "sentences": alone_BT}.items()
         }
     return run

@@ -35,7 +35,7 @@ from studies.dropout import MODELS, best
 from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
 from studies.lab.readings import at
-from studies.lab.runs import FAST, lone_rows, score_all
+from studies.lab.runs import FAST, lone_rows, score
 from studies.lab.samples import probe
 from studies.lab.study import Arm, Study
 from studies.lab.wikitext import require_wikitext
@@ -98,8 +98,8 @@ def fit(arm: Fifty, seed: int, folder: Path, part: int, keep: bool) -> tuple:
 
     def note(run: TrainingRun, entry: dict) -> None:
         """Scores the other half and keeps the weights."""
-        score = evaluate(run.model, *scoring)
-        entry |= {"scoring_loss": score["loss"], "scoring_accuracy": score["accuracy"]}
+        other = evaluate(run.model, *scoring)
+        entry |= {"scoring_loss": other["loss"], "scoring_accuracy": other["accuracy"]}
         if keep:
             entry["probes"] = probe(run.model, data)
         if keep and run.step:
@@ -132,9 +132,9 @@ def scores(model, tokenizer) -> dict:
         rows[split] = ids_BT, evaluation_subsets(ids_BT)
     for name in HALVES:
         rows[name] = tuple(half(rows_BT, name) for rows_BT in rows["validation"])
-    ids_BT = lone_rows(tokenizer, corpus.validation, length)
+    ids_BT, _ = lone_rows(tokenizer, corpus.validation, length)
     rows["sentences"] = ids_BT, evaluation_subsets(ids_BT)
-    return {name: score_all(model, *pair) for name, pair in rows.items()}
+    return {name: score(model, *pair) for name, pair in rows.items()}
 
 
 def make(arm: Fifty, seed: int, folder: Path) -> dict:

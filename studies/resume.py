@@ -35,6 +35,7 @@ from helpers.train import TrainConfig, train
 from studies.lab.command import RECORDS, command, record_file
 from studies.lab.machine import hardware
 
+RESULT = "result.json"  # of an attempt that came to its end
 LENGTH = 32
 KILLS, SEED = 100, 0  # in all runs together; of their moments
 SAVE_SECONDS = 0.02  # so that many of the kills meet a state half written
@@ -73,15 +74,14 @@ def fingerprint(model: MaskedLanguageModel, history: list[dict]) -> str:
 
 
 def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
-    """Trains until the end, or until it is killed, and leaves result.json."""
+    """Trains until the end, or until it is killed, and leaves its result."""
     torch.set_num_threads(1)
     os.environ["TQDM_DISABLE"] = "1"
     torch.manual_seed(0)
     model = MaskedLanguageModel(sizes)
     run = train(model, data, CONFIG, folder, SAVE_SECONDS)
-    result = {"digest": fingerprint(model, run.history), "steps": run.step}
-    result["best_step"] = run.stopping.step
-    (folder / "result.json").write_text(json.dumps(result), "utf-8")
+    ended = {"digest": fingerprint(model, run.history), "steps": run.step}
+    record.write(folder / RESULT, ended | {"best_step": run.stopping.step})
 
 
 def is_killed(folder: Path, material: tuple, seconds: float | None = None) -> bool:
@@ -105,34 +105,22 @@ def half_written(folder: Path) -> set[tuple]:
     return {(path, path.stat().st_mtime_ns) for path in folder.glob("*.part")}
 
 
-def remains(folder: Path, earlier: set[tuple]) -> dict:
-    """Tells what a kill left in the folder, and what a restart makes of it."""
-    path, said = folder / "state.pt", io.StringIO()
-    with contextlib.redirect_stdout(said):
-        state = load_state(path)
-    writing = bool(half_written(folder) - earlier)
-    return {
-        "step": state.get("step", 0),
-        "writing": writing,
-        "between": writing and path.with_suffix(".old").exists() and not path.exists(),
-        "damaged": "damaged" in said.getvalue(),
-    }
-
-
 def broken_run(folder: Path, material: tuple, most: int, moment: Callable) -> list:
-    """Makes one training, killed at most so often; returns what each kill left."""
-    kills = []
+    """Makes one training, killed at most so often.
+
+    Returns what each kill left in the folder, and what a restart makes of that.
+    """
+    kills, path = [], folder / "state.pt"
     while True:
-        earlier = half_written(folder)
-        seconds = moment() if len(kills) < most else None
-        if not is_killed(folder, material, seconds):
+        earlier, said = half_written(folder), io.StringIO()
+        if not is_killed(folder, material, moment() if len(kills) < most else None):
             return kills
-        kills.append(remains(folder, earlier))
-
-
-def end_of(folder: Path) -> dict:
-    """Reads what the training in a folder ended with."""
-    return json.loads((folder / "result.json").read_text("utf-8"))
+        with contextlib.redirect_stdout(said):
+            step = load_state(path).get("step", 0)
+        writing = bool(half_written(folder) - earlier)
+        gone = path.with_suffix(".old").exists() and not path.exists()
+        kill = {"step": step, "writing": writing, "between": writing and gone}
+        kills.append(kill | {"damaged": "damaged" in said.getvalue()})
 
 
 def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict:
@@ -148,7 +136,7 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
     with tempfile.TemporaryDirectory() as name:
         folder, start = Path(name, "whole"), time.perf_counter()
         is_killed(folder, material)
-        seconds, whole = time.perf_counter() - start, end_of(folder)
+        seconds, whole = time.perf_counter() - start, record.read(folder / RESULT)
         draw = random.Random(SEED)
         moment = moment or (lambda: draw.uniform(0, LONGEST * seconds))
         while len(kills) < count:
@@ -156,7 +144,7 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
             more = broken_run(folder, material, count - len(kills), moment)
             kills += more
             kills_in_run.append(len(more))
-            digests.add(end_of(folder)["digest"])
+            digests.add(record.read(folder / RESULT)["digest"])
             bar.update(len(more))
     bar.close()
     return {

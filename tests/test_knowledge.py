@@ -18,7 +18,7 @@ from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import references, score_words
 from studies.attention.tables import DIVISIONS, GUESSES
-from studies.lab.runs import lone_sentences
+from studies.lab.runs import lone_rows, lone_sentences
 from studies.lab.stats import GROUP, bootstrap
 
 LENGTH = 32
@@ -138,8 +138,8 @@ def test_words_stand_at_their_places(data):
     ]
     tokenizer = WordTokenizer.train(lines, 40)
     stream = join(encode_lines(tokenizer, lines))
-    ids_BT, place_BT = words.lone_rows(tokenizer, lines, LENGTH)
-    sentences = sorted(lone_sentences(lines), key=lambda line: len(line.split()))
+    ids_BT, place_BT = lone_rows(tokenizer, lines, LENGTH)
+    sentences = sorted(lone_sentences(lines, 5, 40), key=lambda line: len(line.split()))
     for sentence, ids_T, place_T in zip(sentences, ids_BT, place_BT, strict=True):
         row = [CLS, *tokenizer.encode(sentence.split()), SEP]
         assert ids_T.tolist() == row + [PAD] * (LENGTH - len(row))
@@ -208,7 +208,7 @@ def test_sentences_are_compared_with_the_same_words(summary, models, data):
     assert alone["words"] == len(inside) < summary["words"]
     means = {part: x["mean"] for part, x in alone["loss"]["dropout"].items()}
     assert means["packed"] == pytest.approx(np.mean(inside), rel=1e-6)
-    rows_BT, _ = words.lone_rows(TOKENIZER, CORPUS.validation, LENGTH)
+    rows_BT, _ = lone_rows(TOKENIZER, CORPUS.validation, LENGTH)
     whole = evaluate(model, rows_BT, evaluation_subsets(rows_BT), subsets=range(7))
     assert means["alone"] == pytest.approx(whole["loss"], rel=1e-5)
     minus = means["alone"] - means["packed"]

@@ -311,7 +311,7 @@ def test_a_run_is_of_its_arm_and_made_once(name, tiny, tmp_path):
     for ids_BT in first(arm, 4, 1):
         loss = train_step(again, ids_BT, config, 4, mask_function(arm, 1)).item()
     run, model, (ids_BT, subset_BT) = tiny.run(name, 1), again.model, scored_rows(arm)
-    expected = runs.score(model, *scored_rows(arm, 4)) | {"step": 4, "batch": loss}
+    expected = runs.score(model, *scored_rows(arm, 4), [0]) | {"step": 4, "batch": loss}
     assert run["curve"][0]["step"] == 2 and run["curve"][1:] == [expected]
     assert evaluate(model, ids_BT, subset_BT).items() >= run["validation"].items()
     text = repr([lines_of(arm), lines_of(arm, "validation")]).encode()
@@ -321,11 +321,12 @@ def test_a_run_is_of_its_arm_and_made_once(name, tiny, tmp_path):
         places = words.places_of(lines, {*WHOLE.ids})
         scores = words.score_words(model, tokenizer, lines, places)
     elif name == "alone":
-        lines = sorted(lone_sentences(lines), key=lambda line: line.count(" "))
+        lines = sorted(lone_sentences(lines, 5, 40), key=lambda line: line.count(" "))
         ids_BT = data.pad(data.encode_lines(tokenizer, lines), 32)
-        scores = runs.score(model, ids_BT, evaluation_subsets(ids_BT))
+        scores = runs.score(model, ids_BT, evaluation_subsets(ids_BT), [0])
     else:
-        scores = runs.score(model, ids_BT.where(ids_BT < KNOWN, UNK), subset_BT)
+        known_BT = ids_BT.where(ids_BT < KNOWN, UNK)
+        scores = runs.score(model, known_BT, subset_BT, [0])
     assert {key: run[key] for key in run.keys() & TINY.keys()} == {name: scores}
     assert [path.name for path in tmp_path.glob("*_seed_1*")] == [f"{name}_seed_1.json"]
     assert replace(tiny, make=None).run(name, 1) == run

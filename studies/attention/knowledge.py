@@ -31,14 +31,13 @@ from studies.attention.tables import (
 from studies.attention.words import (
     CLASSES,
     describe,
-    lone_rows,
     packed_places,
     proper_names,
     word_class,
 )
 from studies.lab.command import command
 from studies.lab.report import draw
-from studies.lab.runs import read_run, recorded, shipped_models
+from studies.lab.runs import lone_rows, read_run, recorded, shipped_models
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 
 MEASURES = "accuracy", "loss"

@@ -5,7 +5,6 @@ Shapes: M masked words; the others as in helpers.data.
 
 import math
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,9 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from helpers.data import pad
 from helpers.tokenizer import SPECIALS, UNK
-from studies.lab.runs import lone_sentences
 from studies.lab.stats import GROUP
 
 LISTED = Path(__file__).with_name("function_words.txt").read_text("utf-8")
@@ -40,7 +37,6 @@ CLASSES = {  # in the order in which they are tried, each with its rule
     "occurrences; no month, none of the classes above",
     "other words": "all others, months and numbers in letters among them",
 }
-SHORTEST, LONGEST = 5, 40  # words of a sentence that stands alone
 QUARTERS = "first quarter", "second quarter", "third quarter", "last quarter"
 EDGES = "first word", "last word", "between them"
 DISTANCES = {1: "1", 2: "2", 4: "3 to 4", 8: "5 to 8", math.inf: "9 and more, or none"}
@@ -145,24 +141,3 @@ def packed_places(ids_BT: Tensor) -> Tensor:
     """The number in the joined text of each token of packed blocks, (B, T)."""
     size = ids_BT.shape[1] - 1
     return torch.arange(len(ids_BT))[:, None] * size + torch.arange(-1, size)
-
-
-def lone_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
-    """Sentences standing alone, short to long, and the places of their tokens, (B, T).
-
-    The rows that the dropout study scores. A place is the number of a token in the text
-    that helpers.data.join makes of the lines.
-    """
-    placed, start = [], 0
-    for line in lines:
-        place = start
-        for sentence in lone_sentences([line], 1, sys.maxsize):
-            words = sentence.split()
-            if SHORTEST <= len(words) <= LONGEST:
-                placed.append((words, place))
-            place += len(words)
-        start += len(line.split()) + 1  # [SEP]
-    placed.sort(key=lambda pair: len(pair[0]))
-    ids_BT = pad([tokenizer.encode(words) for words, _ in placed], length)
-    start_B = torch.tensor([place for _, place in placed])
-    return ids_BT, start_B[:, None] + torch.arange(-1, length - 1)

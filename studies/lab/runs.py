@@ -15,7 +15,7 @@ from torch import Tensor
 from helpers import ROOT, record
 from helpers.checkpoint import load_model
 from helpers.corpus import REVISION
-from helpers.data import TrainingData, encode_lines, pad
+from helpers.data import TrainingData, pad
 from helpers.evaluate import evaluate
 from helpers.optimize import TrainConfig
 from helpers.settings import Number
@@ -156,33 +156,48 @@ def run_all(jobs: list[tuple], processes: int = 1) -> None:
         pool.shutdown(cancel_futures=True)
 
 
-def lone_sentences(lines: list[str], shortest: int = 5, longest: int = 40) -> list[str]:
-    """Sentences of running text, cut at . ! ?, of `shortest` to `longest` words."""
-    found = []
+def placed_sentences(
+    lines: list[str], shortest: int, longest: int
+) -> list[tuple[int, list[str]]]:
+    """Sentences of running text, cut at . ! ?, of `shortest` to `longest` words.
+
+    Each has its place, that of its first word in what helpers.data.join makes of the
+    lines.
+    """
+    placed, start = [], 0
     for line in lines:
-        words = []
-        for word in () if line.startswith("=") else line.split():
-            words.append(word)
+        words, first = line.split(), 0
+        for end, word in enumerate(words, 1):
             if word in (".", "!", "?"):
-                if shortest <= len(words) <= longest:
-                    found.append(" ".join(words))
-                words = []
-    return found
+                if shortest <= end - first <= longest and not line.startswith("="):
+                    placed.append((start + first, words[first:end]))
+                first = end
+        start += len(words) + 1  # [SEP]
+    return placed
 
 
-def lone_rows(tokenizer, lines: list[str], length: int) -> Tensor:
+def lone_sentences(lines: list[str], shortest: int, longest: int) -> list[str]:
+    """The same sentences without their places."""
+    placed = placed_sentences(lines, shortest, longest)
+    return [" ".join(words) for _, words in placed]
+
+
+def lone_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
     """Sentences of 5 to 40 words, each by itself in a row, as one types them. (B, T).
 
-    From short to long, since batches of similar length are scored faster.
+    And the places of their tokens. From short to long, since batches of similar length
+    are scored faster.
     """
-    sentences = sorted(lone_sentences(lines), key=lambda line: len(line.split()))
-    return pad(encode_lines(tokenizer, sentences), length)
+    placed = sorted(placed_sentences(lines, 5, 40), key=lambda pair: len(pair[1]))
+    ids_BT = pad([tokenizer.encode(words) for _, words in placed], length)
+    start_B = torch.tensor([place for place, _ in placed])
+    return ids_BT, start_B[:, None] + torch.arange(-1, length - 1)
 
 
-def score_all(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:
-    """Loss and accuracy with every word of all seven subsets predicted once."""
-    score = evaluate(model, ids_BT, subset_BT, subsets=range(7))
-    return {key: score[key] for key in ("loss", "accuracy", "words")}
+def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
+    """Loss and accuracy with every word of these subsets predicted once."""
+    result = evaluate(model, ids_BT, subset_BT, subsets=subsets)
+    return {key: result[key] for key in ("loss", "accuracy", "words")}
 
 
 def subsample(data: TrainingData, blocks: int) -> TrainingData:

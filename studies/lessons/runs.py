@@ -8,14 +8,12 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from helpers.data import TrainingData, join, steps_per_epoch
-from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
-from studies.lab.runs import lone_rows
+from studies.lab.runs import lone_rows, score
 from studies.lab.wikitext import require_wikitext
 from studies.lessons.arms import (
     KNOWN,
@@ -43,23 +41,21 @@ def digest(pieces: bool, vocab_size: int) -> str:
     return hashlib.sha256(repr(texts).encode()).hexdigest()
 
 
-def score(model, ids_BT: Tensor, subset_BT: Tensor) -> dict:
-    """Loss and accuracy on the first seventh of the words of some rows."""
-    result = evaluate(model, ids_BT, subset_BT)
-    return {key: result[key] for key in ("loss", "accuracy", "words")}
-
-
 def final_scores(model, arm: Arm) -> dict:
-    """What a run's record says of its last weights, by what the arm was made for."""
+    """What a run's record says of its last weights, by what the arm was made for.
+
+    Words are scored on the first seventh of them.
+    """
     corpus, config = require_wikitext(), arm.model_config
     tokenizer = tokenizer_of(arm.pieces, config.vocab_size)
     ids_BT, subset_BT = scored_rows(arm)
-    scores = {"validation": score(model, ids_BT, subset_BT)}
+    scores = {"validation": score(model, ids_BT, subset_BT, [0])}
     if arm.masks == "known only":
-        scores["validation_unread"] = score(model, known_only(ids_BT), subset_BT)
+        scores["validation_unread"] = score(model, known_only(ids_BT), subset_BT, [0])
     if arm.training.get("masks") == "independent":
-        alone_BT = lone_rows(tokenizer, corpus.validation, config.max_length)
-        scores["alone"] = score(model, alone_BT, evaluation_subsets(alone_BT))
+        alone_BT, _ = lone_rows(tokenizer, corpus.validation, config.max_length)
+        subset_BT = evaluation_subsets(alone_BT)
+        scores["alone"] = score(model, alone_BT, subset_BT, [0])
     if arm in ASKED:
         shared = {*tokenizer_of(False, KNOWN).words}
         places = places_of(corpus.validation, shared)

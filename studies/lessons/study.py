@@ -42,16 +42,6 @@ ARMS = {"base": BASE} | vocabulary.ARMS | tying.ARMS | layout.ARMS | size.ARMS
 ARMS |= small.ARMS | masks.ARMS | rate.ARMS
 PARTS = "curve.step", "curve.loss", "validation.loss", "weights"  # of each record
 DIGITS = {"nats": 3, "points": 1, "steps": 0}
-TITLES = (
-    "Lesson",
-    "Claim",
-    "Verdict",
-    "Effect (95 % interval)",
-    "Seeds",
-    "Budget of a run",
-    "Core minutes",
-    "Processor",
-)
 
 
 class Lessons(Study):
@@ -127,23 +117,23 @@ def lesson_lines(results: Results, lesson: int | None) -> str:
 
 def lessons_table(results: Results) -> str:
     """All claims in Markdown; one with too few seeds names the command for it."""
-    cells = []
+    rows = []
     for lesson, module in LESSONS.items():
         for claim in module.CLAIMS:
             told = claim_row(results, claim)
-            cells.append(
-                [
-                    f"{lesson or ''}",
-                    told["text"],
-                    verdict_text(told),
-                    effect_text(told),
-                    seeds_text(told),
-                    told["budget"],
-                    f"{told['core_minutes']:.0f}",
-                    ", ".join(told["hardware"]),
-                ]
+            rows.append(
+                {
+                    "Lesson": f"{lesson or ''}",
+                    "Claim": told["text"],
+                    "Verdict": verdict_text(told),
+                    "Effect (95 % interval)": effect_text(told),
+                    "Seeds": seeds_text(told),
+                    "Budget of a run": told["budget"],
+                    "Core minutes": f"{told['core_minutes']:.0f}",
+                    "Processor": ", ".join(told["hardware"]),
+                }
             )
-    return markdown(TITLES, cells)
+    return markdown([*rows[0]], [[*row.values()] for row in rows])
 
 
 @default_style()

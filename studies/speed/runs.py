@@ -21,7 +21,7 @@ from studies.lab.runs import (
     readable,
     recorded,
     require_run,
-    score_all,
+    score,
     subsample,
 )
 from studies.lab.study import Arm
@@ -100,7 +100,7 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
             return run | {"validation": None, "best_step": None}
         keys = "step", "epoch", "validation_loss"
         return run | {
-            "validation": score_all(model, data.validation_BT, data.subset_BT),
+            "validation": score(model, data.validation_BT, data.subset_BT),
             "best_step": training.stopping.step,
             "history": [{key: e[key] for key in keys} for e in training.history],
         }
@@ -145,7 +145,7 @@ def entry(seed: int) -> dict:
             "text_length": len(data.stream),
             "seconds": before + time.monotonic(),
             "seconds_in_steps": training.history[-1]["seconds"],
-            "validation": score_all(model, data.validation_BT, data.subset_BT),
+            "validation": score(model, data.validation_BT, data.subset_BT),
         }
 
     return recorded(path, wanted, read_run, make)
