@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from helpers import ROOT
 from helpers.figure import png
 from helpers.files import write_whole
-from studies.lab.stats import half_width
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito, for all eyes
 
@@ -21,7 +20,8 @@ def plus_minus(interval: dict, digits: int, scale: float = 1.0, sign: str = "") 
     text = number(scale * interval["mean"], digits, sign)
     if interval["low"] is None:
         return text
-    return f"{text} ± {number(scale * half_width(interval), digits)}"
+    half_width = (interval["high"] - interval["low"]) / 2
+    return f"{text} ± {number(scale * half_width, digits)}"
 
 
 def between(interval: dict, digits: int = 2, scale: float = 1.0, sign: str = "") -> str:
@@ -51,14 +51,14 @@ def plain(axes: Axes) -> None:
 
 
 def interval_rows(
-    axes: Axes, intervals: list[dict], color: str = BLUE, mark="o", shift: float = 0.0
+    axes: Axes, intervals: list[dict], color: str = BLUE, shift: float = 0.0
 ) -> None:
     """One row an interval, the first on top: values as faint dots, mean, interval."""
     for row, interval in enumerate(intervals):
         y = row + shift
         values = interval.get("values", [])
         axes.plot(values, [y] * len(values), ".", color=color, alpha=0.5, markersize=5)
-        axes.plot(interval["mean"], y, mark, color=color, markersize=5)
+        axes.plot(interval["mean"], y, "o", color=color, markersize=5)
         if interval["low"] is not None:
             axes.hlines(y, interval["low"], interval["high"], color, linewidth=1.4)
 

@@ -30,11 +30,6 @@ def student(values: list[float]) -> dict:
     return {"n": n, "mean": mean, "low": low, "high": high, "values": values}
 
 
-def half_width(interval: dict) -> float:
-    """What stands behind the ± of a symmetric interval."""
-    return (interval["high"] - interval["low"]) / 2
-
-
 def one_sided_p(values: list[float], limit: float) -> float:
     """p of a t-test that the mean of `values` is not below `limit`."""
     return float(stats.ttest_1samp(values, limit, alternative="less").pvalue)

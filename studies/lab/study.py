@@ -15,14 +15,7 @@ from helpers.settings import require
 from studies.lab.command import COUNT, SEED, Parser, command
 from studies.lab.readings import Claim, Effect, Reading, Runs, verdict
 from studies.lab.report import draw, markdown, plus_minus
-from studies.lab.runs import (
-    FAST,
-    by_seed,
-    read_run,
-    readable,
-    recorded,
-    run_all,
-)
+from studies.lab.runs import FAST, by_seed, read_run, readable, recorded, run_all
 from studies.lab.stats import student
 from studies.lab.wikitext import require_wikitext
 

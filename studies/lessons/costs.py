@@ -21,13 +21,7 @@ from studies.lab.timing import (
     take_turns,
     training_step,
 )
-from studies.lessons.arms import (
-    Arm,
-    mask_function,
-    rows_of,
-    text_of,
-    training_batches,
-)
+from studies.lessons.arms import Arm, mask_function, rows_of, text_of, training_batches
 
 COSTS = RECORDS / "lessons" / "costs.json"
 ROUNDS = 9

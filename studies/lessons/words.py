@@ -80,12 +80,12 @@ def questions(stream: list[int], span: range, length: int) -> list[tuple]:
 
 
 @torch.no_grad()
-def answers(model, rows: list[tuple], batch_size: int = 64) -> list[tuple]:
+def answers(model, rows: list[tuple]) -> list[tuple]:
     """Log-probability of the true id in each row; whether it is the first choice."""
     device, given = next(model.parameters()).device, []
     model.eval()
-    for start in range(0, len(rows), batch_size):
-        columns = zip(*rows[start : start + batch_size], strict=True)
+    for start in range(0, len(rows), 64):
+        columns = zip(*rows[start : start + 64], strict=True)
         inputs_RT, at_R, true_R = map(torch.tensor, columns)
         logits_RMV = model(inputs_RT.to(device), at_R[:, None].to(device)).cpu()
         logp_RV = logits_RMV[:, 0].log_softmax(-1)

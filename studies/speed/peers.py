@@ -22,12 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.masking import IGNORE, mlm_loss
-from helpers.model import (
-    Embedding,
-    MaskedLanguageModel,
-    MaskedWordHead,
-    ModelConfig,
-)
+from helpers.model import Embedding, MaskedLanguageModel, MaskedWordHead, ModelConfig
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def table(record: dict) -> str:
 
 
 @default_style()
-def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
+def step_ratios(record: dict) -> Figure:
     """Draws how long each peer's training step takes, one panel a batch size.
 
     Each is compared with ours of the same architecture, and none was compiled. Thin
@@ -153,7 +153,7 @@ def step_ratios(record: dict, dropout: float = 0.1) -> Figure:
         row
         for row in record["steps"]
         if row["contestant"] in PEERS
-        and row["dropout"] == dropout
+        and row["dropout"] == DROPOUTS[-1]
         and not row["compiled"]
     ]
     sizes = sorted({row["tokens"] for row in rows})
