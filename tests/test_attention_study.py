@@ -19,10 +19,7 @@ from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
 from studies.attention import erasure, examples, heads
 from studies.attention.figures import erasure_figure, heads_figure
-from studies.attention.tables import (
-    MODELS,
-    looked_at,
-)
+from studies.attention.tables import MODELS, looked_at
 from studies.lab import runs
 from studies.lab.stats import bootstrap
 
