@@ -19,7 +19,7 @@ from studies.lab.study import Study
 from studies.lessons.study import STUDY as LESSONS
 from studies.speed import speedrun, throughput
 
-TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*")
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
 DROPOUT = 0.1  # of the training steps that the page of speed compares
 
 read = cache(record.read)
@@ -68,7 +68,7 @@ def with_tables(text: str) -> str:
 
     KeyError if a comment names a table that does not exist.
     """
-    return TABLE.sub(lambda mark: f"{mark[1]}{TABLES[mark[2]]()}\n", text)
+    return TABLE.sub(lambda mark: f"{mark[1]}{TABLES[mark[2]]()}\n\n", text)
 
 
 def main(arguments: list[str] | None = None) -> None:
