@@ -39,7 +39,7 @@ def step_times(name: str) -> str:
     """Our training step beside that of each peer, with dropout."""
     steps = read(RECORDS / f"{name}.json")["steps"]
     rows = [row for row in steps if row["dropout"] == DROPOUT]
-    return "\n".join(throughput.compared(rows, "ms", "ms"))
+    return throughput.table(rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers import ROOT, parallel, record
+from helpers import ROOT, parallel
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from studies import dropout, fifty, plateau, train
-from studies.lab import command, runs, study
+from studies.lab import runs, study
 from studies.lessons.study import STUDY as LESSONS
 
 HUGE = "1" + "0" * 30
@@ -261,8 +261,3 @@ def test_no_study_advises_to_move_records_away():
     for path in FOLDER.rglob("*.py"):
         text = path.read_text("utf-8")
         assert "move it" not in text and "delete" not in text, path
-
-
-def test_a_required_record_is_read(tmp_path):
-    record.write(tmp_path / "one.json", {"a": 1})
-    assert command.required(tmp_path / "one.json", "") == {"a": 1}

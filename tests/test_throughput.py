@@ -108,31 +108,14 @@ def test_a_race_is_run_and_told():
     rows += [row | {"tokens": 48, "ratio": row["ratio"] / 2} for row in rows]
     rows += [row | {"precision": "fp32", "ms": 1.0} for row in rows]
     rows += [row | {"compiled": True, "ratio": 9.0} for row in rows[:7]]
-    memory = [
-        cell | {"contestant": name, "peak_mb": 200.0 + 10 * i}
-        for i, name in enumerate([*OURS, *PEERS])
-    ]
-    equality = {"a": {"differs": "theirs: a scale"}, "b": {"differs": ""}}
-    whole = {"steps": rows, "memory": memory, "equality": equality}
-    times, peaks, left_out = throughput.table(whole).split("\n\n", 2)
     columns = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
-    lines = times.splitlines()
+    lines = throughput.table(rows).splitlines()
     assert lines[0] == f"| peer | {columns} |" and len(lines) == 2 + 5 * len(PEERS)
     eager = "| BertForMaskedLM, eager"
     assert lines[2] == f"{eager} | bf16 | 0.1 | 24 | 100.0 | 400.0 | 2.00 |"
     assert lines[6] == f"{eager} | bf16, compiled | 0.1 | 24 | 100.0 | 400.0 | 9.00 |"
-    peak = "| x-transformers | bf16 | 0.1 | 24 | 220.0 | 260.0 | 1.18 |"
-    assert peaks.splitlines()[-1] == peak
-    assert left_out.endswith("- a: theirs: a scale\n- b: nothing")
-    small, large = throughput.step_ratios(whole).axes
+    small, large = throughput.step_ratios({"steps": rows}).axes
     for axes, ratios in ((small, (2, 2.5, 3, 3.5)), (large, (1, 1.25, 1.5, 1.75))):
         drawn = [tuple(line.get_xdata()) for line in axes.lines[1:]]
         assert drawn == [ratios, ratios]  # in both precisions, and none compiled
     assert small.get_xlim() == (0, pytest.approx(1.05 * 3.8))  # nothing is cut off
-
-
-def test_a_table_needs_a_record(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        throughput.main(["--table", "--out", str(tmp_path / "none.json")])
-    said = capsys.readouterr().err
-    assert "none.json; make it: python -m studies.speed.throughput" in said

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.settings import Number, SettingError, whole
 
 RECORDS = ROOT / "plots" / "records"
@@ -110,13 +110,6 @@ class Parser(argparse.ArgumentParser):
 def command(name: str, about: str, form=argparse.ArgumentDefaultsHelpFormatter):
     """The parser of `python -m studies.NAME`."""
     return Parser(f"python -m studies.{name}", description=about, formatter_class=form)
-
-
-def required(path: Path, maker: str) -> dict:
-    """A record; ValueError with the command that makes it if there is none."""
-    if not path.exists():
-        raise ValueError(f"There is no {path}; make it: {maker}")
-    return record.read(path)
 
 
 @contextmanager

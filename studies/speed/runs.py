@@ -11,7 +11,7 @@ from helpers.checkpoint import save_model
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.train import train
-from studies.lab.command import RECORDS, required
+from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare
 from studies.lab.machine import hardware
 from studies.lab.runs import (
@@ -190,7 +190,9 @@ def step_times() -> dict:
 def step_times_of(arm: str) -> dict:
     """Reads the hardware and the median ratio of an arm's step to the entry's."""
     path = FOLDER / "times.json"
-    times = required(path, f"{COMMAND} --time")
+    if not path.exists():
+        raise ValueError(f"There is no {path}; make it: {COMMAND} --time")
+    times = record.read(path)
     with readable(path):
         model, training = times["recipes"][arm]
         row = {"hardware": times["hardware"], "ratio": times[arm]["ratio"][1]}

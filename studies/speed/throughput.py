@@ -3,7 +3,7 @@
 Before anything is timed, both are shown to compute the same: see studies.speed.peers.
 All take turns, step by step, so that a busy machine slows all of them.
 
-    python -m studies.speed.throughput [--compile] [--table] [--out PATH] [--help]
+    python -m studies.speed.throughput [--compile] [--out PATH] [--help]
 """
 
 import itertools
@@ -16,12 +16,10 @@ from matplotlib.figure import Figure
 from helpers.figure import QUIET, default_style
 from helpers.model import ModelConfig
 from helpers.record import write
-from studies.lab.command import RECORDS, command, record_file, required
+from studies.lab.command import RECORDS, command, record_file
 from studies.lab.machine import hardware
 from studies.lab.report import BLUE, ORANGE, plain
 from studies.lab.timing import (
-    in_fresh_process,
-    peak_of,
     ratio_spread,
     seconds_of,
     spread,
@@ -58,33 +56,10 @@ def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[
     return rows
 
 
-def peak_memory(
-    name: str, tokens: int, precision: str, device: str, sizes: dict
-) -> float | None:
-    """Measures the peak of a step, after one on two blocks has loaded all it needs."""
-    config = ModelConfig(**sizes)
-    batch = make_batch(tokens // config.max_length, config, device)
-    step = step_on(batch, *contestant(name, device, **sizes), precision)
-    step(make_batch(2, config, device))
-    return peak_of(step, device)
-
-
-def measure_memory(tokens: int, device: str) -> list[dict]:
-    """Measures the peak of a step of each contestant, in a process of its own."""
-    rows, dropout = [], DROPOUTS[-1]
-    for name in [*OURS, *PEERS]:
-        task = name, tokens, "fp32", device, {"dropout": dropout}
-        row = {"tokens": tokens, "precision": "fp32", "dropout": dropout}
-        row |= {"contestant": name, "peak_mb": in_fresh_process(peak_memory, *task)}
-        rows.append(row)
-        print(f"memory: {row}", flush=True)
-    return rows
-
-
 def measure(compiled: bool) -> dict:
-    """Measures equality, memory, then the whole grid, and reports progress.
+    """Measures equality, then the whole grid, and reports progress.
 
-    Compiled models are timed beside the others, in a smaller grid and without memory.
+    Compiled models are timed beside the others, in a smaller grid.
     """
     counts, dropouts = (TOKENS[:1], DROPOUTS[-1:]) if compiled else (TOKENS, DROPOUTS)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -92,8 +67,6 @@ def measure(compiled: bool) -> dict:
     record = {"hardware": hardware(), "config": asdict(config)}
     record["equality"] = equality(make_batch(4, config, device))
     print("float64: losses and all gradients are equal", flush=True)
-    if not compiled:
-        record["memory"] = measure_memory(max(counts), device)
     record["steps"] = []
     grid = itertools.product(counts, PRECISIONS, dropouts)
     for tokens, precision, dropout in grid:
@@ -106,40 +79,28 @@ def measure(compiled: bool) -> dict:
     return record
 
 
-def compared(rows: list[dict], key: str, unit: str) -> list[str]:
-    """Returns a Markdown table of `key`, theirs beside ours, in this unit."""
-    lines = ["peer | precision | dropout | tokens a step"]
-    lines[0] += f" | ours ({unit}) | peer ({unit}) | ratio"
-    lines.append("--- | --- | ---: | ---: | ---: | ---: | ---:")
+def table(steps: list[dict]) -> str:
+    """Our step beside that of each peer, as Markdown.
+
+    The ratio is the median over the rounds, not that of the medians.
+    """
+    titles = (
+        "peer | precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
+    )
+    lines = [titles, "--- | --- | ---: | ---: | ---: | ---: | ---:"]
     cells = "tokens", "precision", "dropout", "compiled"
-    by_cell = {(row["contestant"], *map(row.get, cells)): row for row in rows}
+    by_cell = {(row["contestant"], *map(row.get, cells)): row for row in steps}
     for name, (other, *cell) in itertools.product(PEERS, by_cell):
         if other != name:
             continue
         theirs, ours = by_cell[name, *cell], by_cell[PEERS[name].beside, *cell]
         tokens, precision, dropout, compiled = cell
         precision += ", compiled" if compiled else ""
-        ratio = theirs.get("ratio", theirs[key] / ours[key])
         lines.append(
             f"{name} | {precision} | {dropout:g} | {tokens:,}"
-            f" | {ours[key]:.1f} | {theirs[key]:.1f} | {ratio:.2f}"
+            f" | {ours['ms']:.1f} | {theirs['ms']:.1f} | {theirs['ratio']:.2f}"
         )
-    return [f"| {line} |" for line in lines]
-
-
-def table(record: dict) -> str:
-    """Returns the record as Markdown: time, memory, and what was left out to compare.
-
-    The ratio of times is the median over the rounds, not that of the medians.
-    """
-    lines = compared(record["steps"], "ms", "ms")
-    memory = record.get("memory", [])
-    if memory and None not in [row["peak_mb"] for row in memory]:
-        lines += ["", *compared(memory, "peak_mb", "MB")]
-    lines += ["", "Left out to make both sides identical:", ""]
-    for name, result in record["equality"].items():
-        lines.append(f"- {name}: {result['differs'] or 'nothing'}")
-    return "\n".join(lines)
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 @default_style()
@@ -184,19 +145,14 @@ def step_ratios(record: dict) -> Figure:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measures the grid and writes the record; or prints it."""
+    """Measures the grid and writes the record."""
     parser = command("speed.throughput", __doc__.splitlines()[0])
     parser.add_argument("--out", type=record_file, help="default: in plots/records/")
-    parser.add_argument("--table", action="store_true", help="print it, as Markdown")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
     given = parser.parse_args(arguments)
     name = "throughput_compiled.json" if given.compile else "throughput.json"
-    out = given.out or RECORDS / name
     with parser.one_sentence():
-        if given.table:
-            print(table(required(out, "python -m studies.speed.throughput")))
-        else:
-            write(out, measure(given.compile))
+        write(given.out or RECORDS / name, measure(given.compile))
 
 
 if __name__ == "__main__":
