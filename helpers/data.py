@@ -33,11 +33,16 @@ def rows(lines: list[list[int]], length: int) -> list[list[int]]:
     ]
 
 
-def pad(lines: list[list[int]], length: int) -> Tensor:
-    """One row a line, filled with [PAD] up to `length`. Shape (B, T)."""
-    filled = [row + [PAD] * (length - len(row)) for row in rows(lines, length)]
+def fill(batch: list[list[int]], length: int) -> Tensor:
+    """Rows filled with [PAD] up to `length`, as a tensor (B, T)."""
+    filled = [row + [PAD] * (length - len(row)) for row in batch]
     ids_BT = torch.tensor(filled, device="cpu")
     return ids_BT
+
+
+def pad(lines: list[list[int]], length: int) -> Tensor:
+    """One row a line, all of one length. Shape (B, T)."""
+    return fill(rows(lines, length), length)
 
 
 def bucket(
@@ -45,14 +50,10 @@ def bucket(
 ) -> list[Tensor]:
     """Batches of rows of similar length, each filled up to its longest row only."""
     by_length = sorted(rows(lines, length), key=len)
-    batches = []
-    for start in range(0, len(by_length), batch_size):
-        batch = by_length[start : start + batch_size]
-        longest = max(map(len, batch))
-        filled = [row + [PAD] * (longest - len(row)) for row in batch]
-        batches.append(torch.tensor(filled, device="cpu"))
+    starts = range(0, len(by_length), batch_size)
+    batches = [by_length[start : start + batch_size] for start in starts]
     order = torch.randperm(len(batches), generator=generator, device="cpu")
-    return [batches[i] for i in order]
+    return [fill(batches[i], len(batches[i][-1])) for i in order]
 
 
 def join(lines: list[list[int]]) -> Tensor:
@@ -109,20 +110,6 @@ def wasted_share(batches: Tensor | list[Tensor]) -> float:
     tensors = [batches] if isinstance(batches, Tensor) else batches
     padding = sum(int((ids_BT == PAD).sum()) for ids_BT in tensors)
     return padding / sum(ids_BT.numel() for ids_BT in tensors)
-
-
-def lone_sentences(lines: list[str], shortest: int = 5, longest: int = 40) -> list[str]:
-    """Sentences of running text, cut at . ! ?, of `shortest` to `longest` words."""
-    found = []
-    for line in lines:
-        words = []
-        for word in () if line.startswith("=") else line.split():
-            words.append(word)
-            if word in (".", "!", "?"):
-                if shortest <= len(words) <= longest:
-                    found.append(" ".join(words))
-                words = []
-    return found
 
 
 def require_usable(data: "TrainingData") -> None:

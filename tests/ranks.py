@@ -5,34 +5,35 @@ is imported once. Under `torchrun` it trains, and process 1 ends itself once.
 """
 
 import hashlib
-import inspect
 import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch._dynamo  # every optimiser wants it
 import torch.distributed as dist
+from tiny import acting
 from torch import Tensor
 
 from helpers import parallel
-from helpers import train as train_module
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.optimize import TrainConfig
 from helpers.run import TrainingRun
 from helpers.tokenizer import PAD, SPECIALS, UNK, WordTokenizer
-from helpers.train import TrainConfig, train
+from helpers.train import train, train_step
 
 LENGTH, VOCABULARY = 16, 128  # more words than the toy corpus has
 LAST, CHANGE, DEATH = 20, 9, 13  # steps
 CONFIG = TrainConfig(
     epochs=0.1,
     batch_size=24,
-    evaluations=2,
+    evaluations=LAST,
     patience=99,
     masks="independent",
     precision="float32",
@@ -75,13 +76,13 @@ def gradients(precision: str, text: str, dropout: float) -> dict[str, Tensor]:
     """What the optimisers get after one backward pass over a batch."""
     model = build(dropout).to(getattr(torch, precision))
     config = replace(CONFIG, clip=1e9)
-    run, found = TrainingRun(model, config, torch.float32), {}
+    run, found = TrainingRun(model, config), {}
     run.optimizers[0].register_step_pre_hook(
         lambda *_: found.update(
             {name: p.grad.clone() for name, p in model.named_parameters()}
         )
     )
-    train_module.train_step(run, batch(text), config, LAST)
+    train_step(run, batch(text), config, LAST)
     return found
 
 
@@ -89,69 +90,51 @@ class Interruption(Exception):
     pass
 
 
-def curve(data, optimizer, folder=None, end=None) -> dict:
-    """Trains, until the step `end` if there is one; the losses and what is left."""
-    step, losses = train_module.train_step, {}
+def curve(data, optimizer="adamw", folder=None, act=lambda step: None) -> dict:
+    """Trains; `act` is called before each step. The losses and what is left."""
+    model, losses, validation = build(0.1), {}, []
 
-    def noted(run, *arguments):
-        if run.step == end:
-            raise Interruption
-        at = run.step
-        loss = step(run, *arguments)
-        losses[at] = loss.item()
-        return loss
+    def note(run, entry):
+        validation.append(entry["validation_loss"])
+        if run.step:
+            losses[run.step - 1] = float(run.loss)
 
-    model, history = build(0.1), []
-    train_module.train_step = noted
-    try:
-        config = replace(CONFIG, optimizer=optimizer)
-        history = train(model, data, config, folder, save_seconds=0.0)
-    except Interruption:
-        pass
-    finally:
-        train_module.train_step = step
-    weights = model.state_dict()
-    content = b"".join(weight.numpy().tobytes() for weight in weights.values())
-    return {
-        "losses": losses,
-        "validation": [entry["validation_loss"] for entry in history],
-        "weights": {name: weight.clone() for name, weight in weights.items()},
-        "digest": hashlib.sha256(content).hexdigest(),
-    }
+    config = replace(CONFIG, optimizer=optimizer)
+    source = acting(act, data, LENGTH, config)
+    with suppress(Interruption):
+        train(model, data, config, folder, 0.0, note, source=source)
+    content = b"".join(p.detach().numpy().tobytes() for p in model.parameters())
+    digest = hashlib.sha256(content).hexdigest()
+    return {"losses": losses, "validation": validation, "digest": digest}
 
 
-def without_multiplication():
-    """The step as it would be if gradients were left as the mean over processes."""
-    source = inspect.getsource(train_module.train_step)
-    wrong = source.replace("update(run, loss * parts", "update(run, loss")
-    assert wrong != source
-    exec(wrong, vars(train_module))
+def stop(step: int) -> None:
+    if step == CHANGE:
+        raise Interruption
 
 
-def measure(rank: int, parts: int, folder: Path, data: TrainingData) -> None:
+def measure(rank: int, world_size: int, folder: Path, data: TrainingData) -> None:
     """All that test_parallel.py wants to know of one process."""
     torch.set_num_threads(1)
-    if parts > 1:
-        place = f"file://{folder}/meet{parts}"
-        dist.init_process_group("gloo", place, rank=rank, world_size=parts)
+    if world_size > 1:
+        place = f"file://{folder}/meet{world_size}"
+        dist.init_process_group("gloo", place, rank=rank, world_size=world_size)
     found = {"gradients": {case: gradients(*case) for case in CASES}}
     for optimizer in ("adamw", "muon"):
         found[optimizer] = curve(data, optimizer)
-    run, ids_BT = TrainingRun(build(0.1), CONFIG, torch.float32), batch("words")
-    nothing = train_module.train_step(run, ids_BT.fill_(UNK), CONFIG, LAST)
+    run = TrainingRun(build(0.1), CONFIG)
+    nothing = train_step(run, batch("words").fill_(UNK), CONFIG, LAST)
     found["nothing"] = nothing.item(), run.step
-    if parts == 1:
-        curve(data, "adamw", folder / "change", end=CHANGE)
-    if parts == 2:
-        found["change"] = curve(data, "adamw", folder / "change")
+    if world_size == 1:
+        curve(data, folder=folder / "change", act=stop)
+    if world_size == 2:
+        found["change"] = curve(data, folder=folder / "change")
         try:
             train(build(0.0), data, replace(CONFIG, batch_size=5))
         except ValueError as error:
             found["refusal"] = str(error)
-        without_multiplication()
-        found["wrong"] = {case: gradients(*case) for case in CASES}
-    torch.save(found, folder / f"{parts}-{rank}.pt")
-    if parts > 1:
+    torch.save(found, folder / f"{world_size}-{rank}.pt")
+    if world_size > 1:
         dist.destroy_process_group()
 
 
@@ -159,32 +142,29 @@ def measure_all(folder: Path) -> None:
     """In 1, 2 and 4 processes, one after the other."""
     torch.set_num_threads(1)  # threads would not survive a fork
     data = prepare()
-    for parts in (1, 2, 4):
+    for world_size in (1, 2, 4):
         torch.multiprocessing.start_processes(
-            measure, (parts, folder, data), parts, start_method="fork"
+            measure, (world_size, folder, data), world_size, start_method="fork"
         )
 
 
 def train_and_die(folder: Path) -> None:
     """A training under `torchrun`; process 1 is killed at a step, the first time."""
     torch.set_num_threads(1)
-    rank, step, mark = int(os.environ["RANK"]), train_module.train_step, folder / "died"
+    rank, mark = int(os.environ["RANK"]), folder / "died"
     if mark.exists():
         time.sleep(3 * (1 - rank))  # in which 1 must not go by where 0 was before
     parallel.start()
 
-    def dying(run, *arguments):
-        if (rank, run.step) == (1, DEATH) and not mark.exists():
+    def die(step: int) -> None:
+        if (rank, step) == (1, DEATH) and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return step(run, *arguments)
 
-    train_module.train_step = dying
-    found = curve(prepare(), "adamw", folder / "run")
+    found = curve(prepare(), folder=folder / "run", act=die)
     torch.save(found, folder / f"rank{rank}.pt")
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    act = train_and_die if "RANK" in os.environ else measure_all
-    act(Path(sys.argv[1]))
+    action = train_and_die if "RANK" in os.environ else measure_all
+    action(Path(sys.argv[1]))

@@ -1,20 +1,23 @@
-"""Rows and blocks: every token once, in order, and only the padding that is due."""
+"""Rows, blocks and batches: every token once, in order, and only the padding due."""
 
 import pytest
 import torch
 
+from helpers.corpus import load_corpus
 from helpers.data import (
+    TrainingData,
+    batches,
     bucket,
     cut,
-    encode_lines,
     join,
-    lone_sentences,
     pack,
     pad,
     rows,
+    steps_per_epoch,
     wasted_share,
 )
-from helpers.tokenizer import CLS, PAD, SEP, UNK, WordTokenizer
+from helpers.seeds import seeded
+from helpers.tokenizer import CLS, PAD, SEP, WordTokenizer
 
 # Lines of 1 to 40 tokens, all different: a lost or doubled token shows.
 SIZES = [1, 40, 3, 14, 15, 16, 28, 2, 7]
@@ -22,103 +25,120 @@ LINES = [[100 * n + i for i in range(size)] for n, size in enumerate(SIZES, 1)]
 STREAM = [token for line in LINES for token in (*line, SEP)]
 
 
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def bare(row):
     """A row without its special tokens."""
     return [token for token in row if token not in (CLS, SEP, PAD)]
-
-
-def test_encode_lines_keeps_the_words_apart_as_they_are():
-    tokenizer = WordTokenizer.train(["a b . a @-@ b"], 20)
-    lines = ["a @-@ c .", "b"]
-    expected = [
-        [tokenizer.ids[w] if w != "c" else UNK for w in x.split()] for x in lines
-    ]
-    assert encode_lines(tokenizer, lines) == expected
 
 
 @pytest.mark.parametrize("length", [2, 5, 16, 64])
 @pytest.mark.parametrize("offset", [0, 1, 3])
 def test_packing_loses_no_token(length, offset):
     blocks = pack(LINES, length, offset)
+    assert torch.equal(blocks, cut(join(LINES), length, offset))
     assert blocks.shape[1] == length
     assert (blocks[:, 0] == CLS).all()
     text = blocks[:, 1:].flatten().tolist()
     assert text[: len(STREAM) - offset] == STREAM[offset:]
     rest = text[len(STREAM) - offset :]
-    assert rest == [PAD] * len(rest)
-    assert len(rest) < length - 1
+    assert rest == [PAD] * len(rest) and len(rest) < length - 1
     assert not (blocks[:-1] == PAD).any()
 
 
-def test_join_and_cut_are_the_two_halves_of_pack():
-    assert join(LINES).tolist() == STREAM
-    assert torch.equal(cut(join(LINES), 16, 3), pack(LINES, 16, 3))
-
-
 @pytest.mark.parametrize("length", [3, 16, 17, 64])
-def test_rows_hold_one_line_or_a_part_of_one(length):
+def test_rows_hold_one_line_or_a_part_of_one_and_are_filled_at_the_end(length):
     made = rows(LINES, length)
     assert all(row[0] == CLS and row[-1] == SEP for row in made)
     assert all(3 <= len(row) <= length for row in made)
     assert [token for row in made for token in bare(row)] == sum(LINES, [])
     assert all(len({token // 100 for token in bare(row)}) == 1 for row in made)
     assert len(made) == sum(-(-size // (length - 2)) for size in SIZES)
-
-
-def test_pad_fills_rows_at_the_end():
-    made, padded = rows(LINES, 16), pad(LINES, 16)
-    assert padded.shape == (len(made), 16)
-    for row, filled in zip(made, padded.tolist(), strict=True):
-        assert filled == row + [PAD] * (16 - len(row))
+    filled = [row + [PAD] * (length - len(row)) for row in made]
+    assert pad(LINES, length).tolist() == filled
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_buckets_keep_all_rows_and_pad_to_the_longest_only(batch_size):
-    batches = bucket(LINES, 16, batch_size, seeded())
-    kept = [bare(row) for batch in batches for row in batch.tolist()]
+    made = bucket(LINES, 16, batch_size, seeded(0))
+    kept = [bare(row) for batch in made for row in batch.tolist()]
     assert sorted(kept) == sorted(bare(row) for row in rows(LINES, 16))
-    assert sorted(map(len, batches))[1:] == [batch_size] * (len(batches) - 1)
-    for batch in batches:
+    assert sorted(map(len, made))[1:] == [batch_size] * (len(made) - 1)
+    for batch in made:
         assert (batch[:, 0] == CLS).all()
         assert (batch != PAD).all(dim=1).any()  # its longest row
 
 
 def test_buckets_hold_rows_of_similar_length_in_an_order_drawn_anew():
     lines = [[5 + 37 * i % 90] * (1 + i % 14) for i in range(140)]
-    batches = bucket(lines, 16, 10, seeded(1))
-    assert wasted_share(batches) == 0
-    widths = [batch.shape[1] for batch in batches]
+    first, again, other = (bucket(lines, 16, 10, seeded(seed)) for seed in (1, 1, 2))
+    assert wasted_share(first) == 0
+    widths = [batch.shape[1] for batch in first]
+    assert widths == [batch.shape[1] for batch in again]
     assert widths != sorted(widths)
-    assert widths != [batch.shape[1] for batch in bucket(lines, 16, 10, seeded(2))]
-    assert widths == [batch.shape[1] for batch in bucket(lines, 16, 10, seeded(1))]
+    assert widths != [batch.shape[1] for batch in other]
 
 
 def test_wasted_share_counts_padding():
     assert wasted_share(torch.tensor([[CLS, 9, SEP, PAD]])) == 0.25
-    assert (
-        wasted_share([torch.tensor([[CLS, SEP]]), torch.tensor([[CLS, PAD]])]) == 0.25
-    )
-    tokens = sum(SIZES) + 2 * len(rows(LINES, 64))
-    assert wasted_share(pad(LINES, 64)) == 1 - tokens / (64 * len(LINES))
+    two = [torch.tensor([[CLS, SEP]]), torch.tensor([[CLS, PAD]])]
+    assert wasted_share(two) == 0.25
     many = LINES * 20
-    ways = pad(many, 64), bucket(many, 64, 8, seeded()), pack(many, 64)
+    ways = pad(many, 64), bucket(many, 64, 8, seeded(0)), pack(many, 64)
     shares = [wasted_share(made) for made in ways]
     assert shares[0] > 2 * shares[1] > 4 * shares[2]
 
 
-def test_lone_sentences_end_with_a_mark_and_have_the_length_asked_for():
-    lines = [
-        "= Title with more than five words . =",
-        "One two three four . Too short . What is this about ? No end here it goes",
-        "a " * 40 + ".",
-        "b " * 39 + "!",
-    ]
-    assert lone_sentences(lines) == [
-        "One two three four .",
-        "What is this about ?",
-        "b " * 39 + "!",
-    ]
+def test_batches_hold_one_pass_of_the_text_an_epoch():
+    """Each token once an epoch, but for the few that do not fill a batch."""
+    stream = torch.arange(10, 10 + 31 * 8 * 5 + 40)
+    per_epoch = steps_per_epoch(stream, 32, 8)
+    assert per_epoch == 5
+    source, passes = batches(stream, 32, 8, seed=0), []
+    for _ in range(3):
+        made = torch.cat([next(source) for _ in range(per_epoch)])
+        assert made.shape == (40, 32)
+        assert (made[:, 0] == CLS).all()
+        text = made[:, 1:][made[:, 1:] != PAD]
+        assert len(text.unique()) == len(text) > len(stream) - 2 * 31 - 40
+        whole = made[(made != PAD).all(1), 1:]
+        assert (whole.diff(dim=1) == 1).all()  # neighbours stay neighbours
+        passes.append(made)
+    starts = [set(made[:, 1].tolist()) for made in passes]
+    assert not starts[0] & starts[1]  # cut elsewhere
+    assert passes[0][:, 1].tolist() != sorted(passes[0][:, 1].tolist())
+
+
+def test_batches_are_a_function_of_seed_and_step():
+    stream = torch.arange(10, 10 + 31 * 8 * 5)
+
+    def first(count, start=0, seed=0):
+        source = batches(stream, 32, 8, seed, start)
+        return [next(source) for _ in range(count)]
+
+    whole = first(12)
+    for start in (1, 5, 7, 11):
+        for made, again in zip(whole[start:], first(12 - start, start), strict=True):
+            assert torch.equal(made, again)
+    assert not torch.equal(whole[0], first(1, seed=1)[0])
+    short = next(batches(torch.arange(10, 80), 32, 64, seed=0))  # less than a batch
+    assert short.shape[1] == 32 and 1 <= len(short) <= 3
+
+
+def test_seeded_depends_on_its_key_alone():
+    torch.manual_seed(5)
+    first = torch.rand(3, generator=seeded(0, "mask", 7))
+    torch.manual_seed(6)
+    assert torch.equal(first, torch.rand(3, generator=seeded(0, "mask", 7)))
+    for other in ((1, "mask", 7), (0, "order", 7), (0, "mask", 8)):
+        assert not torch.equal(first, torch.rand(3, generator=seeded(*other)))
+
+
+def test_prepared_data_is_the_corpus():
+    corpus = load_corpus("toy")
+    tokenizer = WordTokenizer.train(corpus.train, 50)  # so that some are [UNK]
+    data = TrainingData.prepare(tokenizer, corpus, 32, sample=32)
+    validation = data.validation_BT[:, 1:].flatten()
+    for lines, ids in ((corpus.train, data.stream), (corpus.validation, validation)):
+        words = [word for line in lines for word in (*line.split(), "[SEP]")]
+        expected = [w if w in tokenizer.ids or w == "[SEP]" else "[UNK]" for w in words]
+        assert [tokenizer.words[i] for i in ids[ids != PAD].tolist()] == expected
+    assert data.sample_BT.shape == (32, 32)

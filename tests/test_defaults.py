@@ -6,13 +6,14 @@ import torch
 from explorer.knockout import without_heads, without_words
 from explorer.predict import fill_mask
 from helpers.corpus import load_corpus
-from helpers.data import TrainingData, bucket, pack, pad
+from helpers.data import TrainingData, batches, bucket, pack, pad
 from helpers.layers import sinusoidal_positions
 from helpers.masking import mask_tokens
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.optimize import TrainConfig
 from helpers.seeds import seeded
 from helpers.tokenizer import WordTokenizer
-from helpers.train import TrainConfig, batches, train
+from helpers.train import train
 
 CORPUS = load_corpus("toy")
 TOKENIZER = WordTokenizer.train(CORPUS.train)
@@ -42,7 +43,7 @@ def results(positions: str) -> list:
     how = TrainConfig(
         epochs=1, batch_size=16, optimizer="muon", evaluations=1, precision="float32"
     )
-    history = train(model, data, how)
+    history = train(model, data, how).history
     model.eval()
     said = fill_mask(model, TOKENIZER, "The fox left .", 1)
     knocked = without_words(model, TOKENIZER, said).tolist()

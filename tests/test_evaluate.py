@@ -1,18 +1,20 @@
-"""What a text must have so that a model can learn from it and be scored on it."""
+"""Scoring: each word once, by the book, without a trace; what cannot be scored."""
 
-import dataclasses
+import math
+from dataclasses import replace
 
 import pytest
 import torch
+from tiny import CONFIG, fresh_model, random_data
 
 from helpers.corpus import Corpus
 from helpers.data import TrainingData, pack
-from helpers.evaluate import evaluate, validate
+from helpers.evaluate import evaluate, unigram, validate
 from helpers.masking import evaluation_subsets
-from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.optimize import TrainConfig
-from helpers.tokenizer import WordTokenizer
+from helpers.model import ModelConfig
+from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from helpers.train import train
+from studies.lab.samples import probe
 
 WORDS = [f"word{i}" for i in range(40)]
 LINES = [" ".join(WORDS)] * 8
@@ -20,89 +22,172 @@ LENGTH = 16
 TOKENIZER = WordTokenizer.train(LINES)
 
 
-def prepared(train=LINES, validation=LINES, tokenizer=TOKENIZER, **sizes):
+def prepared(train=LINES, validation=LINES, **sizes):
     corpus = Corpus("few words", train, validation, [])
-    return TrainingData.prepare(tokenizer, corpus, **{"length": LENGTH, **sizes})
+    return TrainingData.prepare(TOKENIZER, corpus, **({"length": LENGTH} | sizes))
 
 
-def build(vocab_size: int):
-    sizes = dict(max_length=LENGTH, n_layers=1, d_model=8, n_heads=2, d_ff=8)
-    return MaskedLanguageModel(ModelConfig(vocab_size=vocab_size, **sizes))
+def build(fewer=0):
+    return fresh_model(vocab_size=len(TOKENIZER) - fewer, max_length=LENGTH)
+
+
+class Bigram(torch.nn.Module):
+    """Knows only that each id is followed by the next; notes what it was shown."""
+
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.config = ModelConfig(vocab_size=vocab_size, max_length=16)
+        self.anchor = torch.nn.Parameter(torch.zeros(1))
+        self.shown = []
+
+    def forward(self, ids_BT, at_BM):
+        assert not self.training
+        self.shown.append(ids_BT)
+        guess = (ids_BT.roll(1, 1) + 1).gather(1, at_BM) % self.config.vocab_size
+        return 3.0 * torch.nn.functional.one_hot(guess, self.config.vocab_size).float()
+
+
+def test_evaluation_scores_each_word_once_and_by_the_book():
+    ids = torch.arange(5, 15).repeat(40, 1)
+    ids[:, 0], ids[::3, 4], ids[7, 6:] = CLS, UNK, PAD
+    subset, model = evaluation_subsets(ids), Bigram(20)
+    found = evaluate(model, ids, subset, subsets=range(7), batch_size=16)
+    words = int((ids >= len(SPECIALS)).sum())
+    assert found["words"] == words == sum((x == MASK).sum() for x in model.shown)
+    # The same from a loop over all words.
+    losses, right = [], []
+    for number in range(7):
+        inputs = ids.masked_fill(subset == number, MASK).tolist()
+        for b, t in (subset == number).nonzero().tolist():
+            guess, true = (inputs[b][t - 1] + 1) % 20, ids[b, t].item()
+            right.append(guess == true)
+            losses.append(math.log(math.e**3 + 19) - 3 * right[-1])
+    assert found["loss"] == pytest.approx(sum(losses) / words, rel=1e-5)
+    assert found["accuracy"] == pytest.approx(sum(right) / words)
+
+
+def test_evaluation_names_the_word_predicted_most_often():
+    data, model = random_data(), fresh_model()
+    with torch.no_grad():
+        model.head.decoder.bias[7] = 99
+    found = evaluate(model, data.validation_BT, data.subset_BT)
+    assert (found["most_predicted"], found["most_predicted_share"]) == (7, 1.0)
+
+
+SCORES = {
+    "evaluate": lambda model, data: evaluate(model, data.validation_BT, data.subset_BT),
+    "probe": probe,
+}
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
+def test_scoring_leaves_no_trace(score):
+    """Also of an interruption; dropout is off, and autocast has no effect."""
+    data, model = random_data(), fresh_model(dropout=0.5).train()
+    model.blocks[0].eval()
+    modes = [module.training for module in model.modules()]
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
+    text, state = data.validation_BT.clone(), torch.get_rng_state()
+    first = score(model, data)
+    assert first == score(model, data) == score(fresh_model().eval(), data)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert first == score(model, data)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(data.validation_BT, text)
+    assert all(torch.equal(w, weights[k]) for k, w in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    model.head.register_forward_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        score(model, data)
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_probes_are_predictions_of_masked_words():
+    data, model = random_data(), fresh_model().eval()
+    with torch.no_grad():
+        for p in model.parameters():  # answers that differ from place to place
+            p.add_(0.5 * torch.randn_like(p))
+    assert len(probe(model, data)) > 1
+    for found in probe(model, data):
+        row, at = found["block"], found["position"]
+        assert data.subset_BT[row, at] == 0
+        masked = data.validation_BT[row].masked_fill(data.subset_BT[row] == 0, MASK)
+        with torch.no_grad():
+            chances = model(masked[None])[0, at].softmax(-1)
+        assert found["predicted"] == chances.argmax()
+        assert found["p"] == pytest.approx(chances.max().item(), rel=1e-4)
+
+
+def test_unigram_is_counted_by_hand():
+    stream = torch.tensor([5, 5, 5, 6, 6, 7, SEP, SEP, SEP, SEP, UNK])
+    ids, subset = torch.tensor([[6, 5, 7, 5]]), torch.tensor([[0, 0, 0, 1]])
+    found = unigram(stream, ids, subset, vocab_size=9)
+    # 6 words of 3 kinds, and one more of each of the 9 ids.
+    want = -sum(math.log(n / 15) for n in (3, 4, 2)) / 3
+    assert found["loss"] == pytest.approx(want)
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    rare = unigram(stream, torch.tensor([[7]]), torch.tensor([[0]]), vocab_size=9)
+    assert rare["accuracy"] == 0
 
 
 def test_a_text_of_one_block_is_enough():
     data = prepared([" ".join(WORDS[: LENGTH - 2])])  # and its [SEP]
     assert len(data.stream) == LENGTH - 1
-    assert validate(build(len(TOKENIZER)), data)["validation_loss"] > 0
+    assert validate(build(), data)["validation_loss"] > 0
 
 
-@pytest.mark.parametrize("lines", [[], [""], ["word1"], [" ".join(WORDS[:13])]])
-def test_a_text_shorter_than_a_block_is_refused(lines):
-    said = "The training text has [0-9]+ tokens, and a block needs 15; take more text"
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"train": []}, "training text has 0 tokens, and a block needs 15; take more"),
+        ({"train": [" ".join(WORDS[:13])]}, "training text has 14 tokens, and a block"),
+        ({"train": ["nobody knows this"] * 9}, "The training text has no word"),
+        ({"validation": []}, "The validation text has no word"),
+        ({"validation": ["nobody knows this"] * 9}, "The validation text has no word"),
+        ({"length": 2}, "length is 2.*; choose at least 3"),
+        ({"sample": 0}, "sample is 0; choose at least 3 and 1"),
+    ],
+)
+def test_a_text_in_which_there_is_nothing_to_learn_or_to_score_is_refused(change, said):
     with pytest.raises(ValueError, match=said):
-        prepared(lines)
-
-
-@pytest.mark.parametrize("lines", [[], ["nobody knows this"] * 9])
-def test_a_validation_text_without_a_known_word_is_refused(lines):
-    with pytest.raises(ValueError, match="The validation text has no word"):
-        prepared(validation=lines)
-
-
-def test_a_training_text_without_a_known_word_is_refused():
-    with pytest.raises(ValueError, match="The training text has no word"):
-        prepared(["nobody knows any of this"] * 9)
+        prepared(**change)
 
 
 def test_a_part_of_the_text_is_checked_as_well():
     data = prepared()
     with pytest.raises(ValueError, match="has 4 tokens, and a block needs 15"):
-        dataclasses.replace(data, stream=data.stream[:4])
+        replace(data, stream=data.stream[:4])
     with pytest.raises(ValueError, match="The validation text has no word"):
-        dataclasses.replace(data, subset_BT=torch.full_like(data.subset_BT, -1))
-
-
-@pytest.mark.parametrize("sizes", [{"length": 2}, {"length": 0}, {"sample": 0}])
-def test_sizes_that_leave_nothing_are_refused(sizes):
-    ((name, value),) = sizes.items()
-    with pytest.raises(ValueError, match=f"{name} is {value}.*; choose at least 3"):
-        prepared(**sizes)
-
-
-def test_scoring_subsets_without_a_word_is_refused():
+        replace(data, subset_BT=torch.full_like(data.subset_BT, -1))
     ids_BT = pack([TOKENIZER.encode(WORDS)], LENGTH)
-    subset_BT = evaluation_subsets(ids_BT)
     with pytest.raises(ValueError, match="No word of this text"):
-        evaluate(build(len(TOKENIZER)), ids_BT, subset_BT, subsets=[7])
+        evaluate(build(), ids_BT, evaluation_subsets(ids_BT), subsets=[7])
 
 
 def test_a_text_of_another_tokenizer_is_refused_before_training():
-    small, data = build(len(TOKENIZER) - 1), prepared()
+    small, data = build(fewer=1), prepared()
     said = f"has id {len(TOKENIZER) - 1}, but the model has vocab_size"
-    config = TrainConfig(epochs=1, batch_size=4, precision="float32")
-    with pytest.raises(ValueError, match=said):
-        train(small, data, config)
     with pytest.raises(ValueError, match=said):
         evaluate(small, data.validation_BT, data.subset_BT)
-    rare = [WORDS.index(w) for w in TOKENIZER.words[-1:]]  # in the training text alone
-    common = [" ".join(w for i, w in enumerate(WORDS) if i not in rare)] * 8
-    data = prepared(validation=common)
-    data = dataclasses.replace(data, sample_BT=data.validation_BT)
-    data = dataclasses.replace(data, sample_subset_BT=data.subset_BT)
-    with pytest.raises(ValueError, match=said):
-        validate(small, data)
-    assert validate(build(len(TOKENIZER)), data)["train_loss"] > 0
+    rare = WORDS.index(TOKENIZER.words[-1])  # in the training text alone
+    common = prepared(validation=[" ".join(WORDS[:rare] + WORDS[rare + 1 :])] * 8)
+    for text in (data, common):
+        with pytest.raises(ValueError, match=said):
+            train(small, text, CONFIG)
 
 
 def test_a_text_a_model_and_a_batch_that_do_not_go_together_are_refused():
-    config, model = TrainConfig(batch_size=4, precision="float32"), build(45)
     for length in (LENGTH // 2, 2 * LENGTH):
         said = f"blocks of {length} and {length} tokens.* max_length 16; prepare"
         with pytest.raises(ValueError, match=said):
-            train(model, prepared(length=length), config)
+            train(build(), prepared(length=length), CONFIG)
     data = prepared()
     with pytest.raises(ValueError, match="^batch_size is 22; choose at most 21, the"):
-        train(model, data, dataclasses.replace(config, batch_size=22))
+        train(build(), data, replace(CONFIG, batch_size=22))
     data.stream = data.stream[:14]
     with pytest.raises(ValueError, match="choose at most 0, the number of blocks in"):
-        train(model, data, config)
+        train(build(), data, CONFIG)

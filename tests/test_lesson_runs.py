@@ -20,6 +20,7 @@ from helpers.model import MaskedLanguageModel
 from helpers.run import TrainingRun
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
+from studies.lab.runs import lone_sentences
 from studies.lessons import arms, costs, runs, words
 from studies.lessons.arms import FAST, STEPS, Arm, mask_function, scored_rows
 from studies.lessons.study import ARMS, STUDY
@@ -320,7 +321,7 @@ def test_a_run_is_of_its_arm_and_made_once(name, tiny, tmp_path):
         places = words.places_of(lines, {*WHOLE.ids})
         scores = words.score_words(model, tokenizer, lines, places)
     elif name == "alone":
-        lines = sorted(data.lone_sentences(lines), key=lambda line: line.count(" "))
+        lines = sorted(lone_sentences(lines), key=lambda line: line.count(" "))
         ids_BT = data.pad(data.encode_lines(tokenizer, lines), 32)
         scores = runs.score(model, ids_BT, evaluation_subsets(ids_BT))
     else:

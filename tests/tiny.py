@@ -1,4 +1,4 @@
-"""A model and a text that take milliseconds."""
+"""Models, texts and trainings that take milliseconds."""
 
 from dataclasses import replace
 from functools import cache
@@ -6,10 +6,15 @@ from functools import cache
 import torch
 
 from helpers.corpus import Corpus, toy_corpus
-from helpers.data import TrainingData
+from helpers.data import TrainingData, batches
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.optimize import TrainConfig
 from helpers.tokenizer import SPECIALS
+
+CONFIG = TrainConfig(
+    epochs=4, batch_size=4, evaluations=4, patience=99, precision="float32"
+)  # 24 steps over `random_data`
 
 
 def tiny_model(vocab_size: int, seed: int = 0, n_heads: int = 2) -> MaskedLanguageModel:
@@ -23,13 +28,43 @@ def tiny_model(vocab_size: int, seed: int = 0, n_heads: int = 2) -> MaskedLangua
     return model
 
 
-def random_data() -> TrainingData:
+def fresh_model(**choices) -> MaskedLanguageModel:
+    """One layer of eight numbers for `random_data`, always the same at first."""
+    torch.manual_seed(0)
+    sizes = dict(vocab_size=12, max_length=8, n_layers=1, d_model=8, n_heads=2, d_ff=8)
+    return MaskedLanguageModel(ModelConfig(**(sizes | choices)))
+
+
+def random_data(seed: int = 0) -> TrainingData:
     """24 blocks of seven random words among twelve ids, to train on and to score."""
-    draw = torch.Generator().manual_seed(0)
+    draw = torch.Generator().manual_seed(seed)
     stream = torch.randint(len(SPECIALS), 12, (7 * 4 * 6,), generator=draw)
     ids = stream[:32].view(4, 8)
     subset = evaluation_subsets(ids)
     return TrainingData(stream, ids, subset, ids, subset)
+
+
+def without_clock(history: list[dict]) -> list[dict]:
+    """A history without the seconds, in which no two runs agree."""
+    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in history]
+
+
+def same_weights(one, other) -> bool:
+    """Whether two models have the same weights, bit by bit."""
+    mine, theirs = one.state_dict(), other.state_dict()
+    return all(torch.equal(weight, theirs[name]) for name, weight in mine.items())
+
+
+def acting(act, data: TrainingData, length=8, config=CONFIG):
+    """A `source` for `train` that calls `act` with each step before its batch."""
+
+    def source(start):
+        made = batches(data.stream, length, config.batch_size, config.seed, start)
+        for step, ids_BT in enumerate(made, start):
+            act(step)
+            yield ids_BT
+
+    return source
 
 
 @cache

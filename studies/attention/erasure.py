@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from explorer.knockout import rank_correlation, without_words
 from explorer.predict import fill_mask
 from helpers import ROOT, record
-from helpers.data import TrainingData, lone_sentences
+from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel
 from helpers.seeds import seeded
 from studies.attention.figures import erasure_figure, heads_figure
@@ -32,7 +32,7 @@ from studies.attention.tables import TRAINED, erasure_table, heads_table, layers
 from studies.lab.command import command
 from studies.lab.machine import hardware
 from studies.lab.report import draw
-from studies.lab.runs import read_run, shipped_models
+from studies.lab.runs import lone_sentences, read_run, shipped_models
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 
 SENTENCES, SHORTEST, LONGEST = 1_000, 10, 40  # their number, and words of each

@@ -16,12 +16,11 @@ from tqdm.auto import tqdm
 from explorer.heatmap import sentence_heatmap
 from explorer.predict import Prediction, fill_mask, mask_each
 from helpers import ROOT, record
-from helpers.data import lone_sentences
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
 from studies.lab.command import command
 from studies.lab.machine import hardware
 from studies.lab.report import draw
-from studies.lab.runs import shipped_models
+from studies.lab.runs import lone_sentences, shipped_models
 
 SHORTEST, LONGEST, UNKNOWN = 10, 20, 2  # words of a sentence; outside the vocabulary
 DATES = 3  # of the five best guesses, for a temporal confusion

@@ -14,8 +14,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from helpers.data import lone_sentences, pad
+from helpers.data import pad
 from helpers.tokenizer import SPECIALS, UNK
+from studies.lab.runs import lone_sentences
 from studies.lab.stats import GROUP
 
 LISTED = Path(__file__).with_name("function_words.txt").read_text("utf-8")

@@ -16,7 +16,7 @@ from torch import Tensor
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, load_state, save_state
 from helpers.corpus import REVISION
-from helpers.data import TrainingData, encode_lines, lone_sentences, pad
+from helpers.data import TrainingData, encode_lines, pad
 from helpers.evaluate import evaluate
 from helpers.optimize import TrainConfig
 from helpers.settings import Number
@@ -181,6 +181,20 @@ def lengthen(run: Path, longer: Path, identity: dict) -> None:
         raise ValueError(f"{run} holds another run than {longer} begins with.")
     whole = state | {"identity": record.plain(identity)}
     save_state(longer / "state.pt", whole)
+
+
+def lone_sentences(lines: list[str], shortest: int = 5, longest: int = 40) -> list[str]:
+    """Sentences of running text, cut at . ! ?, of `shortest` to `longest` words."""
+    found = []
+    for line in lines:
+        words = []
+        for word in () if line.startswith("=") else line.split():
+            words.append(word)
+            if word in (".", "!", "?"):
+                if shortest <= len(words) <= longest:
+                    found.append(" ".join(words))
+                words = []
+    return found
 
 
 def lone_rows(tokenizer, lines: list[str], length: int) -> Tensor:
