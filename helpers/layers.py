@@ -14,13 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def attend(
-    q_BHTK: Tensor,
-    k_BHSK: Tensor,
-    v_BHSK: Tensor,
-    real_BS: Tensor | None = None,
-    dropout: nn.Module | None = None,
-) -> tuple[Tensor, Tensor]:
+def attend(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
     """Scaled dot-product attention, softmax(q kᵀ / √K) v (Vaswani 2017, eq. 1).
 
     `real_BS` is True where a token may be looked at, False at [PAD]; every row needs
@@ -36,14 +30,8 @@ def attend(
     return used_BHTS @ v_BHSK, weights_BHTS
 
 
-def attend_fused(
-    q_BHTK: Tensor,
-    k_BHSK: Tensor,
-    v_BHSK: Tensor,
-    real_BS: Tensor | None = None,
-    dropout: nn.Module | None = None,
-) -> tuple[Tensor, None]:
-    """The same function in one fused kernel, which never forms the weights."""
+def attend_fused(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
+    """The same in one fused kernel, which never forms the weights: they are None."""
     mask = None if real_BS is None else real_BS[:, None, None, :]
     p = dropout.p if dropout is not None and dropout.training else 0.0
     mixed_BHTK = F.scaled_dot_product_attention(

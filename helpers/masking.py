@@ -44,9 +44,7 @@ def select_fixed(ids_BT: Tensor, count: int, generator: torch.Generator) -> Tens
     return drawn_BT & eligible(ids_BT)
 
 
-def replace(
-    ids_BT: Tensor, selected_BT: Tensor, vocab_size: int, generator: torch.Generator
-) -> Tensor:
+def replace(ids_BT, selected_BT, vocab_size: int, generator) -> Tensor:
     """What the model sees at the selected positions (Devlin 2019, section 3.1).
 
     80 % become [MASK], 10 % a word drawn uniformly (never a special token), 10 % stay.
@@ -62,13 +60,7 @@ def replace(
     return torch.where(swapped_BT, word_BT, inputs_BT)
 
 
-def mask_tokens(
-    ids_BT: Tensor,
-    vocab_size: int,
-    rate: float,
-    generator: torch.Generator,
-    fixed: bool = False,
-) -> tuple[Tensor, Tensor]:
+def mask_tokens(ids_BT, vocab_size: int, rate: float, generator, fixed=False):
     """Inputs and labels of one training batch, both (B, T).
 
     Labels hold the true id where a position was selected and IGNORE elsewhere. With

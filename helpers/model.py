@@ -181,7 +181,7 @@ def initialise(module: nn.Module) -> None:
 
 
 class MaskedLanguageModel(nn.Module):
-    """Predicts hidden words from both sides (Devlin 2019)."""
+    """Predicts masked words from both sides (Devlin 2019)."""
 
     @plain_defaults()  # so that a seed gives the same weights everywhere
     def __init__(self, config: ModelConfig):
@@ -210,9 +210,8 @@ class MaskedLanguageModel(nn.Module):
         for block in self.blocks:
             # Nothing reads the last block's other positions, so it may leave them out.
             early = block is self.blocks[-1] and not need_weights
-            x_BTD, weights_BHTS = block(
-                x_BTD, mask_BS, need_weights, at_BM if early else None
-            )
+            at_BT = at_BM if early else None
+            x_BTD, weights_BHTS = block(x_BTD, mask_BS, need_weights, at_BT)
             weights.append(weights_BHTS)
         hidden_BTD = gather_positions(x_BTD, at_BM) if need_weights else x_BTD
         logits = self.head(self.norm(hidden_BTD))

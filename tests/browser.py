@@ -12,7 +12,6 @@ are those of colab-requirements.txt.
 """
 
 import json
-import math
 import os
 import random
 import re
@@ -25,6 +24,10 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import nbformat
+import numpy as np
+from nbformat.v4 import new_code_cell, new_notebook
 
 try:
     from playwright.sync_api import expect, sync_playwright
@@ -165,17 +168,11 @@ def missing(stack: str = "lab") -> str | None:
     return None
 
 
-def write_notebook(path: Path, *cells: str) -> None:
-    """A notebook of code cells."""
+def write_notebook(path: Path, *sources: str) -> None:
+    """Writes a notebook of code cells."""
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    blank = {"cell_type": "code", "metadata": {}, "outputs": []}
-    content = {
-        "metadata": {"kernelspec": kernel},
-        "nbformat": 4,
-        "nbformat_minor": 4,
-        "cells": [blank | {"source": cell, "execution_count": None} for cell in cells],
-    }
-    path.write_text(json.dumps(content), "utf-8")
+    cells = [new_code_cell(source) for source in sources]
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
 
 
 @contextmanager
@@ -202,14 +199,10 @@ def serve(stack: str, folder: Path):
         process = subprocess.Popen(command, env=env, cwd=work, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    told = (folder / "server.log").read_text("utf-8")[-2_000:]
-                    raise RuntimeError(f"The server did not start: {told}") from None
+        while not reachable(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                told = (folder / "server.log").read_text("utf-8")[-2_000:]
+                raise RuntimeError(f"The server did not start: {told}")
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -219,6 +212,12 @@ def serve(stack: str, folder: Path):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def reachable(port: int) -> bool:
+    """Whether a server of this machine answers at a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass
@@ -403,9 +402,8 @@ def clicks(n_words: int, n: int = 50) -> list[int]:
 
 def spread(times: list[float]) -> dict[str, float]:
     """Percentiles, each one of the times itself."""
-    times = sorted(times)
-    at = {"p50": 0.50, "p95": 0.95, "max": 1}
-    return {k: round(times[math.ceil(q * len(times)) - 1], 1) for k, q in at.items()}
+    points = np.percentile(times, [50, 95, 100], method="inverted_cdf").round(1)
+    return dict(zip(("p50", "p95", "max"), points.tolist(), strict=True))
 
 
 def versions(stack: str) -> dict[str, str]:

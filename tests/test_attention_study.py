@@ -131,31 +131,6 @@ def test_the_erasure_test_is_that_of_a_sum_by_hand(model):
     assert (spread["sentences"], spread["median"]) == (3, 0.1)
 
 
-def test_a_bootstrap_is_the_same_each_time_and_covers_the_mean():
-    draw, covered = np.random.default_rng(1), 0
-    for _ in range(200):
-        values = {"x": draw.normal(3, 2, 40).tolist()}
-        mean = bootstrap(values, resamples=500)
-        assert mean == bootstrap(values, resamples=500)
-        assert mean["x"]["mean"] == pytest.approx(statistics.fmean(values["x"]))
-        covered += mean["x"]["low"] < 3 < mean["x"]["high"]
-    assert 0.89 < covered / 200 < 0.98
-    width = mean["x"]["high"] - mean["x"]["low"]
-    expected = 2 * 1.96 * statistics.pstdev(values["x"]) / 40**0.5
-    assert width == pytest.approx(expected, rel=0.15)
-
-
-def test_a_bootstrap_is_paired_and_weighs_units_by_size():
-    one = np.random.default_rng(0).normal(0, 9, 30)
-    means = bootstrap({"one": one, "other": one + 1, "minus": one + 1 - one})
-    assert means["minus"] == pytest.approx({"mean": 1, "low": 1, "high": 1})
-    assert means["one"]["high"] - means["one"]["low"] > 3
-    sizes = np.arange(1, 31)
-    means = bootstrap({"loss": 2.5 * sizes, "first": sizes == 1}, sizes)
-    assert means["loss"] == pytest.approx({"mean": 2.5, "low": 2.5, "high": 2.5})
-    assert means["first"]["mean"] == pytest.approx(1 / sizes.sum())
-
-
 def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
     """Groups are of 16, 16 and 5 blocks, with unlike numbers of words."""
     part = heads.heads(model, data)

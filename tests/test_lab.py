@@ -3,12 +3,14 @@
 import math
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -20,7 +22,7 @@ from studies.lab import runs
 from studies.lab.readings import Claim, Effect, at, at_step, best_minus_last, verdict
 from studies.lab.report import between, markdown, plus_minus
 from studies.lab.runs import FAST, lone_sentences
-from studies.lab.stats import one_sided_p, student
+from studies.lab.stats import bootstrap, one_sided_p, student
 from studies.lab.study import Arm, Study
 
 
@@ -37,6 +39,31 @@ def test_an_interval_is_students():
 def test_a_one_sided_test_looks_to_one_side():
     assert one_sided_p([1.0, 1.1, 0.9], 2.0) < 0.01
     assert one_sided_p([3.0, 3.1, 2.9], 2.0) > 0.99
+
+
+def test_a_bootstrap_is_the_same_each_time_and_covers_the_mean():
+    draw, covered = np.random.default_rng(1), 0
+    for _ in range(200):
+        values = {"x": draw.normal(3, 2, 40).tolist()}
+        mean = bootstrap(values, resamples=500)
+        assert mean == bootstrap(values, resamples=500)
+        assert mean["x"]["mean"] == pytest.approx(statistics.fmean(values["x"]))
+        covered += mean["x"]["low"] < 3 < mean["x"]["high"]
+    assert 0.89 < covered / 200 < 0.98
+    width = mean["x"]["high"] - mean["x"]["low"]
+    expected = 2 * 1.96 * statistics.pstdev(values["x"]) / 40**0.5
+    assert width == pytest.approx(expected, rel=0.15)
+
+
+def test_a_bootstrap_is_paired_and_weighs_units_by_size():
+    one = np.random.default_rng(0).normal(0, 9, 30)
+    means = bootstrap({"one": one, "other": one + 1, "minus": one + 1 - one})
+    assert means["minus"] == pytest.approx({"mean": 1, "low": 1, "high": 1})
+    assert means["one"]["high"] - means["one"]["low"] > 3
+    sizes = np.arange(1, 31)
+    means = bootstrap({"loss": 2.5 * sizes, "first": sizes == 1}, sizes)
+    assert means["loss"] == pytest.approx({"mean": 2.5, "low": 2.5, "high": 2.5})
+    assert means["first"]["mean"] == pytest.approx(1 / sizes.sum())
 
 
 def test_intervals_are_told_in_two_ways():

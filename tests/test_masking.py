@@ -13,7 +13,6 @@ from helpers.masking import (
     masked_positions,
     mlm_loss,
     replace,
-    select,
     select_fixed,
 )
 from helpers.tokenizer import MASK, PAD, SPECIALS, UNK
@@ -39,14 +38,6 @@ def test_eligible_is_all_but_special_tokens_and_unk():
     assert eligible(torch.arange(V)).tolist() == [False] * 5 + [True] * (V - 5)
 
 
-@pytest.mark.parametrize("rate", [0.15, 0.4])
-def test_the_selected_share_is_the_rate_among_eligible(rate):
-    ids = text()
-    chosen = select(ids, rate, seeded())
-    assert not (chosen & ~eligible(ids)).any()
-    assert by_chance(chosen.sum(), int(eligible(ids).sum()), rate)
-
-
 def test_80_10_10_with_words_that_are_drawn_evenly_and_are_never_special():
     ids = text()
     chosen, words = eligible(ids), V - len(SPECIALS)
@@ -63,16 +54,17 @@ def test_80_10_10_with_words_that_are_drawn_evenly_and_are_never_special():
     assert all(by_chance(count, *evenly) for count in counts[len(SPECIALS) :])
 
 
-def test_mask_tokens_labels_what_it_selected_and_touches_nothing_else():
+@pytest.mark.parametrize("rate", [0.15, 0.4])
+def test_mask_tokens_labels_what_it_selected_and_touches_nothing_else(rate):
     ids = text()
     before = ids.clone()
-    inputs, labels = mask_tokens(ids, V, 0.15, seeded())
+    inputs, labels = mask_tokens(ids, V, rate, seeded())
     assert torch.equal(ids, before)
     chosen = labels != IGNORE
     assert torch.equal(labels[chosen], ids[chosen])
     assert torch.equal(inputs[~chosen], ids[~chosen])
     assert not (chosen & ~eligible(ids)).any()
-    assert by_chance(chosen.sum(), int(eligible(ids).sum()), 0.15)
+    assert by_chance(chosen.sum(), int(eligible(ids).sum()), rate)
     assert by_chance((inputs[chosen] == MASK).sum(), int(chosen.sum()), 0.8)
 
 

@@ -1,15 +1,25 @@
 """Guesses from counts: what a model can be compared with."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
+from tiny import tiny_model
 
+from helpers import record
 from helpers.data import TrainingData
-from helpers.evaluate import unigram
+from helpers.evaluate import evaluate, word_frequencies
 from helpers.masking import evaluation_subsets
-from helpers.tokenizer import CLS
-from studies.attention.references import bigram, references
+from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS
+from studies.attention.references import (
+    STRENGTHS,
+    bigram_guess,
+    read_references,
+    references,
+    score_words,
+)
 
 
 def chain(count: int, vocab_size: int, sure: float):
@@ -30,42 +40,75 @@ def prepared(stream, text, vocab_size):
     return TrainingData(stream, ids, subset, ids, subset)
 
 
-def test_a_two_sided_bigram_uses_both_neighbours():
-    """The left neighbour alone, always in view, would leave 1.2 nats."""
-    text = chain(60_000, 45, 0.8)
-    data = prepared(text[:45_000], text[45_000:60_000], 45)
-    one_sided = -(0.805 * math.log(0.805) + 0.195 * math.log(0.005))
-    found = bigram(data, 45)
-    assert found["loss"] < one_sided - 0.1
-    assert found["accuracy"] > 0.75
+def test_a_bigram_by_hand():
+    """It hears neither [MASK], [CLS] nor what lies beyond the row."""
+    a, b, c = range(len(SPECIALS), len(SPECIALS) + 3)
+    text = [a, b, SEP, a, b, a, c, SEP]
+    chance_V = word_frequencies(torch.tensor(text), c + 1)
+    assert chance_V[[a, b, c]].tolist() == pytest.approx([4 / 14, 3 / 14, 2 / 14])
+    forward = [pair for pair in itertools.pairwise(text) if pair[1] > MASK]
+    backward = [(y, x) for x, y in itertools.pairwise(text) if x > MASK]
 
+    def lift(word, beside, pairs) -> float:
+        chance, counted = chance_V[word].item(), [x for x, _ in pairs].count(beside)
+        return (pairs.count((beside, word)) + 2 * chance) / (counted + 2) / chance
 
-def test_a_bigram_of_unrelated_words_is_the_unigram():
-    text = chain(60_000, 45, 0.0)
-    data = prepared(text[:45_000], text[45_000:60_000], 45)
-    plain = unigram(data.stream, data.validation_BT, data.subset_BT, 45)
-    assert bigram(data, 45)["loss"] == pytest.approx(plain["loss"], abs=0.02)
-
-
-def test_a_bigram_does_not_see_what_is_hidden():
-    """A word hidden in the same subset changes no other guess than its own."""
-    text = chain(6_000, 45, 0.8)
-    data = prepared(text[:4_500], text[4_500:6_000], 45)
-    all_hidden = torch.zeros_like(data.subset_BT)
-    all_hidden[:, 0] = -1
-    everything = TrainingData(
-        data.stream, data.validation_BT, all_hidden, data.sample_BT, all_hidden
-    )
-    # Nothing is left to look at, so both are the unigram.
-    found = bigram(everything, 45)
-    plain = unigram(data.stream, data.validation_BT, all_hidden, 45)
-    assert found["loss"] == pytest.approx(plain["loss"], abs=2e-3)
+    ids_BT = torch.tensor([[CLS, MASK, b, MASK, MASK, SEP, MASK]])
+    sides = {1: (None, b), 3: (b, None), 4: (None, SEP), 6: (SEP, None)}
+    guess = bigram_guess(torch.tensor(text), chance_V, strength=2)
+    scores_MV = guess(ids_BT, torch.tensor([[*sides]]))[0].exp()
+    assert (scores_MV[:, : MASK + 1] == 0).all()
+    for (left, right), scores_V in zip(sides.values(), scores_MV, strict=True):
+        for word in (a, b, c):
+            both = lift(word, left, forward) * lift(word, right, backward)
+            assert scores_V[word].item() == pytest.approx(chance_V[word].item() * both)
 
 
 def test_references_are_in_order():
+    """The left neighbour alone, always in view, would leave 1.2 nats."""
     text = chain(60_000, 45, 0.8)
     data = prepared(text[:45_000], text[45_000:60_000], 45)
-    found = references(data, 45)
-    assert found["uniform"] == {"loss": math.log(45), "accuracy": 1 / 45}
-    losses = [found[name]["loss"] for name in ("uniform", "unigram", "bigram")]
+    guesses = references(data, 45)
+    assert guesses["uniform"] == {"loss": math.log(45), "accuracy": 1 / 45}
+    losses = [guesses[name]["loss"] for name in ("uniform", "unigram", "bigram")]
     assert losses == sorted(losses, reverse=True)
+    one_sided = -(0.805 * math.log(0.805) + 0.195 * math.log(0.005))
+    assert losses[-1] < one_sided - 0.1 and guesses["bigram"]["accuracy"] > 0.75
+
+
+def test_a_bigram_of_unrelated_words_is_the_unigram():
+    """The strongest prior is chosen."""
+    text = chain(60_000, 45, 0.0)
+    data = prepared(text[:45_000], text[45_000:60_000], 45)
+    guesses = references(data, 45)
+    assert guesses["bigram"]["strength"] == max(STRENGTHS)
+    unigram = guesses["unigram"]["loss"]
+    assert guesses["bigram"]["loss"] == pytest.approx(unigram, abs=0.02)
+
+
+@pytest.mark.parametrize("odd", [[], {}, {"bigram": {"loss": 3.8}}, None])
+def test_references_of_another_kind_are_named(tmp_path, odd):
+    path = tmp_path / "references.json"
+    record.write(path, odd)
+    with pytest.raises(ValueError, match="references.json is (missing|no record of)"):
+        read_references(path)
+    path.unlink()
+    with pytest.raises(ValueError, match="references.json is missing"):
+        read_references(path)
+
+
+def test_each_word_is_scored_as_in_evaluate():
+    """Also where rows are short, and word by word, in the order of the text."""
+    ids_BT = chain(2_400, 45, 0.8)[:2_400].view(-1, 16)
+    lengths = torch.arange(len(ids_BT)) % 9 + 7
+    ids_BT = ids_BT.masked_fill(torch.arange(16) >= lengths[:, None], PAD)
+    subset_BT, model = evaluation_subsets(ids_BT), tiny_model(45)
+    scores = score_words(model, ids_BT, subset_BT)
+    number_M = subset_BT[subset_BT >= 0].numpy()
+    for subsets in (range(7), (3,)):
+        whole = evaluate(model, ids_BT, subset_BT, subsets=subsets)
+        alone = score_words(model, ids_BT, subset_BT, subsets)
+        for measure in ("loss", "accuracy"):
+            own = scores[measure][np.isin(number_M, subsets)]
+            assert [*own] == [*alone[measure]] and len(own) == whole["words"]
+            assert own.mean() == pytest.approx(whole[measure], rel=1e-5)
