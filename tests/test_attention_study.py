@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import itertools
 import statistics
 
 import numpy as np
@@ -18,17 +17,9 @@ from helpers.data import TrainingData
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
-from studies.attention import erasure, examples, heads, knowledge
+from studies.attention import erasure, examples, heads
 from studies.attention.figures import erasure_figure, heads_figure
-from studies.attention.tables import (
-    MODELS,
-    alone_table,
-    erasure_table,
-    heads_table,
-    knowledge_table,
-    layers_table,
-    looked_at,
-)
+from studies.attention.tables import MODELS, looked_at
 from studies.lab import runs
 from studies.lab.stats import bootstrap
 
@@ -392,17 +383,3 @@ def test_the_examples_in_the_record_keep_their_rules():
         assert 1 <= entry["fit"] <= counts["asked"]
         assert (ROOT / "plots" / f"example_{kind}.png").is_file()
     assert 0 < chosen["kinds"]["near_miss"]["cosine"] <= 1
-
-
-def test_the_pages_show_the_tables_of_the_records(summary):
-    page = (ROOT / "studies" / "attention" / "README.md").read_text("utf-8")
-    known = record.read(knowledge.SUMMARY)
-    shown = [table(summary) for table in (erasure_table, layers_table, heads_table)]
-    shown += [knowledge_table(known, measure) for measure in knowledge.MEASURES]
-    for table in (*shown, alone_table(known)):
-        assert f"\n\n{table}\n\n" in f"{page}\n"
-    title, *_ = rows = shown[0].splitlines()
-    text = (ROOT / "README.md").read_text("utf-8").splitlines()
-    begin = text.index(title)
-    told = list(itertools.takewhile(lambda row: row.startswith("|"), text[begin:]))
-    assert len(told) > 10 and {*told} <= {*rows}

@@ -148,7 +148,7 @@ STUDIES = {  # by the name of its command
     ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__main__")
     for path in FOLDER.rglob("*.py")
     if "\nif __name__ ==" in path.read_text("utf-8")
-} - {"train"}  # which is tested above
+} - {"train", "pages"}  # tested above; measures nothing
 WHOLE = "-1", "nan", "inf", "x", "", HUGE, "1.5"
 STUDY = {"--arms": ("x", ""), "--seeds": WHOLE, "--processes": (*WHOLE, "0")}
 OPTIONS = {

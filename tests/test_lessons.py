@@ -23,7 +23,7 @@ from studies.lessons import (
     vocabulary,
 )
 from studies.lessons.readings import AT_STEPS, AT_TIME, READINGS
-from studies.lessons.study import ARMS, STUDY, claim_row, effect_text, lessons_table
+from studies.lessons.study import ARMS, STUDY, claim_row, effect_text
 
 RECORDS = ROOT / "plots" / "records"
 GROWTH = record.read(length.GROWTH)
@@ -62,10 +62,6 @@ def test_the_records_are_of_their_arms_and_each_tokenizer_of_one_text(results):
     }
     assert len(texts) == len({text[:2] for text in texts})
     assert all([*runs] == [0, 1, 2] for runs in results.runs.values())
-
-
-def test_the_readme_has_the_table_of_the_records(results):
-    assert lessons_table(results) in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_claims_say_which_arm_is_better():

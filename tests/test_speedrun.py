@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from tiny import few_lines
 
-from helpers import ROOT, record
+from helpers import record
 from helpers import train as training
-from helpers.corpus import FOLDER_VARIABLE
-from helpers.data import steps_per_epoch
 from helpers.optimize import rate_factor
-from studies.lab.experiment import prepare
+from studies.lab import experiment
 from studies.lab.stats import student
 from studies.lab.study import Arm
 from studies.speed import runs, speedrun
@@ -23,21 +22,14 @@ RECIPES = {
 }
 
 
-def test_the_readme_has_the_table_of_the_records():
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert speedrun.table(speedrun.results()) in readme
-
-
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
-    """The study with tiny models on the toy corpus."""
-    monkeypatch.setenv(FOLDER_VARIABLE, "toy")
-    stream = prepare(RECIPES["entry"].model, 0)[2].stream
-    places = {"FOLDER": tmp_path / "speedrun", "STATES": tmp_path / "runs"}
-    lengths = {"STEPS": 6, "EPOCHS": 0.3, "TRIAL": 0.1, "WARM_UP": 9, "ROUNDS": 3}
-    lengths["RATES"] = 1e-3, 2e-3
-    lengths["PER_EPOCH"] = steps_per_epoch(stream, RECIPES["entry"].model.max_length, 8)
-    for name, value in (places | lengths | {"RECIPES": RECIPES}).items():
+    """The study with tiny models on some lines of the toy corpus, 9 steps an epoch."""
+    monkeypatch.setattr(experiment, "training_corpus", few_lines)
+    values = {"STEPS": 6, "EPOCHS": 3.5, "TRIAL": 1.5, "WARM_UP": 9, "PER_EPOCH": 9}
+    values |= {"RATES": (1e-3, 2e-3), "ROUNDS": 3, "RECIPES": RECIPES}
+    values |= {"FOLDER": tmp_path / "speedrun", "STATES": tmp_path / "runs"}
+    for name, value in values.items():
         monkeypatch.setattr(runs, name, value)
 
 
@@ -49,16 +41,16 @@ def test_from_trials_to_results(toy, monkeypatch):
     assert all(run["seconds_in_steps"] < 1_000 for run in entries)
     times = runs.step_times()
     assert "plain" not in speedrun.results()  # nothing to compare with yet
-    trials = [runs.baseline("plain", rate, 0.1) for rate in runs.RATES]
+    trials = [runs.baseline("plain", rate, 1.5) for rate in runs.RATES]
     best = min(trials, key=lambda trial: trial["validation"]["loss"])
     assert "plain" not in speedrun.results()
     for rate in runs.RATES:  # only that of the best trial's rate counts
-        runs.baseline("plain", rate, 0.3)
+        runs.baseline("plain", rate, 3.5)
     other = record.read(runs.FOLDER / "entry_6_steps_seed_0.json")
     other["validation"]["loss"] = 0.0
     record.write(runs.FOLDER / "entry_7_steps_seed_0.json", other)
     monkeypatch.delattr(runs, "prepare")  # only records are read from here on
-    long = runs.baseline("plain", best["rate"], 0.3)
+    long = runs.baseline("plain", best["rate"], 3.5)
     race = speedrun.results()
     assert race["entry"]["runs"] == entries
     row, losses = race["plain"], [run["validation"]["loss"] for run in entries]
@@ -132,41 +124,41 @@ def test_times_are_of_the_steps_up_to_the_best():
 
 
 def test_a_baseline_goes_on_where_it_was_killed(toy, monkeypatch):
-    whole = runs.baseline("scheduled", 1e-3, 0.1)
+    whole = runs.baseline("scheduled", 1e-3, 1.5)
     (runs.FOLDER / f"{whole['name']}.json").unlink()
     shutil.rmtree(runs.STATES)
     step, steps = training.train_step, []
 
     def dying(run, *arguments):
         steps.append(run.step)
-        if len(steps) == 20:
+        if len(steps) == 12:
             raise KeyboardInterrupt
         return step(run, *arguments)
 
     monkeypatch.setattr(training, "train_step", dying)
     with pytest.raises(KeyboardInterrupt):
-        runs.baseline("scheduled", 1e-3, 0.1)
-    again = runs.baseline("scheduled", 1e-3, 0.1)
-    assert steps[20] > 0
+        runs.baseline("scheduled", 1e-3, 1.5)
+    again = runs.baseline("scheduled", 1e-3, 1.5)
+    assert steps[12] > 0
     assert again["validation"] == whole["validation"]
     monkeypatch.setattr(runs, "WARM_UP", 8)
     with pytest.raises(ValueError, match="another run: its warmup is"):
-        runs.baseline("scheduled", 1e-3, 0.1)
+        runs.baseline("scheduled", 1e-3, 1.5)
 
 
 @pytest.mark.parametrize("arm", ["plain", "scheduled"])
 def test_a_constant_rate_goes_on_from_the_trial(toy, arm):
-    whole = runs.baseline(arm, 1e-3, 0.3)
+    whole = runs.baseline(arm, 1e-3, 3.5)
     (runs.FOLDER / f"{whole['name']}.json").unlink()
     shutil.rmtree(runs.STATES)
-    trial = runs.baseline(arm, 1e-3, 0.1)
+    trial = runs.baseline(arm, 1e-3, 1.5)
     if arm == "plain":
         state = runs.STATES / f"speedrun_{trial['name']}"
-        unlike = runs.STATES / f"speedrun_{runs.run_name(arm, 2e-3, 0.1)}"
+        unlike = runs.STATES / f"speedrun_{runs.run_name(arm, 2e-3, 1.5)}"
         shutil.copytree(state, unlike)
         with pytest.raises(ValueError, match="another run"):
-            runs.baseline(arm, 2e-3, 0.3)
-    longer = runs.baseline(arm, 1e-3, 0.3)
+            runs.baseline(arm, 2e-3, 3.5)
+    longer = runs.baseline(arm, 1e-3, 3.5)
     assert longer["validation"] == whole["validation"]
     steps = [entry["step"] for entry in longer["history"]]
     went_on = trial["history"][-1]["step"] in steps
@@ -180,16 +172,16 @@ def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
         return training.train(model, data, config, *arguments)
 
     monkeypatch.setattr(runs, "train", diverging)
-    trials = [runs.baseline("plain", rate, 0.1) for rate in runs.RATES]
+    trials = [runs.baseline("plain", rate, 1.5) for rate in runs.RATES]
     assert trials[-1]["validation"] is None
-    assert runs.read_baseline("plain", runs.RATES[-1], 0.1) == trials[-1]
+    assert runs.read_baseline("plain", runs.RATES[-1], 1.5) == trials[-1]
     assert runs.best_of(trials) in trials[:-1]
     with pytest.raises(ValueError, match="lower rates"):
         runs.best_of(trials[-1:])
 
 
 def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):
-    wanted = runs.settings("plain", 0.3)
+    wanted = runs.settings("plain", 3.5)
     config, steps = wanted["training"], wanted["steps"]
     shape = config.warmup, config.cooldown
     factors = [rate_factor(step, steps, *shape) for step in range(steps)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import few_lines
 
-from helpers import ROOT, record
+from helpers import record
 from helpers.checkpoint import load_model
 from helpers.curves import true_vs_pred
 from helpers.model import ModelConfig
@@ -30,13 +30,6 @@ def toy(monkeypatch):
     """Some lines of the toy corpus stand for WikiText-2."""
     monkeypatch.setattr(experiment, "training_corpus", few_lines)
     monkeypatch.setattr(dropout, "require_wikitext", few_lines)
-
-
-@pytest.mark.parametrize("module", [dropout, plateau])
-def test_the_readme_has_the_table_of_the_records(module):
-    results = module.STUDY.results()
-    assert {len(runs) for runs in results.runs.values()} <= {1, 3}
-    assert module.STUDY.table(results) in (ROOT / "README.md").read_text("utf-8")
 
 
 def fake_run(arm: str, seed: int, loss: float) -> dict:

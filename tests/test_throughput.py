@@ -4,11 +4,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers import ROOT, record
 from helpers.masking import IGNORE
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, PAD, UNK
-from studies.lab.command import RECORDS
 from studies.lab.timing import in_fresh_process, peak_of, spread, take_turns
 from studies.speed import throughput
 from studies.speed.equality import build_pair, compare, copy_weights, pairs
@@ -135,13 +133,6 @@ def test_a_race_is_run_and_told():
         drawn = [tuple(line.get_xdata()) for line in axes.lines[1:]]
         assert drawn == [ratios, ratios]  # in both precisions, and none compiled
     assert small.get_xlim() == (0, pytest.approx(1.05 * 3.8))  # nothing is cut off
-
-
-@pytest.mark.parametrize("name", ["throughput", "throughput_compiled"])
-def test_the_readme_has_the_rows_with_dropout(name):
-    steps = record.read(RECORDS / f"{name}.json")["steps"]
-    rows = [r for r in throughput.compared(steps, "ms", "ms") if "| 0 |" not in r]
-    assert "\n".join(rows) in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_a_table_needs_a_record(tmp_path, capsys):

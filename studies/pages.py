@@ -1,0 +1,84 @@
+"""Keeps the tables in the pages of the studies equal to the records.
+
+`python -m studies.pages` rewrites every table that stands below a comment
+`<!-- table: NAME -->` in a page under studies/. The text around the tables is written
+by hand.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+from helpers import ROOT, record
+from helpers.files import write_whole
+from studies import dropout, plateau
+from studies.attention import erasure, knowledge, tables
+from studies.lab.command import RECORDS, command
+from studies.lab.study import Study
+from studies.lessons.study import STUDY as LESSONS
+from studies.speed import speedrun, throughput
+
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
+DROPOUT = 0.1  # of the training steps that the page of speed compares
+
+read = cache(record.read)
+
+
+def of_study(study: Study) -> str:
+    """The table of a study of many runs."""
+    return study.table(study.results())
+
+
+def of_record(table: Callable[..., str], path: Path, *options: str) -> str:
+    """A table of one record."""
+    return table(read(path), *options)
+
+
+def step_times(name: str) -> str:
+    """Our training step beside that of each peer, with dropout."""
+    steps = read(RECORDS / f"{name}.json")["steps"]
+    rows = [row for row in steps if row["dropout"] == DROPOUT]
+    return "\n".join(throughput.compared(rows, "ms", "ms"))
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "dropout": partial(of_study, dropout.STUDY),
+    "plateau": partial(of_study, plateau.STUDY),
+    "lessons": partial(of_study, LESSONS),
+    "time_to_quality": lambda: speedrun.table(speedrun.results()),
+    "throughput": partial(step_times, "throughput"),
+    "throughput_compiled": partial(step_times, "throughput_compiled"),
+    "erasure": partial(of_record, tables.erasure_table, erasure.SUMMARY),
+    "layers": partial(of_record, tables.layers_table, erasure.SUMMARY),
+    "heads": partial(of_record, tables.heads_table, erasure.SUMMARY),
+    "right": partial(of_record, tables.knowledge_table, knowledge.SUMMARY),
+    "loss": partial(of_record, tables.knowledge_table, knowledge.SUMMARY, "loss"),
+    "alone": partial(of_record, tables.alone_table, knowledge.SUMMARY),
+}
+
+
+def pages() -> list[Path]:
+    """The page of every study, and the list of all."""
+    return sorted((ROOT / "studies").rglob("*.md"))
+
+
+def with_tables(text: str) -> str:
+    """The text of a page with the tables of the records.
+
+    KeyError if a comment names a table that does not exist.
+    """
+    return TABLE.sub(lambda mark: f"{mark[1]}{TABLES[mark[2]]()}\n\n", text)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """`python -m studies.pages`: rewrites the tables."""
+    parser = command("pages", "Rewrite the tables in the pages of the studies.")
+    parser.parse_args(arguments)
+    with parser.one_sentence():
+        for path in pages():
+            write_whole(path, with_tables(path.read_text("utf-8")))
+
+
+if __name__ == "__main__":
+    main()
