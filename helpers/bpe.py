@@ -31,6 +31,13 @@ def chunks(text: str) -> list[str]:
     return CHUNK.findall(text)
 
 
+def count_chunks(lines: Iterable[str]) -> Counter[str]:
+    """How often each chunk occurs, `<unk>` left out."""
+    counts = Counter(chunk for line in lines for chunk in chunks(line))
+    counts.pop(UNKNOWN_WORD, None)
+    return counts
+
+
 def byte_ids(chunk: str) -> list[int]:
     """One id a byte of UTF-8; half a surrogate pair counts as three bytes."""
     return [FIRST_BYTE + b for b in chunk.encode("utf-8", "surrogatepass")]
@@ -107,6 +114,14 @@ def encode_chunk(chunk: str, ranks: dict[Pair, int]) -> list[int]:
     return ids
 
 
+def to_text(data: bytes) -> str:
+    """Bytes as text, surrogates too; what is no UTF-8 appears as �."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")
+
+
 class BPETokenizer:
     """Any text to ids of byte sequences, and back without loss."""
 
@@ -121,10 +136,8 @@ class BPETokenizer:
 
     @classmethod
     def train(cls, lines: Iterable[str], n_merges: int = 8_000) -> "BPETokenizer":
-        """Learns merges from lines of text, `<unk>` left out."""
-        chunk_counts = Counter(chunk for line in lines for chunk in chunks(line))
-        chunk_counts.pop(UNKNOWN_WORD, None)
-        return cls(learn_merges(chunk_counts, n_merges))
+        """Learns merges from lines of text."""
+        return cls(learn_merges(count_chunks(lines), n_merges))
 
     def encode(self, text: str | list[str]) -> list[int]:
         """Ids of a text, or of a list of words joined by spaces."""
@@ -136,12 +149,8 @@ class BPETokenizer:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids; bytes that are no UTF-8 appear as �."""
-        data = b"".join(entry(self.tokens, i) for i in ids)
-        try:
-            return data.decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:
-            return data.decode("utf-8", "replace")
+        """The text of some ids."""
+        return to_text(b"".join(entry(self.tokens, i) for i in ids))
 
     def save(self, path: Path) -> None:
         """Writes the merges as JSON."""

@@ -40,6 +40,12 @@ def attend_fused(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
     return mixed_BHTK, None
 
 
+def choose_attend(fused: bool | None, on_gpu: bool, need_weights: bool):
+    """Which of the two attends: as chosen, but only one of them tells the weights."""
+    fused = on_gpu if fused is None else fused
+    return attend_fused if fused and not need_weights else attend
+
+
 def sinusoidal_positions(length: int, d_model: int) -> Tensor:
     """Fixed waves, one row a position, shape (T, D) (Vaswani 2017, section 3.5).
 
@@ -107,18 +113,13 @@ class SelfAttention(nn.Module):
         """Queries or keys, turned by their position if that is rotary."""
         return rotate(x_BHTK, at_BT) if self.rotary else x_BHTK
 
-    def kernel(self, x_BSD: Tensor, need_weights: bool):
-        """What attends: the fused kernel, or the form that tells the weights."""
-        fused = x_BSD.is_cuda if self.fused is None else self.fused
-        return attend_fused if fused and not need_weights else attend
-
     def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
         """(B, T, D) and, if asked for, weights; all look, or those at `at_BT` only."""
         q_BHTK = self.split_heads(self.query(gather_positions(x_BSD, at_BT)))
         k_BHSK = self.split_heads(self.key(x_BSD))
         v_BHSK = self.split_heads(self.value(x_BSD))
         q_BHTK, k_BHSK = self.place(q_BHTK, at_BT), self.place(k_BHSK)
-        mix = self.kernel(x_BSD, need_weights)
+        mix = choose_attend(self.fused, x_BSD.is_cuda, need_weights)
         mixed_BHTK, weights_BHTS = mix(q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout)
         mixed_BTD = mixed_BHTK.transpose(1, 2).flatten(2)
         return self.output(mixed_BTD), weights_BHTS if need_weights else None

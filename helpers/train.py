@@ -43,8 +43,8 @@ def mask_batch(run: TrainingRun, ids_BT, config: TrainConfig, total: int, mask):
     at_BM, labels_BM = masked_positions(labels_BT)
     count = int((labels_BM != IGNORE).sum()) / parallel.world_size()
     device = next(run.model.parameters()).device
-    batch = inputs_BT, at_BM, labels_BM
-    return *(parallel.shard(rows).to(device) for rows in batch), count
+    shards = (parallel.shard(rows) for rows in (inputs_BT, at_BM, labels_BM))
+    return *(rows.to(device, non_blocking=True) for rows in shards), count
 
 
 def apply_gradients(run: TrainingRun, config: TrainConfig, total: int) -> None:
