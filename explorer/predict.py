@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.attention_plots import rollout
+from explorer.attention_plots import rollout
 from helpers.model import require_same_words, shallow_copy
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, split_words
 

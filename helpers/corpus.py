@@ -11,7 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.hub import CONFIG, FILES, REPOSITORY, REVISION, SPLITS, cause, download
+from helpers.files import reading
+from helpers.hub import CONFIG, FILES, REPOSITORY, REVISION, SPLITS, download
 from helpers.tokenizer import UNSEEN
 from helpers.toy import toy_split
 
@@ -32,18 +33,14 @@ class Corpus:
 
 def read_rows(file: Path) -> list[str | None]:
     """The column "text" of a parquet file. Raises ValueError if it cannot be read."""
-    import pyarrow
     from pyarrow.parquet import ParquetFile
 
-    try:
+    with reading(file, 'It needs a column "text" of strings.'):
         with ParquetFile(file) as parquet:
             rows = parquet.read(["text"])["text"].to_pylist()
         for row in rows:
             if not isinstance(row, str | None):
                 raise ValueError(f"{row!r:.40} is no text")
-    except (OSError, ValueError, LookupError, MemoryError, pyarrow.ArrowException) as e:
-        why = cause(e)
-        raise ValueError(f'The column "text" of {file} cannot be read ({why}).') from e
     return rows
 
 

@@ -112,23 +112,6 @@ def wasted_share(batches: Tensor | list[Tensor]) -> float:
     return padding / sum(ids_BT.numel() for ids_BT in tensors)
 
 
-def require_usable(data: "TrainingData") -> None:
-    """Raises ValueError if a text has less than a block, or no word to be asked."""
-    size = data.validation_BT.shape[1] - 1
-    if len(data.stream) < size:
-        raise ValueError(
-            f"The training text has {len(data.stream)} tokens, and a block needs "
-            f"{size}; take more text, or a smaller max_length."
-        )
-    subsets = {"training": data.sample_subset_BT, "validation": data.subset_BT}
-    for split, subset_BT in subsets.items():
-        if not (subset_BT == 0).any():
-            raise ValueError(
-                f"The {split} text has no word of the vocabulary that could be asked; "
-                "take other text, or a tokenizer that was trained on it."
-            )
-
-
 @dataclass
 class TrainingData:
     """The tensors of one corpus: a stream to train on and blocks to be scored on.
@@ -144,15 +127,15 @@ class TrainingData:
     sample_subset_BT: Tensor
 
     def __post_init__(self):
-        require_usable(self)
+        if len(self.stream) < (size := self.validation_BT.shape[1] - 1):
+            raise ValueError(
+                f"The training text has {len(self.stream)} tokens, and a block needs "
+                f"{size}; take more text, or a smaller max_length."
+            )
 
     @classmethod
     def prepare(cls, tokenizer, corpus, length: int = 64, sample: int = 512):
         """Encodes the training and validation splits, in blocks of `length`."""
-        if length < 3 or sample < 1:
-            raise ValueError(
-                f"length is {length} and sample is {sample}; choose at least 3 and 1."
-            )
         stream = join(encode_lines(tokenizer, corpus.train))
         validation_BT = pack(encode_lines(tokenizer, corpus.validation), length)
         blocks_BT = cut(stream, length)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from IPython.display import display
 from matplotlib import font_manager, ft2font, style
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -21,8 +20,6 @@ from helpers.notebook import plots_dir
 
 DPI = 100  # with a width of at most 9 inches, a figure fits a notebook's page
 QUIET = "#595959"
-# Light enough that black text on it has a contrast of 5:1 everywhere.
-BLUES = LinearSegmentedColormap.from_list("attention", ["white", "#4c92c3"])
 
 
 def default_style():

@@ -109,16 +109,13 @@ class SelfAttention(nn.Module):
         """(B, T, D) to (B, H, T, K): cuts D into heads, then brings heads forward."""
         return x_BTD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
-    def place(self, x_BHTK: Tensor, at_BT: Tensor | None = None) -> Tensor:
-        """Queries or keys, turned by their position if that is rotary."""
-        return rotate(x_BHTK, at_BT) if self.rotary else x_BHTK
-
     def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
         """(B, T, D) and, if asked for, weights; all look, or those at `at_BT` only."""
         q_BHTK = self.split_heads(self.query(gather_positions(x_BSD, at_BT)))
         k_BHSK = self.split_heads(self.key(x_BSD))
         v_BHSK = self.split_heads(self.value(x_BSD))
-        q_BHTK, k_BHSK = self.place(q_BHTK, at_BT), self.place(k_BHSK)
+        if self.rotary:
+            q_BHTK, k_BHSK = rotate(q_BHTK, at_BT), rotate(k_BHSK)
         mix = choose_attend(self.fused, x_BSD.is_cuda, need_weights)
         mixed_BHTK, weights_BHTS = mix(q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout)
         mixed_BTD = mixed_BHTK.transpose(1, 2).flatten(2)

@@ -34,20 +34,11 @@ def plots_dir() -> Path:
     """
     folder = ROOT / "plots" if budget() == "full" else ROOT / "plots" / "quick"
     try:
-        return writable(folder)
-    except OSError as error:
-        return temporary_folder(str(error))
-
-
-def writable(folder: Path) -> Path:
-    """Makes the folder if there is none; OSError if nothing can be written to it."""
-    try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
         return folder
     except OSError as error:
-        why = f"{folder} cannot be written to ({error.strerror})."
-        raise OSError(why) from error
+        return temporary_folder(f"{folder} cannot be written to ({error.strerror}).")
 
 
 @cache

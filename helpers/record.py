@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from helpers.files import write_whole
+from helpers.files import reading, write_whole
 
 
 def digest(tensor: Tensor) -> str:
@@ -68,10 +68,5 @@ def write(path: Path, record: dict) -> None:
 
 def read(path: Path) -> dict:
     """Reads a record; ValueError if it is missing, damaged or of another kind."""
-    try:
-        record = json.loads(Path(path).read_text("utf-8"))
-        if not isinstance(record, dict):
-            raise ValueError("it holds no names with values")
-        return record
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is missing or damaged ({error}).") from error
+    with reading(path, "Make the record again."):
+        return {**json.loads(Path(path).read_text("utf-8"))}

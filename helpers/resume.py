@@ -4,14 +4,13 @@ A run that was interrupted goes on as if it had not been: all that changes is sa
 a folder goes on only with the run that it holds. Left out: several runs in one folder.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from torch import Tensor, nn
+from torch import nn
 
 from helpers import parallel, record
 from helpers.checkpoint import OTHER_NAME, load_state, save_state
@@ -43,32 +42,6 @@ def require_finite(run) -> None:
     )
 
 
-def require_fit(run, state: dict) -> None:
-    """Raises ValueError unless a state has the parts of a run, with finite numbers."""
-
-    def compare(value, model) -> None:
-        shapes = [getattr(part, "shape", None) for part in (value, model)]
-        if type(value) is not type(model) or shapes[0] != shapes[1]:
-            raise ValueError("its parts have other types or shapes")
-        if isinstance(value, Tensor) and not value.isfinite().all():
-            raise ValueError("its numbers are not all finite")
-        for key in model if isinstance(model, dict) else ():
-            compare(value[key], model[key])
-
-    fresh = run.state_dict() | {"scaler": {}}
-    compare(state, fresh)
-    compare(state["stopping"]["weights"] or state["model"], fresh["model"])
-    for entry in state["history"]:
-        compare(entry, {"step": 0, "validation_loss": 0.0})
-    for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
-        params = [p.data for group in optimizer.param_groups for p in group["params"]]
-        for i, means in saved["state"].items():
-            for value in means.values():
-                compare(value, params[i] if value.ndim else value)
-        # Only means come from a state; rates and the like are the configuration's.
-        saved["param_groups"] = optimizer.state_dict()["param_groups"]
-
-
 def resume(run, path: Path, known: dict) -> None:
     """Has a run go on from its state, if there is one.
 
@@ -79,15 +52,10 @@ def resume(run, path: Path, known: dict) -> None:
         return
     with reading(path, OTHER_NAME):
         saved = state["identity"]
-        json.dumps(saved)  # raises an error for what no record can hold
-        for part in ("model", "training"):
-            record.settings(type(known[part]), part, saved)
-    older = known.keys() - saved.keys() - {"text"}  # had no other digest
+        older = known.keys() - saved.keys() - {"text"}  # had no other digest
     record.require_same(path.parent, saved, known, older)
     with reading(path, OTHER_NAME):
-        state = {"loss": 0.0} | state  # older ones have none
-        require_fit(run, state)
-        run.load_state_dict(state)
+        run.load_state_dict({"loss": 0.0} | state)  # older ones have none
 
 
 @contextmanager

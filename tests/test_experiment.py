@@ -72,7 +72,7 @@ def test_a_run_is_not_made_again_and_no_other_takes_its_place(made, again, monke
             again()
     for content in ("{", "[]", "5", "null", "[" * 10**5):
         path.write_text(content, "utf-8")
-        with pytest.raises(ValueError, match="short.json is missing or damaged"):
+        with pytest.raises(ValueError, match="short.json is missing, damaged"):
             again()
 
 

@@ -16,10 +16,10 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from test_notebooks import loose_figures
 
+from explorer.attention_plots import attention_matrix, attention_mosaic, head_matrix
 from explorer.heatmap import WIDTH, caption, sentence_heatmap, text_widths
 from explorer.predict import Prediction
 from helpers import ROOT, figure, record
-from helpers.attention_plots import attention_matrix, attention_mosaic, head_matrix
 from helpers.curves import training_curves, true_vs_pred
 
 HARD = ["$5", "$x$", "–", "東京", "😀", "<unk>", "@-@", '""', "שלום", "\0a", "\ud800"]

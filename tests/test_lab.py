@@ -163,7 +163,7 @@ def test_a_record_that_is_not_of_its_arm_is_neither_skipped_nor_read(done, told)
 
 
 ODD = {
-    "is missing or damaged": lambda run: [],
+    "is missing, damaged": lambda run: [],
     "no record of this study .*number_format": lambda run: run.pop("number_format"),
     "no record of this study .*loss": lambda run: run.update(curve=[{"step": 1}]),
     "no record of this study .*'int'": lambda run: run.update(curve=5),

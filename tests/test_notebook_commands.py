@@ -153,7 +153,7 @@ def test_what_is_no_slug_or_no_notebook_is_refused(read_option, texts, project):
         (["--run", "--relist"], 2, "not allowed with argument"),
         (["--run", "01", "99"], 2, "'99' is no notebook; there are 01, 02"),
         (["--stamp=a"], 2, "'a' is no slug; write OWNER/NAME"),
-        (["--run", "01"], 1, "executed cannot be written to (File exists).\n"),
+        (["--run", "01"], 1, "File exists: "),
         # Outputs made with the toy corpus were committed once by mistake.
         (["--execute", "01"], 1, "MINI_TRANSFORMER_DATA must name the folder"),
     ],

@@ -21,7 +21,6 @@ from notebooks.source import LISTING, SETUP, SLUG, definition, notebooks, number
 TAUGHT = "tokenizer bpe layers masking data model optimize run train evaluate".split()
 NOT_LISTED = {
     "require_fitting",  # says which sizes go together; 02 and 03 meet them one by one
-    "require_usable",  # refuses a text in which there is nothing to learn or to ask
     "require_known",  # refuses a text that is encoded for another model
     "require_match",  # refuses a text that is cut for another model
     "require_same_words",  # refuses a tokenizer of another model

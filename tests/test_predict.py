@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny import tiny_model
 
+from explorer.attention_plots import rollout
 from explorer.knockout import without_heads, without_words
 from explorer.predict import (
     chance_and_rank,
@@ -15,7 +16,6 @@ from explorer.predict import (
     predict_positions,
     word_chances,
 )
-from helpers.attention_plots import rollout
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
 

@@ -43,7 +43,7 @@ def test_a_record_that_cannot_be_read_is_named(content, tmp_path):
     path = tmp_path / "a.json"
     if content is not None:
         path.write_text(content, "utf-8")
-    with pytest.raises(ValueError, match=r"a\.json is missing or damaged"):
+    with pytest.raises(ValueError, match=r"a\.json is missing, damaged"):
         record.read(path)
 
 

@@ -4,7 +4,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from helpers.figure import BLUES, QUIET, default_style
+from explorer.attention_plots import BLUES
+from helpers.figure import QUIET, default_style
 from studies.attention.tables import BROAD, DIVISIONS, MODELS, RULES, looked_at
 from studies.lab.report import (
     BLUE,

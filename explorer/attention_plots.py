@@ -8,10 +8,14 @@ cannot see it.
 import numpy as np
 import seaborn as sns
 import torch
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from helpers.figure import BLUES, QUIET, default_style, drawable
+from helpers.figure import QUIET, default_style, drawable
+
+# Light enough that black text on it has a contrast of 5:1 everywhere.
+BLUES = LinearSegmentedColormap.from_list("attention", ["white", "#4c92c3"])
 
 
 def rollout(weights_NHTS: Tensor) -> Tensor:
