@@ -18,7 +18,7 @@ from notebooks.source import notebooks
 
 # Each may import from itself and from those before it.
 PACKAGES = "helpers explorer studies notebooks".split()
-LONGEST_MODULE, LONGEST_PACKAGE = 250, {"helpers": 2_900, "studies": 3_600}
+LONGEST_MODULE, LONGEST_PACKAGE = 250, {"helpers": 2_900, "studies": 6_000}
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text("utf-8")
     for package in [*PACKAGES, "tests"]
