@@ -31,10 +31,11 @@ from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.run import TrainingRun
 from helpers.train import train
-from studies.dropout import MODELS, best
+from studies.dropout import LOOKS, MODELS, best
 from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
 from studies.lab.readings import at
+from studies.lab.report import markdown, number
 from studies.lab.runs import FAST, lone_rows, score
 from studies.lab.samples import probe
 from studies.lab.study import Arm, Study
@@ -172,6 +173,17 @@ def choose(losses: dict[str, dict[str, float]]) -> dict[str, str]:
         total = {r: sum(trials[r] for trials in losses.values()) for r in shared}
         return dict.fromkeys(losses, min(total, key=total.get))
     return {arm: min(trials, key=trials.get) for arm, trials in losses.items()}
+
+
+def trials_table() -> str:
+    """The loss with which each trial counts as a Markdown table, a row a recipe."""
+    losses, rows = trial_losses([*MODELS]), []
+    for recipe, change in TRIALS.items():
+        share = change["learning_rate"] / FAST.learning_rate
+        cells = (number(trials[recipe], 3) for trials in losses.values())
+        rows.append([f"{share:g}", f"{change['weight_decay']:g}", *cells])
+    names = (LOOKS[kind][0] for kind in losses)
+    return markdown(["Share of the fast rates", "Weight decay", *names], rows)
 
 
 def trial_losses(kinds: list[str]) -> dict[str, dict[str, float]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from helpers import ROOT, record
 from helpers.files import write_whole
-from studies import dropout, plateau
+from studies import dropout, fifty, plateau
 from studies.attention import erasure, knowledge, tables
 from studies.lab.command import RECORDS, command
 from studies.lab.study import Study
@@ -44,11 +44,13 @@ def step_times(name: str) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "dropout": partial(of_study, dropout.STUDY),
+    "fifty_trials": fifty.trials_table,
     "plateau": partial(of_study, plateau.STUDY),
     "lessons": partial(of_study, LESSONS),
     "time_to_quality": lambda: speedrun.table(speedrun.results()),
     "throughput": partial(step_times, "throughput"),
     "throughput_compiled": partial(step_times, "throughput_compiled"),
+    "throughput_h100": partial(step_times, "throughput_h100"),
     "erasure": partial(of_record, tables.erasure_table, erasure.SUMMARY),
     "layers": partial(of_record, tables.layers_table, erasure.SUMMARY),
     "heads": partial(of_record, tables.heads_table, erasure.SUMMARY),
