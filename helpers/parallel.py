@@ -5,7 +5,6 @@ the rows, so 1, 2 and 4 processes give the same curve; on GPUs with dropout, one
 good. Left out: models that do not fit one device.
 """
 
-import atexit
 import os
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +28,6 @@ def start() -> torch.device:
         store = dist.PrefixStore(f"attempt {attempt}", store)
         backend = "nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
-        # One that ended without leaving could be aborted by its own threads.
-        atexit.register(dist.destroy_process_group)
     if not cuda:
         return torch.device("cpu")
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch.distributed as dist
+
 from helpers import ROOT, parallel
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig, memory_advice
@@ -26,13 +28,20 @@ def run_folder(name: str) -> Path:
 
 @contextmanager
 def one_of_many() -> Iterator[None]:
-    """Turns the end of another process of a training into a ConnectionError here."""
+    """A process's whole part in a training, which it leaves in order.
+
+    The end of another process becomes a ConnectionError here.
+    """
     try:
         yield
     except RuntimeError as error:
         if parallel.world_size() == 1 or "peer" not in str(error):
             raise
         raise ConnectionError("Another process has ended; see what it says.") from error
+    finally:
+        # A process that does not leave the group can be aborted by its own threads.
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def main(arguments: list[str] | None = None) -> None:

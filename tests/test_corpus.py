@@ -187,10 +187,18 @@ def test_a_slow_download_goes_on(serve):
 
 def test_a_download_that_nobody_waits_for_ends(serve):
     serve("slow")
-    before = threading.enumerate()
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    before, ended = threading.enumerate(), threading.Event()
+
+    def press():
+        while not ended.wait(1.0):  # a destructor may pass over one press
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
     with pytest.raises(KeyboardInterrupt):
-        hub.download()
+        try:
+            hub.download()
+        finally:
+            ended.set()
     for thread in {*threading.enumerate()} - {*before}:
         thread.join(5)
         assert not thread.is_alive() or "fetch" not in thread.name

@@ -86,7 +86,9 @@ def without_some(folder):
 
 
 HARM = {
-    "no weights": lambda folder: (folder / "short.safetensors").unlink(),
+    "short.safetensors is missing": lambda folder: (
+        folder / "short.safetensors"
+    ).unlink(),
     "short.safetensors": lambda folder: cut(folder / "short.safetensors"),
     "vocabulary.json is missing": lambda folder: (folder / "vocabulary.json").unlink(),
     "vocabulary.json is .*damaged": lambda folder: cut(folder / "vocabulary.json"),

@@ -253,8 +253,7 @@ def test_the_length_figure_takes_a_step_apart():
 def test_a_summary_trains_nothing_and_names_what_is_missing(
     results, tmp_path, monkeypatch, capsys
 ):
-    for module in ("helpers.corpus", "studies.lab.study"):
-        monkeypatch.setattr(f"{module}.require_wikitext", None)
+    monkeypatch.setattr("studies.lab.study.require_wikitext", None)
     monkeypatch.setattr("studies.lab.report.ROOT", tmp_path)
     some = {arm: ARMS[arm] for pair in tying.PAIRS.values() for arm in pair}
     few = replace(STUDY, folder=tmp_path, arms=some, claims=tying.CLAIMS)
