@@ -7,7 +7,7 @@ by hand.
 
 import re
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from helpers import ROOT, record
@@ -30,11 +30,6 @@ def of_study(study: Study) -> str:
     return study.table(study.results())
 
 
-def of_record(table: Callable[..., str], path: Path, *options: str) -> str:
-    """A table of one record."""
-    return table(read(path), *options)
-
-
 def step_times(name: str) -> str:
     """Our training step beside that of each peer, with dropout."""
     steps = read(RECORDS / f"{name}.json")["steps"]
@@ -43,20 +38,20 @@ def step_times(name: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "dropout": partial(of_study, dropout.STUDY),
+    "dropout": lambda: of_study(dropout.STUDY),
     "fifty_trials": fifty.trials_table,
-    "plateau": partial(of_study, plateau.STUDY),
-    "lessons": partial(of_study, LESSONS),
+    "plateau": lambda: of_study(plateau.STUDY),
+    "lessons": lambda: of_study(LESSONS),
     "time_to_quality": lambda: speedrun.table(speedrun.results()),
-    "throughput": partial(step_times, "throughput"),
-    "throughput_compiled": partial(step_times, "throughput_compiled"),
-    "throughput_h100": partial(step_times, "throughput_h100"),
-    "erasure": partial(of_record, tables.erasure_table, erasure.SUMMARY),
-    "layers": partial(of_record, tables.layers_table, erasure.SUMMARY),
-    "heads": partial(of_record, tables.heads_table, erasure.SUMMARY),
-    "right": partial(of_record, tables.knowledge_table, knowledge.SUMMARY),
-    "loss": partial(of_record, tables.knowledge_table, knowledge.SUMMARY, "loss"),
-    "alone": partial(of_record, tables.alone_table, knowledge.SUMMARY),
+    "throughput": lambda: step_times("throughput"),
+    "throughput_compiled": lambda: step_times("throughput_compiled"),
+    "throughput_h100": lambda: step_times("throughput_h100"),
+    "erasure": lambda: tables.erasure_table(read(erasure.SUMMARY)),
+    "layers": lambda: tables.layers_table(read(erasure.SUMMARY)),
+    "heads": lambda: tables.heads_table(read(erasure.SUMMARY)),
+    "right": lambda: tables.knowledge_table(read(knowledge.SUMMARY)),
+    "loss": lambda: tables.knowledge_table(read(knowledge.SUMMARY), "loss"),
+    "alone": lambda: tables.alone_table(read(knowledge.SUMMARY)),
 }
 
 
