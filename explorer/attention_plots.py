@@ -32,7 +32,7 @@ def rollout(weights_NHTS: Tensor) -> Tensor:
     return followed_TS
 
 
-def check_weights(weights_TS: Tensor, queries: list[str], keys: list[str]) -> None:
+def require_attention(weights_TS: Tensor, queries: list[str], keys: list[str]) -> None:
     """Raises ValueError unless every row sums to 1 and rows and columns have labels.
 
     There may be dimensions before T and S, such as those of layers and heads.
@@ -51,7 +51,7 @@ def check_weights(weights_TS: Tensor, queries: list[str], keys: list[str]) -> No
 
 def draw_weights(axes, weights_TS: Tensor, queries, keys, vmax: float, **options):
     """Draws weights in blue, from 0 to `vmax`, with their scale and labels."""
-    check_weights(weights_TS, queries, keys)
+    require_attention(weights_TS, queries, keys)
     beyond = "max" if float(weights_TS.max()) > vmax else "neither"
     sns.heatmap(
         weights_TS.detach().cpu().numpy(),
@@ -108,7 +108,7 @@ def head_matrix(prediction, vmax=1.0) -> Figure:
 def attention_mosaic(prediction, vmax=1.0) -> Figure:
     """Draws all attention matrices on one scale, layers down and heads across."""
     weights_NHTS = prediction.weights_NHTS
-    check_weights(weights_NHTS, prediction.tokens, prediction.tokens)
+    require_attention(weights_NHTS, prediction.tokens, prediction.tokens)
     n_layers, n_heads, length, _ = weights_NHTS.shape
     margin = (1, max(2, length // 12) - 1)
     tiles = np.pad(weights_NHTS, [(0, 0)] * 2 + [margin] * 2, constant_values=np.nan)

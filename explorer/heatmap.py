@@ -62,7 +62,7 @@ def text_widths(texts: list[str], style: dict) -> list[float]:
     return [text.get_window_extent(renderer).width for text in drawn]
 
 
-def blur(boxes: list[tuple[float, float, float]], shares, height: int):
+def blue_blur(boxes: list[tuple[float, float, float]], shares, height: int):
     """A soft picture, 0 to 255: each box (left, right, y) as strong as its share."""
     blue = np.zeros((height, WIDTH))
     for (left, right, y), share in zip(boxes, shares, strict=True):
@@ -111,7 +111,7 @@ def sentence_heatmap(
     figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
-    soft = blur(boxes, (share_S / vmax).clip(0, 1), height)
+    soft = blue_blur(boxes, (share_S / vmax).clip(0, 1), height)
     axes.imshow(soft, cmap=BLUES, vmin=0, vmax=255, extent=(0, WIDTH, height, 0))
     draw_ring(axes, *boxes[prediction.position + 1])
     for i, (token, (left, _, y)) in enumerate(zip(tokens, boxes, strict=True)):

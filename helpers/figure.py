@@ -5,6 +5,7 @@ own style does not reach them: what makes or draws one does so in the `default_s
 """
 
 import base64
+import html
 import io
 import unicodedata
 from functools import cache
@@ -48,11 +49,16 @@ def show(figure: Figure | bytes, alt: str, live: dict | None = None) -> None:
 
     `live` is a form of the same output, by MIME type, for pages that can show it.
     """
-    picture = base64.b64encode(
-        figure if isinstance(figure, bytes) else png(figure)
-    ).decode()
-    forms = {**(live or {}), "image/png": picture, "text/plain": alt}
-    display(forms, metadata={"image/png": {"alt": alt}}, raw=True)
+    content = figure if isinstance(figure, bytes) else png(figure)
+    # As HTML, because no front end gives the text of a bare picture to its readers.
+    page = image_html("image/png", content, alt)
+    display({**(live or {}), "text/html": page, "text/plain": alt}, raw=True)
+
+
+def image_html(kind: str, content: bytes, alt: str) -> str:
+    """An `img` element of that MIME type that holds its picture and describes it."""
+    source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return f'<img alt="{html.escape(alt)}" src="{source}">'
 
 
 def save(figure: Figure, name: str) -> Path:

@@ -66,7 +66,7 @@ class ModelConfig:
         require(self, **MODEL_VALUES)
         if self.attention_dropout is not None:
             require(self, attention_dropout=DROPOUT)
-        require_fitting(self)
+        check_model_config(self)
 
     @classmethod
     def bert(cls, **sizes) -> "ModelConfig":
@@ -87,7 +87,7 @@ def matrix_weights(config: ModelConfig) -> int:
     return rows * config.d_model + config.n_layers * block
 
 
-def require_fitting(config: ModelConfig) -> None:
+def check_model_config(config: ModelConfig) -> None:
     """Raises SettingError for sizes that do not go together, or make a giant."""
     divisors = {"rotary": 2 * config.n_heads, "sinusoidal": math.lcm(2, config.n_heads)}
     divisor = divisors.get(config.positions, config.n_heads)

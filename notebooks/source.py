@@ -12,7 +12,7 @@ from helpers.files import write_whole
 
 SLUG = "OWNER/mini-transformer"
 SETUP = f'''\
-# Set-up: finds the project around this notebook, or fetches it.
+# @title Set-up: finds the project around this notebook, or fetches it
 import os
 import shutil
 import subprocess
@@ -43,6 +43,8 @@ import helpers
 if (found := getattr(helpers, "__version__", f"{{root}} has none")) != VERSION:
     print(f"This notebook is {{VERSION}}, the project {{found}}.")
 '''
+# How a cell is folded away: in Colab, and in JupyterLab.
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 LISTING = re.compile(r"# %load -s (\w+) \.\./helpers/(\w+)\.py(?:\n|\Z)")
 
 
@@ -88,7 +90,7 @@ def keep(book, path: Path) -> None:
 
 
 def relist(paths: list[Path]) -> None:
-    """Rewrites listings and set-up cells from their sources; all else stays."""
+    """Rewrites listings and set-up cells, folds cells with a title; the rest stays."""
     for path in paths:
         book = read(path)
         for cell in book.cells:
@@ -96,6 +98,8 @@ def relist(paths: list[Path]) -> None:
                 cell.source = f"{mark[0].strip()}\n{definition(*mark.groups())}"
             if "setup" in cell.metadata.get("tags", []):
                 cell.source = SETUP.strip()
+            if cell.cell_type == "code" and cell.source.startswith("# @title"):
+                cell.metadata.update(FOLDED)
         keep(book, path)
 
 

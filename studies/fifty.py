@@ -37,7 +37,7 @@ from studies.lab.experiment import outcome, prepare
 from studies.lab.readings import at
 from studies.lab.report import markdown, number
 from studies.lab.runs import FAST, lone_rows, score
-from studies.lab.samples import probe
+from studies.lab.samples import sample_guesses
 from studies.lab.study import Arm, Study
 from studies.lab.wikitext import require_wikitext
 
@@ -102,7 +102,7 @@ def fit(arm: Fifty, seed: int, folder: Path, part: int, keep: bool) -> tuple:
         other = evaluate(run.model, *scoring)
         entry |= {"scoring_loss": other["loss"], "scoring_accuracy": other["accuracy"]}
         if keep:
-            entry["probes"] = probe(run.model, data)
+            entry["probes"] = sample_guesses(run.model, data)
         if keep and run.step:
             path = folder / f"step_{run.step:05}.safetensors"
             save_model(path, run.model, tokenizer, {"step": run.step})

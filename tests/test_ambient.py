@@ -112,7 +112,7 @@ def test_a_console_without_a_sign_shows_a_question_mark(console, tmp_path):
         text.encode(console, "replace").decode(console)
         for text in ("✓ 東京 → naïve", "✗")
     )
-    assert said == [claim, "1 claims verified:", claim]
+    assert said == [claim, "1 claims verified."]
     assert warned.splitlines()[-1] == cross
 
 

@@ -14,7 +14,7 @@ from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from helpers.train import train
-from studies.lab.samples import probe
+from studies.lab.samples import sample_guesses
 
 WORDS = [f"word{i}" for i in range(40)]
 LINES = [" ".join(WORDS)] * 8
@@ -76,7 +76,7 @@ def test_evaluation_names_the_word_predicted_most_often():
 
 SCORES = {
     "evaluate": lambda model, data: evaluate(model, data.validation_BT, data.subset_BT),
-    "probe": probe,
+    "sample_guesses": sample_guesses,
 }
 
 
@@ -111,8 +111,8 @@ def test_probes_are_predictions_of_masked_words():
     with torch.no_grad():
         for p in model.parameters():  # answers that differ from place to place
             p.add_(0.5 * torch.randn_like(p))
-    assert len(probe(model, data)) > 1
-    for found in probe(model, data):
+    assert len(sample_guesses(model, data)) > 1
+    for found in sample_guesses(model, data):
         row, at = found["block"], found["position"]
         assert data.subset_BT[row, at] == 0
         masked = data.validation_BT[row].masked_fill(data.subset_BT[row] == 0, MASK)

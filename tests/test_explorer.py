@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import copy
+import html
 import io
 import json
 import re
@@ -686,14 +687,14 @@ def test_a_position_beyond_the_sentence_is_refused(models, tokenizer):
 # What is displayed and saved.
 
 
-def displayed(explorer, monkeypatch) -> tuple[dict, dict]:
-    """The forms of the cell's one output, and their metadata."""
+def displayed(explorer, monkeypatch) -> dict:
+    """The forms of the cell's one output."""
     sent = []
     for module in (figure, widget):
         monkeypatch.setattr(module, "display", lambda *a, **k: sent.append((a, k)))
     explorer._ipython_display_()
     (((forms,), options),) = sent
-    return forms, options.get("metadata")
+    return forms
 
 
 @pytest.mark.parametrize(
@@ -704,19 +705,19 @@ def test_one_output_holds_the_widget_a_picture_and_a_text(
 ):
     explorer = Explorer(models, tokenizer, text, position=4)
     explorer.model.value = model
-    forms, metadata = displayed(explorer, monkeypatch)
+    forms = displayed(explorer, monkeypatch)
     view = forms["application/vnd.jupyter.widget-view+json"]
     assert view["model_id"] == explorer.box.model_id
-    shown = base64.b64decode(forms["image/png"])
+    shown = base64.b64decode(forms["text/html"].split("base64,")[1].rstrip('">'))
     assert shown == explorer.views.picture(explorer.choice())
     assert "[CLS] the cat and the [MASK] saw" in forms["text/plain"]
-    assert metadata["image/png"]["alt"] == forms["text/plain"]
+    assert f'alt="{forms["text/plain"]}"' in html.unescape(forms["text/html"])
     states = [part.get_state() for part in below(explorer.box)]
     assert len(json.dumps([forms, states], default=str)) < 300_000
 
 
 def test_a_refused_first_sentence_is_displayed_too(models, tokenizer, monkeypatch):
-    forms, _ = displayed(Explorer(models, tokenizer, ""), monkeypatch)
+    forms = displayed(Explorer(models, tokenizer, ""), monkeypatch)
     assert "application/vnd.jupyter.widget-view+json" in forms
 
 

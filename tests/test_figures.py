@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import warnings
 from dataclasses import replace
 
@@ -165,7 +166,7 @@ def test_blue_follows_attention_and_vmax_sets_the_scale(layer, head):
     others = [0, 1, 3, 4, 5, 6]  # the ring's halo covers the masked word
     assert max(blues[i] for i in others) > 0.8 * max(share_S[i] for i in others)
     for i in others:
-        # At the upper edge of a word the blur has faded a little.
+        # At the upper edge of a word the blue blur has faded a little.
         assert 0.8 * share_S[i] - 0.05 < blues[i] < share_S[i] + 0.05
     half = blueness(sentence_heatmap(p, layer, head, 2 * vmax), p)
     assert half == pytest.approx([blue / 2 for blue in blues], abs=0.03)
@@ -227,12 +228,13 @@ def test_few_colours_are_still_the_right_ones():
 def test_show_gives_a_picture_and_a_text(monkeypatch):
     sent = []
     monkeypatch.setattr(figure, "display", lambda *a, **k: sent.append((a, k)))
-    figure.show(sentence_heatmap(prediction(["In"])), "what is seen")
+    figure.show(sentence_heatmap(prediction(["In"])), "what is <seen>")
     ((forms,), options) = sent.pop()
-    assert set(forms) == {"image/png", "text/plain"} and sent == []
-    assert forms["text/plain"] == "what is seen"
-    assert options == {"metadata": {"image/png": {"alt": "what is seen"}}, "raw": True}
-    assert base64.b64decode(forms["image/png"]).startswith(b"\x89PNG")
+    assert set(forms) == {"text/html", "text/plain"} and sent == []
+    assert forms["text/plain"] == "what is <seen>" and options == {"raw": True}
+    pattern = r'<img alt="what is &lt;seen&gt;" src="data:image/png;base64,([^"]+)">'
+    (content,) = re.fullmatch(pattern, forms["text/html"]).groups()
+    assert base64.b64decode(content).startswith(b"\x89PNG")
 
 
 def test_curves_share_their_axes_and_mark_the_best_step():

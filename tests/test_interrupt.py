@@ -14,9 +14,10 @@ from tiny import CONFIG, acting, fresh_model, random_data, same_weights, without
 
 from helpers import ROOT
 from helpers.checkpoint import load_state
+from helpers.early_stopping import EarlyStopping
 from helpers.interrupt import held_back
 from helpers.masking import mask_tokens
-from helpers.run import EarlyStopping, TrainingRun
+from helpers.run import TrainingRun
 from helpers.train import train, train_step
 
 MUON = replace(CONFIG, optimizer="muon", evaluations=2)  # evaluated at 0, 1, 12, 24
@@ -61,7 +62,7 @@ def pressing(function, at):
         ("helpers.train.set_rates", 8, 7),
         ("torch.optim.Muon.step", 8, 8),  # between the steps of both optimisers
         ("helpers.train.validate", 4, 24),
-        ("helpers.run.EarlyStopping.update", 4, 24),
+        ("helpers.early_stopping.EarlyStopping.update", 4, 24),
         ("source", 7, 7),
     ],
 )

@@ -15,7 +15,8 @@ import pytest
 
 from helpers import ROOT
 from helpers import train as train_module
-from helpers.run import EarlyStopping, TrainingRun
+from helpers.early_stopping import EarlyStopping
+from helpers.run import TrainingRun
 from helpers.train import train_step
 from studies import resume
 

@@ -96,7 +96,7 @@ def test_what_cannot_be_compared_is_refused(toy):
 
 def test_a_slower_step_has_a_ratio_above_one(toy, monkeypatch):
     seconds = {"entry": [1, 2, 4], "plain": [3, 4, 10], "scheduled": [1, 1, 1]}
-    monkeypatch.setattr(runs, "take_turns", lambda *arguments: seconds)
+    monkeypatch.setattr(runs, "time_in_turns", lambda *arguments: seconds)
     times = runs.step_times()
     assert times["entry"]["ratio"] == [1, 1, 1]
     assert times["plain"]["ratio"] == pytest.approx([2.25, 2.5, 2.75])

@@ -6,7 +6,7 @@ import torch
 from helpers.masking import IGNORE
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, PAD, UNK
-from studies.lab.timing import in_fresh_process, peak_of, spread, take_turns
+from studies.lab.timing import in_fresh_process, peak_of, spread, time_in_turns
 from studies.speed import throughput
 from studies.speed.equality import build_pair, compare, copy_weights, pairs
 from studies.speed.peers import OURS, PEERS
@@ -68,7 +68,7 @@ def test_a_step_changes_every_weight(name, precision):
 def test_contestants_take_turns(limit, rounds):
     log = []
     turns = {name: lambda name=name: log.append(name) or len(log) for name in "abc"}
-    seconds = take_turns(turns, rounds=5, limit=limit)
+    seconds = time_in_turns(turns, rounds=5, limit=limit)
     assert "".join(log) == "abc" * (2 + rounds)  # two rounds to warm up
     assert seconds["b"] == [8 + 3 * i for i in range(rounds)]
 

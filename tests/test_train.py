@@ -10,6 +10,7 @@ from tiny import CONFIG, acting, fresh_model, random_data, same_weights, without
 
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData
+from helpers.early_stopping import EarlyStopping
 from helpers.evaluate import evaluate, unigram
 from helpers.masking import IGNORE, mask_tokens, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
@@ -20,7 +21,7 @@ from helpers.optimize import (
     rate_factor,
     set_rates,
 )
-from helpers.run import EarlyStopping, TrainingRun
+from helpers.run import TrainingRun
 from helpers.tokenizer import WordTokenizer
 from helpers.train import evaluation_steps, train, train_step
 

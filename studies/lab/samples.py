@@ -13,7 +13,7 @@ CONTEXT = 6  # words shown on each side of a probed word
 
 
 @torch.no_grad()
-def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
+def sample_guesses(model, data: TrainingData, count: int = 8) -> list[dict]:
     """Predictions at a few validation words that stay the same throughout a training.
 
     Takes `count` blocks at equal distances and, of the masked words of each, the middle
@@ -39,7 +39,7 @@ def probe(model, data: TrainingData, count: int = 8) -> list[dict]:
 
 def probing(data: TrainingData) -> Callable:
     """Adds the probes to each entry of a training's history: for `on_evaluation`."""
-    return lambda run, entry: entry.update(probes=probe(run.model, data))
+    return lambda run, entry: entry.update(probes=sample_guesses(run.model, data))
 
 
 def phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:

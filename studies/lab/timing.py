@@ -44,7 +44,7 @@ def seconds_of(work: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def take_turns(
+def time_in_turns(
     turns: dict[str, Callable[[], float]], rounds: int, limit: float = math.inf
 ) -> dict[str, list[float]]:
     """Calls each in turn, round after round, and returns what they returned: seconds.

@@ -18,7 +18,7 @@ from studies.lab.timing import (
     ratio_spread,
     seconds_of,
     spread,
-    take_turns,
+    time_in_turns,
     training_step,
 )
 from studies.lessons.arms import Arm, mask_function, rows_of, text_of, training_batches
@@ -84,7 +84,7 @@ def measure(arms: dict[str, Arm], base: Arm) -> None:
     turns, facts = {}, {}
     for name, arm in {"base": base, **arms}.items():
         turns[name], facts[name] = prepare(arm, device)
-    seconds = take_turns(turns, ROUNDS)
+    seconds = time_in_turns(turns, ROUNDS)
     costs = {"hardware": hardware(), "rounds": ROUNDS, "arms": {}}
     if COSTS.exists():
         costs = record.read(COSTS)

@@ -29,7 +29,7 @@ from studies.lab.timing import (
     ratio_spread,
     seconds_of,
     spread,
-    take_turns,
+    time_in_turns,
     training_step,
 )
 
@@ -175,7 +175,7 @@ def step_times() -> dict:
         step = training_step(model, arm.training)
         ids_BT = data.sample_BT[: arm.training.batch_size]
         turns[name] = partial(seconds_of, partial(step, ids_BT), device)
-    times = take_turns(turns, ROUNDS, LIMIT)
+    times = time_in_turns(turns, ROUNDS, LIMIT)
     result = {"hardware": hardware(), "rounds": len(times["entry"])}
     result["recipes"] = {
         name: [asdict(arm.model), asdict(arm.training)] for name, arm in RECIPES.items()

@@ -23,7 +23,7 @@ from studies.lab.timing import (
     ratio_spread,
     seconds_of,
     spread,
-    take_turns,
+    time_in_turns,
 )
 from studies.speed.equality import equality
 from studies.speed.peers import OURS, PEERS
@@ -44,7 +44,7 @@ def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[
             model = torch.compile(model) if fast else model
             step = step_on(batch, model, loss_of, cell["precision"])
             turns[name, fast] = partial(seconds_of, step, device)
-    times, rows = take_turns(turns, rounds, LIMIT), []
+    times, rows = time_in_turns(turns, rounds, LIMIT), []
     for (name, fast), seconds in times.items():
         beside = PEERS[name].beside if name in PEERS else name
         low, middle, high = (1e3 * quartile for quartile in spread(seconds))
