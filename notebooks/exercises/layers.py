@@ -27,22 +27,29 @@ def causal(attend_left):
         return "a word does not look at itself, or at a word before it."
     if (weights.sum(-1) - 1).abs().max() > 1e-4:
         return "the weights of a word do not sum to 1; does the mask act in time?"
-    if not torch.allclose(mixed, F.scaled_dot_product_attention(q, k, v, is_causal=True)):
+    if not torch.allclose(
+        mixed, F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    ):
         return "the right words are looked at, but with the wrong weights."
 
 
 @exercise("2.2")
-def parameters(count):
-    """Four linear layers with biases, whatever the number of heads."""
-    linear, bias = 256 * 256, 256
-    known = {
-        4 * linear: "each nn.Linear has a bias, too.",
-        3 * (linear + bias): "one matrix comes after the heads are put together.",
-        linear + bias: "that is one nn.Linear; how many are there?",
-        8 * 4 * (linear + bias): "are there really matrices of D × D for each head?",
-    }
-    if count != 4 * (linear + bias):
-        return known.get(count, "begin with the numbers in one nn.Linear(256, 256).")
+def parameters(n_parameters):
+    """Sizes of which none is the square or the multiple of another."""
+    for d_model, n_heads in ((256, 8), (256, 1), (48, 6)):
+        count = n_parameters(d_model, n_heads)
+        matrix = d_model * d_model
+        known = {
+            4 * matrix: "each nn.Linear has a bias, too.",
+            3 * (matrix + d_model): "one matrix comes after the heads are joined.",
+            matrix + d_model: "that is one nn.Linear; how many are there?",
+            n_heads * 4 * (matrix + d_model): "has each head matrices of D × D?",
+        }
+        if count != 4 * (matrix + d_model):
+            hint = known.get(count, "begin with one nn.Linear(d_model, d_model).")
+            return (
+                f"with d_model {d_model} and {n_heads} heads {count} is wrong: {hint}"
+            )
 
 
 @exercise("2.3")
