@@ -138,12 +138,12 @@ def masking() -> Drawing:
     share = f"{100 * len(chosen) / len(words):.0f} %"
     d = Drawing(
         "Which words are hidden, and what the model sees",
-        f"""A sentence of {len(words)} tokens. {len(chosen)} of them, {share}, are selected:
-        keys, are and clock. What the model sees there is drawn for each: 80 % of such
-        words become [MASK], here keys; 10 % become a random word, here are turns into
-        river; 10 % stay as they are, here clock. All other tokens are shown as they
-        are. The labels are keys, are and clock at these three places and {IGNORE}
-        everywhere else, so the loss counts these three alone.""",
+        f"""A sentence of {len(words)} tokens. {len(chosen)} of them, {share}, are
+        selected: keys, are and clock. What the model sees there is drawn for each: 80 %
+        of such words become [MASK], here keys; 10 % become a random word, here are
+        turns into river; 10 % stay as they are, here clock. All other tokens are shown
+        as they are. The labels are keys, are and clock at these three places and
+        {IGNORE} everywhere else, so the loss counts these three alone.""",
         432,
     )
     d.text(
