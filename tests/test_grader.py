@@ -37,14 +37,14 @@ def test_code_that_raises_is_told_once(part, capsys):
     grade_model(Adapters(**{part: broken}))
     printed = capsys.readouterr().out
     assert printed.count("RuntimeError: not finished") == 1
-    assert printed.startswith(f"✗ {part}: 0 of ")
+    assert printed.startswith(f"{part}: 0 of ")
 
 
 def test_what_is_not_given_is_named(capsys):
     grade_model(dataclasses.replace(OURS, model=None, train=None))
     printed = capsys.readouterr().out
     assert "Not given, and not tested: model, train." in printed
-    assert "✗" not in printed and printed.count("✓") == 4
+    assert "✗" not in printed and printed.count("checks pass") == 4
 
 
 def test_something_else_than_adapters_is_refused():

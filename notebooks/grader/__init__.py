@@ -9,6 +9,7 @@ within seconds. Each one that fails names the fault that most often causes it. W
 check cannot see is whether a model is any good: that takes a validation text.
 """
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from importlib import import_module
@@ -111,11 +112,11 @@ def grade_model(adapters: Adapters) -> None:
         if not own:
             continue
         passed = sum(result.passed for result in own)
-        print(f"{'✓' if passed == len(own) else '✗'} {part}: {passed} of {len(own)}")
+        print(f"{part}: {passed} of {len(own)} checks pass.")
         for seen, failed in by_sight(own).items():
             for result in failed:
-                print(f"    {result.check.title}: no; {seen}.")
-                print(f"        {result.check.remedy}")
+                print(f"  ✗ {result.check.title}: {seen}.")
+                print(textwrap.indent(textwrap.fill(result.check.remedy, 72), "    "))
     parts = {result.check.part for result in outcomes}
     if missing := [f.name for f in fields(Adapters) if f.name in {*PARTS} - parts]:
         print(f"Not given, and not tested: {', '.join(missing)}.")
