@@ -15,7 +15,7 @@ def plus(d: Drawing, x: float, y: float) -> None:
 
 
 def block() -> Drawing:
-    """The residual stream of a block, with pre-norm and with post-norm."""
+    """The residual stream of an encoder block, with pre-norm and with post-norm."""
     d = Drawing(
         "A block with pre-norm and with post-norm",
         """Two columns. On the left pre-norm, as in this series: a stream of vectors,
@@ -82,7 +82,7 @@ def model() -> Drawing:
     c = ModelConfig()
     made = MaskedLanguageModel(c)
     blocks = [
-        (f"block {i}: attention, feed-forward", "(B, T, D)", count(b), "blue")
+        (f"encoder block {i}", "(B, T, D)", count(b), "blue")
         for i, b in enumerate(made.blocks, 1)
     ]
     head = count(made.head.transform, made.head.norm)
