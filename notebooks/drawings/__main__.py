@@ -1,7 +1,15 @@
 """Writes all drawings to plots/drawings: `python -m notebooks.drawings`."""
 
 from helpers.files import write_whole
-from notebooks.drawings import FOLDER, attention, model, positions, text, training
+from notebooks.drawings import (
+    FOLDER,
+    attention,
+    engineering,
+    model,
+    positions,
+    text,
+    training,
+)
 from notebooks.drawings.kit import Drawing
 
 DRAWINGS = (
@@ -9,7 +17,7 @@ DRAWINGS = (
     *(attention.attention, attention.heads, attention.padding_mask, positions.rotary),
     *(model.block, model.model, model.masking, training.packing),
     *(training.training_step, positions.rollout, training.paired_seeds),
-    *(training.processes, training.checkpoint),
+    *(engineering.processes, engineering.checkpoint),
 )
 
 

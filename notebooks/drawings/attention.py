@@ -50,10 +50,10 @@ def attention() -> Drawing:
         f"""Three words, keys, are and old, have a vector of four numbers each: x, shape
         (T, D). Three matrices, W_Q, W_K and W_V, turn x into queries Q, keys K and
         values V of two numbers each, shape (T, K). The product of each query with each
-        key, divided by √K, is a score; softmax turns each row of scores into weights
-        that sum to 1, shape (T, S). The word are looks at keys, are and old with the
-        weights {", ".join(number(w, 2) for w in weights[1])}. They mix the values:
-        {sums} = {pair(mixed[1], 2)}, the new vector of are.""",
+        key, divided by the root of K = 2, is a score; softmax turns each row of scores
+        into weights that sum to 1, shape (T, S). The word are looks at keys, are and
+        old with the weights {", ".join(number(w, 2) for w in weights[1])}. They mix the
+        values: {sums} = {pair(mixed[1], 2)}, the new vector of are.""",
         580,
     )
     d.text(142, 84, "x: one vector for each word", bold=True)
@@ -79,7 +79,7 @@ def attention() -> Drawing:
         d.text(518, y + 34, then, at="start")
         d.text(518, y + 58, "(T, K) = (3, 2)", SMALL, "quiet", "start", mono=True)
     top = 422
-    d.text(138, top - 48, "scores: Q Kᵀ / √K", bold=True)
+    d.text(138, top - 48, "scores: Q Kᵀ / √2", bold=True)
     d.text(376, top - 48, "weights", ink="blue-ink", bold=True)
     d.text(598, top - 48, "weights · V", bold=True)
     for x, w in ((66, 48), (310, 44)):

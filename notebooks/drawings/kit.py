@@ -167,19 +167,6 @@ class Drawing:
                 middle = y + h / 2 + (i - (len(lines) - 1) / 2) * step
                 self.text(x + w / 2, middle, one, **how)
 
-    def words(self, x, y, words, gap=8, h=28, **each):
-        """Words in boxes, from left to right; returns the middle of each.
-
-        `each` maps a word's place, as in `w3`, to what `box` takes.
-        """
-        middles = []
-        for i, word in enumerate(words):
-            w = width_of(word) + 16
-            self.box(x, y, w, h, word, **each.get(f"w{i}", {}))
-            middles.append(x + w / 2)
-            x += w + gap
-        return middles
-
     def cells(self, x, y, rows, w=40, h=26, fill="plain", alphas=None, **how):
         """A matrix of cells; `alphas` gives the strength of each cell's fill."""
         for i, row in enumerate(rows):
@@ -193,11 +180,8 @@ class Drawing:
     def line(self, points, line="edge", thick=1.5, dash=False, curve=False, alpha=None):
         """A line through points; with `curve` the points between them bend it."""
         first, *rest = [f"{x:.1f} {y:.1f}" for x, y in points]
-        path = f"M{first}" + (
-            " ".join([{2: "L", 3: "Q", 4: "C"}[len(points)], *rest])
-            if curve
-            else "".join(f"L{p}" for p in rest)
-        )
+        kind = {2: "L", 3: "Q", 4: "C"}[len(points)] if curve else "L"
+        path = f"M{first}{kind}{' '.join(rest)}"
         self.put(
             "path",
             f"bare {line}-line",

@@ -15,7 +15,7 @@ def plus(d: Drawing, x: float, y: float) -> None:
 
 
 def block() -> Drawing:
-    """The residual stream of a block, with pre-norm and with post-norm."""
+    """The residual stream of an encoder block, with pre-norm and with post-norm."""
     d = Drawing(
         "A block with pre-norm and with post-norm",
         """Two columns. On the left pre-norm, as in this series: a stream of vectors,
@@ -82,7 +82,7 @@ def model() -> Drawing:
     c = ModelConfig()
     made = MaskedLanguageModel(c)
     blocks = [
-        (f"block {i}: attention, feed-forward", "(B, T, D)", count(b), "blue")
+        (f"encoder block {i}", "(B, T, D)", count(b), "blue")
         for i, b in enumerate(made.blocks, 1)
     ]
     head = count(made.head.transform, made.head.norm)
@@ -138,12 +138,12 @@ def masking() -> Drawing:
     share = f"{100 * len(chosen) / len(words):.0f} %"
     d = Drawing(
         "Which words are hidden, and what the model sees",
-        f"""A sentence of {len(words)} tokens. {len(chosen)} of them, {share}, are selected:
-        keys, are and clock. What the model sees there is drawn for each: 80 % of such
-        words become [MASK], here keys; 10 % become a random word, here are turns into
-        river; 10 % stay as they are, here clock. All other tokens are shown as they
-        are. The labels are keys, are and clock at these three places and {IGNORE}
-        everywhere else, so the loss counts these three alone.""",
+        f"""A sentence of {len(words)} tokens. {len(chosen)} of them, {share}, are
+        selected: keys, are and clock. What the model sees there is drawn for each: 80 %
+        of such words become [MASK], here keys; 10 % become a random word, here are
+        turns into river; 10 % stay as they are, here clock. All other tokens are shown
+        as they are. The labels are keys, are and clock at these three places and
+        {IGNORE} everywhere else, so the loss counts these three alone.""",
         432,
     )
     d.text(

@@ -12,7 +12,7 @@ D_HEAD = 32
 def rotary() -> Drawing:
     """Query and key turn with their positions; their angle keeps the distance."""
     cases = [
-        (0, 0, "not turned", "what the words say"),
+        (0, 0, "not turned", "the words alone"),
         (3, 1, "positions 3 and 1", "distance 2"),
         (7, 5, "positions 7 and 5", "distance 2, so the same angle"),
     ]
@@ -74,7 +74,7 @@ def rollout() -> Drawing:
     words, of = ["She", "lost", "her", "key"], 2
     layers = [
         [[0.6, 0.2, 0.1, 0.1], [0.4, 0.3, 0.1, 0.2], [0.2, 0.1, 0.3, 0.4]]
-        + [[0.1, 0.5, 0.3, 0.1]],
+        + [[0.2, 0.4, 0.3, 0.1]],
         [[0.5, 0.3, 0.1, 0.1], [0.2, 0.3, 0.1, 0.4], [0.6, 0.0, 0.2, 0.2]]
         + [[0.1, 0.1, 0.7, 0.1]],
     ]
@@ -85,7 +85,7 @@ def rollout() -> Drawing:
     followed = product(halves[1], halves[0])
     she = [(halves[1][of][j], halves[0][j][0]) for j in range(4)]
     sums = " + ".join(f"{number(a, 2)}·{number(b, 2)}" for a, b in she)
-    result = number(followed[of][0], 3)
+    result = number(followed[of][0], 2)
     rows = "; ".join(
         f"{word} {', '.join(row)}"
         for word, row in zip(words, shown(followed, 2), strict=True)
@@ -122,11 +122,11 @@ def rollout() -> Drawing:
             d.box(x - 31, y - 15, 62, 30, word, "plain", **how)
     for y, name in zip(ys, ("words", "layer 1", "layer 2"), strict=True):
         d.text(364, y, name, SMALL, "quiet", "start")
-    d.text(400, 30, "Ã = ½ A + ½ I  in each layer", 15, at="start", bold=True)
-    d.box(400, 52, 26, 8, fill="blue", line=None, radius=0)
-    d.text(436, 56, "½ A: attention, mean of the heads", SMALL, at="start")
-    d.box(400, 74, 26, 8, fill="edge", line=None, radius=0)
-    d.text(436, 78, "½ I: the residual connection", SMALL, at="start")
+    d.text(424, 30, "Ã = ½ A + ½ I  in each layer", 15, at="start", bold=True)
+    d.box(424, 52, 26, 8, fill="blue", line=None, radius=0)
+    d.text(460, 56, "½ A: attention, mean of the heads", SMALL, at="start")
+    d.box(424, 74, 26, 8, fill="edge", line=None, radius=0)
+    d.text(460, 78, "½ I: the residual connection", SMALL, at="start")
     left, top = 462, 164
     d.text(left + 96, 118, "rollout = Ã_{2} Ã_{1}", bold=True)
     for j, word in enumerate(words):

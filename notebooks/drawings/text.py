@@ -64,13 +64,13 @@ def bert_and_gpt() -> Drawing:
         are is hidden by [MASK], and arrows lead to it from all other words, those on
         its left and old on its right. Below, GPT: arrows lead to the same place from
         the words on its left alone, because old is not written yet. BERT asks which
-        word is hidden; in training about 15 of 100 words are. GPT asks which word comes
-        next, at every word.""",
+        word is hidden; in training about 15 of 100 words are. GPT guesses after every
+        word which one comes next.""",
         400,
     )
     panels = [
         ("BERT fills a blank and sees both sides", "hides about 15 of 100 words"),
-        ("GPT goes on writing and sees the left side", "asks at every word"),
+        ("GPT goes on writing and sees the left side", "guesses after every word"),
     ]
     questions = "Which word is hidden here?", "Which word comes next?"
     for i, (title, how_often) in enumerate(panels):
@@ -90,7 +90,7 @@ def bert_and_gpt() -> Drawing:
             if j == hidden or "dash" in how:
                 continue
             to = middles[hidden] + (26 if j > hidden else 12 - 11 * j)
-            high = (middle + to) / 2, y - 18 - 0.33 * abs(to - middle)
+            high = (middle + to) / 2, y - 20 - 0.25 * abs(to - middle)
             d.arrow(
                 (middle, y - 3), high, (to, y - 6), line="blue", curve=True, thick=2
             )
@@ -113,12 +113,12 @@ def text_to_rows() -> Drawing:
     marked = ids[tokens.index(look)]
     d = Drawing(
         "From text to rows of numbers",
-        f"""The text "{text}" is split into the tokens {", ".join(tokens[:-1])} and a full
-        stop. Each becomes an id: {", ".join(map(str, ids))}; lamp is not in the vocabulary
-        and becomes [UNK], id {UNK}. On the left the embedding table, one row of 256
-        numbers for each of {size:,} words. On the right the text, one row for each
-        token, shape (T, D) = ({len(ids)}, 256). An arrow leads from row {marked} of the
-        table to the row of the token {look}: both hold
+        f"""The text “{text}” is split into the tokens {", ".join(tokens[:-1])} and a
+        full stop. Each becomes an id: {", ".join(map(str, ids))}; lamp is not in the
+        vocabulary and becomes [UNK], id {UNK}. On the left the embedding table, one row
+        of 256 numbers for each of {size:,} words. On the right the text, one row for
+        each token, shape (T, D) = ({len(ids)}, 256). An arrow leads from row {marked}
+        of the table to the row of the token {look}: both hold
         {", ".join(number(v, 2) for v in table[marked])} and so on.""",
         548,
     )
@@ -144,7 +144,7 @@ def text_to_rows() -> Drawing:
             d.text(
                 x, 64, f"{token} is not in the vocabulary", SMALL, "red-ink", "start"
             )
-    left, right, top = 150, 486, 242
+    left, right, top = 150, 480, 242
     for x, what, shape in (
         (left, "the table: one row for each word", f"(V, D) = ({size}, 256)"),
         (right, "the text: one row for each token", f"(T, D) = ({len(ids)}, 256)"),
@@ -164,8 +164,16 @@ def text_to_rows() -> Drawing:
     for k, i in enumerate(ids):
         row(right, top + 25 + 25 * k, tokenizer.words[i], i, 8)
         if i == marked:
-            end = right - 40, top + 25 + 25 * k + 12.5
-    d.arrow(start, (start[0] + 50, start[1]), end, line="blue-ink", curve=True, thick=2)
+            end = right - 36, top + 25 + 25 * k + 12.5
+    d.arrow(
+        start,
+        (start[0] + 52, start[1]),
+        (end[0] - 52, end[1]),
+        end,
+        line="blue-ink",
+        curve=True,
+        thick=2,
+    )
     return d
 
 
@@ -192,7 +200,7 @@ def merge_tree() -> Drawing:
         again the most frequent pair of neighbours is merged into one piece: {said}.
         Trees over the letters of each word show which pieces grow together. After seven
         merges {left}.""",
-        412,
+        376,
     )
     d.text(24, 30, "Each step merges the most frequent pair", 15, at="start", bold=True)
     for i, (a, b, times) in enumerate(steps):
@@ -201,7 +209,7 @@ def merge_tree() -> Drawing:
         d.text(x + 45.5, 62, f"{i + 1}", SMALL, "blue-ink", bold=True)
         d.text(x + 45.5, 82, f"{a} + {b}", SMALL, mono=True)
         d.text(x + 45.5, 102, f"{times} times", SMALL, "quiet")
-    x, h, floor = 34, 28, 336
+    x, h, floor = 34, 28, 300
     for word, count in counts.items():
         ids = [FIRST_BYTE + b for b in word.encode()]
         middles = [x + 14 + 28 * i for i in range(len(ids))]
