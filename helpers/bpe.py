@@ -1,9 +1,7 @@
 """Byte-pair encoding, from scratch (Sennrich et al. 2016; over bytes: Radford 2019).
 
-The first ids belong to the special tokens, the next 256 to the bytes, and the rest to
-the merges in the order in which they were learned. No text is unknown:
-`decode(encode(text)) == text` for any string. Left out: keeping letters, digits and
-marks apart, and dropout of merges.
+The special tokens have the first ids, the 256 bytes the next, and the merges the rest.
+No text is unknown: `decode(encode(text)) == text`. Left out: dropout of merges.
 """
 
 import heapq
@@ -72,9 +70,8 @@ def learn_merges(chunk_counts: dict[str, int], n_merges: int) -> list[Pair]:
 
 def token_bytes(merges: list[Pair]) -> list[bytes]:
     """The bytes of each id. Raises ValueError if a merge uses a later id."""
-    tokens = [name.encode() for name in SPECIALS]
-    tokens[UNK] = UNKNOWN_WORD.encode()
-    tokens += [bytes([b]) for b in range(256)]
+    tokens = [*map(to_bytes, SPECIALS), *(bytes([byte]) for byte in range(256))]
+    tokens[UNK] = to_bytes(UNKNOWN_WORD)
     for left, right in merges:
         if not FIRST_BYTE <= min(left, right) <= max(left, right) < len(tokens):
             raise ValueError(f"({left}, {right}) merges ids that do not exist yet")

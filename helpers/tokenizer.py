@@ -17,7 +17,7 @@ def most_frequent(lines: Iterable[str], size: int) -> list[str]:
     counts = Counter(word for line in lines for word in line.split())
     for word in (UNKNOWN_WORD, *SPECIALS):
         counts.pop(word, None)
-    visible = [word for word in counts if split_words(word)]
+    visible = filter(split_words, counts)
     return sorted(visible, key=lambda word: (-counts[word], word))[:size]
 
 
