@@ -124,9 +124,8 @@ def chunks(text: str) -> list[str]:
 
 def count_chunks(lines: Iterable[str]) -> Counter[str]:
     """How often each chunk occurs, without `<unk>`."""
-    counts = Counter(chunk for line in lines for chunk in chunks(line))
-    counts.pop(UNKNOWN_WORD, None)
-    return counts
+    pieces = (chunk for line in lines for chunk in chunks(line))
+    return Counter(chunk for chunk in pieces if chunk != UNKNOWN_WORD)
 
 
 def to_bytes(text: str) -> bytes:
