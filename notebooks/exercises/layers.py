@@ -41,14 +41,9 @@ def parameters(n_parameters):
         matrix = d_model * d_model
         known = {
             4 * matrix: "each nn.Linear also has a bias.",
-            3
-            * (
-                matrix + d_model
-            ): "there is one more matrix, after the heads are joined.",
+            3 * (matrix + d_model): "one more matrix follows the joined heads.",
             matrix + d_model: "that is one nn.Linear; how many are there?",
-            n_heads
-            * 4
-            * (matrix + d_model): "does each head have its own D × D matrices?",
+            n_heads * 4 * (matrix + d_model): "are there D × D matrices per head?",
         }
         if count != 4 * (matrix + d_model):
             hint = known.get(count, "begin with one nn.Linear(d_model, d_model).")
@@ -66,9 +61,7 @@ def penalty(distance_penalty):
     if table.diagonal().any():
         return "a word is at distance 0 from itself, so its own score must not change."
     if not torch.equal(table, table.T):
-        return (
-            "two words at the same distance, left and right, get different penalties."
-        )
+        return "words equally far to the left and to the right get different penalties."
     if table[0, 1] > 0:
         return "words further away should get lower scores, not higher ones."
     if not torch.allclose(table[0], -0.5 * torch.arange(6.0)):

@@ -68,7 +68,7 @@ def no_special(seen):
 @check(
     "mask",
     "80 % of the chosen words become [MASK]",
-    "Let one draw decide all three cases. Two in a row hide 81 % and leave 9 %.",
+    "Let one draw decide all three cases. Two draws give 81, 10 and 9 %.",
 )
 def become_mask(seen):
     return near(float((seen.shown == MASK).float().mean()), 0.8, len(seen.shown))
@@ -88,7 +88,7 @@ def become_random(seen):
 @check(
     "mask",
     "10 % stay as they are",
-    "Let one draw decide all three cases. Two in a row hide 81 % and leave 9 %.",
+    "Let one draw decide all three cases. Two draws give 81, 10 and 9 %.",
 )
 def stay(seen):
     share = seen.stayed - 0.1 / (V - FIRST)
