@@ -34,3 +34,41 @@ function unpack(table, text, digits) {
   }
   return weights;
 }
+
+// Messages. A model comes with its weights; a question names a model and has a tag, which
+// its answers bear, too.
+const models = {};
+let kernel, newest; // the tag of the last question that wanted knock-outs
+
+/** Waits until messages that have arrived meanwhile are served. */
+const pause = () => new Promise(go => {
+  const {port1, port2} = new MessageChannel();
+  port1.onmessage = go;
+  port2.postMessage("");
+});
+
+/** First the answer, then what it needed, unless somebody has asked for something newer. */
+async function answer({tag, name, ids, at, target, needs}) {
+  const model = models[name], reading = model.read(ids, at), {chance_V, weights_NHTS} = reading;
+  const looks_NHS = weights_NHTS.map(weights_HTS => weights_HTS.map(weights_TS => weights_TS[at]));
+  self.postMessage({tag, chance_V, looks_NHS, rollout_S: model.rollout(reading)});
+  if (!needs) return;
+  newest = tag;
+  const work = model.knockOuts(reading, target ?? chance_V.indexOf(Math.max(...chance_V)));
+  for (;;) {
+    await pause();
+    if (newest !== tag) return;
+    const {done, value} = work.next();
+    if (done) return self.postMessage({tag, ...value});
+  }
+}
+
+self.addEventListener("message", ({data}) => {
+  if (data.kernel) {
+    kernel = data.simd && WebAssembly.validate(data.kernel) ? new WebAssembly.Module(data.kernel) : null;
+  } else if (data.text) {
+    models[data.name] = new Model(data.config, unpack(data.table, data.text, data.digits), kernel);
+  } else {
+    answer(data);
+  }
+});
