@@ -31,7 +31,8 @@ const {model: given, texts, questions, products} = input;
 const answers = {};
 if (texts) answers.words = texts.map(splitWords);
 if (given) {
-  const weights = unpack(given.table, given.text, given.digits);
+  const codes = new TextEncoder().encode(given.text);
+  const weights = unpack(given.table, codes, given.digits);
   const model = new Model(given.config, weights, compiled);
   answers.readings = questions.map(({ids, at, target}) => {
     const reading = model.read(ids, at), {chance_V, weights_NHTS} = reading;

@@ -45,9 +45,10 @@ worker.addEventListener("error", event => tell(`The model cannot run here: ${eve
 
 /** Asks a model about the token `at`; `done` is called with each part of the answer. */
 function ask(name, words, at, needs, done) {
-  const model = given.models.find(model => model.name === name), text = byId(`weights-${given.models.indexOf(model)}`);
   if (!loaded.has(name)) {
-    worker.postMessage({...model, text: text.textContent});
+    const number = given.models.findIndex(model => model.name === name);
+    const codes = new TextEncoder().encode(byId(`weights-${number}`).textContent);
+    worker.postMessage({...given.models[number], codes}, [codes.buffer]);
     loaded.add(name);
   }
   const ids = [CLS, ...words.map(word => word === BLANK ? MASK : idOf.get(word) ?? UNK), SEP];
