@@ -8,13 +8,13 @@ import unicodedata
 
 import pytest
 import torch
-from page_engine import NODE, asked, packed, run
 from test_tokenizer import TYPED
 
 from explorer.attention_plots import rollout
 from explorer.knockout import without_heads, without_words
 from explorer.page.assemble import assemble, signed, unsigned
 from explorer.page.build import HERE, kernel, source
+from explorer.page.node import NODE, asked, packed, run
 from explorer.page.pack import BASE, FINE, as_read, encode, rounded
 from explorer.predict import fill_mask
 from helpers.model import MaskedLanguageModel, ModelConfig

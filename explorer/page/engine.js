@@ -12,9 +12,7 @@ function splitWords(text) {
   return (text.match(WORD) ?? []).map(word => word.replace(/ˑ/g, () => tails.next().value)
     .replace(/^[\u200c\u200d]+|[\u200c\u200d]+$/g, ""));
 }
-
-// GELU(x) = x·Φ(x). Φ, the normal distribution, is summed up once from -6 to 6, in 512
-// steps a unit; between two of them a straight line is exact to 1e-7.
+// GELU(x) = x·Φ(x). Φ, the normal distribution, becomes a table, exact to 1e-7 between its steps.
 const PHI = new Float32Array(6146);
 for (let i = 0; i <= 6144; i++)
   PHI[i + 1] = PHI[i] + Math.exp(-(((i + 0.5) / 512 - 6) ** 2) / 2) / Math.sqrt(2 * Math.PI) / 512;
@@ -58,9 +56,10 @@ class Model {
     const {D, eps} = this, weight = this[`${name}.weight`], bias = this[`${name}.bias`];
     for (let start = 0; start < rows * D; start += D) {
       let mean = 0, variance = 0;
-      for (let d = 0; d < D; d++) mean += x[start + d] / D;
-      for (let d = 0; d < D; d++) variance += (x[start + d] - mean) ** 2 / D;
-      const scale = 1 / Math.sqrt(variance + eps);
+      for (let d = 0; d < D; d++) mean += x[start + d];
+      mean /= D;
+      for (let d = 0; d < D; d++) variance += (x[start + d] - mean) ** 2;
+      const scale = 1 / Math.sqrt(variance / D + eps);
       for (let d = 0; d < D; d++) y[start + d] = (x[start + d] - mean) * scale * weight[d] + bias[d];
     }
   }
@@ -185,7 +184,8 @@ class Model {
     }
     // Below a silent head all is as before, so its sentence starts from what was mixed there.
     for (let n = 0; n < N; n++) for (let first = 0; first < H; first += BATCH) {
-      const B = Math.min(BATCH, H - first), [from, to] = n === N - 1 ? [at, at + 1] : [0, ids_T.length], size = (to - from) * D;
+      const [from, to] = n === N - 1 ? [at, at + 1] : [0, ids_T.length]; // as in `climb`
+      const B = Math.min(BATCH, H - first), size = (to - from) * D;
       for (let b = 0; b < B; b++) {
         x_RD.set(before_NRD[n].subarray(from * D, to * D), b * size);
         mixed_RD.set(mixed_NRD[n].subarray(from * D, to * D), b * size);

@@ -3,23 +3,21 @@
 
 const pairs = n => n + n % 2, fours = n => Math.ceil(n / 4) * 4; // what the product takes
 
-/** y = x · wᵀ + bias in plain JavaScript; kernel.wat says the same to WebAssembly. */
+/** y = x · wᵀ + bias in plain JavaScript; kernel.wat says the same to WebAssembly. Two
+    rows of x meet three of w, which is as much as a processor's registers hold. */
 function slowProduct(x, w, bias, y, rows, outs, depth, xStride, wStride, yStride) {
-  for (let o = 0; o < outs; o += 4) for (let r = 0; r < rows; r += 2) { // 2 rows meet 4
-    let p0 = bias[o], p1 = bias[o + 1], p2 = bias[o + 2], p3 = bias[o + 3];
-    let q0 = p0, q1 = p1, q2 = p2, q3 = p3;
+  for (let next = 0; next < outs; next += 3) for (let r = 0; r < rows; r += 2) {
+    const o = Math.min(next, outs - 3); // at the end some are computed a second time
+    let p0 = bias[o], p1 = bias[o + 1], p2 = bias[o + 2], q0 = p0, q1 = p1, q2 = p2;
     const x0 = r * xStride, x1 = x0 + xStride, y0 = r * yStride + o, y1 = y0 + yStride;
-    const w0 = o * wStride, w1 = w0 + wStride, w2 = w1 + wStride, w3 = w2 + wStride;
+    const w0 = o * wStride, w1 = w0 + wStride, w2 = w1 + wStride;
     for (let d = 0; d < depth; d++) {
-      const a = x[x0 + d], b = x[x1 + d];
-      let c = w[w0 + d];
-      p0 += a * c; q0 += b * c; c = w[w1 + d];
-      p1 += a * c; q1 += b * c; c = w[w2 + d];
-      p2 += a * c; q2 += b * c; c = w[w3 + d];
-      p3 += a * c; q3 += b * c;
+      const a = x[x0 + d], b = x[x1 + d], c0 = w[w0 + d], c1 = w[w1 + d], c2 = w[w2 + d];
+      p0 += a * c0; p1 += a * c1; p2 += a * c2;
+      q0 += b * c0; q1 += b * c1; q2 += b * c2;
     }
-    y[y0] = p0; y[y0 + 1] = p1; y[y0 + 2] = p2; y[y0 + 3] = p3;
-    y[y1] = q0; y[y1 + 1] = q1; y[y1 + 2] = q2; y[y1 + 3] = q3;
+    y[y0] = p0; y[y0 + 1] = p1; y[y0 + 2] = p2;
+    y[y1] = q0; y[y1 + 1] = q1; y[y1 + 2] = q2;
   }
 }
 
