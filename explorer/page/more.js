@@ -14,7 +14,8 @@ function nextRound() {
   const {text, position} = game.left.pop();
   Object.assign(game, {words: splitWords(text), position, asked: game.asked + 1});
   const gap = make("b", {class: "mt-gap", role: "img", "aria-label": "blank"}, "?");
-  byId("game-sentence").replaceChildren(...game.words.flatMap((word, i) => [i === position ? gap : wordOf(word), " "]));
+  const space = word => /^([.,;:!?]|'\p{L}+)$/u.test(word) ? "" : " ";
+  byId("game-sentence").replaceChildren(...game.words.flatMap((word, i) => [space(word), i === position ? gap : wordOf(word)]));
   byId("game-told").replaceChildren(`Sentence ${game.asked} of 5. Which word is missing?`);
   byId("game-guess").value = "";
   byId("game-form").hidden = false;

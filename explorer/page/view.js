@@ -250,8 +250,9 @@ function question(model, words, position, needs, done) {
 
 /** Hides a word. Whatever is answered about another one later is not shown. */
 function choose(position) {
-  state.position = position;
   const {words, model} = state;
+  if (!words.length) return; // the sentence was refused
+  state.position = position;
   const now = shown = {words, position, model};
   byId("other").replaceChildren();
   question(model, words, position, true, ({answer}) => {
@@ -271,7 +272,7 @@ function read(text, position) {
       : words.length > longestText ? `The text has ${words.length} words; the model takes at most ${longestText}. Shorten it.` : "";
   tell(refused);
   if (refused) {
-    shown = {};
+    [shown, state.words] = [{}, []];
     for (const part of document.querySelectorAll(".mt-replaced")) part.classList.add("mt-stale");
     for (const word of byId("words").querySelectorAll("button")) word.disabled = true;
     return;
