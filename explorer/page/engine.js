@@ -1,7 +1,7 @@
 // The explorer's engine: a sentence in, probabilities and attention out, as in helpers/
 // and explorer/. Names carry shapes: B sentences of T tokens in R = B·T rows, D d_model,
 // H heads, K = D/H, F feed-forward, V vocabulary, N layers; S is T where it is looked at.
-// The patterns are those of helpers/tokenizer.py, which explains them.
+// The patterns are those of helpers/text.py, which explains them.
 const [UNSEEN, TAIL, INNER, OPENING, WORD] = PATTERNS.map(source => new RegExp(source, "gu"));
 /** Words of a text, split as in WikiText. */
 function splitWords(text) {
@@ -36,7 +36,7 @@ class Model {
   /** `kernel` is the compiled product; without it the products are plain JavaScript. */
   constructor(config, weights, kernel) {
     const {d_model: D, n_heads: H, d_ff: F, n_layers: N, vocab_size: V} = config, K = D / H;
-    const longest = fours(config.max_length), R = BATCH * longest + 2;
+    const longest = fours(config.max_length), R = BATCH * longest + 4;
     Object.assign(this, {D, H, K, F, N, V, eps: config.norm_eps});
     const sizes = {v_DR: D * R, hidden_RF: R * F, scores_HTS: H * longest ** 2, logits_BV: BATCH * fours(V)};
     for (const name of ["x", "normed", "q", "k", "mixed", "made"]) sizes[`${name}_RD`] = R * D;
@@ -49,7 +49,7 @@ class Model {
   linear(name, x, y, rows) {
     const weight = this[`${name}.weight`], bias = this[`${name}.bias`];
     const outs = bias.length, depth = weight.length / outs;
-    this.product(x, weight, bias, y, pairs(rows), outs, depth, depth, depth, outs);
+    this.product(x, weight, bias, y, fours(rows), outs, depth, depth, depth, outs);
   }
 
   norm(name, x, y, rows) {
@@ -98,11 +98,11 @@ class Model {
     for (let b = 0; b < B; b++) for (let h = 0; h < H; h++) {
       const q = b * Q * D + h * K, k = b * T * D + h * K, v = h * K * fours(R) + b * T;
       const scores = scores_HTS.subarray(h * T * S);
-      this.product(q_RD.subarray(q), k_RD.subarray(k), zeros, scores, pairs(Q), S, K, D, D, S);
+      this.product(q_RD.subarray(q), k_RD.subarray(k), zeros, scores, fours(Q), S, K, D, D, S);
       for (let start = 0; start < Q * S; start += S)
         softmax(scores.fill(0, start + T, start + S), start, T, 1 / Math.sqrt(K));
       this.product(scores, v_DR.subarray(v), bias.subarray(h * K), mixed_RD.subarray(q),
-        pairs(Q), K, S, S, fours(R), D);
+        fours(Q), K, S, S, fours(R), D);
     }
   }
 
@@ -127,7 +127,7 @@ class Model {
     gelu(made_RD, B * D);
     this.norm("head.norm", made_RD, normed_RD, B);
     const table = this["head.decoder.weight"] ?? this["embedding.token.weight"];
-    this.product(normed_RD, table, this["head.decoder.bias"], logits_BV, pairs(B), stride, D, D, D, stride);
+    this.product(normed_RD, table, this["head.decoder.bias"], logits_BV, fours(B), stride, D, D, D, stride);
     const chance_BV = Array.from({length: B}, (_, b) => logits_BV.slice(b * stride, b * stride + V));
     for (const chance_V of chance_BV) softmax(chance_V.fill(-Infinity, 0, SPECIALS), 0, V);
     return chance_BV;
