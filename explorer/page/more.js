@@ -35,8 +35,10 @@ function reveal() {
     game.models += models;
     const near = !yours && top.some(([one]) => one.toLowerCase() === guess.toLowerCase());
     byId("game-sentence").querySelector(".mt-gap").replaceWith(make("b", {class: "mt-gap"}, word));
-    byId("game-told").replaceChildren("It was ", strong(word), ". You said ", strong(guess), yours ? ": right. " : ": wrong. ",
-      near ? "The model would have counted it among its first five. " : "", "The model said ", strong(said), `, ${percent(top[0][1])}: `,
+    byId("game-told").replaceChildren(
+      "It was ", strong(word), ". You said ", strong(guess), yours ? ": right. " : ": wrong. ",
+      near ? "It was among the model's first five, a near miss. " : "",
+      "The model said ", strong(said), `, ${percent(top[0][1])}: `,
       models ? "right. " : "wrong. ", `After ${game.asked} of 5: you ${game.yours}, the model ${game.models}.`);
     const over = !game.left.length;
     byId(over ? "game-start" : "game-next").hidden = false;
@@ -66,9 +68,11 @@ function compare() {
       byId("text").value = changed.join(" ");
       read(byId("text").value, position);
     });
-    byId("change-told").replaceChildren(make("p", {}, strong(was.target), ` goes from ${percent(was.p)} to ${percent(p)}: ${points(p - was.p)} points.`),
-      make("div", {class: "mt-cards"}, make("section", {}, guessesTable(was.top, make("span", {}, "Before, with ", strong(words[place])))),
-        make("section", {}, guessesTable(after.top, make("span", {}, "After, with ", strong(by))))), keep);
+    const side = (top, ...caption) => make("section", {}, guessesTable(top, make("span", {}, ...caption)));
+    byId("change-told").replaceChildren(
+      make("p", {}, strong(was.target), ` goes from ${percent(was.p)} to ${percent(p)}: ${points(p - was.p)} points.`),
+      make("div", {class: "mt-cards"}, side(was.top, "Before, with ", strong(words[place])),
+        side(after.top, "After, with ", strong(by))), keep);
   });
 }
 

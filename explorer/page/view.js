@@ -123,9 +123,11 @@ function paintWords() {
     token.title = [short(word), isHidden && "hidden", unknown && "unknown to the model", told].filter(Boolean).join(", ");
   });
   byId("scale").replaceChildren(...(need ? [
-    make("span", {class: "mt-key mt-fall"}), " The answer needed it: without the word, ", strong(shown.verdict.target),
-    ` loses up to ${(100 * most).toFixed(1)} points (hundredths of probability). `, make("span", {class: "mt-key mt-rise"}), " It was better off without."]
-    : [make("span", {class: "mt-ramp"}), ` Where the model looked from the hidden word: 0 to ${percent(most)}. Even attention would be ${percent(1 / share_S.length)}.`]));
+    make("span", {class: "mt-key mt-fall"}), " The answer needed it: without the word, ",
+    strong(shown.verdict.target), ` loses up to ${(100 * most).toFixed(1)} points (hundredths of probability). `,
+    make("span", {class: "mt-key mt-rise"}), " It was better off without."] : [
+    make("span", {class: "mt-ramp"}), ` Where the model looked from the hidden word: 0 to ${percent(most)}.`,
+    ` Even attention would be ${percent(1 / share_S.length)}.`]));
 }
 
 function renderAnswer() {
@@ -172,21 +174,32 @@ function renderNeeds() {
     make("td", {}, points(chance_W[i] - p)), make("td", {}, change(chance_W[i])))]);
   const columns = [["word", 1], ["looked at", 2], ["without it", 1], ["points", 2]];
   const heading = columns.map(([label, span]) => make("th", {scope: "col", colspan: span}, label));
-  byId("word-table").replaceChildren(make("caption", {}, "Each other word hidden in turn. With all of them ", strong(target),
-    ` has ${percent(p)}. A point is a hundredth of probability.`), make("thead", {}, make("tr", {}, ...heading)), make("tbody", {}, ...rows));
-  const {H} = {H: looks_NHS[0].length}, heads = [...Array(H).keys()];
+  byId("word-table").replaceChildren(
+    make("caption", {}, "Each other word hidden in turn. With all of them ", strong(target),
+      ` has ${percent(p)}. A point is a hundredth of probability.`),
+    make("thead", {}, make("tr", {}, ...heading)), make("tbody", {}, ...rows));
+  const H = looks_NHS[0].length, heads = [...Array(H).keys()];
   const cell = (n, h) => {
     const after = chance_NH[n * H + h], most = looks_NHS[n][h].indexOf(Math.max(...looks_NHS[n][h]));
     const seen = ["start", ...words, "end"][most];
     const pressed = String(n) === state.layer && String(h) === state.head;
-    return make("td", {"data-layer": n + 1, "data-head": h + 1, "data-p": after.toFixed(8), class: after < p ? "mt-fall" : "mt-rise",
-      style: `--a:${(STRONGEST * Math.abs(after - p) / furthest).toFixed(3)}`},
-    button(points(after - p), {"aria-pressed": pressed, title: `Layer ${n + 1}, head ${h + 1}: ${points(after - p)} points when it is silent; it looks most at “${short(seen)}”`},
-      () => { Object.assign(state, {layer: String(n), head: String(h), paint: "attention"}); renderChoice(); }));
+    const told = `Layer ${n + 1}, head ${h + 1}: ${points(after - p)} points when it is silent; `
+      + `it looks most at “${short(seen)}”`;
+    const select = () => {
+      Object.assign(state, {layer: String(n), head: String(h), paint: "attention"});
+      renderChoice();
+    };
+    return make("td", {
+      "data-layer": n + 1, "data-head": h + 1, "data-p": after.toFixed(8), class: after < p ? "mt-fall" : "mt-rise",
+      style: `--a:${(STRONGEST * Math.abs(after - p) / furthest).toFixed(3)}`,
+    }, button(points(after - p), {"aria-pressed": pressed, title: told}, select));
   };
-  const body = looks_NHS.map((_, n) => make("tr", {}, make("th", {scope: "row"}, `layer ${n + 1}`), ...heads.map(h => cell(n, h))));
-  byId("head-table").replaceChildren(make("caption", {}, "Each head silenced in turn: change in points. Press a number to see where that head looked."),
-    make("thead", {}, make("tr", {}, make("td"), ...heads.map(h => make("th", {scope: "col"}, `${h + 1}`)))), make("tbody", {}, ...body));
+  const numbers = heads.map(h => make("th", {scope: "col"}, `${h + 1}`));
+  const body = looks_NHS.map((_, n) =>
+    make("tr", {}, make("th", {scope: "row"}, `layer ${n + 1}`), ...heads.map(h => cell(n, h))));
+  byId("head-table").replaceChildren(
+    make("caption", {}, "Each head silenced in turn: change in points. Press a number to see where that head looked."),
+    make("thead", {}, make("tr", {}, make("td"), ...numbers)), make("tbody", {}, ...body));
 }
 
 // The controls.
