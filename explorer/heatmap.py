@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image, ImageFilter
 
-from explorer.attention_plots import BLUES
+from explorer.attention_plots import BLUES, RING
 from explorer.predict import Prediction
 from helpers.figure import DPI, default_style, drawable
 
 WIDTH, LINE, MARGIN, GAP = 880, 46, 24, 20  # pixels
-RING = "#c8102e"
 
 
 def percent(share: float) -> str:
