@@ -1,7 +1,8 @@
 """The heatmap over a sentence: where a model looked from a masked word.
 
-Blue blur behind each token by its share of attention, a red ring with a white halo at
-the masked one. The shares of all tokens, special ones included, add up to 100 %.
+The blue behind a token is as strong as its share of attention, and a red ring with a
+white halo marks the masked one. The shares of all tokens, special ones included, add up
+to 100 %.
 """
 
 import numpy as np

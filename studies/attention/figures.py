@@ -104,19 +104,21 @@ def heads_figure(summary: dict) -> Figure:
 
 
 @default_style()
-def knowledge_figure(summary: dict) -> Figure:
-    """How many words each guess gets right, by class, distance to [UNK] and frequency.
+def knowledge_figure(summary: dict, panels: int = 4) -> Figure:
+    """How many words each guess gets right, by class, frequency and distance to [UNK].
 
-    One row a kind of word, with its share of the words asked; dots are means, lines
-    95 % bootstrap intervals over groups of neighbouring blocks.
+    The first so many `panels` of four. One row a kind of word, with its share of all
+    words; dots are means, lines 95 % bootstrap intervals over groups of neighbouring
+    blocks.
     """
-    figure = Figure(figsize=(8.9, 6.4), layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True).flat
+    rows, columns = (1, 1) if panels == 1 else (2, 2)
+    figure = Figure(figsize=(8.9, 0.6 + 2.9 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
     parts = {DIVISIONS[key]: summary["bands"][key] for key in ("class", "rank")}
     near = DIVISIONS["unknown"]
     parts[f"{near}, all words"] = summary["bands"]["unknown"]
     parts[f"{near}, function words"] = summary["within"]["function words"]
-    for axes, (title, bands) in zip(panels, parts.items(), strict=True):
+    for axes, (title, bands) in zip(grid, parts.items(), strict=False):
         means = {
             name: [band["accuracy"][name] for band in bands.values()]
             for name in ("unigram", "bigram", "no_dropout", "dropout")

@@ -28,6 +28,8 @@ CLAIMS = [
         "With one line a row, a max_length of 64 beats 128.",
         Effect("pad_64", "pad_128", AT_TIME),
         "below",
+        sides=("64, one line a row", "128, one line a row"),
+        primary=True,
     ),
     Claim(
         "That lead comes with padding: in packed rows it is smaller.",
@@ -38,11 +40,13 @@ CLAIMS = [
         "At 64, packing beats padding.",
         Effect("pack_64", "pad_64", AT_TIME),
         "below",
+        sides=("64, packed", "64, one line a row"),
     ),
     Claim(
         "On the same sentences, each alone, packing beats padding, too.",
         Effect("pack_64", "pad_64", LONE),
         "below",
+        sides=("packed, scored on sentences", "one line a row, on these"),
     ),
     Claim(
         "On these, too, the lead of 64 over 128 is smaller in packed rows.",
@@ -53,6 +57,7 @@ CLAIMS = [
         "At 64, buckets of similar length beat padding.",
         Effect("bucket_64", "pad_64", AT_TIME),
         "below",
+        sides=("64, buckets", "64, one line a row"),
     ),
 ]
 
@@ -80,4 +85,7 @@ def figure(results) -> Figure:
     for axes in panels:
         named_rows(axes, names)
         axes.locator_params(axis="x", nbins=4)
+    panels[2].margins(x=0.12)  # or a narrow interval would lie on the axis
+    for axes in panels[1:]:
+        axes.tick_params("y", length=0)
     return drawing

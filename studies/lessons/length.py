@@ -1,4 +1,4 @@
-"""Lesson 1: does cost grow with the square of the length?
+"""Lesson 1: does the cost grow with the square of the length?
 
 Read from the record of `python -m studies.speed.scaling`: steps that all have as many
 tokens, in blocks of different lengths, with attention written out or fused.
@@ -76,6 +76,7 @@ CLAIMS = [
         growing_part,
         "above",
         "% of a step beyond half",
+        primary=True,
     )
 ]
 

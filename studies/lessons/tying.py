@@ -17,10 +17,11 @@ PAIRS = {
 }
 CLAIMS = [
     Claim(
-        f"With {words}, tying does not matter (within 0.05 nats).",
+        f"With {words}, tying does not matter.",
         Effect(*pair),
         "same",
-        margin=0.05,
+        sides=(f"tied, {words}", "weights of its own"),
+        primary=words == "2,000 words",
     )
     for words, pair in PAIRS.items()
 ]
