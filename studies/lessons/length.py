@@ -104,11 +104,11 @@ def figure(growth: dict) -> Figure:
     left.plot([], [], "--", color=QUIET, label="fit: the part that grows")
     left.plot([], [], ":", color=QUIET, label="fit: the part that does not")
     left.legend(frameon=False, fontsize=8.5, loc="upper left")
-    left.set(yscale="log", ylabel="milliseconds a step")
+    left.set(yscale="log", ylabel="milliseconds per step")
     right.set(yscale="log", ylabel="peak memory (MB)")
     for axes in (left, right):
         axes.set(
-            xscale="log", xlabel=f"length; always {growth['tokens']:,} tokens a step"
+            xscale="log", xlabel=f"length; always {growth['tokens']:,} tokens per step"
         )
         axes.set_xticks(lengths, map("{:,}".format, lengths), fontsize=8.5)
         axes.minorticks_off()

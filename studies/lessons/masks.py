@@ -63,7 +63,7 @@ def figure(results) -> Figure:
     loss = {arm: readings["loss"] for arm, readings in results.readings.items()}
     interval_columns(left, [*RATES], [loss[arm] for arm in RATES.values()])
     left.set(xlabel="masked in training (% of the words)", xticks=[*RATES])
-    left.set_ylabel("validation loss (nats a word)")
+    left.set_ylabel("validation loss (nats per word)")
     plain(left)
     interval_rows(right, [loss[arm] for arm in WAYS])
     named_rows(right, [*WAYS.values()])

@@ -73,6 +73,6 @@ def figure(results) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
         plain(axes)
-    panels[0].set_ylabel("validation loss (nats a word)")
+    panels[0].set_ylabel("validation loss (nats per word)")
     panels[0].legend(frameon=False, fontsize=9)
     return drawing

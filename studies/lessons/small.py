@@ -79,7 +79,7 @@ def figure(results) -> Figure:
             lowest = min(run["curve"], key=lambda entry: entry["loss"])
             axes.plot(lowest["step"], lowest["loss"], "o", color=color, markersize=5)
         axes.plot([], [], style, color=color, label=label)
-    axes.set(xlabel="step", ylabel="validation loss (nats a word)")
+    axes.set(xlabel="step", ylabel="validation loss (nats per word)")
     unigram = read_references(dropout.REFERENCES)["unigram"]["loss"]
     reference_lines(axes, {"unigram": unigram})
     axes.legend(frameon=False, title="dot: what early stopping keeps")

@@ -179,7 +179,7 @@ def effects_figure(results: Results) -> Figure:
     other.tick_params(length=0)
     told = "← the one on the left is better        the one on the right is better →"
     axes.set_title(told, fontsize=10)
-    axes.set_xlabel("difference in validation loss (nats a word); small dots: seeds")
+    axes.set_xlabel("difference in validation loss (nats per word); small dots: seeds")
     return figure
 
 

@@ -51,5 +51,5 @@ def figure(results) -> Figure:
     half = 0.6 * max(0.05, *(high - low for low, high in spans))
     for axes, (low, high) in zip(panels, spans, strict=True):
         axes.set_ylim((low + high) / 2 - half, (low + high) / 2 + half)
-    panels[0].set_ylabel("validation loss (nats a word)")
+    panels[0].set_ylabel("validation loss (nats per word)")
     return drawing

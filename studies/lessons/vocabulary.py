@@ -54,7 +54,7 @@ CLAIMS = [
 ]
 TITLES = {
     "shared": "6,000 frequent words, right (%)",
-    "bits": "same words, bits a character",
+    "bits": "same words, bits per character",
     "rare": "1,500 rare words (%)",
 }
 
