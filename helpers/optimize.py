@@ -4,7 +4,6 @@ Warm-up and linear decay, AdamW (Loshchilov & Hutter 2019), Muon (Jordan et al. 
 mixed precision (Micikevicius et al. 2018). Left out: other optimisers and schedules.
 """
 
-import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,12 +68,6 @@ def rate_factor(step: int, total: int, warmup: float, cooldown: float) -> float:
     return min(1.0, (step + 1) / rising, (total - step) / max(1, cooldown * total))
 
 
-def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
-    """Sets every group's learning rate to `factor` times its peak."""
-    for group in itertools.chain(*(o.param_groups for o in optimizers)):
-        group["lr"] = group["peak"] * factor
-
-
 def make_optimizers(
     model: MaskedLanguageModel, config: TrainConfig
 ) -> list[torch.optim.Optimizer]:
@@ -95,8 +88,9 @@ def make_optimizers(
     if muon:
         matrices = inner.values()
         optimizers.append(torch.optim.Muon(matrices, lr=config.muon_rate, **decay))
-    for group in itertools.chain(*(o.param_groups for o in optimizers)):
-        group["peak"] = group["lr"]
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
     return optimizers
 
 
