@@ -1,7 +1,7 @@
-"""Dropout as `nn.Dropout` has it, several times as fast on a CPU.
+"""Dropout as in `nn.Dropout`, several times as fast on a CPU.
 
-Also the same for any number of processes: with several, each draws for the whole batch
-and takes its own rows, so that together they drop what one would.
+It is the same for any number of processes: each draws for the whole batch and takes its
+own rows, so that together they drop what one would.
 """
 
 import math

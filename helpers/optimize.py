@@ -39,7 +39,7 @@ class TrainConfig:
     """How to train. Rates are peaks; shares are of the run or of the eligible words."""
 
     epochs: float = 8.0
-    batch_size: int = 64  # blocks a step
+    batch_size: int = 64  # rows per step
     optimizer: str = "adamw"  # or "muon": Muon for the blocks' matrices
     learning_rate: float = 2e-3
     muon_rate: float = 0.02
@@ -48,7 +48,7 @@ class TrainConfig:
     cooldown: float = 0.95  # share of the run in which it falls to 0; 0: never
     mask_rate: float = 0.15  # at the first step
     last_mask_rate: float = 0.15  # at the last
-    masks: str = "fixed"  # as many in each block; or "independent", BERT's way
+    masks: str = "fixed"  # as many in each row; or "independent": each word by itself
     clip: float = 1.0
     evaluations: int = 12  # spread evenly, beside the early ones
     patience: int = 3  # evaluations without a lower loss before stopping

@@ -88,7 +88,7 @@ def evaluation_steps(total: int, evaluations: int) -> set[int]:
 
 
 def evaluate_run(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
-    """Adds an entry to the history of a run, which must not have diverged."""
+    """Adds both losses to the history of a run; stops a run that has diverged."""
     require_finite(run)
     entry = {"step": run.step, "epoch": epoch, "seconds": run.seconds}
     entry |= parallel.broadcast(lambda: validate(run.model, data))
@@ -99,9 +99,9 @@ def evaluate_run(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
 
 
 def run_steps(run: TrainingRun, data, config, source, mask, on_evaluation, save):
-    """The loop: to the end of the schedule, or until early stopping ends it.
+    """The loop, to the end of the schedule or until early stopping ends it.
 
-    `source` gives the batches from a step on; `save` is told whether it must.
+    `source` gives the batches from a step on; `save` is told whether it must save.
     """
     length = run.model.config.max_length
     per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
