@@ -13,7 +13,8 @@ from torch import Tensor
 
 from explorer.attention_plots import rollout
 from helpers.model import require_same_words, shallow_copy
-from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, split_words
+from helpers.text import split_words
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
 
 BLANK, BLANKS = "___", re.compile(r"\[MASK\]|_{3,}")  # as shown, and as typed
 

@@ -25,7 +25,8 @@ from explorer.predict import (
     to_ids,
 )
 from helpers.figure import png
-from helpers.tokenizer import SPECIALS, UNK, split_words
+from helpers.text import split_words
+from helpers.tokenizer import SPECIALS, UNK
 
 HERE = Path(__file__).parent
 CSS = (HERE / "look.css").read_text("utf-8")

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers import layers
-from helpers.masking import IGNORE, eligible, mask_tokens, mlm_loss, replace, select
+from helpers.masking import IGNORE, eligible, mask_tokens, mlm_loss
 from helpers.tokenizer import MASK, PAD, SPECIALS, UNK, WordTokenizer
 from notebooks.grader import ours
 
@@ -96,8 +96,9 @@ def masking(choose=None, fill=None, rate=0.15):
     """A mask function of which a step is changed."""
 
     def mask(ids_BT, vocab_size, generator):
-        chosen_BT = (choose or select)(ids_BT, rate, generator)
-        inputs_BT = (fill or replace)(ids_BT, chosen_BT, vocab_size, generator)
+        chosen_BT = (choose or of_eligible)(ids_BT, rate, generator)
+        change = fill or with_words(FIRST, None)
+        inputs_BT = change(ids_BT, chosen_BT, vocab_size, generator)
         return inputs_BT, ids_BT.masked_fill(~chosen_BT, IGNORE)
 
     return mask
@@ -147,6 +148,10 @@ def everywhere(ids_BT, vocab_size, generator):
 
 def of_all(ids_BT, rate, generator):
     return torch.rand(ids_BT.shape, generator=generator) < rate
+
+
+def of_eligible(ids_BT, rate, generator):
+    return eligible(ids_BT) & of_all(ids_BT, rate, generator)
 
 
 def of_columns(ids_BT, rate, generator):

@@ -40,6 +40,7 @@ NOT_LISTED = {
     "encode_lines",  # calls the tokenizer of 01 once for each line
     "fill",  # adds [PAD]; `pad` and `bucket` in 07 say how much
     "steps_per_epoch",  # a division, which 04 and 07 use
+    "token_bytes",  # the bytes of each id, which 01 shows at work
 }
 BADGE = re.compile(
     r"https://colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)"

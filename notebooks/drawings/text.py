@@ -64,13 +64,13 @@ def bert_and_gpt() -> Drawing:
         are is hidden by [MASK], and arrows lead to it from all other words, those on
         its left and old on its right. Below, GPT: arrows lead to the same place from
         the words on its left alone, because old is not written yet. BERT asks which
-        word is hidden; in training about 15 of 100 words are. GPT asks which word comes
-        next, at every word.""",
+        word is hidden; in training about 15 of 100 words are. GPT guesses after every
+        word which one comes next.""",
         400,
     )
     panels = [
         ("BERT fills a blank and sees both sides", "hides about 15 of 100 words"),
-        ("GPT goes on writing and sees the left side", "asks at every word"),
+        ("GPT goes on writing and sees the left side", "guesses after every word"),
     ]
     questions = "Which word is hidden here?", "Which word comes next?"
     for i, (title, how_often) in enumerate(panels):
