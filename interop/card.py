@@ -13,24 +13,30 @@ pipeline_tag: fill-mask
 datasets:
 - Salesforce/wikitext
 widget:
-- text: "She opened the door and took [MASK] coat ."
+- text: "She was born in London, and [MASK] first album was released in 2005."
 ---
 
 # mini-transformer: {name}
 
-A small masked language model, built from scratch in a series of notebooks. It has
-{layers} layers of {heads} heads, d_model {d_model}, a feed-forward layer of {d_ff}, a
-vocabulary of {words:,} and {numbers:,} weights, and reads up to {length} tokens.
+A small masked language model, built from scratch in a series of notebooks.
+
+| | |
+| --- | --- |
+| layers, heads | {layers}, {heads} |
+| d_model, feed-forward layer | {d_model}, {d_ff} |
+| vocabulary | {words:,} tokens |
+| longest text | {length} tokens, special ones included |
+| weights | {numbers:,} |
 
 ```python
 from transformers import pipeline
 
 fill = pipeline("fill-mask", model="{name}")
-fill("She opened the door and took [MASK] coat .")
+fill("She was born in London, and [MASK] first album was released in 2005.")
 ```
 
-The architecture is {architecture}. Nothing here needs code of its own:
-transformers 4.57 or newer opens the folder as it is.
+The architecture is {architecture}.
+It needs no code of its own: transformers 4.57 or newer opens the folder as it is.
 """
 ARCHITECTURES = {
     True: "BERT's, so the weights are those of `BertForMaskedLM`",
@@ -40,7 +46,9 @@ DATA = """
 ## Data
 
 WikiText-2 (`wikitext-2-v1`; Merity et al. 2016): two million words of good English
-Wikipedia articles. {split}
+Wikipedia articles.
+
+{split}
 """
 SPLITS = {
     False: """\
@@ -77,9 +85,9 @@ def recipe(training: dict, record: dict) -> str:
 {training["epochs"]:g} epochs of packed rows in batches of {training["batch_size"]},
 {training["optimizer"]} with a rate of {training["learning_rate"]} and, for the matrices
 of the blocks, {training["muon_rate"]}, weight decay {training["weight_decay"]}.
-{training["mask_rate"]:.0%} of the words were masked in each row, drawn anew each time.
-Dropout {record["model"]["dropout"]}, seed {record["seed"]}. The validation loss was
-lowest at step {record["best_step"]:,}.
+{100 * training["mask_rate"]:.0f} % of the words were masked in each row, and the masks
+were drawn anew each time. Dropout {record["model"]["dropout"]}, seed {record["seed"]}.
+The validation loss was lowest at step {record["best_step"]:,}.
 """
 
 
@@ -87,7 +95,7 @@ def results(record: dict) -> str:
     """What was measured, a row for each split and kind of row."""
     kinds = {"packed": "packed rows", "sentences": "sentences alone"}
     rows = [
-        f"| {split} | {kinds[kind]} | {of['loss']:.3f} | {of['accuracy']:.1%} "
+        f"| {split} | {kinds[kind]} | {of['loss']:.3f} | {100 * of['accuracy']:.1f} % "
         f"| {of['words']:,} |"
         for split in ("validation", "test")
         for kind, of in record.get(split, {}).items()
