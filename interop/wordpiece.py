@@ -36,7 +36,9 @@ def library_tokenizer(folder: Path):
         with reading(settings, "Fetch it again."):
             lower = json.loads(settings.read_text("utf-8")).get("do_lower_case", True)
     with reading(path, "Fetch it again."):
-        made = BertWordPieceTokenizer(str(path), lowercase=lower)
+        words = path.read_text("utf-8").removesuffix("\n").split("\n")
+        ids = {word: i for i, word in enumerate(words)}
+        made = BertWordPieceTokenizer(ids, lowercase=lower)
         return Tokenizer.from_str(made.to_str())
 
 
