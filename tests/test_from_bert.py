@@ -24,6 +24,7 @@ from explorer.widget import Explorer  # noqa: E402
 from helpers.model import shallow_copy  # noqa: E402
 from helpers.tokenizer import PAD  # noqa: E402
 from interop.bert import from_bert, our_config  # noqa: E402
+from interop.hub import fetch_bert  # noqa: E402
 from interop.wordpiece import WordPiece  # noqa: E402
 
 SIZES = dict(
@@ -384,3 +385,32 @@ def test_a_folder_written_by_hand_is_enough(tmp_path):
     weights = {k: w.clone() for k, w in theirs.state_dict().items()}
     save_file(weights, tmp_path / "model.safetensors")
     require_equal(from_bert(tmp_path), theirs, some_ids())
+
+
+# The hub.
+
+
+def test_without_a_hub_one_sentence_says_why(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ConnectionError, match="HF_HUB_OFFLINE forbids"):
+        fetch_bert()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ConnectionError, match="bert-base-uncased cannot be had"):
+        fetch_bert()
+
+
+def test_a_checkpoint_without_safetensors_is_passed_over(monkeypatch, folder):
+    asked = []
+
+    def download(name, local_files_only=False, **how):
+        asked.append((name, local_files_only))
+        if name == "whole":
+            return str(folder)
+        raise OSError("there is none")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.setattr("interop.hub.require_hub", lambda name: None)
+    assert fetch_bert(["without", "whole"]) == folder
+    assert asked == [("without", True), ("without", False), ("whole", True)]
