@@ -7,7 +7,8 @@ has `special_ids` and `split`, which cuts a text into the words that a reader se
 
 from dataclasses import dataclass
 
-from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, split_words
+from helpers.text import split_words
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 The file holds rules and no code: what happens to a text first (normaliser), where it is
 cut (pre-tokenizer), and which piece has which id (model). The patterns are those of
-`helpers.tokenizer`, translated to Oniguruma, the library's dialect. The same text gets
+`helpers.text`, translated to Oniguruma, the library's dialect. The same text gets
 the same ids, with these exceptions:
 
 - `[MASK]` in a text becomes the special token. Our tokenizer takes it for an unknown
@@ -15,9 +15,10 @@ the same ids, with these exceptions:
 
 import re
 
-from helpers import tokenizer as ours
+from helpers import text as ours
 from helpers.bpe import CHUNK, FIRST_BYTE, BPETokenizer
-from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer, split_words
+from helpers.text import split_words
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
 
 TAGS = r"\x{E0020}-\x{E007F}"  # the letters that make 🏴 the flag of a region
 SPACE = (

@@ -21,16 +21,8 @@ from helpers.bpe import BPETokenizer  # noqa: E402
 from helpers.checkpoint import load_model  # noqa: E402
 from helpers.model import MaskedLanguageModel, ModelConfig  # noqa: E402
 from helpers.record import read  # noqa: E402
-from helpers.tokenizer import (  # noqa: E402
-    MARKS,
-    MASK,
-    PAD,
-    SPECIALS,
-    UNK,
-    WordTokenizer,
-    join_words,
-    split_words,
-)
+from helpers.text import MARKS, join_words, split_words  # noqa: E402
+from helpers.tokenizer import MASK, PAD, SPECIALS, UNK, WordTokenizer  # noqa: E402
 from interop.bert import from_bert  # noqa: E402
 from interop.export import export, main  # noqa: E402
 from interop.text import changed, normaliser_rules, tokenizer_file  # noqa: E402

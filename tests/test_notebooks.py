@@ -37,6 +37,7 @@ NOT_LISTED = {
     "shallow_copy",  # leaves alone a reader's model, whose mode and layers are its own
     "matrix_weights",  # counts what a giant would have; 03 counts every parameter
     "memory_advice",  # says what to try where a batch does not fit into memory
+    "token_bytes",  # the bytes of each id, which 01 shows at work
 }
 BADGE = re.compile(
     r"https://colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)"

@@ -15,8 +15,9 @@ import math
 import torch
 from torch import Tensor
 
-from helpers.bpe import BPETokenizer, chunks
-from helpers.tokenizer import CLS, MASK, SEP, UNK, UNKNOWN_WORD
+from helpers.bpe import BPETokenizer
+from helpers.text import UNKNOWN_WORD, chunks
+from helpers.tokenizer import CLS, MASK, SEP, UNK
 
 ASKED = {"shared": 6_000, "rare": 1_500}  # words of either kind
 Place = tuple[int, int]  # of a word: its line, and which of the line's words it is
