@@ -1,7 +1,7 @@
-"""What an answer depends on: take something away, look again.
+"""What an answer depends on: take something away and ask again.
 
-A word is knocked out by [MASK], so that all others keep their places; a head by zeros
-in place of its output. Left out: two at once, and gradients.
+A word is knocked out by replacing it with [MASK], so that all others keep their places.
+A head is knocked out by setting its output to 0. One word or head is taken at a time.
 """
 
 import torch
@@ -9,34 +9,37 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from explorer.predict import Prediction, to_ids, word_chances
+from explorer.vocabulary import framed, special_ids
 from helpers.model import require_same_words, shallow_copy
-from helpers.tokenizer import CLS, MASK, SEP
 
 
 def masked_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
     ids = to_ids(tokenizer, prediction.words)
-    ids[prediction.position] = MASK
-    return torch.tensor([CLS, *ids, SEP], device="cpu")
+    ids[prediction.position] = special_ids(tokenizer).mask
+    return torch.tensor(framed(tokenizer, ids), device="cpu")
 
 
 def target_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tensor:
     """Probability of the target at the masked position of each row, shape (B,)."""
     require_same_words(model, tokenizer)
     at_BM = inputs_BT.new_full((len(inputs_BT), 1), prediction.position + 1)
-    chance_BMV, _ = word_chances(model, inputs_BT, at_BM)
+    silent = special_ids(tokenizer).silent
+    chance_BMV, _ = word_chances(model, inputs_BT, at_BM, silent=silent)
     return chance_BMV[:, 0, tokenizer.ids[prediction.target]]
 
 
 def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
     """Probability of the target with each word masked as well, shape (W,), W words.
 
-    At the masked position itself: what it is anyway. This is the erasure of one word
-    of Li et al. 2016, with [MASK] in its place.
+    At the masked position itself nothing more is masked, so the probability is
+    unchanged. This is the erasure of one word in Li et al. 2016, with [MASK] in its
+    place.
     """
     ids_T = masked_ids(tokenizer, prediction)
     own = torch.arange(1, len(ids_T) - 1, device="cpu")[:, None]
-    inputs_BT = ids_T.repeat(len(own), 1).scatter(1, own, MASK)
+    mask = special_ids(tokenizer).mask
+    inputs_BT = ids_T.repeat(len(own), 1).scatter(1, own, mask)
     return target_chances(model, tokenizer, prediction, inputs_BT)
 
 
