@@ -10,6 +10,7 @@ of the engine are from PyTorch's, in Node; and how long a reader waits, in Chrom
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
 import time
@@ -152,6 +153,7 @@ def speed() -> dict:
         "words": 24,
         "openings": OPENINGS,
         "clicks": CLICKS,
+        "load": round(os.getloadavg()[0], 1),  # what else runs on the machine
     }
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
