@@ -1,4 +1,4 @@
-"""The explorer in one page: a model that runs in the reader's browser, without a server.
+"""The explorer in one page: a model that runs in a browser, without a server.
 
 `pack` writes weights as text, `patterns` translates the tokenizer, `assemble` compiles
 kernel.wat; `build` puts them into page.html. In the page, engine.js is the transformer

@@ -34,7 +34,9 @@ def main(arguments: list[str] | None = None) -> Path:
         help="weights files, each beside the vocabulary.json that they share",
     )
     parser.add_argument("--out", type=Path, default=Path("page.html"))
-    parser.add_argument("--sentence", default=TEXT, help="the sentence at the beginning")
+    parser.add_argument(
+        "--sentence", default=TEXT, help="the sentence at the beginning"
+    )
     parser.add_argument("--word", type=int, help="the place of the word hidden first")
     parser.add_argument(
         "--digits",

@@ -1,4 +1,4 @@
-"""A small assembler: WebAssembly text, as in kernel.wat, to the bytes that browsers run.
+"""A small assembler: from WebAssembly text, kernel.wat, to what browsers run.
 
 It knows one shape of module, one imported memory and exported functions, and the
 instructions that the kernel is written in. An instruction's operands stand inside its
@@ -40,7 +40,7 @@ def parse(text: str) -> list:
 
 
 def unsigned(n: int) -> bytes:
-    """LEB128: seven bits a byte, the lowest first; the eighth bit says that more follow."""
+    """LEB128: seven bits a byte, the lowest first; the eighth says that more follow."""
     low, rest = n & 0x7F, n >> 7
     return bytes([low | 0x80]) + unsigned(rest) if rest else bytes([low])
 

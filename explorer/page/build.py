@@ -75,21 +75,22 @@ def page_html(
     for a model that the engine cannot run.
     """
     require_engine(models)
-    described, weights = [], []
+    described, weights = [], {}
     for i, (name, model) in enumerate(models.items()):
         table, packed = pack(model, digits)
         config = asdict(model.config)
         described.append(dict(name=name, config=config, table=table, digits=digits))
-        weights.append(f'<script type="text/plain" id="weights-{i}">{packed}</script>')
-    longest = next(iter(models.values())).config.max_length - 2
-    first = next(iter(models))
-    size = sum(weight.numel() for weight in models[first].parameters())
+        weights[name] = f'<script type="text/plain" id="weights-{i}">{packed}</script>'
+    start = {"text": text, "position": position, "model": next(iter(models))} | start
+    first = models[start["model"]]
+    longest = first.config.max_length - 2
+    size = sum(weight.numel() for weight in first.parameters())
     given = {
         "models": described,
         "words": tokenizer.words,
         "patterns": [*patterns().values()],
         "kernel": base64.b64encode(kernel()).decode(),
-        "start": {"text": text, "position": position, "model": first} | start,
+        "start": start,
     }
     for name, sentences in json.loads(source("sentences.json")).items():
         given[name] = in_vocabulary(sentences, tokenizer, longest)
@@ -97,7 +98,8 @@ def page_html(
         {name: source(f"{name}.js") for name in SCRIPTS},
         css=LOOK.read_text("utf-8") + source("page.css"),
         given=script(json.dumps(given)),
-        weights="\n".join(weights),
+        first=weights.pop(start["model"]),
+        others="\n".join(weights.values()),
         several="" if len(models) > 1 else "hidden",
         size=f"{size / 1e6:.1f} million" if size > 1e5 else f"{size:,}",
         n_words=f"{len(tokenizer) - len(SPECIALS):,}",

@@ -1,19 +1,16 @@
 // The explorer's engine: a sentence in, probabilities and attention out, as in helpers/
 // and explorer/. Names carry shapes: B sentences of T tokens in R = B·T rows, D d_model,
 // H heads, K = D/H, F feed-forward, V vocabulary, N layers; S is T where it is looked at.
-"use strict";
-
-// Those of helpers/tokenizer.py, which explains them; they come with the page.
+// The patterns are those of helpers/tokenizer.py, which explains them.
 const [UNSEEN, TAIL, INNER, OPENING, WORD] = PATTERNS.map(source => new RegExp(source, "gu"));
 /** Words of a text, split as in WikiText. */
 function splitWords(text) {
   text = text.replace(UNSEEN, "$1").normalize("NFC").replace(/[\x1c-\x1f\x85]/g, " ");
   const tails = (text.match(TAIL) ?? []).values(); // for each of them stands one ˑ
-  text = text.replace(TAIL, "ˑ");
-  text = text.replace(/[“”„](?=\S)|(?<=\S)[“”„]/gu, '"').replace(/[‘’](?=\S)|(?<=\S)[‘’]/gu, "'");
-  const words = text.replace(INNER, " @$&@ ").replace(OPENING, "' ").match(WORD) ?? [];
-  const whole = words.map(word => word.replace(/ˑ/g, () => tails.next().value));
-  return whole.map(word => word.replace(/^[\u200c\u200d]+|[\u200c\u200d]+$/g, ""));
+  text = text.replace(TAIL, "ˑ").replace(/[“”„](?=\S)|(?<=\S)[“”„]/gu, '"')
+    .replace(/[‘’](?=\S)|(?<=\S)[‘’]/gu, "'").replace(INNER, " @$&@ ").replace(OPENING, "' ");
+  return (text.match(WORD) ?? []).map(word => word.replace(/ˑ/g, () => tails.next().value)
+    .replace(/^[\u200c\u200d]+|[\u200c\u200d]+$/g, ""));
 }
 
 // GELU(x) = x·Φ(x). Φ, the normal distribution, is summed up once from -6 to 6, in 512
@@ -37,19 +34,15 @@ function softmax(x, start, count, scale = 1) {
 }
 
 const MASK = 4, SPECIALS = 5, BATCH = 8; // so many sentences go through a block at once
-
 class Model {
   /** `kernel` is the compiled product; without it the products are plain JavaScript. */
   constructor(config, weights, kernel) {
     const {d_model: D, n_heads: H, d_ff: F, n_layers: N, vocab_size: V} = config, K = D / H;
     const longest = fours(config.max_length), R = BATCH * longest + 2;
     Object.assign(this, {D, H, K, F, N, V, eps: config.norm_eps});
-    const sizes = {zeros: R, hidden_RF: R * F, logits_BV: BATCH * fours(V), scores_HTS: H * longest ** 2};
+    const sizes = {v_DR: D * R, hidden_RF: R * F, scores_HTS: H * longest ** 2, logits_BV: BATCH * fours(V)};
     for (const name of ["x", "normed", "q", "k", "mixed", "made"]) sizes[`${name}_RD`] = R * D;
-    sizes.v_DR = D * R;
-    for (const name in weights) sizes[name] = weights[name].length;
-    Object.assign(this, makeRoom(sizes, kernel)); // see product.js
-    for (const name in weights) this[name].set(weights[name]);
+    Object.assign(this, makeRoom(weights, {...sizes, zeros: R}, kernel)); // see product.js
     const turns = Float64Array.from({length: longest * K / 2}, (_, i) =>
       Math.floor(2 * i / K) / 10000 ** (2 * i / K % 1));
     [this.cos, this.sin] = [turns.map(Math.cos), turns.map(Math.sin)];
@@ -168,8 +161,7 @@ class Model {
     return share_S;
   }
 
-  /** B sentences on their way from block n to the head. A generator that pauses after each
-      block, so that a newer question need not wait for an older one. */
+  /** B sentences climb from block n to the head; a newer question may come in after each block. */
   *climb(n, B, {ids_T: {length: T}, at}) {
     for (; n < this.N; n++) {
       const last = n === this.N - 1; // of which only the masked word is wanted
@@ -193,16 +185,14 @@ class Model {
     }
     // Below a silent head all is as before, so its sentence starts from what was mixed there.
     for (let n = 0; n < N; n++) for (let first = 0; first < H; first += BATCH) {
-      const [from, to] = n === N - 1 ? [at, at + 1] : [0, ids_T.length];
-      const B = Math.min(BATCH, H - first), size = (to - from) * D;
+      const B = Math.min(BATCH, H - first), [from, to] = n === N - 1 ? [at, at + 1] : [0, ids_T.length], size = (to - from) * D;
       for (let b = 0; b < B; b++) {
         x_RD.set(before_NRD[n].subarray(from * D, to * D), b * size);
         mixed_RD.set(mixed_NRD[n].subarray(from * D, to * D), b * size);
         for (let start = b * size + (first + b) * K; start < (b + 1) * size; start += D)
           mixed_RD.fill(0, start, start + K);
       }
-      this.finish(n, size / D * B);
-      yield;
+      this.finish(n, B * (to - from));
       chance_NH.push(...(yield* this.climb(n + 1, B, reading)).map(chance_V => chance_V[target]));
     }
     return {chance_W, chance_NH};

@@ -101,6 +101,7 @@ byId("words").addEventListener("keydown", event => {
 });
 if (matchMedia("(max-width: 999px)").matches) for (const fold of byId("needs").querySelectorAll("details")) fold.open = false;
 
+/** Is called as soon as the first model's weights are there; others may still arrive. */
 function begin() {
   const simd = !new URLSearchParams(location.search).has("slow"); // to see the page without it
   worker.postMessage({kernel: Uint8Array.from(atob(given.kernel), c => c.charCodeAt(0)), simd});
@@ -109,4 +110,3 @@ function begin() {
   renderControls();
   read(given.start.text, given.start.position);
 }
-document.addEventListener("DOMContentLoaded", begin); // when the weights are there, too

@@ -23,16 +23,18 @@ function slowProduct(x, w, bias, y, rows, outs, depth, xStride, wStride, yStride
   }
 }
 
-/** Arrays of some sizes, by name, and the `product` of what they hold. They are parts of
-    one memory, the only one that a kernel sees; without one the product is slow. */
-function makeRoom(sizes, kernel) {
-  const bytes = Object.values(sizes).reduce((sum, size) => sum + 4 * fours(size), 0);
+/** Arrays by name, some filled and some empty ones of given sizes, and the `product` of
+    what they hold. They are parts of one memory, the only one that a kernel sees. */
+function makeRoom(arrays, sizes, kernel) {
+  const all = {...sizes, ...Object.fromEntries(Object.entries(arrays).map(([name, {length}]) => [name, length]))};
+  const bytes = Object.values(all).reduce((sum, size) => sum + 4 * fours(size), 0);
   const pages = {initial: Math.ceil(bytes / 65536)};
   const memory = kernel ? new WebAssembly.Memory(pages) : {buffer: new ArrayBuffer(bytes)};
   const room = {product: slowProduct};
   let at = 0;
-  for (const [name, size] of Object.entries(sizes)) {
+  for (const [name, size] of Object.entries(all)) {
     room[name] = new Float32Array(memory.buffer, at, size);
+    if (name in arrays) room[name].set(arrays[name]);
     at += 4 * fours(size);
   }
   if (kernel) {

@@ -138,7 +138,15 @@ function renderAnswer() {
   paintWords();
   renderNeeds();
   renderControls();
+  showOther();
+}
+
+/** What the other model would say, once its weights have arrived. */
+function showOther() {
+  const {model, words, position} = shown;
   if (given.models.length === 1) return;
+  if (document.readyState === "loading")
+    return document.addEventListener("DOMContentLoaded", () => shown.answer && showOther(), {once: true});
   const other = given.models.find(({name}) => name !== model).name;
   question(other, words, position, false, entry => {
     if (entry.of !== shown) return;
@@ -231,11 +239,11 @@ function question(model, words, position, needs, done) {
   const key = JSON.stringify([model, position, words]), of = shown;
   const answer = known.get(key) ?? {};
   known.set(key, answer);
-  const tell = () => done({of, answer});
-  if (answer.chance_V) tell();
+  const report = () => done({of, answer});
+  if (answer.chance_V) report();
   if (!answer.chance_V || (needs && !answer.chance_W)) ask(model, words, position, needs, part => {
     Object.assign(answer, part);
-    tell();
+    report();
   });
 }
 
