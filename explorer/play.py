@@ -123,10 +123,10 @@ class Change:
         self.keep.on_click(guarded(self.take_over, self.told))
         self.clear()
 
-    def renew(self, words: list[str], hidden: int) -> None:
-        """Offers the words of another sentence, first one that is not hidden."""
+    def renew(self, words: list[str], hidden: int = 0) -> None:
+        """Offers the words of a sentence, if there is one; first one not hidden."""
         self.word.options = [(card.shown(word), i) for i, word in enumerate(words)]
-        self.word.index = int(hidden == 0 and len(words) > 1)
+        self.word.index = int(hidden == 0 and len(words) > 1) if words else None
         self.clear()
 
     def clear(self) -> None:

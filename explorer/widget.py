@@ -160,6 +160,7 @@ class Explorer(Controls):
         # Nothing of the sentence before may stay, be clicked or drawn.
         self.views, self.words.options, self.saved.value = None, (), ""
         self.clear()
+        self.change.renew([])
         if "\ufffd" in text:
             raise ValueError("� is half a character; delete it, or type it again.")
         views = Views(self.models, self.tokenizer, text, self.scope)
