@@ -10,12 +10,14 @@ import seaborn as sns
 import torch
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from helpers.figure import QUIET, default_style, drawable
 
 # Light enough that black text on it has a contrast of 5:1 everywhere.
 BLUES = LinearSegmentedColormap.from_list("attention", ["white", "#4c92c3"])
+RING = "#c8102e"
 
 
 def rollout(weights_NHTS: Tensor) -> Tensor:
@@ -88,8 +90,11 @@ def attention_matrix(
 
 
 @default_style()
-def head_matrix(prediction, vmax=1.0) -> Figure:
-    """Draws where each head of each layer looked from the masked word, L1H1 on top."""
+def head_matrix(prediction, vmax=1.0, marked=None) -> Figure:
+    """Draws where each head of each layer looked from the masked word, L1H1 on top.
+
+    `marked` is a layer, a head and a token, counted from 0; that cell gets a red frame.
+    """
     rows_NHS = prediction.weights_NHTS[:, :, prediction.position + 1]
     n_layers, n_heads, length = rows_NHS.shape
     names = [f"L{n + 1}H{h + 1}" for n in range(n_layers) for h in range(n_heads)]
@@ -99,6 +104,12 @@ def head_matrix(prediction, vmax=1.0) -> Figure:
     draw_weights(axes, rows_NHS.flatten(0, 1), names, prediction.tokens, vmax)
     for border in range(n_heads, len(names), n_heads):
         axes.axhline(border, color=QUIET, linewidth=1)
+    if marked:
+        layer, head, token = marked
+        row, look = layer * n_heads + head, {"fill": False, "linewidth": 2.2}
+        axes.add_patch(Rectangle((token, row), 1, 1, edgecolor=RING, **look))
+        for label in (axes.get_yticklabels()[row], axes.get_xticklabels()[token]):
+            label.set(color=RING, weight="bold")
     axes.set_title("From the masked word, head by head")
     axes.set(xlabel="key (looked at)", ylabel="layer and head")
     return figure

@@ -1,7 +1,8 @@
 """The heatmap over a sentence: where a model looked from a masked word.
 
-Blue blur behind each token by its share of attention, a red ring with a white halo at
-the masked one. The shares of all tokens, special ones included, add up to 100 %.
+The blue behind a token is as strong as its share of attention, and a red ring with a
+white halo marks the masked one. The shares of all tokens, special ones included, add up
+to 100 %.
 """
 
 import numpy as np
@@ -10,12 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image, ImageFilter
 
-from explorer.attention_plots import BLUES
+from explorer.attention_plots import BLUES, RING
 from explorer.predict import Prediction
 from helpers.figure import DPI, default_style, drawable
 
 WIDTH, LINE, MARGIN, GAP = 880, 46, 24, 20  # pixels
-RING = "#c8102e"
 
 
 def percent(share: float) -> str:

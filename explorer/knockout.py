@@ -1,7 +1,7 @@
-"""What an answer depends on: take something away, look again.
+"""What an answer depends on: take something away and ask again.
 
-A word is knocked out by [MASK], so that all others keep their places; a head by zeros
-in place of its output. Left out: two at once, and gradients.
+A word is knocked out by replacing it with [MASK], so that all others keep their places.
+A head is knocked out by setting its output to 0. One word or head is taken at a time.
 """
 
 import torch
@@ -31,8 +31,9 @@ def target_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tenso
 def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
     """Probability of the target with each word masked as well, shape (W,), W words.
 
-    At the masked position itself: what it is anyway. This is the erasure of one word
-    of Li et al. 2016, with [MASK] in its place.
+    At the masked position itself nothing more is masked, so the probability is
+    unchanged. This is the erasure of one word in Li et al. 2016, with [MASK] in its
+    place.
     """
     ids_T = masked_ids(tokenizer, prediction)
     own = torch.arange(1, len(ids_T) - 1, device="cpu")[:, None]

@@ -1,8 +1,8 @@
 """Questions to a trained model: what is the masked word, and where did it look?
 
-A sentence is wrapped as in training, [CLS] words [SEP]. Positions count its words. A
-person may leave a blank, `[MASK]` or `___`: the model sees [MASK]. Nothing here changes
-a model, not even its mode.
+A sentence is wrapped as in training: [CLS], the words, [SEP]. Positions count words. A
+person may leave a blank, `[MASK]` or `___`, and the model sees [MASK] there. Nothing
+here changes a model, not even its mode.
 """
 
 import re
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from explorer.attention_plots import rollout
 from helpers.model import require_same_words, shallow_copy
-from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, split_words
+from helpers.text import split_words
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
 
 BLANK, BLANKS = "___", re.compile(r"\[MASK\]|_{3,}")  # as shown, and as typed
 
@@ -22,10 +23,10 @@ BLANK, BLANKS = "___", re.compile(r"\[MASK\]|_{3,}")  # as shown, and as typed
 class Prediction:
     """What a model says of one masked word.
 
-    `true` is None where the word is outside the vocabulary, or a blank; then so are its
-    probability and rank (1 = most probable). `chance_V` holds the probability of every
-    word, `weights_NHTS` the attention weights of the whole sequence, [CLS] first and
-    [SEP] last.
+    `true` is None where the word is outside the vocabulary or is a blank; then its
+    probability and rank (1 = most probable) are None, too. `chance_V` holds the
+    probability of every word. `weights_NHTS` holds the attention weights of the whole
+    sequence, with [CLS] first and [SEP] last.
     """
 
     words: list[str]

@@ -19,7 +19,8 @@ from explorer.predict import (
     to_ids,
 )
 from helpers.figure import png
-from helpers.tokenizer import SPECIALS, UNK, split_words
+from helpers.text import split_words
+from helpers.tokenizer import SPECIALS, UNK
 
 
 def slug(token: str) -> str:

@@ -1,4 +1,4 @@
-"""What the notebooks of mini-transformer share. See the README for the floors."""
+"""What the notebooks of mini-transformer share. CONTRIBUTING.md names the floors."""
 
 import io
 import signal

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from helpers.files import reading
 from helpers.hub import CONFIG, FILES, REPOSITORY, REVISION, SPLITS, download
-from helpers.tokenizer import UNSEEN
+from helpers.text import UNSEEN
 from helpers.toy import toy_split
 
 WIKITEXT, TOY = "WikiText-2", "toy"

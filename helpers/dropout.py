@@ -1,8 +1,4 @@
-"""Dropout as `nn.Dropout` has it, several times as fast on a CPU.
-
-Also the same for any number of processes: with several, each draws for the whole batch
-and takes its own rows, so that together they drop what one would.
-"""
+"""`nn.Dropout`, several times as fast on a CPU, and for any number of processes."""
 
 import math
 
@@ -13,9 +9,11 @@ from torch import Tensor, nn
 class FastDropout(nn.Dropout):
     """Zeroes each number with probability p, scales the rest by 1 / (1 - p).
 
-    Srivastava et al. 2014, in the form that leaves evaluation alone. On a CPU PyTorch
-    draws one random number after the other; here one draw of 64 bits decides four, with
-    p rounded to a multiple of 1/65,536. `rank` and `world_size` are those of DDP.
+    Srivastava et al. 2014; in evaluation nothing changes. On a CPU PyTorch draws one
+    random number after another; here one draw of 64 bits decides about four numbers,
+    with p rounded to a multiple of 1/65,536. `rank` and `world_size` are those of DDP:
+    each process draws for the whole batch and uses its own rows, so that together the
+    processes drop what a single one would.
     """
 
     rank, world_size = 0, 1

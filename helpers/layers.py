@@ -1,9 +1,9 @@
 """The layers of a transformer encoder, written out.
 
-Multi-head self-attention and the feed-forward layer (Vaswani et al. 2017, sections
-3.2 and 3.3), sinusoidal positions (section 3.5), rotary ones (Su et al. 2021, section
-3.4), and the encoder block. Left out, because an encoder needs none of them:
-cross-attention, causal masks and key-value caches.
+Multi-head self-attention and the feed-forward layer (Vaswani et al. 2017, sections 3.2
+and 3.3), sinusoidal positions (section 3.5), rotary positions (Su et al. 2021, section
+3.4), and the encoder block. Cross-attention, causal masks and key-value caches are left
+out, because an encoder needs none of them.
 
 Tensor names carry their dimensions: B batch, T position that looks, S position looked
 at, D d_model, H heads, K head dimension, F feed-forward.
@@ -13,13 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers.shortcuts import attend_fused, gather_positions
+
 
 def attend(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
     """Scaled dot-product attention, softmax(q kᵀ / √K) v (Vaswani 2017, eq. 1).
 
-    `real_BS` is True where a token may be looked at, False at [PAD]; every row needs
-    one True. Returns the mixed values (B, H, T, K) and the weights (B, H, T, S), whose
-    rows sum to 1: they are returned as they were before dropout.
+    `real_BS` is True where a token may be looked at and False at [PAD]; every row needs
+    one True. Returns the mixed values (B, H, T, K) and the weights (B, H, T, S) as they
+    are before dropout, so that their rows sum to 1.
     """
     scores_BHTS = (q_BHTK / q_BHTK.shape[-1] ** 0.5) @ k_BHSK.mT
     if real_BS is not None:
@@ -30,24 +32,8 @@ def attend(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
     return used_BHTS @ v_BHSK, weights_BHTS
 
 
-def attend_fused(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
-    """The same in one fused kernel, which never forms the weights: they are None."""
-    mask = None if real_BS is None else real_BS[:, None, None, :]
-    p = dropout.p if dropout is not None and dropout.training else 0.0
-    mixed_BHTK = F.scaled_dot_product_attention(
-        q_BHTK, k_BHSK, v_BHSK, attn_mask=mask, dropout_p=p
-    )
-    return mixed_BHTK, None
-
-
-def choose_attend(fused: bool | None, on_gpu: bool, need_weights: bool):
-    """Which of the two attends: as chosen, but only one of them tells the weights."""
-    fused = on_gpu if fused is None else fused
-    return attend_fused if fused and not need_weights else attend
-
-
 def sinusoidal_positions(length: int, d_model: int) -> Tensor:
-    """Fixed waves, one row a position, shape (T, D) (Vaswani 2017, section 3.5).
+    """Fixed waves, one row for each position: (T, D) (Vaswani 2017, section 3.5).
 
     Dimension 2i holds sin(t / 10000^(2i/D)) and dimension 2i+1 the cosine.
     """
@@ -61,11 +47,12 @@ def sinusoidal_positions(length: int, d_model: int) -> Tensor:
 
 
 def rotate(x_BHTK: Tensor, at_BT: Tensor | None = None) -> Tensor:
-    """Rotary positions: turn each query and key by its position (Su 2021, eq. 34).
+    """Rotary positions: turns each query or key by its position (Su 2021, eq. 34).
 
-    Coordinates i and i + K/2 form a pair, turned by the angle t / 10000^(2i/K). The
-    product of a turned query and a turned key depends on their distance t - s alone.
-    `at_BT` gives the positions; without it they are 0, 1, 2 and so on.
+    Coordinates i and i + K/2 form a pair, which is turned by the angle
+    t / 10000^(2i/K); Su et al. pair neighbours instead. In the product of a turned
+    query and a turned key, positions count only by their distance t - s. `at_BT` gives
+    the positions; without it they are 0, 1, 2 and so on.
     """
     length, d_head = x_BHTK.shape[-2:]
     pair = torch.arange(0, d_head, 2, device=x_BHTK.device, dtype=torch.float32)
@@ -76,19 +63,11 @@ def rotate(x_BHTK: Tensor, at_BT: Tensor | None = None) -> Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
-def gather_positions(x_BSD: Tensor, at_BT: Tensor | None) -> Tensor:
-    """The vectors at the positions `at_BT` of each row, (B, T, D); None takes all."""
-    if at_BT is None:
-        return x_BSD
-    return x_BSD.gather(1, at_BT[..., None].expand(-1, -1, x_BSD.shape[-1]))
-
-
 class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani 2017, section 3.2.2).
 
-    Maps (B, S, D) to (B, T, D). `dropout` acts on the attention weights; `rotary` turns
-    queries and keys by their position. `fused` chooses the fused kernel, which is
-    faster on GPUs; None takes it there only.
+    `dropout` acts on the attention weights, `rotary` turns queries and keys by their
+    position, and `fused` takes the fused kernel; None takes it on a GPU only.
     """
 
     def __init__(self, d_model, n_heads, dropout=None, rotary=False, fused=None):
@@ -110,13 +89,15 @@ class SelfAttention(nn.Module):
         return x_BTD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
     def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
-        """(B, T, D) and, if asked for, weights; all look, or those at `at_BT` only."""
-        q_BHTK = self.split_heads(self.query(gather_positions(x_BSD, at_BT)))
+        """Returns (B, T, D), and weights on request; all look, or those in `at_BT`."""
+        x_BTD = gather_positions(x_BSD, at_BT)
+        q_BHTK = self.split_heads(self.query(x_BTD))
         k_BHSK = self.split_heads(self.key(x_BSD))
         v_BHSK = self.split_heads(self.value(x_BSD))
         if self.rotary:
             q_BHTK, k_BHSK = rotate(q_BHTK, at_BT), rotate(k_BHSK)
-        mix = choose_attend(self.fused, x_BSD.is_cuda, need_weights)
+        fused = x_BSD.is_cuda if self.fused is None else self.fused
+        mix = attend_fused if fused and not need_weights else attend
         mixed_BHTK, weights_BHTS = mix(q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout)
         mixed_BTD = mixed_BHTK.transpose(1, 2).flatten(2)
         return self.output(mixed_BTD), weights_BHTS if need_weights else None
@@ -125,7 +106,7 @@ class SelfAttention(nn.Module):
 class FeedForward(nn.Module):
     """W₂ GELU(W₁ x + b₁) + b₂ at each position alone (Vaswani 2017, section 3.3).
 
-    Maps (B, T, D) to (B, T, D) through F dimensions. GELU as in BERT (Hendrycks 2016).
+    Maps (B, T, D) to (B, T, D) through F numbers. GELU (Hendrycks 2016) as in BERT.
     """
 
     def __init__(self, d_model, d_ff):

@@ -1,12 +1,11 @@
-"""BERT's masked-word task: which positions are masked, by what, and the loss.
+"""BERT's masked-word task: which positions are selected, what replaces them, the loss.
 
-Dynamic masking with the 80/10/10 replacement (Devlin et al. 2019, section 3.1; dynamic:
-Liu et al. 2019, section 4.1), drawn independently or as a fixed number per block, and
-the fixed masks by which all models are compared. Left out: whole words, spans, and
-next-sentence prediction.
+Masks follow the 80/10/10 rule (Devlin et al. 2019, section 3.1) and are drawn anew each
+time (dynamic masking, Liu et al. 2019, section 4.1). All models are compared on the
+same fixed masks. Left out: masks of whole words and of spans, next-sentence prediction.
 
-Shapes: B batch, T position, M masked positions of a row, V vocabulary. Rates are shares
-of the eligible tokens.
+Shapes: B rows of text, T positions, M selected positions of a row, V vocabulary. Rates
+are shares of the eligible tokens.
 """
 
 import torch
@@ -24,17 +23,10 @@ def eligible(ids_BT: Tensor) -> Tensor:
     return ids_BT >= len(SPECIALS)
 
 
-def select(ids_BT: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Draws each eligible position with probability `rate`: BERT's way. (B, T) bool."""
-    return eligible(ids_BT) & (
-        torch.rand(ids_BT.shape, generator=generator, **ON_CPU) < rate
-    )
-
-
 def select_fixed(ids_BT: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Draws `count` eligible positions of each block without replacement. (B, T) bool.
+    """Selects `count` eligible positions in each row at random. Shape (B, T), bool.
 
-    A block with fewer eligible positions gives them all.
+    In a row with fewer eligible positions all of them are selected.
     """
     draw_BT = torch.rand(ids_BT.shape, generator=generator, **ON_CPU)
     draw_BT = draw_BT.masked_fill(~eligible(ids_BT), -1.0)
@@ -44,42 +36,37 @@ def select_fixed(ids_BT: Tensor, count: int, generator: torch.Generator) -> Tens
     return drawn_BT & eligible(ids_BT)
 
 
-def replace(ids_BT, selected_BT, vocab_size: int, generator) -> Tensor:
-    """What the model sees at the selected positions (Devlin 2019, section 3.1).
+def mask_tokens(ids_BT, vocab_size: int, rate: float, generator, fixed=False):
+    """Inputs and labels of one training batch, both (B, T) (Devlin 2019, section 3.1).
 
-    80 % become [MASK], 10 % a word drawn uniformly (never a special token), 10 % stay.
-    One draw decides all three; two draws in a row would give other shares. Returns a
-    new tensor (B, T); `ids_BT` is not changed.
+    Each eligible position is selected with probability `rate`. With `fixed` every row
+    has the same number of selected positions instead: `rate` of the mean number that is
+    eligible. 80 % of the selected words become [MASK], 10 % become a random word (never
+    a special token), and 10 % stay. Labels hold the true id at selected positions and
+    IGNORE elsewhere. `ids_BT` is not changed.
     """
+    if fixed:
+        count = max(1, round(rate * eligible(ids_BT).sum().item() / len(ids_BT)))
+        selected_BT = select_fixed(ids_BT, count, generator)
+    else:
+        chance_BT = torch.rand(ids_BT.shape, generator=generator, **ON_CPU)
+        selected_BT = eligible(ids_BT) & (chance_BT < rate)
+    # One draw decides between the three; two draws in a row would give other shares.
     draw_BT = torch.rand(ids_BT.shape, generator=generator, **ON_CPU)
     word_BT = torch.randint(
         len(SPECIALS), vocab_size, ids_BT.shape, generator=generator, device="cpu"
     )
     inputs_BT = ids_BT.masked_fill(selected_BT & (draw_BT < 0.8), MASK)
     swapped_BT = selected_BT & (draw_BT >= 0.8) & (draw_BT < 0.9)
-    return torch.where(swapped_BT, word_BT, inputs_BT)
-
-
-def mask_tokens(ids_BT, vocab_size: int, rate: float, generator, fixed=False):
-    """Inputs and labels of one training batch, both (B, T).
-
-    Labels hold the true id where a position was selected and IGNORE elsewhere. With
-    `fixed` each block has the same number of them: `rate` of the mean that is eligible.
-    """
-    if fixed:
-        count = max(1, round(rate * eligible(ids_BT).sum().item() / len(ids_BT)))
-        selected_BT = select_fixed(ids_BT, count, generator)
-    else:
-        selected_BT = select(ids_BT, rate, generator)
-    inputs_BT = replace(ids_BT, selected_BT, vocab_size, generator)
+    inputs_BT = torch.where(swapped_BT, word_BT, inputs_BT)
     return inputs_BT, ids_BT.masked_fill(~selected_BT, IGNORE)
 
 
 def masked_positions(labels_BT: Tensor) -> tuple[Tensor, Tensor]:
     """The positions that have a label, and their labels, both (B, M).
 
-    M is the largest number in a row; a row with fewer takes along positions whose label
-    is IGNORE.
+    M is the largest number of labels in a row. A row with fewer is filled up with other
+    positions, whose label is IGNORE.
     """
     selected_BT = labels_BT != IGNORE
     most = int(selected_BT.sum(1).max())
@@ -91,9 +78,9 @@ def masked_positions(labels_BT: Tensor) -> tuple[Tensor, Tensor]:
 def evaluation_subsets(ids_BT: Tensor, n_subsets: int = 7, seed: int = 0) -> Tensor:
     """Divides all eligible positions at random into disjoint subsets of equal size.
 
-    Returns (B, T): the number of the subset, -1 where a position is not eligible. To
-    mask and score each subset in turn is to predict every word once, at a mask rate of
-    1/7 = 14.3 %, with the same masks for every model.
+    Returns the number of each position's subset, or -1 where a position is not
+    eligible; shape (B, T). When each subset is masked and scored in turn, every word is
+    predicted once, at a mask rate of 1/7 = 14.3 %, with the same masks for all models.
     """
     position = eligible(ids_BT).flatten().nonzero().squeeze(1)
     generator = torch.Generator("cpu").manual_seed(seed)
@@ -107,9 +94,10 @@ def mlm_loss(logits_BMV: Tensor, labels_BM: Tensor, count: int | None = None) ->
     """Mean cross-entropy over the selected positions, in nats (Devlin 2019, 3.1).
 
     L = -1/|M| Σ log softmax(logits)[label]. Takes logits (..., V) and labels (...), of
-    all positions or of some; a label of IGNORE does not count. A model that knows
-    nothing has ln V = 7.60 for V = 2,000. `count` is |M| where these are a part of a
-    batch. Raises ValueError if no position is selected.
+    all positions or of some; where a label is IGNORE, the position does not count. A
+    model that knows nothing has a loss of ln V, which is 7.60 for V = 2,000. If this is
+    only part of a batch, `count` is |M| of the whole batch. Raises ValueError if no
+    position is selected.
     """
     if count is None:
         count = int((labels_BM != IGNORE).sum())

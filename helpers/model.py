@@ -4,8 +4,8 @@ One configuration covers the series' default (pre-norm, rotary positions) and BE
 itself (`ModelConfig.bert`; Devlin et al. 2019). Left out: segment embeddings and the
 next-sentence head, which a single sentence does not need.
 
-Shapes: B batch, T position, D d_model, H heads, V vocabulary, N layers, M masked
-positions of a row.
+Shapes: B rows of text, T positions, D d_model, H heads, V vocabulary, N layers, M
+selected positions of a row.
 """
 
 import copy
@@ -47,7 +47,7 @@ MOST_WEIGHTS = 10**9  # 16 GB with gradients and AdamW's averages
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and choices. `attention_dropout` None means the same as `dropout`."""
+    """The sizes and choices of a model."""
 
     vocab_size: int = 2_000
     max_length: int = 64
@@ -56,7 +56,7 @@ class ModelConfig:
     n_heads: int = 8
     d_ff: int = 512
     dropout: float = 0.0  # of the embedding and of each sublayer's output
-    attention_dropout: float | None = None  # of the attention weights
+    attention_dropout: float | None = None  # of attention weights; None: as `dropout`
     positions: str = "rotary"  # or "learned", "sinusoidal", "none"
     norm: str = "pre"  # or "post"
     norm_eps: float = 1e-5
@@ -70,15 +70,15 @@ class ModelConfig:
 
     @classmethod
     def bert(cls, **sizes) -> "ModelConfig":
-        """BERT's choices (Devlin 2019) at the series' sizes, or at those given."""
+        """BERT's choices (Devlin 2019), at this series' sizes or at those given."""
         choices = dict(positions="learned", norm="post", norm_eps=1e-12, dropout=0.1)
         return cls(**(choices | sizes))
 
 
 def matrix_weights(config: ModelConfig) -> int:
-    """How many numbers the tables and the blocks' matrices of a model hold.
+    """Counts the numbers in the tables and in the matrices of the encoder blocks.
 
-    Waves count as a table; biases, LayerNorms and the head are left out.
+    Sinusoidal positions count as a table; biases, LayerNorms and the head do not count.
     """
     rows = config.vocab_size
     if config.positions in ("learned", "sinusoidal"):
@@ -88,7 +88,7 @@ def matrix_weights(config: ModelConfig) -> int:
 
 
 def check_model_config(config: ModelConfig) -> None:
-    """Raises SettingError for sizes that do not go together, or make a giant."""
+    """Raises SettingError for sizes that do not fit together or are far too large."""
     divisors = {"rotary": 2 * config.n_heads, "sinusoidal": math.lcm(2, config.n_heads)}
     divisor = divisors.get(config.positions, config.n_heads)
     if config.d_model % divisor:
@@ -102,11 +102,11 @@ def check_model_config(config: ModelConfig) -> None:
 
 
 class Embedding(nn.Module):
-    """Token vectors, plus position vectors unless attention itself sees positions.
+    """A vector for each token, plus one for its position unless positions are rotary.
 
-    Maps ids (B, T) to (B, T, D). Sinusoidal positions have amplitude 1, so tokens are
-    scaled by √D beside them (Vaswani 2017, section 3.4). With post-norm a LayerNorm
-    follows, as in BERT.
+    Maps ids (B, T) to (B, T, D). Sinusoidal positions have amplitude 1, so the token
+    vectors beside them are scaled by √D (Vaswani 2017, section 3.4). With post-norm, a
+    LayerNorm follows, as in BERT.
     """
 
     def __init__(self, config: ModelConfig):
@@ -139,9 +139,9 @@ class Embedding(nn.Module):
 
 
 class MaskedWordHead(nn.Module):
-    """From the last hidden state to a score for each word, BERT's way.
+    """BERT's head: scores every word of the vocabulary at each position.
 
-    Linear, GELU, LayerNorm, then one dot product with each word's vector and a bias.
+    Linear, GELU and LayerNorm, then a dot product with each word's vector, plus a bias.
     Maps (..., D) to logits (..., V).
     """
 
@@ -156,7 +156,7 @@ class MaskedWordHead(nn.Module):
 
 
 def build_block(config: ModelConfig) -> EncoderBlock:
-    """One encoder block as the configuration says."""
+    """Builds one encoder block according to the configuration."""
     p = config.dropout if config.attention_dropout is None else config.attention_dropout
     return EncoderBlock(
         SelfAttention(
@@ -173,7 +173,7 @@ def build_block(config: ModelConfig) -> EncoderBlock:
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02²), biases 0 (BERT's `initializer_range`)."""
+    """Draws weights from N(0, 0.02²), as BERT does, and sets biases to 0."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear):
@@ -181,7 +181,7 @@ def initialise(module: nn.Module) -> None:
 
 
 class MaskedLanguageModel(nn.Module):
-    """Predicts masked words from both sides (Devlin 2019)."""
+    """Predicts masked words from the words on both sides (Devlin 2019)."""
 
     @plain_defaults()  # so that a seed gives the same weights everywhere
     def __init__(self, config: ModelConfig):
@@ -190,7 +190,7 @@ class MaskedLanguageModel(nn.Module):
         self.embedding = Embedding(config)
         self.blocks = nn.ModuleList(build_block(config) for _ in range(config.n_layers))
         self.norm = nn.Identity()
-        if config.norm == "pre":  # which leaves the sum of all residuals as it is
+        if config.norm == "pre":  # whose encoder blocks end without a LayerNorm
             self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
         self.head = MaskedWordHead(config)
         if config.tied:
@@ -198,17 +198,17 @@ class MaskedLanguageModel(nn.Module):
         self.apply(initialise)
 
     def forward(self, ids_BT, at_BM=None, need_weights=False):
-        """Logits (B, T, V), or (B, M, V): those at the positions `at_BM` of each row.
+        """Returns logits (B, T, V), or (B, M, V) at the positions `at_BM` alone.
 
-        With `need_weights` also all attention weights (B, N, H, T, S). [PAD] is never
-        looked at. Raises ValueError for more than `max_length` tokens.
+        With `need_weights` it also returns all attention weights (B, N, H, T, S). No
+        word looks at [PAD]. Raises ValueError for more than `max_length` tokens.
         """
         real_BT = ids_BT != PAD
-        # Without padding there is nothing to hide, and no mask is faster.
+        # Without padding there is nothing to hide, and attention is faster unmasked.
         mask_BS = None if real_BT.all() else real_BT
         x_BTD, weights = self.embedding(ids_BT), []
         for block in self.blocks:
-            # Nothing reads the last block's other positions, so it may leave them out.
+            # Nothing reads the other positions after the last block, so it skips them.
             early = block is self.blocks[-1] and not need_weights
             at_BT = at_BM if early else None
             x_BTD, weights_BHTS = block(x_BTD, mask_BS, need_weights, at_BT)
@@ -219,7 +219,7 @@ class MaskedLanguageModel(nn.Module):
 
 
 def require_same_words(model, tokenizer) -> None:
-    """Raises ValueError for a tokenizer with more words than the model, or fewer."""
+    """Raises ValueError if tokenizer and model differ in their number of words."""
     if len(tokenizer) != model.config.vocab_size:
         raise ValueError(
             f"The tokenizer has {len(tokenizer):,} words, but the model has vocab_size "
@@ -228,10 +228,10 @@ def require_same_words(model, tokenizer) -> None:
 
 
 def shallow_copy(module: nn.Module) -> nn.Module:
-    """The same weights and hooks in modules of their own.
+    """Copies a module and its submodules, which go on sharing weights and hooks.
 
-    To change the copy's mode, or to put another module into it, leaves alone the
-    original, which may be in use elsewhere at the same time.
+    The original may be in use elsewhere: it does not notice when the copy changes its
+    mode or gets another submodule.
     """
     # A compiled module wraps the one that is copied.
     copied = copy.copy(getattr(module, "_orig_mod", module))

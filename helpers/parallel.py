@@ -57,6 +57,7 @@ def broadcast(make: Callable[[], Any]) -> Any:
     dist.broadcast_object_list(both := [made, error])
     made, error = both
     if error:
+        dist.barrier()  # process 0 may end once all have received it
         raise error
     return made
 

@@ -111,7 +111,13 @@ def slug(text: str) -> str:
     return text
 
 
+def live_page(slug: str) -> str:
+    """The address of a repository's page on GitHub Pages."""
+    return "{}.github.io/{}/".format(*slug.split("/"))
+
+
 def stamp(slug: str) -> None:
     """Writes the slug of the published repository wherever the old one stands."""
     for path in [Path(__file__), ROOT / "README.md", *notebooks()]:
-        write_whole(path, path.read_text("utf-8").replace(SLUG, slug))
+        text = path.read_text("utf-8").replace(live_page(SLUG), live_page(slug))
+        write_whole(path, text.replace(SLUG, slug))

@@ -1,6 +1,8 @@
 """One training run from the command line: `python -m studies.train --help`."""
 
+import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,20 +30,32 @@ def run_folder(name: str) -> Path:
 
 @contextmanager
 def one_of_many() -> Iterator[None]:
-    """A process's whole part in a training, which it leaves in order.
+    """A process's whole part in a training; the end of another one ends it, too.
 
-    The end of another process becomes a ConnectionError here.
+    After an error it ends at once. On the long way out, the threads of its group would
+    miss the other processes, which end as well, and could abort it.
     """
+    try:
+        yield
+    except SystemExit as end:
+        if parallel.world_size() == 1:
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+@contextmanager
+def telling_of_others() -> Iterator[None]:
+    """Within it, the loss of another process is a ConnectionError."""
     try:
         yield
     except RuntimeError as error:
         if parallel.world_size() == 1 or "peer" not in str(error):
             raise
         raise ConnectionError("Another process has ended; see what it says.") from error
-    finally:
-        # A process that does not leave the group can be aborted by its own threads.
-        if dist.is_initialized():
-            dist.destroy_process_group()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -60,7 +74,13 @@ def main(arguments: list[str] | None = None) -> None:
         folder = run_folder(given.name)
     configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
     advice = memory_advice(given.batch_size)
-    with parser.one_sentence(), parser.named(), one_of_many(), advice:
+    with (
+        one_of_many(),
+        parser.one_sentence(),
+        parser.named(),
+        telling_of_others(),
+        advice,
+    ):
         run = run_experiment(folder, *configs)
     if run:  # else another process has it
         print(

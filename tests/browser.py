@@ -36,7 +36,7 @@ except ModuleNotFoundError:  # said by `missing`
 
 from helpers import ROOT
 from helpers.record import write
-from helpers.tokenizer import split_words
+from helpers.text import split_words
 from studies.lab.machine import hardware
 
 STACKS = ("lab", "classic")

@@ -10,6 +10,7 @@ of the engine are from PyTorch's, in Node; and how long a reader waits, in Chrom
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ import torch
 
 from explorer.attention_plots import rollout
 from explorer.page.build import page_html
+from explorer.page.node import asked, packed, run
 from explorer.page.pack import as_read
 from explorer.predict import fill_mask
 from helpers import ROOT
@@ -30,12 +32,11 @@ from helpers.record import read, write
 from studies.lab.machine import hardware
 from studies.lab.wikitext import require_wikitext
 from tests.browser import BROWSER, FLAGS, TEXT, clicks, spread, sync_playwright
-from tests.page_engine import asked, packed, run
 
 RECORD = ROOT / "plots/records/page.json"
 NAMES = {"dropout": "with dropout", "no_dropout": "without dropout"}
 SENTENCES = 1_000
-OPENINGS, CLICKS = 12, 45
+OPENINGS, CLICKS = 20, 45
 # In the page: milliseconds from a press on a word to each part of its answer.
 STOPWATCH = """async positions => {
   const until = test => new Promise(done => {
@@ -152,6 +153,7 @@ def speed() -> dict:
         "words": 24,
         "openings": OPENINGS,
         "clicks": CLICKS,
+        "load": round(os.getloadavg()[0], 1),  # what else runs on the machine
     }
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
@@ -161,6 +163,7 @@ def speed() -> dict:
             some = {NAMES[name]: found[name] for name in [*found][:count]}
             path.write_text(page_html(some, tokenizer, TEXT, 1), "utf-8")
             times = []
+            opened(browser, path)[0].close()  # a browser that has just started is slow
             for _ in range(OPENINGS):
                 context, page = opened(browser, path)
                 mark = "performance.getEntriesByName('first answer')[0].startTime"

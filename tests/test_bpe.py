@@ -7,7 +7,8 @@ import time
 import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-from helpers.bpe import FIRST_BYTE, FIRST_MERGE, BPETokenizer, chunks
+from helpers.bpe import FIRST_BYTE, FIRST_MERGE, BPETokenizer
+from helpers.text import chunks
 from helpers.tokenizer import SPECIALS, UNK
 
 TEXT = """the cat sat on the mat . the cats sat on the mats , and the dog

@@ -23,7 +23,7 @@ from explorer.knockout import without_heads, without_words
 from explorer.predict import fill_mask
 from helpers import ROOT
 from helpers.checkpoint import load_model
-from helpers.tokenizer import split_words
+from helpers.text import split_words
 
 if reason := browser.missing():
     pytest.skip(f"No browser is driven: {reason}.", allow_module_level=True)

@@ -458,12 +458,18 @@ def test_clicks_of_other_threads_leave_a_save_right(models, tokenizer, saved, re
 def test_clicks_without_a_loop_wait_for_each_other(
     models, tokenizer, saved, reader, monkeypatch
 ):
-    explorer, begun = Explorer(models, tokenizer, TEXT), threading.Event()
-    page = views.Views.page
-    monkeypatch.setattr(views.Views, "page", lambda *a: begun.set() or page(*a))
+    explorer = Explorer(models, tokenizer, TEXT)
+    began, page = threading.Event(), views.Views.page
+
+    def slow_page(self, choice):
+        began.set()
+        time.sleep(0.1)
+        return page(self, choice)
+
+    monkeypatch.setattr(views.Views, "page", slow_page)
     with ThreadPoolExecutor(3) as pool:
         saving = pool.submit(begin_save, explorer)
-        assert begun.wait(60)
+        assert began.wait(60)
         for _ in range(2):
             pool.submit(click_words, explorer)
     saving.result()

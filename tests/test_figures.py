@@ -117,6 +117,9 @@ def test_heads_stand_where_their_names_say():
     assert rows.shape == (6, 7) and np.allclose(rows[3 + 2], p.weights_NHTS[1, 2, 3])
     names = [t.get_text() for t in axes.get_yticklabels()]
     assert names == ["L1H1", "L1H2", "L1H3", "L2H1", "L2H2", "L2H3"]
+    axes = head_matrix(p, marked=(1, 2, 4)).axes[0]
+    (frame,) = axes.patches
+    assert (frame.get_x(), frame.get_y()) == (4, 3 + 2)  # a column, a row
     image = attention_mosaic(p).axes[0].images[0]
     mosaic = image.get_array().filled(np.nan)
     tile = mosaic.shape[0] // 2

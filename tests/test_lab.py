@@ -243,8 +243,10 @@ def test_a_claim_that_cannot_be_decided_is_refused(study):
             replace(study, claims=[Claim("So.", effect, "below")])
     with pytest.raises(ValueError, match="expected is 'higher'"):
         Claim("So.", Effect("all", "none"), "higher")
-    with pytest.raises(ValueError, match="margin is -1"):
-        Claim("So.", Effect("all", "none"), "same", margin=-1)
+    margins = [
+        Claim("So.", None, "same", unit).margin for unit in ("nats", "points", "%")
+    ]
+    assert margins == [0.05, 1, 0]
 
 
 @pytest.mark.parametrize(  # an interval in hundredths; above 0, below it, within ±5

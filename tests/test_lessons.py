@@ -9,7 +9,7 @@ from scipy import stats
 from helpers import ROOT, record
 from helpers.figure import QUIET
 from studies.lab.readings import Effect
-from studies.lab.report import GREEN, ORANGE
+from studies.lab.report import BLUE, ORANGE
 from studies.lessons import (
     costs,
     knowledge,
@@ -68,9 +68,7 @@ def test_claims_say_which_arm_is_better():
     better, first, used = [], [], {*layout.ARMS, *vocabulary.ARMS, *masks.ARMS}
     for claim in (claim for claim in STUDY.claims if isinstance(claim.effect, Effect)):
         effect, points = claim.effect, claim.effect.reading in ("shared", "rare")
-        some = claim.expected == "same" or not effect.reference
-        margin = (1.0 if points else 0.05) * some
-        assert (claim.unit, claim.margin) == ("points" if points else "nats", margin)
+        assert claim.unit == ("points" if points else "nats")
         assert points or claim.expected != "above"  # left of zero the first is better
         if claim.expected == "same":
             first.append(effect.arm)
@@ -104,8 +102,8 @@ def test_a_claim_is_a_line(results):
     one = {"n": 1, "mean": 0, "low": None, "high": None}
     assert effect_text({"interval": one, "unit": "steps"}) == "+0 steps"
     lines = study.lesson_lines(results, None)
-    text = "* *A rate that falls to 0 beats half of it held constant.* **holds**: "
-    assert lines == text + "-0.110 (-0.180 to -0.041) nats"
+    text = "* Exploratory: *A rate that falls to 0 beats half of it held constant.* "
+    assert lines == text + "**open** -0.110 (-0.180 to -0.041) nats"
 
 
 def test_the_length_claim_is_a_fit_of_relative_errors():
@@ -224,19 +222,38 @@ def test_a_dot_marks_what_early_stopping_keeps(results):
     assert [(*x, *y) for x, y in marked] == lowest
 
 
-def test_effects_have_the_colour_of_their_verdict(results):
-    figure, colors = study.effects_figure(results), {"holds": GREEN}
-    colors |= {"does not hold": ORANGE, "open": QUIET}
-    rows = [row for row in results.claims if row["unit"] == "nats"]
-    values = [value for row in rows for value in row["interval"]["values"]]
-    assert dots(figure) == values
-    (axes,) = figure.axes
-    labels = [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
-    assert labels == [row["text"] for row in rows]
-    told = [line.get_color() for line in axes.lines if line.get_marker() == "o"]
-    assert told[: len(rows)] == [colors[row["verdict"]] for row in rows]
-    bars = [(-row["margin"], 2 * row["margin"]) for row in rows if row["margin"]]
-    assert [(bar.get_x(), bar.get_width()) for bar in axes.patches] == bars
+def test_each_lesson_has_a_primary_claim(results):
+    for lesson, module in study.LESSONS.items():
+        primary = [claim for claim in module.CLAIMS if claim.primary]
+        assert len(primary) == (2 if lesson in (3, 6) else lesson is not None)
+    verdicts = [row["verdict"] for row in results.claims if row["primary"]]
+    assert [verdicts.count(v) for v in ("holds", "does not hold", "open")] == [5, 5, 0]
+
+
+def test_the_figure_of_effects_names_both_sides_on_one_scale(results):
+    axes, told = study.effects_figure(results).axes[0], {}
+    rows = [row for row in results.claims if row["sides"]]
+    assert {row["unit"] for row in rows} == {"nats"}
+    intervals = [row["interval"] for row in rows]
+    near = [interval for interval in intervals if abs(interval["mean"]) < 0.4]
+    for line in axes.lines:
+        told.setdefault(line.get_marker(), []).append(line)
+    means = [line.get_xdata()[0] for line in told["o"]]
+    assert means == [interval["mean"] for interval in near]
+    colors = [line.get_color() for line in told["o"]]
+    assert colors == [
+        BLUE if one["high"] < 0 else ORANGE if one["low"] > 0 else QUIET for one in near
+    ]
+    far = [text.get_text() for text in axes.texts]
+    assert far == ["−1.23", "−3.26"] and len(told["<"]) == 2 == len(rows) - len(near)
+    left = [label.get_text() for label in axes.get_yticklabels()]
+    (other,) = axes.child_axes
+    right = [label.get_text() for label in other.get_yticklabels()]
+    assert [*zip(left, right, strict=True)] == [row["sides"] for row in rows]
+    low, high = axes.get_xlim()
+    assert low == -high and axes.get_xscale() == "linear"
+    (band,) = axes.patches
+    assert (band.get_x(), band.get_width()) == pytest.approx((-0.05, 0.1))
 
 
 def test_the_length_figure_takes_a_step_apart():

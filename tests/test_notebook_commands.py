@@ -17,7 +17,16 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers import ROOT
 from notebooks import source
-from notebooks.source import SETUP, SLUG, definition, numbered, read, relist, slug
+from notebooks.source import (
+    SETUP,
+    SLUG,
+    definition,
+    live_page,
+    numbered,
+    read,
+    relist,
+    slug,
+)
 
 MODULE = """\
 from functools import cache
@@ -49,7 +58,8 @@ def project(tmp_path, monkeypatch):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "helpers" / "steps.py").write_text(MODULE, "utf-8")
     badge = f"[![Open](https://a.b/badge.svg)](https://a.b/{SLUG}/01)"
-    (tmp_path / "README.md").write_text(badge, "utf-8")
+    readme = f"{badge} [live](https://{live_page(SLUG)})"
+    (tmp_path / "README.md").write_text(readme, "utf-8")
     text = new_markdown_cell(f"{badge}\n# %load -s small ../helpers/steps.py\n")
     setup = new_code_cell("old", metadata={"tags": ["setup"]})
     listing = new_code_cell("# %load -s small ../helpers/steps.py\nold")
@@ -122,6 +132,7 @@ def test_stamp_writes_the_slug_everywhere_and_can_be_repeated(project):
         texts = [cell.source for cell in cells_of(project)[:2]]
         texts.append((project / "README.md").read_text("utf-8"))
         assert all(name in text and "OWNER" not in text for text in texts)
+        assert f"(https://{name.replace('/', '.github.io/')}/)" in texts[-1]
     setup = cells_of(project)[1].source
     assert command(project, "--relist").returncode == 0
     assert cells_of(project)[1].source == setup

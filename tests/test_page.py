@@ -8,17 +8,18 @@ import unicodedata
 
 import pytest
 import torch
-from page_engine import NODE, asked, packed, run
 from test_tokenizer import TYPED
 
 from explorer.attention_plots import rollout
 from explorer.knockout import without_heads, without_words
 from explorer.page.assemble import assemble, signed, unsigned
 from explorer.page.build import HERE, kernel, source
+from explorer.page.node import NODE, asked, packed, run
 from explorer.page.pack import BASE, FINE, as_read, encode, rounded
 from explorer.predict import fill_mask
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.tokenizer import SPECIALS, WordTokenizer, split_words
+from helpers.text import split_words
+from helpers.tokenizer import SPECIALS, WordTokenizer
 
 needs_node = pytest.mark.skipif(NODE is None, reason="Node is not installed")
 WORDS = "the cat and dog saw a big ship . in of to was her his".split()
@@ -75,7 +76,7 @@ def test_an_unknown_instruction_is_named():
 
 @needs_node
 @pytest.mark.parametrize("simd", [True, False])
-@pytest.mark.parametrize("rows, outs, depth", [(2, 4, 4), (6, 12, 20), (26, 8, 256)])
+@pytest.mark.parametrize("rows, outs, depth", [(4, 4, 4), (8, 12, 20), (28, 8, 256)])
 def test_both_products_are_that_of_pytorch(simd, rows, outs, depth):
     torch.manual_seed(0)
     x, w, bias = torch.randn(rows, depth), torch.randn(outs, depth), torch.randn(outs)

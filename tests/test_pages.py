@@ -1,14 +1,19 @@
-"""The pages of the studies: their tables, their links, and what they leave out."""
+"""The pages: the tables of the studies, all links, the README and the glossary."""
 
 import re
 
+import nbformat
 import pytest
 
 from helpers import ROOT
+from notebooks.source import SLUG, live_page, notebooks
 from studies import pages
 
 PAGES = pages.pages()
+README, GLOSSARY = ROOT / "README.md", ROOT / "notebooks" / "GLOSSARY.md"
+OTHERS = [README, ROOT / "CONTRIBUTING.md", GLOSSARY]
 LINK = re.compile(r"(!?)\[([^\]]*(?:\[[^\]]*\][^\]]*)*)\]\(([^)\s]+)\)")
+SOURCE = re.compile(r'(?:src|srcset|href)="([^"]+)"')
 COMMANDS = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
     for path in (ROOT / "studies").rglob("*.py")
@@ -38,10 +43,14 @@ def test_an_old_table_is_replaced_and_an_unknown_one_is_refused(monkeypatch):
         pages.with_tables(text.replace("one", "other"))
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=str)
+@pytest.mark.parametrize("path", [*OTHERS, *PAGES], ids=str)
 def test_links_lead_somewhere_and_pictures_have_a_text(path):
-    links = LINK.findall(path.read_text("utf-8"))
+    page = path.read_text("utf-8")
+    links = LINK.findall(page)
     assert links
+    links += [("", "", source) for source in SOURCE.findall(page)]
+    for picture in re.findall(r"<img [^>]*>", page):
+        assert len(re.search(r'alt="([^"]+)"', picture)[1]) > 40
     for picture, text, target in links:
         assert text or not picture, f"{target} has no alternative text"
         if target.startswith("https://"):
@@ -58,3 +67,52 @@ def test_the_list_of_studies_names_every_page_and_every_command():
     targets = {target.partition("#")[0] for _, _, target in LINK.findall(listed)}
     names = {str(path.relative_to(ROOT / "studies")) for path in PAGES}
     assert names - targets == {"README.md"}
+
+
+def test_the_readme_is_short_and_leads_to_what_a_reader_wants():
+    page = README.read_text("utf-8")
+    assert page.count("\n") <= 150
+    wanted = [
+        "## Who it is for, and what you will build",
+        "## The notebooks",
+        "## Five findings",
+        "## Run it",
+        "## What is where",
+        "## Related projects, and why an encoder",
+        "## Limits",
+        "## Cite, licence and credits",
+    ]
+    places = [page.index(title) for title in wanted]
+    assert places == sorted(places)
+    findings = page[places[2] : page.index("\n## ", places[2] + 3)]
+    listed = re.findall(r"^\* .* → \[[^\]]+\]\(studies/", findings, re.M)
+    assert len(listed) == 5
+    above = page[: places[0]]
+    assert f"https://{live_page(SLUG)}" in above and "05_attention.ipynb" in above
+    commands = re.findall(r"```sh\n(.*?)\n```", page, re.S)
+    assert commands == [
+        "python -m pip install -r requirements.txt && python -m notebooks --run",
+        "python -m pip install -r requirements.txt -r tests/requirements.txt"
+        " && python -m pytest",
+    ]
+
+
+def test_each_term_of_the_glossary_stands_in_the_notebook_that_it_names():
+    row = re.compile(r"^\| (.+?) \| (.+?) \| \[(\d\d)\]\(\3_\w+\.ipynb\) \|$", re.M)
+    page = GLOSSARY.read_text("utf-8")
+    terms = row.findall(page)
+    entries = re.findall(r"^\| (?!Term|---)", page, re.M)
+    assert len({term for term, _, _ in terms}) == len(terms) == len(entries) > 50
+    texts = {
+        path.name[:2]: "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
+        for path in notebooks()
+    }
+    for term, meaning, number in terms:
+        assert meaning.endswith(".") and len(meaning.split()) <= 30, term
+        found = re.search(rf"(?<!\w){re.escape(term)}", texts[number], re.I)
+        assert found, f"{term} is not in notebook {number}"
+
+
+@pytest.mark.parametrize("path", [README, notebooks()[0]], ids=lambda path: path.name)
+def test_the_glossary_can_be_found(path):
+    assert "GLOSSARY.md)" in path.read_text("utf-8")

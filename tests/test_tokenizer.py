@@ -9,17 +9,15 @@ import unicodedata
 
 import pytest
 
+from helpers.text import UNSEEN, join_words, split_words
 from helpers.tokenizer import (
     CLS,
     MASK,
     SEP,
     SPECIALS,
     UNK,
-    UNSEEN,
     WordTokenizer,
-    join_words,
     most_frequent,
-    split_words,
 )
 
 # What a person types, how WikiText writes it, and how it is shown again if that

@@ -15,7 +15,8 @@ from string import Template
 from explorer.page.assemble import assemble
 from explorer.page.pack import pack
 from explorer.page.patterns import patterns
-from helpers.tokenizer import SPECIALS, split_words
+from helpers.text import split_words
+from helpers.tokenizer import SPECIALS
 
 HERE = Path(__file__).parent
 LOOK = HERE.parent / "look.css"

@@ -1,7 +1,7 @@
 // The explorer's engine: a sentence in, probabilities and attention out, as in helpers/
 // and explorer/. Names carry shapes: B sentences of T tokens in R = B·T rows, D d_model,
 // H heads, K = D/H, F feed-forward, V vocabulary, N layers; S is T where it is looked at.
-// The patterns are those of helpers/tokenizer.py, which explains them.
+// The patterns are those of helpers/text.py, which explains them.
 const [UNSEEN, TAIL, INNER, OPENING, WORD] = PATTERNS.map(source => new RegExp(source, "gu"));
 /** Words of a text, split as in WikiText. */
 function splitWords(text) {
@@ -12,9 +12,7 @@ function splitWords(text) {
   return (text.match(WORD) ?? []).map(word => word.replace(/ˑ/g, () => tails.next().value)
     .replace(/^[\u200c\u200d]+|[\u200c\u200d]+$/g, ""));
 }
-
-// GELU(x) = x·Φ(x). Φ, the normal distribution, is summed up once from -6 to 6, in 512
-// steps a unit; between two of them a straight line is exact to 1e-7.
+// GELU(x) = x·Φ(x). Φ, the normal distribution, becomes a table, exact to 1e-7 between its steps.
 const PHI = new Float32Array(6146);
 for (let i = 0; i <= 6144; i++)
   PHI[i + 1] = PHI[i] + Math.exp(-(((i + 0.5) / 512 - 6) ** 2) / 2) / Math.sqrt(2 * Math.PI) / 512;
@@ -38,7 +36,7 @@ class Model {
   /** `kernel` is the compiled product; without it the products are plain JavaScript. */
   constructor(config, weights, kernel) {
     const {d_model: D, n_heads: H, d_ff: F, n_layers: N, vocab_size: V} = config, K = D / H;
-    const longest = fours(config.max_length), R = BATCH * longest + 2;
+    const longest = fours(config.max_length), R = BATCH * longest + 4;
     Object.assign(this, {D, H, K, F, N, V, eps: config.norm_eps});
     const sizes = {v_DR: D * R, hidden_RF: R * F, scores_HTS: H * longest ** 2, logits_BV: BATCH * fours(V)};
     for (const name of ["x", "normed", "q", "k", "mixed", "made"]) sizes[`${name}_RD`] = R * D;
@@ -51,16 +49,17 @@ class Model {
   linear(name, x, y, rows) {
     const weight = this[`${name}.weight`], bias = this[`${name}.bias`];
     const outs = bias.length, depth = weight.length / outs;
-    this.product(x, weight, bias, y, pairs(rows), outs, depth, depth, depth, outs);
+    this.product(x, weight, bias, y, fours(rows), outs, depth, depth, depth, outs);
   }
 
   norm(name, x, y, rows) {
     const {D, eps} = this, weight = this[`${name}.weight`], bias = this[`${name}.bias`];
     for (let start = 0; start < rows * D; start += D) {
       let mean = 0, variance = 0;
-      for (let d = 0; d < D; d++) mean += x[start + d] / D;
-      for (let d = 0; d < D; d++) variance += (x[start + d] - mean) ** 2 / D;
-      const scale = 1 / Math.sqrt(variance + eps);
+      for (let d = 0; d < D; d++) mean += x[start + d];
+      mean /= D;
+      for (let d = 0; d < D; d++) variance += (x[start + d] - mean) ** 2;
+      const scale = 1 / Math.sqrt(variance / D + eps);
       for (let d = 0; d < D; d++) y[start + d] = (x[start + d] - mean) * scale * weight[d] + bias[d];
     }
   }
@@ -99,11 +98,11 @@ class Model {
     for (let b = 0; b < B; b++) for (let h = 0; h < H; h++) {
       const q = b * Q * D + h * K, k = b * T * D + h * K, v = h * K * fours(R) + b * T;
       const scores = scores_HTS.subarray(h * T * S);
-      this.product(q_RD.subarray(q), k_RD.subarray(k), zeros, scores, pairs(Q), S, K, D, D, S);
+      this.product(q_RD.subarray(q), k_RD.subarray(k), zeros, scores, fours(Q), S, K, D, D, S);
       for (let start = 0; start < Q * S; start += S)
         softmax(scores.fill(0, start + T, start + S), start, T, 1 / Math.sqrt(K));
       this.product(scores, v_DR.subarray(v), bias.subarray(h * K), mixed_RD.subarray(q),
-        pairs(Q), K, S, S, fours(R), D);
+        fours(Q), K, S, S, fours(R), D);
     }
   }
 
@@ -128,7 +127,7 @@ class Model {
     gelu(made_RD, B * D);
     this.norm("head.norm", made_RD, normed_RD, B);
     const table = this["head.decoder.weight"] ?? this["embedding.token.weight"];
-    this.product(normed_RD, table, this["head.decoder.bias"], logits_BV, pairs(B), stride, D, D, D, stride);
+    this.product(normed_RD, table, this["head.decoder.bias"], logits_BV, fours(B), stride, D, D, D, stride);
     const chance_BV = Array.from({length: B}, (_, b) => logits_BV.slice(b * stride, b * stride + V));
     for (const chance_V of chance_BV) softmax(chance_V.fill(-Infinity, 0, SPECIALS), 0, V);
     return chance_BV;
@@ -185,7 +184,8 @@ class Model {
     }
     // Below a silent head all is as before, so its sentence starts from what was mixed there.
     for (let n = 0; n < N; n++) for (let first = 0; first < H; first += BATCH) {
-      const B = Math.min(BATCH, H - first), [from, to] = n === N - 1 ? [at, at + 1] : [0, ids_T.length], size = (to - from) * D;
+      const [from, to] = n === N - 1 ? [at, at + 1] : [0, ids_T.length]; // as in `climb`
+      const B = Math.min(BATCH, H - first), size = (to - from) * D;
       for (let b = 0; b < B; b++) {
         x_RD.set(before_NRD[n].subarray(from * D, to * D), b * size);
         mixed_RD.set(mixed_NRD[n].subarray(from * D, to * D), b * size);

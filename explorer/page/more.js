@@ -14,7 +14,8 @@ function nextRound() {
   const {text, position} = game.left.pop();
   Object.assign(game, {words: splitWords(text), position, asked: game.asked + 1});
   const gap = make("b", {class: "mt-gap", role: "img", "aria-label": "blank"}, "?");
-  byId("game-sentence").replaceChildren(...game.words.flatMap((word, i) => [i === position ? gap : wordOf(word), " "]));
+  const space = word => /^([.,;:!?]|'\p{L}+)$/u.test(word) ? "" : " ";
+  byId("game-sentence").replaceChildren(...game.words.flatMap((word, i) => [space(word), i === position ? gap : wordOf(word)]));
   byId("game-told").replaceChildren(`Sentence ${game.asked} of 5. Which word is missing?`);
   byId("game-guess").value = "";
   byId("game-form").hidden = false;
@@ -34,8 +35,10 @@ function reveal() {
     game.models += models;
     const near = !yours && top.some(([one]) => one.toLowerCase() === guess.toLowerCase());
     byId("game-sentence").querySelector(".mt-gap").replaceWith(make("b", {class: "mt-gap"}, word));
-    byId("game-told").replaceChildren("It was ", strong(word), ". You said ", strong(guess), yours ? ": right. " : ": wrong. ",
-      near ? "The model would have counted it among its first five. " : "", "The model said ", strong(said), `, ${percent(top[0][1])}: `,
+    byId("game-told").replaceChildren(
+      "It was ", strong(word), ". You said ", strong(guess), yours ? ": right. " : ": wrong. ",
+      near ? "It was among the model's first five, a near miss. " : "",
+      "The model said ", strong(said), `, ${percent(top[0][1])}: `,
       models ? "right. " : "wrong. ", `After ${game.asked} of 5: you ${game.yours}, the model ${game.models}.`);
     const over = !game.left.length;
     byId(over ? "game-start" : "game-next").hidden = false;
@@ -65,9 +68,11 @@ function compare() {
       byId("text").value = changed.join(" ");
       read(byId("text").value, position);
     });
-    byId("change-told").replaceChildren(make("p", {}, strong(was.target), ` goes from ${percent(was.p)} to ${percent(p)}: ${points(p - was.p)} points.`),
-      make("div", {class: "mt-cards"}, make("section", {}, guessesTable(was.top, make("span", {}, "Before, with ", strong(words[place])))),
-        make("section", {}, guessesTable(after.top, make("span", {}, "After, with ", strong(by))))), keep);
+    const side = (top, ...caption) => make("section", {}, guessesTable(top, make("span", {}, ...caption)));
+    byId("change-told").replaceChildren(
+      make("p", {}, strong(was.target), ` goes from ${percent(was.p)} to ${percent(p)}: ${points(p - was.p)} points.`),
+      make("div", {class: "mt-cards"}, side(was.top, "Before, with ", strong(words[place])),
+        side(after.top, "After, with ", strong(by))), keep);
   });
 }
 

@@ -1,13 +1,13 @@
 r"""The tokenizer's regular expressions, translated from Python to JavaScript.
 
-So the page splits words by the very patterns of helpers/tokenizer.py. The two languages
+So the page splits words by the very patterns of helpers/text.py. The two languages
 differ in what is a letter or digit: \w, \d and \b know all scripts in Python, but ASCII
 alone in JavaScript, where Unicode's categories have names, such as \p{L}.
 """
 
 import re
 
-from helpers import tokenizer
+from helpers import text
 
 WORD, DIGIT = r"\p{L}\p{N}_", r"\p{Nd}"  # what \w and \d stand for
 BORDER = rf"(?:(?<=[{WORD}])(?![{WORD}])|(?<![{WORD}])(?=[{WORD}]))"  # \b
@@ -27,7 +27,7 @@ def translated(match: re.Match) -> str:
         case "word":
             return r"[\p{L}\p{N}]"
         case "class":
-            piece = piece.replace(tokenizer.MARKS, r"\p{M}")
+            piece = piece.replace(text.MARKS, r"\p{M}")
             return piece.replace(r"\w", WORD).replace(r"\d", DIGIT)
     return {r"\w": f"[{WORD}]", r"\d": DIGIT, r"\b": BORDER}.get(piece, piece)
 
@@ -44,4 +44,4 @@ def to_javascript(pattern: re.Pattern) -> str:
 def patterns() -> dict[str, str]:
     """What `splitWords` in engine.js is made of."""
     names = "UNSEEN TAIL INNER OPENING WORD".split()
-    return {name: to_javascript(getattr(tokenizer, name)) for name in names}
+    return {name: to_javascript(getattr(text, name)) for name in names}

@@ -1,25 +1,29 @@
 // The product that the engine is made of, and the memory that it works on.
 "use strict";
 
-const pairs = n => n + n % 2, fours = n => Math.ceil(n / 4) * 4; // what the product takes
+const fours = n => Math.ceil(n / 4) * 4; // the product takes rows and columns by fours
 
-/** y = x · wᵀ + bias in plain JavaScript; kernel.wat says the same to WebAssembly. */
+/** y = x · wᵀ + bias in plain JavaScript; kernel.wat says the same to WebAssembly. Four
+    rows of x meet three of w: twelve sums are what a processor's registers hold. */
 function slowProduct(x, w, bias, y, rows, outs, depth, xStride, wStride, yStride) {
-  for (let o = 0; o < outs; o += 4) for (let r = 0; r < rows; r += 2) { // 2 rows meet 4
-    let p0 = bias[o], p1 = bias[o + 1], p2 = bias[o + 2], p3 = bias[o + 3];
-    let q0 = p0, q1 = p1, q2 = p2, q3 = p3;
-    const x0 = r * xStride, x1 = x0 + xStride, y0 = r * yStride + o, y1 = y0 + yStride;
-    const w0 = o * wStride, w1 = w0 + wStride, w2 = w1 + wStride, w3 = w2 + wStride;
+  for (let next = 0; next < outs; next += 3) for (let r = 0; r < rows; r += 4) {
+    const o = Math.min(next, outs - 3); // at the end some are computed a second time
+    const x0 = r * xStride, x1 = x0 + xStride, x2 = x1 + xStride, x3 = x2 + xStride;
+    const w0 = o * wStride, w1 = w0 + wStride, w2 = w1 + wStride;
+    let p0 = bias[o], p1 = bias[o + 1], p2 = bias[o + 2];
+    let q0 = p0, q1 = p1, q2 = p2, s0 = p0, s1 = p1, s2 = p2, t0 = p0, t1 = p1, t2 = p2;
     for (let d = 0; d < depth; d++) {
-      const a = x[x0 + d], b = x[x1 + d];
-      let c = w[w0 + d];
-      p0 += a * c; q0 += b * c; c = w[w1 + d];
-      p1 += a * c; q1 += b * c; c = w[w2 + d];
-      p2 += a * c; q2 += b * c; c = w[w3 + d];
-      p3 += a * c; q3 += b * c;
+      const a = x[x0 + d], b = x[x1 + d], c = x[x2 + d], e = x[x3 + d];
+      const f = w[w0 + d], g = w[w1 + d], h = w[w2 + d];
+      p0 += a * f; q0 += b * f; s0 += c * f; t0 += e * f;
+      p1 += a * g; q1 += b * g; s1 += c * g; t1 += e * g;
+      p2 += a * h; q2 += b * h; s2 += c * h; t2 += e * h;
     }
-    y[y0] = p0; y[y0 + 1] = p1; y[y0 + 2] = p2; y[y0 + 3] = p3;
-    y[y1] = q0; y[y1 + 1] = q1; y[y1 + 2] = q2; y[y1 + 3] = q3;
+    let at = r * yStride + o;
+    y[at] = p0; y[at + 1] = p1; y[at + 2] = p2; at += yStride;
+    y[at] = q0; y[at + 1] = q1; y[at + 2] = q2; at += yStride;
+    y[at] = s0; y[at + 1] = s1; y[at + 2] = s2; at += yStride;
+    y[at] = t0; y[at + 1] = t1; y[at + 2] = t2;
   }
 }
 

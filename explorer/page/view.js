@@ -45,9 +45,10 @@ worker.addEventListener("error", event => tell(`The model cannot run here: ${eve
 
 /** Asks a model about the token `at`; `done` is called with each part of the answer. */
 function ask(name, words, at, needs, done) {
-  const model = given.models.find(model => model.name === name), text = byId(`weights-${given.models.indexOf(model)}`);
   if (!loaded.has(name)) {
-    worker.postMessage({...model, text: text.textContent});
+    const number = given.models.findIndex(model => model.name === name);
+    const codes = new TextEncoder().encode(byId(`weights-${number}`).textContent);
+    worker.postMessage({...given.models[number], codes}, [codes.buffer]);
     loaded.add(name);
   }
   const ids = [CLS, ...words.map(word => word === BLANK ? MASK : idOf.get(word) ?? UNK), SEP];
@@ -122,9 +123,11 @@ function paintWords() {
     token.title = [short(word), isHidden && "hidden", unknown && "unknown to the model", told].filter(Boolean).join(", ");
   });
   byId("scale").replaceChildren(...(need ? [
-    make("span", {class: "mt-key mt-fall"}), " The answer needed it: without the word, ", strong(shown.verdict.target),
-    ` loses up to ${(100 * most).toFixed(1)} points (hundredths of probability). `, make("span", {class: "mt-key mt-rise"}), " It was better off without."]
-    : [make("span", {class: "mt-ramp"}), ` Where the model looked from the hidden word: 0 to ${percent(most)}. Even attention would be ${percent(1 / share_S.length)}.`]));
+    make("span", {class: "mt-key mt-fall"}), " The answer needed it: without the word, ",
+    strong(shown.verdict.target), ` loses up to ${(100 * most).toFixed(1)} points (hundredths of probability). `,
+    make("span", {class: "mt-key mt-rise"}), " It was better off without."] : [
+    make("span", {class: "mt-ramp"}), ` Where the model looked from the hidden word: 0 to ${percent(most)}.`,
+    ` Even attention would be ${percent(1 / share_S.length)}.`]));
 }
 
 function renderAnswer() {
@@ -171,21 +174,32 @@ function renderNeeds() {
     make("td", {}, points(chance_W[i] - p)), make("td", {}, change(chance_W[i])))]);
   const columns = [["word", 1], ["looked at", 2], ["without it", 1], ["points", 2]];
   const heading = columns.map(([label, span]) => make("th", {scope: "col", colspan: span}, label));
-  byId("word-table").replaceChildren(make("caption", {}, "Each other word hidden in turn. With all of them ", strong(target),
-    ` has ${percent(p)}. A point is a hundredth of probability.`), make("thead", {}, make("tr", {}, ...heading)), make("tbody", {}, ...rows));
-  const {H} = {H: looks_NHS[0].length}, heads = [...Array(H).keys()];
+  byId("word-table").replaceChildren(
+    make("caption", {}, "Each other word hidden in turn. With all of them ", strong(target),
+      ` has ${percent(p)}. A point is a hundredth of probability.`),
+    make("thead", {}, make("tr", {}, ...heading)), make("tbody", {}, ...rows));
+  const H = looks_NHS[0].length, heads = [...Array(H).keys()];
   const cell = (n, h) => {
     const after = chance_NH[n * H + h], most = looks_NHS[n][h].indexOf(Math.max(...looks_NHS[n][h]));
     const seen = ["start", ...words, "end"][most];
     const pressed = String(n) === state.layer && String(h) === state.head;
-    return make("td", {"data-layer": n + 1, "data-head": h + 1, "data-p": after.toFixed(8), class: after < p ? "mt-fall" : "mt-rise",
-      style: `--a:${(STRONGEST * Math.abs(after - p) / furthest).toFixed(3)}`},
-    button(points(after - p), {"aria-pressed": pressed, title: `Layer ${n + 1}, head ${h + 1}: ${points(after - p)} points when it is silent; it looks most at “${short(seen)}”`},
-      () => { Object.assign(state, {layer: String(n), head: String(h), paint: "attention"}); renderChoice(); }));
+    const told = `Layer ${n + 1}, head ${h + 1}: ${points(after - p)} points when it is silent; `
+      + `it looks most at “${short(seen)}”`;
+    const select = () => {
+      Object.assign(state, {layer: String(n), head: String(h), paint: "attention"});
+      renderChoice();
+    };
+    return make("td", {
+      "data-layer": n + 1, "data-head": h + 1, "data-p": after.toFixed(8), class: after < p ? "mt-fall" : "mt-rise",
+      style: `--a:${(STRONGEST * Math.abs(after - p) / furthest).toFixed(3)}`,
+    }, button(points(after - p), {"aria-pressed": pressed, title: told}, select));
   };
-  const body = looks_NHS.map((_, n) => make("tr", {}, make("th", {scope: "row"}, `layer ${n + 1}`), ...heads.map(h => cell(n, h))));
-  byId("head-table").replaceChildren(make("caption", {}, "Each head silenced in turn: change in points. Press a number to see where that head looked."),
-    make("thead", {}, make("tr", {}, make("td"), ...heads.map(h => make("th", {scope: "col"}, `${h + 1}`)))), make("tbody", {}, ...body));
+  const numbers = heads.map(h => make("th", {scope: "col"}, `${h + 1}`));
+  const body = looks_NHS.map((_, n) =>
+    make("tr", {}, make("th", {scope: "row"}, `layer ${n + 1}`), ...heads.map(h => cell(n, h))));
+  byId("head-table").replaceChildren(
+    make("caption", {}, "Each head silenced in turn: change in points. Press a number to see where that head looked."),
+    make("thead", {}, make("tr", {}, make("td"), ...numbers)), make("tbody", {}, ...body));
 }
 
 // The controls.
@@ -249,8 +263,9 @@ function question(model, words, position, needs, done) {
 
 /** Hides a word. Whatever is answered about another one later is not shown. */
 function choose(position) {
-  state.position = position;
   const {words, model} = state;
+  if (!words.length) return; // the sentence was refused
+  state.position = position;
   const now = shown = {words, position, model};
   byId("other").replaceChildren();
   question(model, words, position, true, ({answer}) => {
@@ -270,7 +285,7 @@ function read(text, position) {
       : words.length > longestText ? `The text has ${words.length} words; the model takes at most ${longestText}. Shorten it.` : "";
   tell(refused);
   if (refused) {
-    shown = {};
+    [shown, state.words] = [{}, []];
     for (const part of document.querySelectorAll(".mt-replaced")) part.classList.add("mt-stale");
     for (const word of byId("words").querySelectorAll("button")) word.disabled = true;
     return;

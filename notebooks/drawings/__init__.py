@@ -5,6 +5,7 @@ own text for those who do not see it. They are drawn by the modules beside this 
 `python -m notebooks.drawings` writes them to plots/drawings/.
 """
 
+import html
 import re
 
 from IPython.display import display
@@ -25,6 +26,6 @@ def show_drawing(name: str) -> None:
     if name not in names:
         raise ValueError(f"There is no drawing {name!r}; choose {', '.join(names)}.")
     content = (FOLDER / f"{name}.svg").read_bytes()
-    alt = " ".join(TEXT.search(content.decode("utf-8"))[1].split())
+    alt = html.unescape(TEXT.search(content.decode("utf-8"))[1])
     page = image_html("image/svg+xml", content, alt)
     display({"text/html": page, "text/plain": alt}, raw=True)

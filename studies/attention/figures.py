@@ -1,18 +1,16 @@
 """What attention and the answers depend on, drawn from the records."""
 
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from explorer.attention_plots import BLUES
 from helpers.figure import QUIET, default_style
-from studies.attention.tables import BROAD, DIVISIONS, MODELS, RULES, looked_at
+from studies.attention.tables import DIVISIONS, MODELS, RULES
 from studies.lab.report import (
     BLUE,
     GREEN,
     ORANGE,
     named_rows,
-    number,
+    note,
     plain,
     whole_percent,
 )
@@ -76,61 +74,51 @@ def erasure_figure(summary: dict) -> Figure:
 
 @default_style()
 def heads_figure(summary: dict) -> Figure:
-    """What each head of each model costs when it is off, and where it looks.
+    """What each head costs when it is off: a panel a model, a row a layer, dots heads.
 
-    One scale for all; costs below 0 are white. Under each number the target that masked
-    words give most weight to, with its share.
+    Hollow where the 95 % interval holds 0. The costliest head of each model is named,
+    and L4H5, the head of notebook 05.
     """
     parts = summary["heads"]
-    costs = {
-        name: [head["cost"]["mean"] for head in part["heads"].values()]
-        for name, part in parts.items()
-    }
-    norm = PowerNorm(0.5, vmin=0, vmax=max(map(max, costs.values())), clip=True)
-    figure = Figure(figsize=(8.9, 2.9 * len(parts)), layout="constrained")
-    panels = figure.subplots(len(parts), 1, squeeze=False)[:, 0]
+    figure = Figure(figsize=(8.4, 1.55 * len(parts) + 0.9), layout="constrained")
+    panels = figure.subplots(len(parts), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, part) in zip(panels, parts.items(), strict=True):
-        n_layers = len(part["layers"])
-        n_heads = len(part["heads"]) // n_layers
-        grid = [costs[name][n * n_heads : (n + 1) * n_heads] for n in range(n_layers)]
-        image = axes.imshow(grid, cmap=BLUES, norm=norm, aspect="auto")
-        for i, head in enumerate(part["heads"].values()):
-            (y, x), cost = divmod(i, n_heads), head["cost"]
+        costs = {place: head["cost"] for place, head in part["heads"].items()}
+        costliest = max(costs, key=lambda place: costs[place]["mean"])
+        for place, cost in costs.items():
+            _, layer, _, head = place.split()
+            x, y = cost["mean"], int(layer) - 1
             sure = cost["low"] > 0 or cost["high"] < 0
-            weight, middle = (
-                "bold" if sure else "normal",
-                {"ha": "center", "va": "center"},
-            )
-            text = number(cost["mean"], 3, "+").replace("-", "−")
-            axes.text(x, y - 0.17, text, fontsize=10, weight=weight, **middle)
-            axes.text(x, y + 0.22, looked_at(head["looks"]), fontsize=9, **middle)
-        axes.set_xticks(range(n_heads), [f"head {h + 1}" for h in range(n_heads)])
-        axes.set_yticks(range(n_layers), part["layers"])
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
+            face = BLUE if sure else "white"
+            axes.plot(x, y, "o", color=BLUE, markerfacecolor=face, markersize=6)
+            if place == costliest or (name, place) == ("dropout", "layer 4 head 5"):
+                look = {"ha": "center", "va": "bottom", "fontsize": 9}
+                note(axes, f"L{layer}H{head}", (x, y), (0, 4), **look)
+        axes.axvline(0, color=QUIET, linewidth=1)
+        named_rows(axes, [*part["layers"]])
+        axes.set_ylim(top=-0.9)  # room for a name above the first row
         axes.set_title(f"{MODELS[name]}, loss {part['loss']:.3f} nats", fontsize=11)
-    label = "rise of the loss, head off (nats, square-root scale; a fall is white)"
-    figure.colorbar(image, ax=panels, label=label, shrink=0.6, aspect=40)
-    told = "Bold: the 95 % interval leaves 0 out. Below: where masked words look most, "
-    told += f"−3 to +3, [CLS] or [SEP]; “spread”: under {whole_percent(BROAD)} on each."
-    figure.supxlabel(told, fontsize=9, color=QUIET)
+    told = "rise of the validation loss with that head off (nats); hollow: may be none"
+    figure.supxlabel(told, fontsize=10)
     return figure
 
 
 @default_style()
-def knowledge_figure(summary: dict) -> Figure:
-    """How many words each guess gets right, by class, distance to [UNK] and frequency.
+def knowledge_figure(summary: dict, panels: int = 4) -> Figure:
+    """How many words each guess gets right, by class, frequency and distance to [UNK].
 
-    One row a kind of word, with its share of the words asked; dots are means, lines
-    95 % bootstrap intervals over groups of neighbouring blocks.
+    The first so many `panels` of four. One row a kind of word, with its share of all
+    words; dots are means, lines 95 % bootstrap intervals over groups of neighbouring
+    blocks.
     """
-    figure = Figure(figsize=(8.9, 6.4), layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True).flat
+    rows, columns = (1, 1) if panels == 1 else (2, 2)
+    figure = Figure(figsize=(8.9, 0.6 + 2.9 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
     parts = {DIVISIONS[key]: summary["bands"][key] for key in ("class", "rank")}
     near = DIVISIONS["unknown"]
     parts[f"{near}, all words"] = summary["bands"]["unknown"]
     parts[f"{near}, function words"] = summary["within"]["function words"]
-    for axes, (title, bands) in zip(panels, parts.items(), strict=True):
+    for axes, (title, bands) in zip(grid, parts.items(), strict=False):
         means = {
             name: [band["accuracy"][name] for band in bands.values()]
             for name in ("unigram", "bigram", "no_dropout", "dropout")

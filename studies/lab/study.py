@@ -187,6 +187,7 @@ class Results:
     def decide(self, claim: Claim) -> dict:
         """A claim's fields, its interval, its verdict, and what would decide it."""
         row = {key: value for key, value in vars(claim).items() if key != "effect"}
+        row["margin"] = claim.margin
         if isinstance(claim.effect, Effect):
             row["interval"] = self.effect(claim.effect)
             row["command"] = self.study.command_for(claim.effect.arms)

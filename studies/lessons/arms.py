@@ -35,7 +35,7 @@ RECIPE = replace(
     precision="bfloat16",
 )
 STEPS, WARM_UP = 500, 40  # about one pass over the text
-TOKENS = RECIPE.batch_size * ModelConfig().max_length  # a step
+TOKENS = RECIPE.batch_size * ModelConfig().max_length  # per step
 
 KNOWN = 2_000  # ids of the series' vocabulary, which larger ones begin with
 SMALL = 32  # the small text is the first of so many parts
@@ -113,7 +113,7 @@ def known_only(ids_BT: Tensor) -> Tensor:
 
 
 def rows_of(arm: Arm, lines: list[list[int]]) -> Tensor:
-    """Lines in rows of an arm's length, packed or one line a row. Shape (B, T)."""
+    """Lines in rows of an arm's length, packed or one line per row. Shape (B, T)."""
     layout = pack if arm.layout == "pack" else pad
     return layout(lines, arm.model_config.max_length)
 

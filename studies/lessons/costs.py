@@ -43,7 +43,7 @@ def timed_batches(arm: Arm) -> tuple[list[Tensor], float]:
 
 
 def prepare(arm: Arm, device: str) -> tuple[Callable[[], float], dict]:
-    """A turn of an arm, which returns seconds a step; and what its steps work on."""
+    """A turn of an arm, which returns seconds per step; and what its steps work on."""
     (batches, padding), config = timed_batches(arm), arm.train_config(0)
     mask = mask_function(arm, 0)
     torch.manual_seed(0)
@@ -77,7 +77,7 @@ def untimed(arms: dict[str, Arm]) -> list[str]:
 def measure(arms: dict[str, Arm], base: Arm) -> None:
     """Times arms beside the base and adds them to the record. For an idle machine.
 
-    Quartiles of seconds a step, and of the ratios to the base within each round. Of
+    Quartiles of seconds per step, and of the ratios to the base within each round. Of
     other arms what is on record stays, so that a new one moves no older number.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -36,5 +36,6 @@ CLAIMS = [
         grammar_minus_facts,
         "above",
         "points",
+        primary=True,
     )
 ]

@@ -10,7 +10,7 @@ from studies.lessons.arms import STEPS, Arm
 from studies.lessons.costs import COSTS
 from studies.lessons.readings import AT_TIME, LONE
 
-NAMES = {"pad": "one line a row", "bucket": "buckets", "pack": "packed"}
+NAMES = {"pad": "one line per row", "bucket": "buckets", "pack": "packed"}
 # A row may be short, so masks are drawn independently. Rows that are filled only as far
 # as needed make shorter steps, so there are more.
 ARMS = {
@@ -25,9 +25,11 @@ ARMS = {
 }
 CLAIMS = [
     Claim(
-        "With one line a row, a max_length of 64 beats 128.",
+        "With one line per row, a max_length of 64 beats 128.",
         Effect("pad_64", "pad_128", AT_TIME),
         "below",
+        sides=("64, one line per row", "128, one line per row"),
+        primary=True,
     ),
     Claim(
         "That lead comes with padding: in packed rows it is smaller.",
@@ -38,11 +40,13 @@ CLAIMS = [
         "At 64, packing beats padding.",
         Effect("pack_64", "pad_64", AT_TIME),
         "below",
+        sides=("64, packed", "64, one line per row"),
     ),
     Claim(
         "On the same sentences, each alone, packing beats padding, too.",
         Effect("pack_64", "pad_64", LONE),
         "below",
+        sides=("packed, scored on sentences", "one line per row, on these"),
     ),
     Claim(
         "On these, too, the lead of 64 over 128 is smaller in packed rows.",
@@ -53,13 +57,14 @@ CLAIMS = [
         "At 64, buckets of similar length beat padding.",
         Effect("bucket_64", "pad_64", AT_TIME),
         "below",
+        sides=("64, buckets", "64, one line per row"),
     ),
 ]
 
 
 @default_style()
 def figure(results) -> Figure:
-    """Three ways to fill rows at two lengths: padding, masked words a second, loss."""
+    """Three ways to fill rows, at two lengths: padding, words per second, loss."""
     drawing = Figure(figsize=(8.8, 3.3), layout="constrained")
     panels = drawing.subplots(1, 3, sharey=True)
     arms = [f"{layout}_{length}" for layout in NAMES for length in (64, 128)]
@@ -73,11 +78,14 @@ def figure(results) -> Figure:
     panels[0].set(xlabel="[PAD], % of all positions", xlim=(0, 1.2 * max(padding)))
     pace = [cost["asked"] / cost["seconds"][1] for cost in costs]
     panels[1].barh(range(len(arms)), pace, **bars)
-    panels[1].set_xlabel("masked words a second")
+    panels[1].set_xlabel("masked words per second")
     interval_rows(panels[2], [results.readings[arm][AT_TIME] for arm in arms])
     panels[2].set_xlabel("loss at equal time (nats)")
     names = [f"{name}, {length}" for name in NAMES.values() for length in (64, 128)]
     for axes in panels:
         named_rows(axes, names)
         axes.locator_params(axis="x", nbins=4)
+    panels[2].margins(x=0.12)  # or a narrow interval would lie on the axis
+    for axes in panels[1:]:
+        axes.tick_params("y", length=0)
     return drawing

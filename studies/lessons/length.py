@@ -1,4 +1,4 @@
-"""Lesson 1: does cost grow with the square of the length?
+"""Lesson 1: does the cost grow with the square of the length?
 
 Read from the record of `python -m studies.speed.scaling`: steps that all have as many
 tokens, in blocks of different lengths, with attention written out or fused.
@@ -76,6 +76,7 @@ CLAIMS = [
         growing_part,
         "above",
         "% of a step beyond half",
+        primary=True,
     )
 ]
 
@@ -103,11 +104,11 @@ def figure(growth: dict) -> Figure:
     left.plot([], [], "--", color=QUIET, label="fit: the part that grows")
     left.plot([], [], ":", color=QUIET, label="fit: the part that does not")
     left.legend(frameon=False, fontsize=8.5, loc="upper left")
-    left.set(yscale="log", ylabel="milliseconds a step")
+    left.set(yscale="log", ylabel="milliseconds per step")
     right.set(yscale="log", ylabel="peak memory (MB)")
     for axes in (left, right):
         axes.set(
-            xscale="log", xlabel=f"length; always {growth['tokens']:,} tokens a step"
+            xscale="log", xlabel=f"length; always {growth['tokens']:,} tokens per step"
         )
         axes.set_xticks(lengths, map("{:,}".format, lengths), fontsize=8.5)
         axes.minorticks_off()

@@ -43,11 +43,14 @@ CLAIMS = [
         "15 % masked, BERT's share, beats 30 %.",
         Effect("rate_15", "base"),
         "below",
+        sides=("15 % masked", "30 % masked"),
+        primary=True,
     ),
     Claim(
         "80/10/10 beats [MASK] at every place.",
         Effect("base", "all_hidden"),
         "below",
+        sides=("80/10/10", "[MASK] everywhere"),
     ),
 ]
 
@@ -55,12 +58,12 @@ CLAIMS = [
 @default_style()
 def figure(results) -> Figure:
     """Loss by the share of words that is masked in training, and by what masks them."""
-    drawing = Figure(figsize=(7.4, 3.4), layout="constrained")
+    drawing = Figure(figsize=(8.4, 3.4), layout="constrained")
     left, right = drawing.subplots(1, 2, width_ratios=(3, 2))
     loss = {arm: readings["loss"] for arm, readings in results.readings.items()}
     interval_columns(left, [*RATES], [loss[arm] for arm in RATES.values()])
     left.set(xlabel="masked in training (% of the words)", xticks=[*RATES])
-    left.set_ylabel("validation loss (nats a word)")
+    left.set_ylabel("validation loss (nats per word)")
     plain(left)
     interval_rows(right, [loss[arm] for arm in WAYS])
     named_rows(right, [*WAYS.values()])

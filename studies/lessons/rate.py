@@ -17,5 +17,6 @@ CLAIMS = [
         "A rate that falls to 0 beats half of it held constant.",
         Effect("falling", "base"),
         "below",
+        sides=("a rate that falls", "a constant rate"),
     )
 ]

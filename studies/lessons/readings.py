@@ -1,7 +1,7 @@
 """What is read from a run of the lessons, by name.
 
-Losses are in nats a word; those at equal steps or time, and the best, are of the curve,
-"loss" is of the end. Shares of words are in percent.
+Losses are in nats per word. Those at equal steps or time, and the best, are read from
+the curve; "loss" is the final one. Shares of words are in percent.
 """
 
 from functools import partial

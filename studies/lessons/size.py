@@ -31,17 +31,20 @@ CLAIMS = [
         "In the same time, a model with half of the layers gets further.",
         Effect("layers_2", "base", AT_TIME),
         "below",
+        sides=("2 layers, same time", "4 layers"),
+        primary=True,
     ),
     Claim(
         "In the same time, a model of half the width gets further.",
         Effect("d_model_128", "base", AT_TIME),
         "below",
+        sides=("half the width, same time", "full width"),
     ),
     Claim(
-        "One head is as good as eight (within 0.05 nats).",
+        "One head is as good as eight.",
         Effect("heads_1", "base", AT_STEPS),
         "same",
-        margin=0.05,
+        sides=("1 head", "8 heads"),
     ),
 ]
 
@@ -70,6 +73,6 @@ def figure(results) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
         plain(axes)
-    panels[0].set_ylabel("validation loss (nats a word)")
+    panels[0].set_ylabel("validation loss (nats per word)")
     panels[0].legend(frameon=False, fontsize=9)
     return drawing

@@ -1,6 +1,6 @@
 """All lessons in one study: their arms, the table of their claims, the figures."""
 
-import textwrap
+import math
 from functools import partial
 
 from matplotlib.figure import Figure
@@ -8,14 +8,15 @@ from matplotlib.figure import Figure
 from helpers import ROOT, record
 from helpers.figure import QUIET, default_style
 from studies.lab.command import RECORDS
-from studies.lab.readings import SEEDS, Claim, Effect, Runs
+from studies.lab.readings import SEEDS, SMALLEST, Claim, Effect, Runs
 from studies.lab.report import (
-    GREEN,
+    BLUE,
     ORANGE,
     between,
     interval_rows,
     markdown,
     named_rows,
+    note,
 )
 from studies.lab.runs import read_run
 from studies.lab.study import Results, Study
@@ -100,6 +101,11 @@ def effect_text(row: dict) -> str:
     return row.get("effect") or between(row["interval"], digits, sign="+") + f" {unit}"
 
 
+def kind(row: dict) -> str:
+    """Whether a claim is the lesson's own sentence, or was added to understand it."""
+    return "primary" if row["primary"] else "exploratory"
+
+
 def seeds_text(row: dict) -> str:
     """How many seeds; of how many, where some are missing; none if none are drawn."""
     count = row["interval"].get("n", "")
@@ -110,7 +116,8 @@ def lesson_lines(results: Results, lesson: int | None) -> str:
     """One lesson's claims, each with its verdict and number, as a Markdown list."""
     rows = (claim_row(results, claim) for claim in LESSONS[lesson].CLAIMS)
     return "\n".join(
-        f"* *{row['text']}* **{verdict_text(row)}**: {effect_text(row)}".rstrip(": ")
+        f"* {kind(row).capitalize()}: *{row['text']}* **{verdict_text(row)}** "
+        f"{effect_text(row)}".rstrip()
         for row in rows
     )
 
@@ -125,6 +132,7 @@ def lessons_table(results: Results) -> str:
                 {
                     "Lesson": f"{lesson or ''}",
                     "Claim": told["text"],
+                    "Kind": kind(told),
                     "Verdict": verdict_text(told),
                     "Effect (95 % interval)": effect_text(told),
                     "Seeds": seeds_text(told),
@@ -138,33 +146,40 @@ def lessons_table(results: Results) -> str:
 
 @default_style()
 def effects_figure(results: Results) -> Figure:
-    """Each claim about a loss: the paired differences, their mean and interval.
+    """Each pair whose losses a claim compares; left of zero the left one is ahead.
 
-    The scale is logarithmic from 0.1 nats on, to both sides.
+    Grey is the margin; a colour says that an interval leaves zero behind it on that
+    side. What lies beyond the scale is an arrow with its mean.
     """
-    nats = (row for row in results.claims if row["unit"] == "nats")
-    rows = [row for row in nats if row["interval"]["mean"] is not None]
-    figure = Figure(figsize=(8.8, 0.42 * len(rows) + 0.9), layout="constrained")
-    axes = figure.subplots()
-    colors = {"holds": GREEN, "does not hold": ORANGE}
-    for at, row in enumerate(rows):
-        color, margin = colors.get(row["verdict"], QUIET), row["margin"]
-        interval_rows(axes, [row["interval"]], color, shift=at)
-        if margin:
-            axes.barh(at, 2 * margin, left=-margin, color="#eeeeee")
-    texts = [row["text"] for row in rows]
-    half = [len(text) // 2 + 7 if len(text) > 62 else 62 for text in texts]
-    named_rows(axes, [*map(textwrap.fill, texts, half)])
+    pairs = [row for row in results.claims if row["sides"] and row["unit"] == "nats"]
+    rows = [row for row in pairs if row["interval"]["mean"] is not None]
+    figure = Figure(figsize=(8.8, 0.29 * len(rows) + 1.2), layout="constrained")
+    axes, end = figure.subplots(), 0.4
+    margin = SMALLEST["nats"]
+    axes.axvspan(-margin, margin, color="#ececec", linewidth=0)
     axes.axvline(0, color=QUIET, linewidth=1)
-    axes.set_xscale("symlog", linthresh=0.1)
-    ticks = -3, -1, -0.3, -0.1, -0.05, 0, 0.05, 0.1, 0.3
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8.5)
-    axes.minorticks_off()
-    label = "difference in validation loss (nats), logarithmic from 0.1 on; dots: seeds"
-    figure.supxlabel(label, fontsize=9.5)
-    for said, color in (*colors.items(), ("open or unfinished", QUIET)):
-        axes.plot([], [], "o-", color=color, label=said)
-    figure.legend(frameon=False, ncols=3, loc="outside upper center")
+    for at, row in enumerate(rows):
+        interval = row["interval"]
+        low, high = interval["low"], interval["high"]
+        left, right = high is not None and high < 0, low is not None and low > 0
+        color = BLUE if left else ORANGE if right else QUIET
+        if abs(interval["mean"]) < end:
+            interval_rows(axes, [interval], color, shift=at)
+        else:
+            side = math.copysign(end, interval["mean"])
+            axes.plot(side * 0.97, at, "<" if side < 0 else ">", color=color)
+            text = f"{interval['mean']:+.2f}".replace("-", "−")
+            look = {"va": "center", "color": color, "fontsize": 9}
+            note(axes, text, (side * 0.97, at), (8, 0), **look)
+    named_rows(axes, [row["sides"][0] for row in rows])
+    axes.set_xlim(-end, end)
+    other = axes.secondary_yaxis("right")
+    other.set_yticks(range(len(rows)), [row["sides"][1] for row in rows], fontsize=9)
+    other.spines["right"].set_visible(False)
+    other.tick_params(length=0)
+    told = "← the one on the left is better        the one on the right is better →"
+    axes.set_title(told, fontsize=10)
+    axes.set_xlabel("difference in validation loss (nats per word); small dots: seeds")
     return figure
 
 

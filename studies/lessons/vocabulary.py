@@ -29,30 +29,32 @@ CLAIMS = [
         Effect("base", "words_10000", "shared"),
         "above",
         "points",
+        primary=True,
     ),
     Claim(
         "8,000 byte pairs name more rare words than 10,000 words do.",
         Effect("pieces_8000", "words_10000", "rare"),
         "above",
         "points",
+        primary=True,
     ),
     Claim(
-        "8,000 byte pairs cost the frequent words nothing (within a point).",
+        "8,000 byte pairs cost the frequent words nothing.",
         Effect("pieces_8000", "base", "shared"),
         "same",
         "points",
-        1.0,
     ),
     Claim(
         "[UNK] costs the other words: with 8,000 more words to be read beside them, "
         "the same 2,000 are easier.",
         Effect("read_10000", "base"),
         "below",
+        sides=("reads 10,000 words", "reads 2,000 words"),
     ),
 ]
 TITLES = {
     "shared": "6,000 frequent words, right (%)",
-    "bits": "same words, bits a character",
+    "bits": "same words, bits per character",
     "rare": "1,500 rare words (%)",
 }
 

@@ -15,8 +15,9 @@ import math
 import torch
 from torch import Tensor
 
-from helpers.bpe import BPETokenizer, chunks
-from helpers.tokenizer import CLS, MASK, SEP, UNK, UNKNOWN_WORD
+from helpers.bpe import BPETokenizer
+from helpers.text import UNKNOWN_WORD, chunks
+from helpers.tokenizer import CLS, MASK, SEP, UNK
 
 ASKED = {"shared": 6_000, "rare": 1_500}  # words of either kind
 Place = tuple[int, int]  # of a word: its line, and which of the line's words it is
@@ -96,10 +97,10 @@ def answers(model, rows: list[tuple]) -> list[tuple]:
 
 
 def score_words(model, tokenizer, lines: list[str], places: dict) -> dict:
-    """Each kind of word: how many are right, and bits a character.
+    """Each kind of word: how many are right, and bits per character.
 
     `right` is of all that are asked; a word that the vocabulary does not hold is wrong.
-    `held` is the share that it holds, `bits` their mean bits a character, the blank
+    `held` is the share that it holds, `bits` their mean bits per character, the blank
     before a word included, and `tokens` their mean number of tokens.
     """
     stream, where = spans(tokenizer, lines)

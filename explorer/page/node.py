@@ -1,4 +1,4 @@
-"""Runs the page's engine in Node, beside PyTorch.
+"""Runs the page's engine in Node, where it can be held beside PyTorch.
 
 Questions go in and answers come out as JSON, one process for a list of questions.
 """
@@ -19,7 +19,7 @@ ENGINE = "const PATTERNS = {};\n{}\n".format(
     json.dumps([*patterns().values()]),
     "\n".join(source(f"{name}.js") for name in ("product", "engine", "worker")),
 )
-# What stands for the page around a worker, and the questions that tests ask.
+# The questions that can be asked.
 RUN = """
 const input = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const bytes = input.kernel && Uint8Array.from(input.kernel);
@@ -31,7 +31,8 @@ const {model: given, texts, questions, products} = input;
 const answers = {};
 if (texts) answers.words = texts.map(splitWords);
 if (given) {
-  const weights = unpack(given.table, given.text, given.digits);
+  const codes = new TextEncoder().encode(given.text);
+  const weights = unpack(given.table, codes, given.digits);
   const model = new Model(given.config, weights, compiled);
   answers.readings = questions.map(({ids, at, target}) => {
     const reading = model.read(ids, at), {chance_V, weights_NHTS} = reading;
@@ -53,7 +54,10 @@ SELF = "globalThis.self = {addEventListener() {}, postMessage() {}};\n"
 
 
 def run(simd: bool = True, **questions) -> dict:
-    """The engine's answers: of `texts`, `products`, or a `model` to its `questions`."""
+    """The engine's answers: of `texts`, `products`, or a `model` to its `questions`.
+
+    RuntimeError with what Node said if it fails.
+    """
     given = questions | {"kernel": [*kernel()] if simd else None}
     done = subprocess.run(
         [NODE, "-e", SELF + ENGINE + RUN],

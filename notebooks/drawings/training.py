@@ -1,0 +1,171 @@
+"""Drawings of training: rows of tokens, a step, pairs of runs."""
+
+import math
+import statistics
+
+from helpers.data import pack, pad
+from helpers.tokenizer import CLS, PAD, SEP, SPECIALS
+from notebooks.drawings.kit import SMALL, Drawing, number
+
+COLOURS = ["blue", "orange", "green", "violet"]
+
+
+def packing() -> Drawing:
+    """The same sentences padded, one a row, and packed without gaps."""
+    lengths, width, side = [5, 3, 11, 4, 14, 6, 3, 6], 16, 26
+    lines = [[len(SPECIALS) + i] * n for i, n in enumerate(lengths)]
+    padded, packed = pad(lines, width), pack(lines, width)
+    shares = [
+        f"{100 * (rows != PAD).float().mean():.0f} %" for rows in (padded, packed)
+    ]
+    d = Drawing(
+        "Eight sentences, padded and packed",
+        f"""Eight sentences in rows of {width} places, each sentence in a colour of its
+        own. Above, padding: a row for each sentence, with [CLS] before it, [SEP] behind
+        it and empty [PAD] places up to the end. Of {padded.numel()} places
+        {shares[0]} hold a token. Below, packing: the sentences follow one another, each
+        ended by [SEP], and the stream is cut into rows that begin with [CLS]. The same
+        sentences fill {len(packed)} rows, and {shares[1]} of the places hold a
+        token.""",
+        468,
+    )
+    texts = [
+        ("Padding: a row for each sentence", padded, shares[0]),
+        ("Packing: one stream, cut into rows", packed, shares[1]),
+    ]
+    top = 28
+    for title, rows, share in texts:
+        d.text(24, top, title, 15, at="start", bold=True)
+        for i, row in enumerate(rows.tolist()):
+            for j, token in enumerate(row):
+                how = {"fill": "paper", "dash": True}
+                if token in (CLS, SEP):
+                    how = {"text": "CS"[token == SEP], "fill": "plain", "size": SMALL}
+                elif token != PAD:
+                    colour = COLOURS[(token - len(SPECIALS)) % 4]
+                    how = {"fill": colour, "alpha": 0.5}
+                where = 24 + side * j, top + 18 + 25 * i, side, 22
+                d.box(*where, **({"radius": 0} | how))
+        middle = top + 18 + 12.5 * len(rows)
+        d.text(468, middle - 16, share, 24, at="start", bold=True)
+        d.text(468, middle + 14, f"of {rows.numel()} places", at="start")
+        d.text(468, middle + 34, "hold a token", at="start")
+        top += 25 * len(rows) + 48
+    d.box(24, top - 8, side, 22, "C", "plain", size=SMALL, radius=0)
+    d.text(58, top + 3, "[CLS] begins a row", SMALL, at="start")
+    d.box(200, top - 8, side, 22, "S", "plain", size=SMALL, radius=0)
+    d.text(234, top + 3, "[SEP] ends a sentence", SMALL, at="start")
+    d.box(396, top - 8, side, 22, "", "paper", dash=True, radius=0)
+    d.text(430, top + 3, "[PAD] teaches nothing", SMALL, at="start")
+    return d
+
+
+def training_step() -> Drawing:
+    """The five parts of a training step, in a circle."""
+    parts = [
+        ("mask", "hide some of the words", "mask_tokens(ids, …)", 360, 60),
+        ("forward", "guess the hidden words", "model(inputs)", 586, 176),
+        ("loss", "how bad was the guess?", "mlm_loss(logits, labels)", 534, 348),
+        ("backward", "a slope for each weight", "loss.backward()", 186, 348),
+        ("step", "move every weight a little", "optimizer.step()", 134, 176),
+    ]
+    flows = ["inputs", "logits", "one number", "gradients", "new weights"]
+    said = "; ".join(f"{name}: {what}" for name, what, *_ in parts)
+    first = number(math.log(2_000), 2)
+    d = Drawing(
+        "One training step is a circle",
+        f"""Five boxes in a circle. {said}. Arrows lead from each to the next and name
+        what they carry: {", ".join(flows)}. With the new weights the next batch begins.
+        The first loss is about ln V, {first} nats for 2,000 words.""",
+        416,
+    )
+    for i, (name, what, code, x, y) in enumerate(parts):
+        d.box(x - 112, y - 40, 224, 80, radius=10)
+        d.text(x, y - 23, f"{i + 1} {name}", 15, bold=True)
+        d.text(x, y, what, SMALL)
+        d.text(x, y + 23, code, SMALL, "blue-ink", mono=True)
+    arrows = [
+        [(474, 60), (586, 60), (586, 132)],
+        [(586, 218), (586, 270), (548, 304)],
+        [(420, 348), (360, 348), (302, 348)],
+        [(172, 306), (134, 270), (134, 220)],
+        [(134, 134), (134, 60), (244, 60)],
+    ]
+    labels = [(600, 76), (600, 268), (360, 330), (120, 268), (120, 76)]
+    sides = ["start", "start", "middle", "end", "end"]
+    for points, flow, place, at in zip(arrows, flows, labels, sides, strict=True):
+        d.arrow(*points, line="blue", thick=3, curve=True, head=11)
+        d.text(*place, flow, SMALL, "quiet", at)
+    d.text(360, 186, "one step", 20, bold=True)
+    d.text(360, 212, "then the next batch", at="middle")
+    d.text(360, 246, f"The first loss is about ln V = {first} nats.", SMALL, "quiet")
+    return d
+
+
+def half_width(values: list[float], t: float) -> float:
+    """Half of the 95 % interval of a mean; `t` is Student's quantile."""
+    return t * statistics.stdev(values) / len(values) ** 0.5
+
+
+def paired_seeds() -> Drawing:
+    """Two arms with five seeds: the differences of pairs vary less than the losses."""
+    a = [3.765, 3.668, 3.722, 3.640, 3.694]
+    gain = [0.024, 0.037, 0.018, 0.027, 0.034]
+    b = [loss - g for loss, g in zip(a, gain, strict=True)]
+    mean = statistics.fmean(gain)
+    apart = math.hypot(half_width(a, 2.306), half_width(b, 2.306))  # 8 degrees
+    paired = half_width(gain, 2.776)  # 4 degrees of freedom
+    words = [f"{number(mean, 3)} ± {number(h, 3)}" for h in (apart, paired)]
+    pairs = "; ".join(
+        f"seed {i}: {number(x, 3)} and {number(y, 3)}"
+        for i, (x, y) in enumerate(zip(a, b, strict=True))
+    )
+    d = Drawing(
+        "Pairs of runs show a small difference",
+        f"""Invented losses of two models, A and B, each trained with five seeds. On the
+        left a line joins the two losses of each seed; the losses lie far apart, but
+        all lines fall a little: {pairs}. On the right the mean difference with its
+        95 % interval. If the runs are taken as unrelated it is {words[0]} nats, and the
+        interval includes 0. From the five differences of the pairs it is {words[1]},
+        and 0 lies outside.""",
+        380,
+    )
+    d.text(24, 30, "Five seeds, two models", 15, at="start", bold=True)
+    d.text(24, 52, "invented losses, in nats", SMALL, "quiet", "start")
+
+    def height(loss):
+        return 90 + (3.78 - loss) * 1300
+
+    for x, name in ((96, "model A"), (250, "model B")):
+        d.line([(x, 82), (x, 318)], "frame", 1)
+        d.text(x, 342, name, bold=True)
+    for i, (x, y) in enumerate(zip(a, b, strict=True)):
+        d.line([(96, height(x)), (250, height(y))], "edge")
+        d.circle(96, height(x), 6, "orange")
+        d.circle(250, height(y), 6, "blue")
+        d.text(82, height(x), number(x, 3), SMALL, at="end")
+        d.text(264, height(y), f"seed {i}", SMALL, "quiet", "start")
+    d.text(362, 30, "A − B: which is it?", 15, at="start", bold=True)
+    d.text(362, 52, "mean and 95 % interval", SMALL, "quiet", "start")
+
+    def across(difference):
+        return 456 + 1900 * difference
+
+    d.line([(across(0), 76), (across(0), 312)], "edge", dash=True)
+    d.text(across(0), 330, "0", SMALL)
+    d.text(across(0.05), 330, "0.05", SMALL)
+    d.text(across(0.1), 330, "0.10 nats", SMALL)
+    rows = [
+        ("runs taken as unrelated", apart, words[0], 112, "orange"),
+        ("differences of the pairs", paired, words[1], 228, "green"),
+    ]
+    for title, half, text, y, colour in rows:
+        d.text(across(0) + 12, y - 22, title, at="start", bold=True)
+        ends = (across(mean - half), y + 4), (across(mean + half), y + 4)
+        d.line(ends, colour, 5)
+        d.circle(across(mean), y + 4, 7, colour)
+        d.text(across(0) + 12, y + 28, text, SMALL, at="start", mono=True)
+    for g in gain:
+        d.circle(across(g), 276, 4.5, "green", alpha=0.7)
+    d.text(across(0.05), 276, "the five differences", SMALL, "quiet", "start")
+    return d

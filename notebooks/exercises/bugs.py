@@ -1,0 +1,62 @@
+"""Graders of notebook 08."""
+
+import torch
+from torch import nn
+
+from helpers.layers import attend
+from notebooks.exercises import exercise
+from notebooks.grader import Adapters, results
+
+
+@exercise("8.1")
+def masking(answer):
+    """The grader's own checks of masking, of which the first that fails is told."""
+    for result in results(Adapters(mask=answer)):
+        if not result.passed:
+            return f"{result.check.title}? {result.seen}. {result.check.remedy}"
+
+
+@exercise("8.2")
+def faulty_lines(answer):
+    if not isinstance(answer, set) or len(answer) != 2:
+        return "answer with a set of two line numbers, such as {1, 2}."
+    if answer == {7, 8}:
+        return (
+            "lines 7 and 8 are one fault, their order. Name the line that comes too "
+            "early, and look for the fault that is left."
+        )
+    if answer == {2, 7}:
+        return None
+    if right := answer & {2, 7}:
+        return f"line {right.pop()} is a fault; the other line does its work."
+    return "follow one weight and one mask through two steps of the loop."
+
+
+def correct(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
+    return attend(q_BHTK, k_BHSK, v_BHSK, real_BS, nn.Dropout(p))
+
+
+def unmasked(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
+    return attend(q_BHTK, k_BHSK, v_BHSK, None, nn.Dropout(p))
+
+
+def leaking_a_little(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
+    """A mask of -4 instead of -inf leaves [PAD] a small share."""
+    scores = q_BHTK @ k_BHSK.mT / q_BHTK.shape[-1] ** 0.5
+    scores = scores - 4.0 * (~real_BS)[:, None, None] if real_BS is not None else scores
+    weights = scores.softmax(-1)
+    return weights @ v_BHSK, weights
+
+
+@exercise("8.3")
+def suspicious(answer):
+    torch.manual_seed(0)
+    if answer(correct) is not False:
+        return "a function that hides [PAD] is suspected; return False for it."
+    if answer(unmasked) is not True:
+        return "a function without any mask passes; use a row that holds [PAD]."
+    if answer(leaking_a_little) is not True:
+        return (
+            "a function that takes 4 from the scores of [PAD] passes: its leak is "
+            "small. Make what stands at [PAD] count for more."
+        )

@@ -1,0 +1,70 @@
+"""Graders of notebook 02: a causal mask, a count of parameters, a distance penalty."""
+
+import torch
+import torch.nn.functional as F
+
+from notebooks.exercises import exercise
+
+
+def draws(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(2))
+
+
+@exercise("2.1")
+def causal(attend_left):
+    """Two rows, three heads, five positions, four numbers."""
+    q, k, v = draws(3, 2, 3, 5, 4)
+    mixed = attend_left(q, k, v)
+    if not torch.is_tensor(mixed) or mixed.shape != v.shape:
+        return "return the mixed values alone, with the shape of v, (B, H, T, K)."
+    # Values that are unit vectors come back as the weights.
+    weights = attend_left(q, k, torch.eye(5).expand(2, 3, 5, 5))
+    if weights.isnan().any():
+        return "a row of weights is not a number: the first word has only itself."
+    if weights.triu(1).abs().max() > 1e-6:
+        return "a word still looks at words that come after it."
+    if weights.tril().count_nonzero() < 2 * 3 * 15:
+        return "a word does not look at itself, or at a word before it."
+    if (weights.sum(-1) - 1).abs().max() > 1e-4:
+        return "the weights of a word do not sum to 1; does the mask act in time?"
+    if not torch.allclose(
+        mixed, F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    ):
+        return "the right words are looked at, but with the wrong weights."
+
+
+@exercise("2.2")
+def parameters(n_parameters):
+    """Sizes of which none is the square or the multiple of another."""
+    for d_model, n_heads in ((256, 8), (256, 1), (48, 6)):
+        count = n_parameters(d_model, n_heads)
+        matrix = d_model * d_model
+        known = {
+            4 * matrix: "each nn.Linear has a bias, too.",
+            3 * (matrix + d_model): "one matrix comes after the heads are joined.",
+            matrix + d_model: "that is one nn.Linear; how many are there?",
+            n_heads * 4 * (matrix + d_model): "has each head matrices of D × D?",
+        }
+        if count != 4 * (matrix + d_model):
+            hint = known.get(count, "begin with one nn.Linear(d_model, d_model).")
+            return (
+                f"with d_model {d_model} and {n_heads} heads {count} is wrong: {hint}"
+            )
+
+
+@exercise("2.3")
+def penalty(distance_penalty):
+    """Six positions, and two slopes."""
+    table = distance_penalty(6, 0.5)
+    if not torch.is_tensor(table) or table.shape != (6, 6):
+        return "return a tensor of shape (T, S), here 6 times 6."
+    if table.diagonal().any():
+        return "a word is at distance 0 from itself, so nothing is taken away there."
+    if not torch.equal(table, table.T):
+        return "a word to the left and one to the right, equally far, differ."
+    if table[0, 1] > 0:
+        return "words further away should get lower scores, not higher ones."
+    if not torch.allclose(table[0], -0.5 * torch.arange(6.0)):
+        return "the score should fall by the slope for each step of distance."
+    if not torch.allclose(distance_penalty(6, 2.0), 4 * table):
+        return "with four times the slope, the penalty should be four times as large."

@@ -1,0 +1,134 @@
+"""A grader for a whole model: plug in your own tokenizer, masking, attention, … .
+
+    from notebooks.grader import Adapters, grade_model
+    grade_model(Adapters(mask=my_mask, loss=my_loss))
+
+Every part that you give is tested, the others are left out. A check knows nothing of
+how a part is written: it calls the part and looks at what comes back, on the CPU,
+within seconds. Each one that fails names the fault that most often causes it. What a
+check cannot see is whether a model is any good: that takes a validation text.
+"""
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import Any
+
+PARTS = "tokenizer mask attention loss model train".split()
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Your own code behind the calls that the checks make. All fields are optional.
+
+    Ids 0 to 4 are [PAD], [UNK], [CLS], [SEP] and [MASK], as in the series. B is the
+    batch, T and S positions, H heads, K their size, V the vocabulary. The label of a
+    position that is not to be predicted is -100.
+
+    - `tokenizer(lines, vocab_size)` returns an object with `encode(words)`, a list of
+      ids, and `decode(ids)`, a text whose words are parted by spaces.
+    - `mask(ids_BT, vocab_size, generator)` returns inputs and labels, both (B, T).
+    - `attention(q_BHTK, k_BHSK, v_BHSK, real_BS, p)` returns the mixed values
+      (B, H, T, K) and the weights (B, H, T, S); `real_BS` is False at [PAD], or None;
+      `p` is the dropout on the weights, which is switched on.
+    - `loss(logits_BTV, labels_BT)` returns a number, in nats.
+    - `model(vocab_size, max_length, dropout)` returns a module that maps ids (B, T) to
+      logits (B, T, V). With `tied`, its embedding and its output share their weights.
+    - `train(module, ids_BT, vocab_size, steps, seed)` trains a module on these rows,
+      masked anew at each step, and returns the loss of each step.
+    """
+
+    tokenizer: Callable | None = None
+    mask: Callable | None = None
+    attention: Callable | None = None
+    loss: Callable | None = None
+    model: Callable | None = None
+    train: Callable | None = None
+    tied: bool = True
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question to a part. `look` returns whether it passes, and what was seen."""
+
+    part: str
+    title: str
+    remedy: str
+    look: Callable[[Any], tuple[bool, str]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A check with its outcome."""
+
+    check: Check
+    passed: bool
+    seen: str
+
+
+CHECKS: list[Check] = []
+
+
+def check(part: str, title: str, remedy: str):
+    """Decorator: a function of the part's evidence becomes a check."""
+    return lambda look: CHECKS.append(Check(part, title, remedy, look)) or look
+
+
+def results(adapters: Adapters) -> list[Result]:
+    """The outcome of each check of the parts that are given, in order."""
+    if not isinstance(adapters, Adapters):
+        raise TypeError(f"{adapters!r:.40} is no Adapters; write Adapters(mask=…).")
+    outcomes = []
+    for part in PARTS:
+        module = import_module(f"notebooks.grader.{part}")
+        if getattr(adapters, part) is None:
+            continue
+        checks = [one for one in CHECKS if one.part == part]
+        try:
+            evidence = module.evidence(adapters)
+        except Exception as error:  # of the reader's code
+            seen = f"it raised {type(error).__name__}: {error}"
+            outcomes += [Result(one, False, seen) for one in checks]
+            continue
+        outcomes += [outcome(one, evidence) for one in checks]
+    return outcomes
+
+
+def outcome(one: Check, evidence) -> Result:
+    """Runs a check; an error of the code that is tested fails it."""
+    try:
+        passed, seen = one.look(evidence)
+        return Result(one, bool(passed), seen)
+    except Exception as error:
+        return Result(one, False, f"it raised {type(error).__name__}: {error}")
+
+
+def grade_model(adapters: Adapters) -> None:
+    """Prints, for each part, how many checks pass, and what is wrong with the rest."""
+    outcomes = results(adapters)
+    for part in PARTS:
+        own = [result for result in outcomes if result.check.part == part]
+        if not own:
+            continue
+        passed = sum(result.passed for result in own)
+        print(f"{part}: {passed} of {len(own)} checks pass.")
+        for seen, failed in by_sight(own).items():
+            for result in failed:
+                print(f"  ✗ {result.check.title}: {seen}.")
+                print(textwrap.indent(textwrap.fill(result.check.remedy, 72), "    "))
+    parts = {result.check.part for result in outcomes}
+    if missing := [f.name for f in fields(Adapters) if f.name in {*PARTS} - parts]:
+        print(f"Not given, and not tested: {', '.join(missing)}.")
+
+
+def by_sight(outcomes: list[Result]) -> dict[str, list[Result]]:
+    """The failed checks by what was seen; an error that fails them all stands once."""
+    failed: dict[str, list[Result]] = {}
+    for result in outcomes:
+        if not result.passed:
+            failed.setdefault(result.seen, []).append(result)
+    return {
+        seen: some[:1] if seen.startswith("it raised") else some
+        for seen, some in failed.items()
+    }

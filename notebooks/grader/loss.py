@@ -1,0 +1,106 @@
+"""Checks of the loss of a masked language model."""
+
+import math
+from types import SimpleNamespace
+
+import torch
+
+from helpers.masking import IGNORE
+from notebooks.grader import check
+
+V = 11
+
+
+def evidence(adapters):
+    draw = torch.Generator().manual_seed(0)
+    logits_BTV = torch.randn(4, V, V, generator=draw)
+    labels_BT = torch.full((4, V), IGNORE)
+    labels_BT[0] = torch.arange(V)  # each class once, 0 included
+    labels_BT[1, 3], labels_BT[2, 5] = 7, 2
+    leaf_BTV = logits_BTV.clone().requires_grad_()
+    value = adapters.loss(leaf_BTV, labels_BT)
+    value.backward()
+    losses = [
+        -float(logits_BTV[b, t].double().log_softmax(-1)[labels_BT[b, t]])
+        for b, t in (labels_BT != IGNORE).nonzero().tolist()
+    ]
+    return SimpleNamespace(
+        loss=adapters.loss,
+        logits_BTV=logits_BTV,
+        labels_BT=labels_BT,
+        value=value.item(),
+        mean=sum(losses) / len(losses),
+        pull_BT=leaf_BTV.grad.abs().sum(-1),
+    )
+
+
+@check(
+    "loss",
+    "it is the mean over the chosen words",
+    "The sum over chosen words divided by their number: not by all positions, and not "
+    "a mean of the means of rows.",
+)
+def mean(seen):
+    return abs(seen.value - seen.mean) < 1e-4, f"{seen.value:.3f} for {seen.mean:.3f}"
+
+
+@check(
+    "loss",
+    "positions without a label do not count",
+    "A mask must act on a loss for each position (reduction='none'). After a mean has "
+    "been taken, it multiplies one number and cancels.",
+)
+def others(seen):
+    pull = float(seen.pull_BT[seen.labels_BT == IGNORE].max())
+    return pull < 1e-8, "the gradient of a position without label is not zero"
+
+
+@check(
+    "loss",
+    "every word with a label counts, whatever its id",
+    "ignore_index must be -100, the label of positions that are not chosen, and not "
+    "the id of a class: that class would never be learned.",
+)
+def every_word(seen):
+    ids = seen.labels_BT[(seen.labels_BT != IGNORE) & (seen.pull_BT < 1e-8)]
+    return len(ids) == 0, f"labels {ids.tolist()} have no gradient"
+
+
+@check(
+    "loss",
+    "rows without a chosen word do not dilute it",
+    "Divide by the number of chosen words, not by B·T.",
+)
+def dilution(seen):
+    more = [
+        torch.cat([x, x[3:].repeat_interleave(50, 0)])
+        for x in (seen.logits_BTV, seen.labels_BT)
+    ]
+    diluted = float(seen.loss(*more))
+    return abs(diluted - seen.value) < 1e-4, f"{seen.value:.3f} became {diluted:.3f}"
+
+
+@check(
+    "loss",
+    "it is measured in nats",
+    "Use the natural logarithm: without knowledge the loss is ln V.",
+)
+def nats(seen):
+    flat = float(seen.loss(torch.zeros_like(seen.logits_BTV), seen.labels_BT))
+    wanted = math.log(V)
+    return abs(
+        flat - wanted
+    ) < 1e-4, f"equal scores give {flat:.3f}, ln V is {wanted:.3f}"
+
+
+@check(
+    "loss",
+    "it takes logits, whatever their size",
+    "Hand logits to cross_entropy, without a softmax before it.",
+)
+def logits(seen):
+    label_BT = torch.tensor([[4]])
+    sure_BTV = torch.zeros(1, 1, V)
+    sure_BTV[..., 4] = 1_000.0
+    value = float(seen.loss(sure_BTV, label_BT))
+    return value < 1e-3, f"a model that is sure and right still has {value:.2f}"

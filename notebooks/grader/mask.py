@@ -1,0 +1,189 @@
+"""Checks of BERT's masking: which words are hidden, and behind what."""
+
+from types import SimpleNamespace
+
+import torch
+
+from helpers.masking import IGNORE
+from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS
+from notebooks.grader import check
+
+V, FIRST, ROWS, LENGTH = 200, len(SPECIALS), 6_000, 64
+
+
+def evidence(adapters):
+    draw = torch.Generator().manual_seed(0)
+    ids_BT = torch.randint(FIRST, V, (ROWS, LENGTH), generator=draw)
+    ids_BT[:, 0], ids_BT[:, -3], ids_BT[:, -2:] = CLS, SEP, PAD
+    given_BT = ids_BT.clone()
+
+    def masked(seed):
+        draw = torch.Generator().manual_seed(seed)
+        return adapters.mask(given_BT, V, draw)
+
+    inputs_BT, labels_BT = masked(1)
+    untouched = bool((given_BT == ids_BT).all())
+    given_BT = ids_BT.clone()
+    chosen_BT = labels_BT != IGNORE
+    shown = inputs_BT[chosen_BT]
+    return SimpleNamespace(
+        ids_BT=ids_BT,
+        inputs_BT=inputs_BT,
+        labels_BT=labels_BT,
+        chosen_BT=chosen_BT,
+        untouched=untouched,
+        shown=shown,
+        replaced=shown[(shown != MASK) & (shown != ids_BT[chosen_BT])],
+        stayed=float((shown == ids_BT[chosen_BT]).float().mean()),
+        again=[masked(seed)[1] for seed in (1, 2)],
+    )
+
+
+def near(share: float, wanted: float, count: int) -> tuple[bool, str]:
+    """Within four standard deviations of a draw of `count`."""
+    margin = 4 * (wanted * (1 - wanted) / count) ** 0.5
+    return abs(share - wanted) < margin, f"{share:.1%} instead of {wanted:.0%}"
+
+
+@check(
+    "mask",
+    "15 % of the words are chosen",
+    "The rate is a share of the words, [PAD], [CLS] and [SEP] not counted.",
+)
+def rate(seen):
+    words = int((seen.ids_BT >= FIRST).sum())
+    return near(int(seen.chosen_BT.sum()) / words, 0.15, words)
+
+
+@check(
+    "mask",
+    "special tokens are never chosen",
+    "Choose among ids from 5 on; a model that predicts [PAD] learns to count padding.",
+)
+def no_special(seen):
+    count = int((seen.chosen_BT & (seen.ids_BT < FIRST)).sum())
+    return count == 0, f"{count:,} special tokens were chosen"
+
+
+@check(
+    "mask",
+    "80 % of the chosen words become [MASK]",
+    "Decide all three cases by one draw. Two draws in a row give 81, 10 and 9 %.",
+)
+def become_mask(seen):
+    return near(float((seen.shown == MASK).float().mean()), 0.8, len(seen.shown))
+
+
+@check(
+    "mask",
+    "10 % become another word",
+    "Of the draw that decides, the part from 0.8 to 0.9 is for random words.",
+)
+def become_random(seen):
+    # One random word in V - 5 is the true one.
+    share = len(seen.replaced) / len(seen.shown) * (V - FIRST) / (V - FIRST - 1)
+    return near(share, 0.1, len(seen.shown))
+
+
+@check(
+    "mask",
+    "10 % stay as they are",
+    "Decide all three cases by one draw. Two draws in a row give 81, 10 and 9 %.",
+)
+def stay(seen):
+    share = seen.stayed - 0.1 / (V - FIRST)
+    return near(share, 0.1, len(seen.shown))
+
+
+@check(
+    "mask",
+    "a random word is never a special token",
+    "Draw from randint(5, vocab_size): a [PAD] in the middle of a sentence hides a "
+    "word from attention.",
+)
+def random_special(seen):
+    count = int((seen.replaced < FIRST).sum())
+    return count == 0, f"{count} words were replaced by a special token"
+
+
+@check(
+    "mask",
+    "random words come from the whole vocabulary",
+    "Draw a word for each position; randint's upper end is exclusive.",
+)
+def whole_vocabulary(seen):
+    kinds = len(seen.replaced[seen.replaced >= FIRST].unique())
+    return kinds == V - FIRST, f"{kinds} of {V - FIRST} words occur"
+
+
+@check(
+    "mask",
+    "the label of a chosen position is the true word",
+    "Take the labels from the ids before they are replaced.",
+)
+def true_labels(seen):
+    right = seen.labels_BT[seen.chosen_BT] == seen.ids_BT[seen.chosen_BT]
+    return bool(
+        right.all()
+    ), f"{float(right.float().mean()):.0%} of the labels are true"
+
+
+@check(
+    "mask",
+    "most positions have no label",
+    "Fill labels with -100 where nothing is chosen; otherwise the model is paid for "
+    "copying what it sees.",
+)
+def few_labels(seen):
+    share = float(seen.chosen_BT.float().mean())
+    return share < 0.5, f"{share:.0%} of the positions have one"
+
+
+@check(
+    "mask",
+    "words that are not chosen stay as they are",
+    "Replace under the condition `chosen & …` only.",
+)
+def others_stay(seen):
+    other_BT = ~seen.chosen_BT & (seen.inputs_BT != seen.ids_BT)
+    return not other_BT.any(), f"{int(other_BT.sum()):,} of them changed"
+
+
+@check(
+    "mask",
+    "the caller's ids are left alone",
+    "Work on a copy (masked_fill without underscore, torch.where); otherwise the next "
+    "epoch reads a text that is already masked.",
+)
+def left_alone(seen):
+    return seen.untouched, "the tensor that was passed in has changed"
+
+
+@check(
+    "mask",
+    "the same seed gives the same mask",
+    "Pass the generator to every draw.",
+)
+def repeatable(seen):
+    same = bool((seen.again[0] == seen.labels_BT).all())
+    return same, "two calls with seed 1 chose different words"
+
+
+@check(
+    "mask",
+    "another seed gives another mask",
+    "Use the generator that is passed in, not one of a fixed seed.",
+)
+def other_seed(seen):
+    same = bool((seen.again[1] == seen.labels_BT).all())
+    return not same, "seeds 1 and 2 chose the same words"
+
+
+@check(
+    "mask",
+    "each row is masked on its own",
+    "Draw numbers of shape (B, T), not (T,).",
+)
+def own_rows(seen):
+    shares = seen.chosen_BT[:, 1:-3].float().mean(0)
+    return bool((shares < 0.5).all()), "some positions are chosen in most rows"

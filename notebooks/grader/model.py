@@ -1,0 +1,213 @@
+"""Checks of the whole model: from ids to logits."""
+
+import copy
+import math
+from types import SimpleNamespace
+
+import torch
+from torch.nn import functional as F
+
+from helpers.tokenizer import CLS, PAD, SEP, SPECIALS
+from notebooks.grader import check
+
+V, LENGTH, FIRST = 40, 16, len(SPECIALS)
+
+
+def evidence(adapters):
+    torch.manual_seed(0)
+    model = adapters.model(V, LENGTH, 0.0).eval()
+    draw = torch.Generator().manual_seed(0)
+    ids_BT = torch.randint(FIRST, V, (3, 12), generator=draw)
+    ids_BT[:, 0], ids_BT[:, -1] = CLS, SEP
+    with torch.no_grad():
+        logits_BTV = model(ids_BT)
+    return SimpleNamespace(
+        make=adapters.model,
+        tied=adapters.tied,
+        model=model,
+        ids_BT=ids_BT,
+        logits_BTV=logits_BTV,
+    )
+
+
+def after(seen, position: int, *changes) -> float:
+    """How far the logits at a position of row 0 move when words of it change."""
+    ids_BT = seen.ids_BT[:1].clone()
+    for at, word in changes:
+        ids_BT[0, at] = word
+    with torch.no_grad():
+        moved_BTV = seen.model(ids_BT) - seen.model(seen.ids_BT[:1])
+    return float(moved_BTV[0, position].abs().max())
+
+
+def other(word) -> int:
+    return FIRST + (int(word) - FIRST + 7) % (V - FIRST)
+
+
+@check(
+    "model",
+    "there is a logit for each position and word",
+    "The result has the shape (B, T, V).",
+)
+def shape(seen):
+    return seen.logits_BTV.shape == (3, 12, V), f"it is {[*seen.logits_BTV.shape]}"
+
+
+@check(
+    "model",
+    "[PAD] changes nothing",
+    "Hide [PAD] from every head and every block. Heads that were cut with view alone, "
+    "without transpose, let it through as well.",
+)
+def padding(seen):
+    row_BT = seen.ids_BT[:1]
+    with torch.no_grad():
+        padded_BTV = seen.model(F.pad(row_BT, (0, 4), value=PAD))[:, :12]
+        moved = float((padded_BTV - seen.model(row_BT)).abs().max())
+    return moved < 1e-4, f"four [PAD] at the end move a logit by {moved:.3f}"
+
+
+@check(
+    "model",
+    "a row does not depend on the other rows of its batch",
+    "Nothing may be averaged over the batch; BatchNorm does that, LayerNorm does not.",
+)
+def rows(seen):
+    with torch.no_grad():
+        alone_BTV = torch.cat([seen.model(row_BT) for row_BT in seen.ids_BT.split(1)])
+    moved = float((alone_BTV - seen.logits_BTV).abs().max())
+    return moved < 1e-4, f"alone, a logit is {moved:.3f} different"
+
+
+@check(
+    "model",
+    "it reads the words on the right",
+    "A masked model looks both ways; there is no causal mask.",
+)
+def right(seen):
+    moved = after(seen, 4, (7, other(seen.ids_BT[0, 7])))
+    return moved > 1e-6, "a word three places to the right changes nothing"
+
+
+@check(
+    "model",
+    "it reads the words on the left",
+    "Every block needs attention over all positions.",
+)
+def left(seen):
+    moved = after(seen, 7, (4, other(seen.ids_BT[0, 4])))
+    return moved > 1e-6, "a word three places to the left changes nothing"
+
+
+@check(
+    "model",
+    "the order of the words matters",
+    "Without positions a sentence is a bag of words: add them to the embedding, or "
+    "turn queries and keys by them.",
+)
+def order(seen):
+    ids_T = seen.ids_BT[0].clone()
+    ids_T[3] = other(ids_T[2])  # so that two different words change places
+    exchanged_T = ids_T.clone()
+    exchanged_T[2], exchanged_T[3] = ids_T[3], ids_T[2]
+    with torch.no_grad():
+        moved_TV = seen.model(ids_T[None])[0] - seen.model(exchanged_T[None])[0]
+    moved = float(moved_TV[8].abs().max())
+    return moved > 1e-5, "two words that change places change nothing elsewhere"
+
+
+@check(
+    "model",
+    "evaluation is repeatable",
+    "Dropout must rest after model.eval(): give F.dropout training=self.training.",
+)
+def repeatable(seen):
+    model = seen.make(V, LENGTH, 0.5).eval()
+    with torch.no_grad():
+        moved = float((model(seen.ids_BT) - model(seen.ids_BT)).abs().max())
+    return moved == 0, f"the same ids give logits that differ by {moved:.3f}"
+
+
+@check(
+    "model",
+    "dropout acts while it trains",
+    "Pass the dropout on to the blocks.",
+)
+def dropout(seen):
+    model = seen.make(V, LENGTH, 0.5).train()
+    with torch.no_grad():
+        moved = float((model(seen.ids_BT) - model(seen.ids_BT)).abs().max())
+    return moved > 0, "with p = 0.5 two passes are equal"
+
+
+@check(
+    "model",
+    "untrained, it knows nothing",
+    "Small first weights (BERT: N(0, 0.02²)) keep the first loss near ln V.",
+)
+def knows_nothing(seen):
+    logits_MV = seen.logits_BTV.flatten(0, 1)
+    loss = float(F.cross_entropy(logits_MV, seen.ids_BT.flatten()))
+    wanted = math.log(V)
+    return abs(
+        loss - wanted
+    ) < 0.25 * wanted, f"the loss is {loss:.2f}, ln V {wanted:.2f}"
+
+
+@check(
+    "model",
+    "every weight matrix matters",
+    "A layer is made but not used, or its result is thrown away.",
+)
+def every_matrix(seen):
+    idle = []
+    for name, weight in seen.model.named_parameters():
+        if weight.dim() < 2:
+            continue
+        changed = copy.deepcopy(seen.model)
+        draw = torch.Generator().manual_seed(0)
+        noise = torch.randn(weight.shape, generator=draw)
+        with torch.no_grad():
+            changed.get_parameter(name).add_(noise)
+            moved = float((changed(seen.ids_BT) - seen.logits_BTV).abs().max())
+        idle += [name] if moved < 1e-6 else []
+    return not idle, f"these change nothing: {', '.join(idle[:3])}"
+
+
+@check(
+    "model",
+    "what can be trained has a gradient",
+    "A .detach(), .data or torch.no_grad() on the way cuts the gradient off.",
+)
+def gradients(seen):
+    model = copy.deepcopy(seen.model)
+    model(seen.ids_BT).logsumexp(-1).sum().backward()
+    cut = [name for name, w in model.named_parameters() if w.grad is None]
+    return not cut, f"none at {', '.join(cut[:3])}"
+
+
+def is_tied(model) -> bool:
+    """Whether two names lead to one parameter."""
+    names = [*model.named_parameters(remove_duplicate=False)]
+    return len(names) > len([*model.parameters()])
+
+
+@check(
+    "model",
+    "embedding and output share their weights",
+    "Assign the parameter itself, decoder.weight = embedding.weight. A clone is equal "
+    "only until the first step.",
+)
+def tied(seen):
+    return is_tied(seen.model) or not seen.tied, "no parameter has two names"
+
+
+@check(
+    "model",
+    "they still share them in a copy",
+    "copy.deepcopy keeps shared parameters, load_state_dict(assign=True) does not; tie "
+    "them again after it, and after whatever copies weights one by one.",
+)
+def tied_copy(seen):
+    copied = copy.deepcopy(seen.model)
+    return is_tied(copied) or not seen.tied, "in a deepcopy no parameter has two names"

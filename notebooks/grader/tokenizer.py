@@ -1,0 +1,101 @@
+"""Checks of a word-level tokenizer."""
+
+from types import SimpleNamespace
+
+from helpers.tokenizer import MASK, SPECIALS, UNK
+from notebooks.grader import check
+
+LINES = ["the cat saw the dog", "the dog saw a bird", "a cat", "zebra yak"]
+WORDS = "the cat saw dog a bird zebra yak".split()
+FIRST = len(SPECIALS)
+
+
+def evidence(adapters):
+    make = adapters.tokenizer
+    whole = make(LINES, FIRST + len(WORDS))
+    return SimpleNamespace(
+        whole=whole,
+        ids=[*whole.encode(WORDS)],
+        small=make(LINES, FIRST + 2),
+        # Three words of equal frequency and room for two, the lines in either order.
+        ties=[make(lines, FIRST + 2) for lines in (["b", "c", "a"], ["a", "c", "b"])],
+    )
+
+
+@check(
+    "tokenizer",
+    "each word has an id of its own",
+    "Two words that share an id can never be told apart again.",
+)
+def distinct(seen):
+    return len({*seen.ids}) == len(WORDS), f"{WORDS} became {seen.ids}"
+
+
+@check(
+    "tokenizer",
+    "words keep clear of the ids of the special tokens",
+    "Number the words from 5 on, after [PAD], [UNK], [CLS], [SEP] and [MASK].",
+)
+def clear_of_specials(seen):
+    return min(seen.ids) >= FIRST, f"the smallest id of a word is {min(seen.ids)}"
+
+
+@check(
+    "tokenizer",
+    "ids are smaller than vocab_size",
+    "The special tokens are a part of the vocabulary; count them.",
+)
+def within_size(seen):
+    size = FIRST + len(WORDS)
+    return max(seen.ids) < size, f"vocab_size is {size}, the largest id {max(seen.ids)}"
+
+
+@check(
+    "tokenizer",
+    "a text comes back from its ids",
+    "decode must look up each id in the table that encode uses, in the same order.",
+)
+def comes_back(seen):
+    text = seen.whole.decode(seen.whole.encode(["the", "dog", "saw", "a", "cat"]))
+    return text.split() == "the dog saw a cat".split(), f"'{text}' came back"
+
+
+@check(
+    "tokenizer",
+    "an unknown word becomes [UNK]",
+    "Look a word up with a default, ids.get(word, UNK).",
+)
+def unknown(seen):
+    ids = [*seen.whole.encode(["unicorn", "the"])]
+    return ids[0] == UNK and ids[1] != UNK, f"'unicorn the' became {ids}"
+
+
+@check(
+    "tokenizer",
+    "the most frequent words are kept",
+    "Sort the words by falling count before the list is cut.",
+)
+def frequent(seen):
+    ids = [*seen.small.encode(["the", "zebra"])]
+    return ids[0] != UNK and ids[1] == UNK, f"with room for two, 'the zebra' is {ids}"
+
+
+@check(
+    "tokenizer",
+    "words of equal frequency do not depend on the order of the text",
+    "Break ties by the word itself: sort by (-count, word).",
+)
+def ties(seen):
+    forward, backward = ([*t.encode(["a", "b", "c"])] for t in seen.ties)
+    return forward == backward, f"'a b c' is {forward} or {backward}"
+
+
+@check(
+    "tokenizer",
+    "[MASK] typed into a text is an ordinary unknown word",
+    "Keep the special tokens out of the table that encode uses: whoever types one "
+    "could otherwise ask for a prediction, or end a row, in the middle of a text.",
+)
+def typed_mask(seen):
+    (word_id,) = seen.whole.encode(["[MASK]"])
+    return word_id != MASK, f"a typed [MASK] became {word_id}"

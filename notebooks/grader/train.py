@@ -1,0 +1,147 @@
+"""Checks of a training loop, seen from the outside."""
+
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS
+from notebooks.grader import check
+
+V, FIRST, STEPS = 24, len(SPECIALS), 60
+
+
+class Witness(nn.Module):
+    """A model small enough to learn by heart, which notes how it is used."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(V, 32)
+        self.mix = nn.Conv1d(32, 32, 5, padding=2)
+        self.output = nn.Linear(32, V)
+        self.inputs, self.modes, self.clean = [], [], []
+        # Called before a gradient is added to what a parameter already holds.
+        self.output.weight.register_hook(self.note)
+
+    def note(self, gradient):
+        held = self.output.weight.grad
+        self.clean.append(held is None or not held.any())
+
+    def forward(self, ids_BT):
+        self.inputs.append(ids_BT.detach().clone())
+        self.modes.append(self.training)
+        x_BTD = self.embedding(ids_BT)
+        x_BTD = x_BTD + self.mix(x_BTD.mT).mT.relu()
+        return self.output(x_BTD)
+
+
+def evidence(adapters):
+    draw = torch.Generator().manual_seed(0)
+    ids_BT = torch.randint(FIRST, V, (8, 16), generator=draw)
+    ids_BT[:, 0], ids_BT[:, -1] = CLS, SEP
+    before = ids_BT.clone()
+
+    def run(seed):
+        torch.manual_seed(0)
+        model = Witness().eval()  # a loop that wants training mode has to say so
+        start = {name: w.detach().clone() for name, w in model.named_parameters()}
+        losses = [float(x) for x in adapters.train(model, ids_BT, V, STEPS, seed)]
+        moved = {n for n, w in model.named_parameters() if not torch.equal(w, start[n])}
+        return SimpleNamespace(model=model, losses=losses, moved=moved)
+
+    first = run(1)
+    return SimpleNamespace(
+        run=first,
+        again=run(1),
+        names={name for name, _ in first.model.named_parameters()},
+        untouched=torch.equal(ids_BT, before),
+    )
+
+
+@check("train", "there is a loss for each step", "Return one number a step.")
+def losses(seen):
+    return len(seen.run.losses) == STEPS, f"{len(seen.run.losses)} of {STEPS}"
+
+
+@check(
+    "train",
+    "the loss falls",
+    "The order is zero_grad, loss, backward, step. Without step nothing moves; with a "
+    "rate far too high nothing settles.",
+)
+def falls(seen):
+    first, last = (
+        sum(part) / 10 for part in (seen.run.losses[:10], seen.run.losses[-10:])
+    )
+    return last < 0.8 * first, f"from {first:.2f} to {last:.2f} in {STEPS} steps"
+
+
+@check(
+    "train",
+    "gradients start from zero at each step",
+    "Call zero_grad() once a step; otherwise each step follows the sum of all before.",
+)
+def zeroed(seen):
+    dirty = len(seen.run.model.clean) - sum(seen.run.model.clean)
+    return dirty == 0 and seen.run.model.clean, f"in {dirty} steps they did not"
+
+
+@check(
+    "train",
+    "all parameters move",
+    "Give the optimiser model.parameters(), all of them.",
+)
+def all_move(seen):
+    still = sorted(seen.names - seen.run.moved)
+    return not still, f"these did not: {', '.join(still)}"
+
+
+@check(
+    "train",
+    "the model trains in training mode",
+    "Call model.train() before the loop, and again after every evaluation.",
+)
+def training_mode(seen):
+    quiet = len(seen.run.model.modes) - sum(seen.run.model.modes)
+    return quiet == 0, f"{quiet} passes were made in evaluation mode"
+
+
+@check(
+    "train",
+    "words are hidden from the model",
+    "Feed the masked inputs, not the ids.",
+)
+def hidden(seen):
+    share = float((torch.cat(seen.run.model.inputs) == MASK).float().mean())
+    return share > 0.05, f"{share:.1%} of what the model read was [MASK]"
+
+
+@check(
+    "train",
+    "masks are drawn anew at each step",
+    "Mask inside the loop. Masks that are drawn once let the model learn the gaps.",
+)
+def new_masks(seen):
+    kinds = {tuple(x.flatten().tolist()) for x in seen.run.model.inputs}
+    return len(kinds) > STEPS // 2, f"{len(kinds)} different inputs in {STEPS} steps"
+
+
+@check(
+    "train",
+    "the text is left as it was",
+    "Mask a copy.",
+)
+def text_left(seen):
+    return seen.untouched, "after the training the ids are not what they were"
+
+
+@check(
+    "train",
+    "the same seed gives the same losses",
+    "Seed every draw, of masks and of order, from the seed that is passed in.",
+)
+def repeatable(seen):
+    apart = max(
+        abs(a - b) for a, b in zip(seen.run.losses, seen.again.losses, strict=True)
+    )
+    return apart < 1e-4, f"two runs differ by {apart:.3f}"
