@@ -14,7 +14,7 @@ import ipywidgets as widgets
 from explorer import card
 from explorer.controls import Field, held, labelled, push, show
 from explorer.predict import Prediction
-from helpers.tokenizer import split_words
+from helpers.text import split_words
 
 ABOUT = Template(Path(__file__).with_name("about.html").read_text("utf-8"))
 ROUND = 5  # sentences
