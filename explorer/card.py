@@ -41,9 +41,9 @@ def data(**numbers) -> str:
 def percent(share: float) -> str:
     """A probability or a share as people read it: 66 %, 6.8 %."""
     if 0 < share < 0.0005:
-        return "below 0.1 %"
+        return "below 0.1\u00a0%"
     digits = 1 if 0 < share < 0.0995 else 0
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}\u00a0%"
 
 
 def points(change: float) -> str:

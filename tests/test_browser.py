@@ -153,10 +153,7 @@ def test_layer_and_head_change_the_blue_and_its_scale(page):
     for control, label in (("layer", "1"), ("head", "3"), ("layer", "all")):
         choose(page, control, label)
         scale = page.locator(".mt-scale").first
-        assert (
-            "0 %" in scale.inner_text()
-            and "Even attention would be" in scale.inner_text()
-        )
+        assert "Even attention would be" in scale.inner_text()
         seen.append((blues(page), scale.get_attribute("data-vmax")))
     for control, label in (("layer", "rollout"), ("paint", "what it needed")):
         choose(page, control, label)
@@ -183,7 +180,7 @@ def test_every_number_is_that_of_a_fresh_forward_pass(page, trained, position):
     others = [i for i in range(24) if i != position]
     check("knock", others, "position")
     check("knock", without_words(*trained, fresh)[others].tolist())
-    check("knock", fresh.attention()[1:-1][others].tolist(), "attention")
+    check("knock", fresh.attention(None)[1:-1][others].tolist(), "attention")
     cells = [(int(cell["layer"]), int(cell["head"])) for cell in shown["heads"]]
     assert cells == [*itertools.product(range(1, 5), range(1, 9))]
     check("heads", without_heads(*trained, fresh).flatten().tolist())
@@ -440,6 +437,7 @@ def everything(page) -> None:
 def test_an_answer_is_seen_without_scrolling(page):
     size = page.viewport_size
     page.set_viewport_size({"width": 1280, "height": 800})
+    page.wait_for_timeout(500)  # until the notebook knows its new size
     page.evaluate("() => document.querySelector('.mt-box').scrollIntoView()")
     mask(page, 4)
     parts = [".mt-words", ".mt-verdict", ".mt-top", ".mt-scale"]
