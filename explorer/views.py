@@ -18,9 +18,8 @@ from explorer.predict import (
     require_same_words,
     to_ids,
 )
+from explorer.vocabulary import special_ids, split
 from helpers.figure import png
-from helpers.text import split_words
-from helpers.tokenizer import SPECIALS, UNK
 
 
 def slug(token: str) -> str:
@@ -85,8 +84,9 @@ class Views:
         self.models, self.tokenizer, self.scope = models, tokenizer, scope
         self.text, self.answers = text, {}
         self.words = self.ask(mask_each, next(iter(models)))[0].words
-        self.unknown = [i == UNK for i in to_ids(tokenizer, self.words)]
-        self.n_words = len(tokenizer) - len(SPECIALS)
+        special = special_ids(tokenizer)
+        self.unknown = [i == special.unk for i in to_ids(tokenizer, self.words)]
+        self.n_words = len(tokenizer) - len(special.silent)
         self.n_layers = next(iter(models.values())).config.n_layers
 
     def ask(self, question, model: str, position: int | None = None):
@@ -160,7 +160,7 @@ class Views:
 
     def own(self, choice: Choice, guess: str) -> str:
         """The reader's own guess with its probability and rank."""
-        words = split_words(guess)
+        words = split(self.tokenizer, guess)
         if not words:
             return ""
         word_id = self.tokenizer.ids.get(words[0]) if len(words) == 1 else None

@@ -1,7 +1,7 @@
-"""From lines of text to batches of ids: pad, bucket, pack; and in which order.
+"""From lines of text to batches of ids: pad, bucket or pack them, and in which order.
 
-Every way starts a row with [CLS] and ends a line with [SEP], in training as in
-prediction. Left out: worker processes and a DataLoader; the corpus is one tensor.
+Each way starts a row with [CLS] and ends a line with [SEP], in training as in
+prediction. Left out: worker processes and a DataLoader, as the corpus is one tensor.
 
 Shapes: B rows, T positions.
 """
@@ -24,7 +24,7 @@ def encode_lines(tokenizer, lines: list[str]) -> list[list[int]]:
 
 
 def rows(lines: list[list[int]], length: int) -> list[list[int]]:
-    """[CLS] words [SEP], one row a line; a longer line goes on in the next row."""
+    """[CLS] words [SEP], one row per line; a long line goes on in the next row."""
     size = length - 2
     return [
         [CLS, *line[start : start + size], SEP]
@@ -41,7 +41,7 @@ def fill(batch: list[list[int]], length: int) -> Tensor:
 
 
 def pad(lines: list[list[int]], length: int) -> Tensor:
-    """One row a line, all of one length. Shape (B, T)."""
+    """One row per line, all of one length. Shape (B, T)."""
     return fill(rows(lines, length), length)
 
 
@@ -63,9 +63,9 @@ def join(lines: list[list[int]]) -> Tensor:
 
 
 def cut(stream: Tensor, length: int, offset: int = 0) -> Tensor:
-    """Blocks of [CLS] and the next `length` - 1 tokens of the stream. Shape (B, T).
+    """Rows of [CLS] and the next `length` - 1 tokens of the stream. Shape (B, T).
 
-    Only the last block can hold [PAD]. Another `offset` cuts elsewhere.
+    Only the last row can hold [PAD]. Another `offset` cuts elsewhere.
     """
     size = length - 1
     text = stream[offset:]
@@ -76,7 +76,7 @@ def cut(stream: Tensor, length: int, offset: int = 0) -> Tensor:
 
 
 def pack(lines: list[list[int]], length: int, offset: int = 0) -> Tensor:
-    """The whole text without gaps, in blocks of `length`. Shape (B, T)."""
+    """The whole text without gaps, in rows of `length` tokens. Shape (B, T)."""
     return cut(join(lines), length, offset)
 
 
@@ -90,18 +90,18 @@ def batches(
 ) -> Iterator[Tensor]:
     """Training batches (B, T) from step `start` on, without end.
 
-    Each epoch cuts the stream at another offset and shuffles the blocks anew, so that
-    a word does not always stand in the same place beside the same neighbours.
+    Each epoch cuts the stream at another offset and shuffles the rows anew, so that a
+    word does not always stand in the same place beside the same neighbours.
     """
     per_epoch = steps_per_epoch(stream, length, batch_size)
     for epoch in itertools.count(start // per_epoch):
         draw = seeded(seed, "order", epoch)
         offset = int(torch.randint(length - 1, (1,), generator=draw, device="cpu"))
-        blocks_BT = cut(stream, length, offset)
-        order = torch.randperm(len(blocks_BT), generator=draw, device="cpu")
+        rows_BT = cut(stream, length, offset)
+        order = torch.randperm(len(rows_BT), generator=draw, device="cpu")
         for step in range(start % per_epoch, per_epoch):
             first = step * batch_size
-            yield blocks_BT[order[first : first + batch_size]]
+            yield rows_BT[order[first : first + batch_size]]
         start = 0
 
 
@@ -114,10 +114,10 @@ def wasted_share(batches: Tensor | list[Tensor]) -> float:
 
 @dataclass
 class TrainingData:
-    """The tensors of one corpus: a stream to train on and blocks to be scored on.
+    """The tensors of one corpus: a stream to train on and rows to be scored on.
 
-    `sample_BT` are blocks of the training text, scored in the same way as the
-    validation blocks: a training loss without dropout or moving weights.
+    `sample_BT` are rows of the training text, scored in the same way as the validation
+    rows: a training loss without dropout and without weights that move meanwhile.
     """
 
     stream: Tensor
@@ -135,10 +135,10 @@ class TrainingData:
 
     @classmethod
     def prepare(cls, tokenizer, corpus, length: int = 64, sample: int = 512):
-        """Encodes the training and validation splits, in blocks of `length`."""
+        """Encodes the training and validation splits, in rows of `length` tokens."""
         stream = join(encode_lines(tokenizer, corpus.train))
         validation_BT = pack(encode_lines(tokenizer, corpus.validation), length)
-        blocks_BT = cut(stream, length)
-        sample_BT = blocks_BT[:: max(1, len(blocks_BT) // sample)][:sample]
+        rows_BT = cut(stream, length)
+        sample_BT = rows_BT[:: max(1, len(rows_BT) // sample)][:sample]
         masks = [evaluation_subsets(ids) for ids in (validation_BT, sample_BT)]
         return cls(stream, validation_BT, masks[0], sample_BT, masks[1])

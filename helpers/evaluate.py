@@ -50,7 +50,7 @@ def require_match(model, data: TrainingData, batch_size: int) -> None:
 def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
     """Scores a model on fixed masks: all [MASK], dropout off, float32.
 
-    Each subset is masked and predicted in turn. Returns loss (nats a word), accuracy,
+    Each subset is masked and predicted in turn. Returns loss (nats per word), accuracy,
     the id predicted most often with its share, and the number of words scored.
     """
     require_known(model, ids_BT)
@@ -102,8 +102,8 @@ def word_frequencies(stream: Tensor, vocab_size: int) -> Tensor:
 def unigram(stream: Tensor, ids_BT: Tensor, subset_BT: Tensor, vocab_size: int) -> dict:
     """Loss and accuracy of the best guess that ignores the context, on subset 0.
 
-    It goes by word frequencies alone. A model that has only learned these stands on
-    this plateau.
+    It knows the frequencies of words and nothing else. A model that has learned only
+    these stands on this plateau.
     """
     labels_M = ids_BT[subset_BT == 0]
     chance_V = word_frequencies(stream, vocab_size)
@@ -113,7 +113,7 @@ def unigram(stream: Tensor, ids_BT: Tensor, subset_BT: Tensor, vocab_size: int) 
 
 
 def validate(model, data: TrainingData) -> dict:
-    """What an entry of a training history says: both losses, in eval mode."""
+    """Both losses with dropout off, for an entry of a training history."""
     train = evaluate(model, data.sample_BT, data.sample_subset_BT)
     validation = evaluate(model, data.validation_BT, data.subset_BT)
     return {

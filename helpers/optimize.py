@@ -4,7 +4,6 @@ Warm-up and linear decay, AdamW (Loshchilov & Hutter 2019), Muon (Jordan et al. 
 mixed precision (Micikevicius et al. 2018). Left out: other optimisers and schedules.
 """
 
-import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ class TrainConfig:
     """How to train. Rates are peaks; shares are of the run or of the eligible words."""
 
     epochs: float = 8.0
-    batch_size: int = 64  # blocks a step
+    batch_size: int = 64  # rows per step
     optimizer: str = "adamw"  # or "muon": Muon for the blocks' matrices
     learning_rate: float = 2e-3
     muon_rate: float = 0.02
@@ -49,7 +48,7 @@ class TrainConfig:
     cooldown: float = 0.95  # share of the run in which it falls to 0; 0: never
     mask_rate: float = 0.15  # at the first step
     last_mask_rate: float = 0.15  # at the last
-    masks: str = "fixed"  # as many in each block; or "independent", BERT's way
+    masks: str = "fixed"  # as many in each row; or "independent": each word by itself
     clip: float = 1.0
     evaluations: int = 12  # spread evenly, beside the early ones
     patience: int = 3  # evaluations without a lower loss before stopping
@@ -67,12 +66,6 @@ def rate_factor(step: int, total: int, warmup: float, cooldown: float) -> float:
     """
     rising = max(1, round(warmup * total))
     return min(1.0, (step + 1) / rising, (total - step) / max(1, cooldown * total))
-
-
-def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
-    """Sets every group's learning rate to `factor` times its peak."""
-    for group in itertools.chain(*(o.param_groups for o in optimizers)):
-        group["lr"] = group["peak"] * factor
 
 
 def make_optimizers(
@@ -95,8 +88,9 @@ def make_optimizers(
     if muon:
         matrices = inner.values()
         optimizers.append(torch.optim.Muon(matrices, lr=config.muon_rate, **decay))
-    for group in itertools.chain(*(o.param_groups for o in optimizers)):
-        group["peak"] = group["lr"]
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
     return optimizers
 
 

@@ -9,21 +9,8 @@ from helpers.early_stopping import EarlyStopping
 from helpers.optimize import TrainConfig, make_optimizers, pick_dtype
 
 
-class TrainingRun:
-    """Everything that changes while a model is trained, hence all that is saved."""
-
-    def __init__(self, model: nn.Module, config: TrainConfig):
-        self.model, self.network = model, parallel.wrap(model)
-        self.optimizers = make_optimizers(model, config)
-        self.stopping = EarlyStopping(config.patience)
-        self.step, self.seconds, self.loss, self.history = 0, 0.0, 0.0, []
-        self.precision, self.scaling = config.precision, {}
-        self.choose_dtype()
-
-    def choose_dtype(self, begun_in: torch.dtype | None = None) -> None:
-        self.dtype = pick_dtype(self.model, self.precision, begun_in)
-        device = next(self.model.parameters()).device.type
-        self.scaler = torch.amp.GradScaler(device, enabled=self.dtype == torch.float16)
+class Resumable:
+    """What a training run saves and takes back: all that changes while it trains."""
 
     def state_dict(self) -> dict:
         return {
@@ -49,3 +36,20 @@ class TrainingRun:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         vars(self.stopping).update(state["stopping"])
+
+
+class TrainingRun(Resumable):
+    """Everything that changes while a model is trained."""
+
+    def __init__(self, model: nn.Module, config: TrainConfig):
+        self.model, self.network = model, parallel.wrap(model)
+        self.optimizers = make_optimizers(model, config)
+        self.stopping = EarlyStopping(config.patience)
+        self.step, self.seconds, self.loss, self.history = 0, 0.0, 0.0, []
+        self.precision, self.scaling = config.precision, {}
+        self.choose_dtype()
+
+    def choose_dtype(self, begun_in: torch.dtype | None = None) -> None:
+        self.dtype = pick_dtype(self.model, self.precision, begun_in)
+        device = next(self.model.parameters()).device.type
+        self.scaler = torch.amp.GradScaler(device, enabled=self.dtype == torch.float16)

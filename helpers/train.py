@@ -23,39 +23,54 @@ from helpers.data import TrainingData, batches, steps_per_epoch
 from helpers.evaluate import require_match, validate
 from helpers.interrupt import held_back
 from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
-from helpers.optimize import TrainConfig, memory_advice, rate_factor, set_rates
+from helpers.optimize import TrainConfig, memory_advice, rate_factor
 from helpers.resume import identity, kept, require_finite
 from helpers.run import TrainingRun
 from helpers.seeds import seeded
 
 
-def mask_batch(run: TrainingRun, ids_BT, config: TrainConfig, total: int, mask):
-    """Hides words of a batch: inputs (B, T), masked positions and labels (both B, M).
+def train_step(
+    run: TrainingRun, ids_BT: Tensor, config: TrainConfig, total, mask=mask_tokens
+) -> Tensor:
+    """One step on one batch: mask, predict, compare, follow the gradients.
 
-    The fourth value is the number of masked words. Where several processes share a
-    batch, the rows are this one's, and the number is the mean of one process, since the
-    gradients are averaged over them.
+    Returns the loss in nats per word. `total` is the number of steps of the run. A
+    batch in which no word can be masked has a loss of 0 and changes nothing.
     """
     change = (config.last_mask_rate - config.mask_rate) * run.step / total
     words, rate = run.model.config.vocab_size, config.mask_rate + change
     draw, fixed = seeded(config.seed, "mask", run.step), config.masks == "fixed"
     inputs_BT, labels_BT = mask(ids_BT, words, rate, draw, fixed=fixed)
     at_BM, labels_BM = masked_positions(labels_BT)
-    count = int((labels_BM != IGNORE).sum()) / parallel.world_size()
+    if not (count := int((labels_BM != IGNORE).sum())):
+        run.step += 1
+        return torch.zeros(())
     device = next(run.model.parameters()).device
-    shards = (parallel.shard(rows) for rows in (inputs_BT, at_BM, labels_BM))
-    return *(rows.to(device, non_blocking=True) for rows in shards), count
+    inputs_BT, at_BM, labels_BM = (
+        parallel.shard(batch).to(device, non_blocking=True)
+        for batch in (inputs_BT, at_BM, labels_BM)
+    )
+    torch.manual_seed(parallel.dropout_seed(config.seed, run.step, device))
+    run.model.zero_grad()
+    with torch.autocast(device.type, run.dtype, enabled=run.dtype != torch.float32):
+        logits_BMV = run.network(inputs_BT, at_BM)
+    # Gradients are averaged over the processes, so each divides by its mean share.
+    loss = mlm_loss(logits_BMV, labels_BM, count / parallel.world_size())
+    run.scaler.scale(loss).backward()
+    apply_gradients(run, config, total)
+    return parallel.mean(loss.detach())
 
 
 def apply_gradients(run: TrainingRun, config: TrainConfig, total: int) -> None:
     """One step along the clipped gradients, at the learning rate of this step.
 
-    With float16 the scaler first divides the gradients by its factor. Where that was so
-    large that one overflowed, all optimisers leave the step out and the factor falls.
+    With float16 the scaler first divides the gradients by its factor. If that was so
+    large that one overflowed, all optimisers skip the step and the factor falls.
     """
     factor = rate_factor(run.step, total, config.warmup, config.cooldown)
-    set_rates(run.optimizers, factor)
     for optimizer in run.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = factor * group["peak"]
         run.scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
     overflow = run.scaler.is_enabled() and not norm.isfinite()
@@ -66,29 +81,6 @@ def apply_gradients(run: TrainingRun, config: TrainConfig, total: int) -> None:
         run.step += 1
 
 
-def train_step(
-    run: TrainingRun, ids_BT: Tensor, config: TrainConfig, total, mask=mask_tokens
-) -> Tensor:
-    """One step on one batch: mask, predict, compare, follow the gradients.
-
-    Returns the loss in nats a word. `total` is the number of steps of the run. A batch
-    in which no word can be masked has a loss of 0 and changes nothing.
-    """
-    inputs_BT, at_BM, labels_BM, count = mask_batch(run, ids_BT, config, total, mask)
-    if not count:
-        run.step += 1
-        return torch.zeros(())
-    device = inputs_BT.device
-    torch.manual_seed(parallel.dropout_seed(config.seed, run.step, device))
-    run.model.zero_grad()
-    with torch.autocast(device.type, run.dtype, enabled=run.dtype != torch.float32):
-        logits_BMV = run.network(inputs_BT, at_BM)
-    loss = mlm_loss(logits_BMV, labels_BM, count)
-    run.scaler.scale(loss).backward()
-    apply_gradients(run, config, total)
-    return parallel.mean(loss.detach())
-
-
 def evaluation_steps(total: int, evaluations: int) -> set[int]:
     """When to evaluate: evenly, and early on at 0, 1/64, 1/32 and 1/16 of the run."""
     early = {0, *(total // part for part in (64, 32, 16))}
@@ -96,7 +88,7 @@ def evaluation_steps(total: int, evaluations: int) -> set[int]:
 
 
 def evaluate_run(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
-    """Adds an entry to the history of a run, which must not have diverged."""
+    """Adds both losses to the history of a run; stops a run that has diverged."""
     require_finite(run)
     entry = {"step": run.step, "epoch": epoch, "seconds": run.seconds}
     entry |= parallel.broadcast(lambda: validate(run.model, data))
@@ -107,9 +99,9 @@ def evaluate_run(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
 
 
 def run_steps(run: TrainingRun, data, config, source, mask, on_evaluation, save):
-    """The loop: to the end of the schedule, or until early stopping ends it.
+    """The loop, to the end of the schedule or until early stopping ends it.
 
-    `source` gives the batches from a step on; `save` is told whether it must.
+    `source` gives the batches from a step on; `save` is told whether it must save.
     """
     length = run.model.config.max_length
     per_epoch = steps_per_epoch(data.stream, length, config.batch_size)

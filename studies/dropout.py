@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, save_model
-from helpers.curves import training_curves, true_vs_pred
+from helpers.curves import training_curves
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
@@ -158,7 +158,6 @@ def study(epochs: int) -> Study:
         table=table,
         figures={
             "dropout_comparison_subplots.png": lambda _: training_curves(shipped()),
-            "true_vs_pred.png": lambda _: true_vs_pred(shipped()[1]),
             "dropout_study.png": figure,
         },
     )

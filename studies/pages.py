@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from helpers import ROOT, record
+from helpers.curves import true_vs_pred
 from helpers.files import write_whole
 from studies import dropout, fifty, plateau
 from studies.attention import erasure, knowledge, tables
@@ -40,7 +41,9 @@ def step_times(name: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "dropout": lambda: of_study(dropout.STUDY),
     "fifty_trials": fifty.trials_table,
+    "dropout_words": lambda: true_vs_pred(dropout.shipped()[1]["samples"]),
     "plateau": lambda: of_study(plateau.STUDY),
+    "plateau_words": lambda: true_vs_pred(plateau.samples(plateau.STUDY.results())),
     "lessons": lambda: of_study(LESSONS),
     "time_to_quality": lambda: speedrun.table(speedrun.results()),
     "throughput": lambda: step_times("throughput"),

@@ -16,7 +16,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from helpers import ROOT
-from helpers.curves import true_vs_pred
 from helpers.data import steps_per_epoch
 from helpers.figure import QUIET, default_style, reference_lines
 from helpers.model import ModelConfig
@@ -25,6 +24,7 @@ from helpers.tokenizer import WordTokenizer
 from helpers.train import train
 from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
+from studies.lab.figures import band
 from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plain, plus_minus
 from studies.lab.runs import LENGTH, read_run, readable, subsample
 from studies.lab.samples import probing, said
@@ -163,25 +163,24 @@ def table(results: Results) -> str:
 def curves(results: Results) -> Figure:
     """Loss and the share of the most-predicted word over the first steps, by positions.
 
-    One line a run, from step 20 on; the steps are on a logarithmic scale.
+    The line is the mean over seeds, the band reaches from the lowest to the highest
+    seed; the steps are on a logarithmic scale. The control is on the left only.
     """
     figure = Figure(figsize=(8.8, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     for positions in POSITIONS:
         color, style = LOOKS[positions]
-        for run in best_runs(results, positions):
-            steps = [max(1, entry["step"]) for entry in run["history"]]
-            losses, shares = (
-                [entry[key] for entry in run["history"]]
-                for key in ("validation_loss", "most_predicted_share")
-            )
-            left.plot(steps, losses, style, color=color, linewidth=1.4)
-            right.plot(steps, shares, style, color=color, linewidth=1.4)
+        runs = best_runs(results, positions)
         name = "no positions" if positions == "none" else positions
-        label = f"{name}, rate {run['rate']:g}"
-        left.plot([], [], style, color=color, label=label)
+        label = f"{name}, rate {runs[0]['rate']:g}"
+        steps = [max(1, entry["step"]) for entry in runs[0]["history"]]
+        keys = "validation_loss", "most_predicted_share"
+        for axes, key in zip((left, right), keys, strict=True):
+            over_seeds = [[e[key] for e in run["history"]] for run in runs]
+            if axes is left or positions != "none":
+                band(axes, steps, over_seeds, style, color, label=label)
     left.legend(frameon=False, fontsize=9, loc="lower left")
-    unigram = run["unigram_loss"]
+    unigram = runs[0]["unigram_loss"]
     reference_lines(left, {"unigram": unigram})
     limit = unigram - LEFT
     left.axhline(limit, color=QUIET, linestyle=":", linewidth=1)
@@ -192,7 +191,7 @@ def curves(results: Results) -> Figure:
     left.set(xscale="log", xlim=(ticks[0], ticks[-1]), ylim=(None, unigram + 1.2))
     left.set_xticks(ticks, map("{:,}".format, ticks))
     left.minorticks_off()
-    left.set(xlabel="step", ylabel="validation loss (nats a word)")
+    left.set(xlabel="step", ylabel="validation loss (nats per word)")
     right.set(xlabel="step", ylabel="share of the most-predicted word", ylim=(0, 1))
     for axes in (left, right):
         plain(axes)
@@ -222,12 +221,7 @@ STUDY = Study(
     alike=("number_format", "unigram_loss"),
     readings={"step_left": lambda run: step_left(run) or STEPS, "lowest": lowest},
     table=table,
-    figures={
-        "plateau.png": curves,
-        "plateau_words.png": lambda results: true_vs_pred(
-            {"samples": samples(results)}
-        ),
-    },
+    figures={"plateau.png": curves},
 )
 
 

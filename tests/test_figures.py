@@ -52,7 +52,7 @@ def all_figures(p: Prediction) -> list:
     matrix = attention_matrix(p.weights_NHTS[0, 0], p.tokens, p.tokens, "costs $5, $6")
     curves = training_curves([RECORD, RECORD | {"name": "dropout"}])
     drawn = [matrix, head_matrix(p), attention_mosaic(p), sentence_heatmap(p)]
-    return [*drawn, curves, true_vs_pred(RECORD)]
+    return [*drawn, curves]
 
 
 def texts(drawn) -> list:
@@ -240,34 +240,46 @@ def test_show_gives_a_picture_and_a_text(monkeypatch):
     assert base64.b64decode(content).startswith(b"\x89PNG")
 
 
-def test_curves_share_their_axes_and_mark_the_best_step():
+def test_curves_of_runs_lie_over_each_other_and_mark_the_best_step():
     history = RECORD["history"]
     shorter = RECORD | {"name": "no_dropout", "history": history[:3]}
     left, right = training_curves([RECORD, shorter]).axes
-    assert left.get_xlim() == right.get_xlim() and left.get_ylim() == right.get_ylim()
-    assert left.get_title().startswith("with dropout")
-    assert right.get_title().startswith("without dropout")
-    train, validation, best, *references = left.lines
+    train, validation, best, short_train, *rest = left.lines
     assert list(train.get_ydata()) == [entry["train_loss"] for entry in history]
     losses = [entry["validation_loss"] for entry in history]
     assert list(validation.get_ydata()) == losses
     assert (train.get_linestyle(), validation.get_linestyle()) == ("--", "-")
+    assert train.get_color() == validation.get_color() != short_train.get_color()
     step, lowest = history[losses.index(min(losses))]["step"], min(losses)
     assert best.get_xydata().tolist() == [[step, lowest]]
-    heights = [line.get_ydata()[0] for line in references]
+    heights = [line.get_ydata()[0] for line in rest[-2:]]
     assert heights == pytest.approx([np.log(2_000), RECORD["unigram_loss"]])
-    parts = ["training text", "validation text", "unigram 5.60", f"best {lowest:.2f}\n"]
-    assert [part for part in parts if part not in said(left)] == []
+    accuracies = [entry["validation_accuracy"] for entry in history]
+    assert list(right.lines[0].get_ydata()) == accuracies
+    assert len(right.lines) == 2 and right.get_ylim()[0] == 0
+    assert "with dropout, seed 0" in said(right) and "unigram 5.60" in said(left)
 
 
 def test_right_and_wrong_differ_by_more_than_colour():
-    by_text = {text.get_text(): text for text in texts(true_vs_pred(RECORD))}
-    assert {phase["phase"] for phase in RECORD["samples"]} <= by_text.keys()
-    for answer in RECORD["samples"][-1]["predictions"]:
+    phases = RECORD["samples"]
+    titles, _, *rows = true_vs_pred(phases).splitlines()
+    assert {row.count("|") for row in rows} == {titles.count("|")}  # "|" is escaped
+    assert all(f"{phase['phase']}, step" in titles for phase in phases)
+    for answer, row in zip(phases[-1]["predictions"], rows, strict=False):
+        word = f"{answer['pred']} {answer['p']:.0%}"
         right = answer["pred"] == answer["true"]
-        written = f"{'✓' if right else '✗'} {answer['pred']} {answer['p']:.0%}"
-        assert (by_text[written].get_weight() == "bold") == right
-        assert any(f"[{answer['true']}]" in text for text in by_text)
+        assert row.endswith(f"| ✓ **{word}** |" if right else f"| ✗ {word} |")
+        assert rf"\[{answer['true']}\]" in row
+    assert rows[-1].endswith(f"{phases[-1]['most_predicted_share']:.0%} |")
+
+
+def test_any_word_stands_in_a_table_as_it_is():
+    answer = {"left": ["|"], "right": ["*"], "true": "<unk>", "pred": "a_b", "p": 0.5}
+    phase = {"phase": "end", "step": 9, "predictions": [answer]}
+    phase |= {"most_predicted": "$", "most_predicted_share": 0.5}
+    *_, row, last = true_vs_pred([phase]).splitlines()
+    assert row == r"| \| \[\<unk\>\] \* | ✗ a\_b 50% |"
+    assert last.endswith(r"| \$ 50% |")
 
 
 HOSTILE = {

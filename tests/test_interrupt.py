@@ -59,7 +59,7 @@ def pressing(function, at):
     [
         ("mask", 8, 7),
         ("helpers.train.mlm_loss", 8, 7),
-        ("helpers.train.set_rates", 8, 7),
+        ("helpers.train.rate_factor", 8, 7),
         ("torch.optim.Muon.step", 8, 8),  # between the steps of both optimisers
         ("helpers.train.validate", 4, 24),
         ("helpers.early_stopping.EarlyStopping.update", 4, 24),

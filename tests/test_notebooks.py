@@ -37,6 +37,9 @@ NOT_LISTED = {
     "shallow_copy",  # leaves alone a reader's model, whose mode and layers are its own
     "matrix_weights",  # counts what a giant would have; 03 counts every parameter
     "memory_advice",  # says what to try where a batch does not fit into memory
+    "encode_lines",  # calls the tokenizer of 01 once for each line
+    "fill",  # adds [PAD]; `pad` and `bucket` in 07 say how much
+    "steps_per_epoch",  # a division, which 04 and 07 use
     "token_bytes",  # the bytes of each id, which 01 shows at work
 }
 BADGE = re.compile(

@@ -1,5 +1,6 @@
-"""A figure that several studies draw: curves of all runs beside paired differences."""
+"""Curves of all arms, over their seeds, beside paired differences."""
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,23 +12,30 @@ from studies.lab.study import Results
 Looks = dict[str, tuple[str, str, str]]  # of each arm: name, colour, line style
 
 
+def band(axes: Axes, x: list, curves: list[list], style: str, color, **look) -> None:
+    """The mean of some curves as a line, on a band from the lowest to the highest."""
+    values = np.array(curves)
+    axes.fill_between(x, values.min(0), values.max(0), color=color, alpha=0.15, lw=0)
+    axes.plot(x, values.mean(0), style, color=color, **look)
+
+
 def draw_curves(axes: Axes, results: Results, looks: Looks) -> None:
-    """Training and validation loss of each run over its epochs, from 0.5 on."""
-    for arm in sorted(results.runs):
-        _, color, style = looks[arm]
-        for run in results.runs[arm].values():
-            later = [entry for entry in run["history"] if entry["epoch"] >= 0.5]
-            x, validation, train = (
-                [entry[key] for entry in later]
-                for key in ("epoch", "validation_loss", "train_loss")
-            )
-            axes.plot(x, validation, style, color=color, linewidth=1.6)
-            axes.plot(x, train, style, color=color, linewidth=0.8, alpha=0.6)
-    for arm in results.runs:
+    """Training and validation loss of each arm over the epochs, from 0.5 on."""
+    for arm, runs in results.runs.items():
         name, color, style = looks[arm]
-        axes.plot([], [], style, color=color, label=name)
+        later = [
+            [entry for entry in run["history"] if entry["epoch"] >= 0.5]
+            for run in runs.values()
+        ]
+        x = [entry["epoch"] for entry in later[0]]
+        for key, width, label in (
+            ("validation_loss", 1.8, name),
+            ("train_loss", 0.8, None),
+        ):
+            losses = [[entry[key] for entry in history] for history in later]
+            band(axes, x, losses, style, color=color, linewidth=width, label=label)
     axes.legend(frameon=False, title="thick: validation, thin: training text")
-    axes.set(xlabel="epoch", ylabel="loss (nats a word, dropout off)")
+    axes.set(xlabel="epoch", ylabel="loss (nats per word, dropout off)")
     plain(axes)
 
 
@@ -66,7 +74,7 @@ def draw_effects(axes: Axes, results: Results, looks: Looks, base: str) -> None:
 def curves_beside_effects(
     results: Results, looks: Looks, base: str, references: dict[str, float]
 ) -> Figure:
-    """All curves of a study, one line a run; and each arm minus the base.
+    """The curves of all arms, as means over their seeds, and each arm minus the base.
 
     `references` are losses to compare with, by name.
     """
@@ -76,7 +84,9 @@ def curves_beside_effects(
     reference_lines(left, references)
     draw_effects(right, results, looks, base)
     epochs = results.study.arms[base].training.epochs
-    left.set_title(f"WikiText-2, {epochs:g} epochs, one line a seed", fontsize=11)
+    left.set_title(
+        f"WikiText-2, {epochs:g} epochs, means and range of seeds", fontsize=11
+    )
     right.set_xlabel("loss minus that without dropout (nats)")
     right.set_title("paired by seed; bar: 95 % interval", fontsize=11)
     return figure

@@ -134,20 +134,20 @@ def time_to_quality(race: dict) -> Figure:
         later = [entry for entry in row["history"] if entry["step"] > 0]
         x = [entry["step"] * minutes for entry in later]
         y = [entry["validation_loss"] for entry in later]
-        label = f"{arm} recipe, rate {row['rate']:g}"
+        label = f"{arm} recipe, scored on a part of the words"
         axes.plot(x, y, style, color=color, linewidth=1.5, label=label)
         axes.axhline(row["loss"], color=color, linestyle=":", linewidth=1)
-        text = f"its best of 50 epochs, {row['loss']:.2f}"
+        text = f"its best weights, scored on all words: {row['loss']:.2f}"
         at = 0.01, row["loss"]
         axes.annotate(text, at, (0, 3), color=color, fontsize=9, **place)
     entry = race["entry"]
     x = [run["seconds"] / 60 for run in entry["runs"]]
     y = [run["validation"]["loss"] for run in entry["runs"]]
-    label = f"the series' recipe, {entry['steps']:,} steps"
+    label = f"the series' recipe, {entry['steps']:,} steps, scored on all words"
     axes.plot(x, y, "o", color=BLUE, markersize=7, label=label)
-    axes.set(xscale="log", ylabel="validation loss (nats a word)")
+    axes.set(xscale="log", ylabel="validation loss (nats per word)")
     axes.set_xlabel("minutes (curve: steps alone; dot: the whole process)")
-    title = "curve: scored on a part of the validation text; line and dot: on all of it"
+    title = "The curve ends below its line because it is scored on other words."
     axes.set_title(title, fontsize=9, loc="left", color=QUIET)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")

@@ -1,0 +1,52 @@
+"""Graders of notebook 07."""
+
+import math
+
+import torch
+
+from notebooks.exercises import exercise
+
+LARGEST = torch.finfo(torch.float16).max
+
+
+@exercise("7.1")
+def largest_scale(answer):
+    cases = [[1e-8, -3e-7, 2e-9], [0.7, -4.0, 1e-8], [-1e-6, 5e-7], [70_000.0, 1.0]]
+    for gradients in map(torch.tensor, cases):
+        found = float(answer(gradients.clone()))
+        told = f"for gradients {[f'{g:g}' for g in gradients.tolist()]}"
+        if not found > 0:
+            return f"{told} your scale is {found:g}; a scale is positive."
+        if not (gradients * found).half().isfinite().all():
+            return (
+                f"{told} your scale {found:g} makes {(gradients * found).abs().max():g}"
+                f" of the largest, more than {LARGEST:,.0f}."
+            )
+        if math.log2(found) % 1:
+            return f"{told} your scale is {found:g}, which is no power of two."
+        if (gradients * 2 * found).half().isfinite().all():
+            return f"{told} your scale is {found:g}, and twice as much still fits."
+    return None
+
+
+@exercise("7.2")
+def whole_gradient(answer):
+    draw = torch.Generator().manual_seed(0)
+    for counts in ([30, 30], [90, 10], [1, 2, 3, 4]):
+        words = [torch.randn(n, 5, generator=draw, dtype=torch.float64) for n in counts]
+        wanted = torch.cat(words).mean(0)
+        found = answer([part.mean(0) for part in words], list(counts))
+        if not isinstance(found, torch.Tensor) or found.shape != wanted.shape:
+            return "return one gradient, of the shape of each that you were given."
+        if not torch.allclose(found, wanted):
+            ratio = (found / wanted).mean()
+            if torch.allclose(found, ratio * wanted):
+                return (
+                    f"for counts {counts} the direction is right, but your gradient is "
+                    f"{ratio:.3g} times as long. By what must the sum be divided?"
+                )
+            return (
+                f"for counts {counts} it is not the gradient of the mean over all "
+                "words. Each process should weigh as much as it has words."
+            )
+    return None

@@ -1,0 +1,86 @@
+"""Graders of notebook 04."""
+
+import torch
+
+from notebooks.exercises import exercise
+
+GRADIENTS = [0.5, -0.1, 0.02, 0.3, -0.7]
+
+
+def by_pytorch(rate: float, decay: float) -> list[float]:
+    """The weight after each step of PyTorch's own AdamW, from 1.0 on."""
+    weight, found = torch.nn.Parameter(torch.tensor(1.0, dtype=torch.float64)), []
+    chosen = {"lr": rate, "betas": (0.9, 0.98), "weight_decay": decay}
+    optimizer = torch.optim.AdamW([weight], **chosen)
+    for gradient in GRADIENTS:
+        weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimizer.step()
+        found.append(weight.item())
+    return found
+
+
+def by_answer(answer, rate: float, decay: float) -> list[float]:
+    """The weight after each step of an answer."""
+    w, m, v, found = 1.0, 0.0, 0.0, []
+    for t, g in enumerate(GRADIENTS, start=1):
+        w, m, v = answer(w, g, m, v, t, rate, decay)
+        found.append(float(w))
+    return found
+
+
+@exercise("4.1")
+def adamw_step(answer):
+    if not isinstance(made := answer(1.0, 0.5, 0.0, 0.0, 1, 0.01, 0.0), tuple):
+        return "return the new w, m and v, in this order."
+    if len(made) != 3:
+        return f"return three values, w, m and v; yours are {len(made)}."
+    if abs(made[1] - 0.05) > 1e-9 or abs(made[2] - 0.005) > 1e-9:
+        return (
+            f"after a first gradient of 0.5, m is 0.05 and v is 0.005; yours are "
+            f"{made[1]:.4g} and {made[2]:.4g}."
+        )
+    if abs(made[0] - 0.99) > 1e-6:
+        return (
+            "the first step is as long as the rate, whatever the gradient: with a "
+            f"rate of 0.01 the weight goes from 1 to 0.99, and yours to {made[0]:.4g}. "
+            "Look at the corrections of m and v and at the square root."
+        )
+    wanted, found = by_pytorch(0.01, 0.0), by_answer(answer, 0.01, 0.0)
+    for step, (want, got) in enumerate(zip(wanted, found, strict=True), start=1):
+        if abs(want - got) > 1e-6:
+            return (
+                f"step {step} ends at {got:.5f}, where PyTorch's AdamW has {want:.5f}. "
+                "The corrections depend on t."
+            )
+    wanted, found = by_pytorch(0.01, 0.1), by_answer(answer, 0.01, 0.1)
+    if abs(wanted[-1] - found[-1]) > 1e-6:
+        return (
+            "without weight decay it is right, with it it is not. The decay takes "
+            "rate × decay × w from the weight that w was before the step."
+        )
+    return None
+
+
+CURVES = [  # losses, patience, and what is wrong with an answer that differs
+    ([3, 2, 1, 0.5], 2, "the loss falls to the end, so nothing stops it early"),
+    ([3, 2, 2.5, 2.6, 1], 2, "two in a row were not lower than 2, so 1 is never seen"),
+    ([3, 2, 2.5, 1.9, 2.2, 2.4, 1], 2, "a new lowest loss starts the count anew"),
+    ([3, 2, 2.9, 2.8, 2.7, 1], 3, "2.8 is lower than 2.9, but not than the lowest, 2"),
+    ([3, 2, 2, 2, 1], 2, "an equal loss is not a lower one"),
+    ([3, 2, 2.5], 2, "the list ends before patience does"),
+]
+ENDS = [(3, 3), (3, 1), (5, 3), (4, 1), (3, 1), (2, 1)]
+
+
+@exercise("4.2")
+def stop_at(answer):
+    for (losses, patience, why), want in zip(CURVES, ENDS, strict=True):
+        found = answer(list(losses), patience)
+        if not isinstance(found, tuple) or len(found) != 2:
+            return "return two numbers: where training ends, and which is kept."
+        if tuple(found) != want:
+            return (
+                f"for {losses} and a patience of {patience} the answer is {want}, "
+                f"yours is {tuple(found)}: {why}."
+            )
+    return None
