@@ -159,6 +159,7 @@ class Controls(Turns):
         )
         self.needed, self.heads, self.saved = (widgets.HTML() for _ in range(3))
         self.card.add_class("mt-said")
+        self.style.add_class("mt-colours")
         rows, columns = widgets.VBox, widgets.HBox
         title = widgets.HTML("<h3>What did the answer need?</h3>")
         self.needs = held(rows, "needs", title, self.needed, self.heads)

@@ -5,6 +5,7 @@ chosen model makes of some words, one of them hidden; `guarded` makes a handler 
 action, whose errors are shown in the widget beside it.
 """
 
+import json
 import random
 from pathlib import Path
 from string import Template
@@ -13,13 +14,27 @@ import ipywidgets as widgets
 
 from explorer import card
 from explorer.controls import Field, held, labelled, push, show
+from explorer.page.build import source
 from explorer.predict import Prediction
+from explorer.vocabulary import split
 from helpers.text import split_words
 
 ABOUT = Template(Path(__file__).with_name("about.html").read_text("utf-8"))
 ROUND = 5  # sentences
 RULES = "Some sentences, each with one word hidden. The model sees what you see."
 LATER = {"continuous_update": False}
+
+
+def playable(tokenizer, longest: int) -> list[tuple[list[str], int]]:
+    """The game's sentences that a model can take, and whose hidden word it knows."""
+    found = []
+    for sentence in json.loads(source("sentences.json"))["game"]:
+        words, place = split_words(sentence["text"]), sentence["position"]
+        parts = words, words[:place], words[place : place + 1]
+        whole, before, hidden = (split(tokenizer, " ".join(part)) for part in parts)
+        if len(whole) <= longest and len(hidden) == 1 and hidden[0] in tokenizer.ids:
+            found.append((whole, len(before)))
+    return found
 
 
 def gapped(words: list[str], position: int, gap: str) -> str:
@@ -40,11 +55,12 @@ def about(models: dict, words) -> widgets.HTML:
 class Game:
     """The reader's guesses against the model's, over a round of sentences.
 
-    A sentence is a dict with its `text` and the `position` of the hidden word.
+    A sentence is a list of words and the position of the hidden one.
     """
 
-    def __init__(self, sentences: list[dict], predict, guarded):
-        self.sentences, self.predict = sentences, predict
+    def __init__(self, sentences: list[tuple], tokenizer, predict, guarded):
+        self.sentences, self.tokenizer = sentences, tokenizer
+        self.predict = predict
         self.left, self.open = [], False  # whether a word is hidden just now
         self.told, self.sentence = widgets.HTML(f"<p>{RULES}</p>"), widgets.HTML()
         self.guess = labelled(Field, "Your guess", "game-guess", **LATER)
@@ -66,8 +82,7 @@ class Game:
             count = min(ROUND, len(self.sentences))
             self.left = random.sample(self.sentences, count)
             self.asked, self.all, self.yours, self.models = 0, count, 0, 0
-        sentence = self.left.pop()
-        self.words, self.position = split_words(sentence["text"]), sentence["position"]
+        self.words, self.position = self.left.pop()
         self.open, self.asked, self.guess.value = True, self.asked + 1, ""
         gap = '<span role="img" aria-label="blank">?</span>'
         self.sentence.value = gapped(self.words, self.position, gap)
@@ -78,7 +93,7 @@ class Game:
 
     def score(self) -> None:
         """Shows the hidden word, and who has guessed it."""
-        guesses = split_words(self.guess.value)
+        guesses = split(self.tokenizer, self.guess.value)
         if not self.open or not guesses:
             return
         prediction, guess = self.predict(self.words, self.position), guesses[0]
@@ -103,12 +118,13 @@ class Game:
 class Change:
     """Another word in the place of one: the answer before and after.
 
-    `ids` are those of the words that can be answers, `shown` gives the answer that is
-    shown now, and `go_on` takes over a sentence and the word to hide.
+    `shown` gives the answer that is shown now, and `go_on` takes over a sentence and
+    the word to hide.
     """
 
-    def __init__(self, ids: dict[str, int], shown, predict, go_on, guarded):
-        self.ids, self.shown, self.predict, self.go_on = ids, shown, predict, go_on
+    def __init__(self, tokenizer, shown, predict, go_on, guarded):
+        self.tokenizer, self.shown = tokenizer, shown
+        self.predict, self.go_on = predict, go_on
         self.word = labelled(widgets.Dropdown, "Replace", "change-word")
         self.by = labelled(Field, "by", "change-by", **LATER)
         self.compare = push("Compare", "compare")
@@ -137,7 +153,8 @@ class Change:
     def tell(self) -> None:
         """Compares the answers to the sentence as it is, and with another word."""
         self.clear()
-        before, place, by = self.shown(), self.word.index, split_words(self.by.value)
+        before, place = self.shown(), self.word.index
+        by = split(self.tokenizer, self.by.value)
         if place == before.position:
             raise ValueError("That word is hidden; replace another one.")
         if len(by) != 1:
@@ -145,9 +162,10 @@ class Change:
         changed = [*before.words]
         changed[place] = by[0]
         after = self.predict(changed, before.position)
-        p = float(after.chance_V[self.ids[before.target]])
+        p = float(after.chance_V[self.tokenizer.ids[before.target]])
         self.told.value = comparison(before, after, p, place)
-        self.changed = " ".join(changed), before.position
+        text = " ".join(changed).replace(" ##", "")  # the pieces of a word of BERT's
+        self.changed = text, before.position
         show(self.keep, True)
 
     def take_over(self) -> None:

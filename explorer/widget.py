@@ -7,7 +7,6 @@ the page.
 """
 
 import html
-import json
 import uuid
 from collections.abc import Iterator
 from copy import deepcopy
@@ -18,8 +17,7 @@ from explorer import card
 from explorer.controls import Controls
 from explorer.heatmap import caption
 from explorer.keep import keep
-from explorer.page.build import in_vocabulary, source
-from explorer.play import Change, Game, about
+from explorer.play import Change, Game, about, playable
 from explorer.predict import BLANK, predict_positions
 from explorer.views import Choice, Views, require_alike, require_kinds
 from helpers.figure import show
@@ -81,13 +79,13 @@ class Explorer(Controls):
             views, choice = self.shown()
             return views.prediction(choice)
 
-        ids = self.tokenizer.ids
-        self.change = Change(ids, shown, predict, self.take_over, self.guarded)
-        sentences = json.loads(source("sentences.json"))["game"]
-        sentences = in_vocabulary(sentences, self.tokenizer, config.max_length - 2)
-        self.game = Game(sentences, predict, self.guarded)
+        actions = predict, self.take_over, self.guarded
+        self.change = Change(self.tokenizer, shown, *actions)
+        sentences = playable(self.tokenizer, config.max_length - 2)
+        self.game = Game(sentences, self.tokenizer, predict, self.guarded)
         games = [self.game.part] if sentences else []
-        self.more.children = [*games, self.change.part, about(self.models, ids)]
+        told = about(self.models, self.tokenizer.ids)
+        self.more.children = [*games, self.change.part, told]
 
     def tell(self, error: Exception, place=None) -> None:
         """Shows an error as one sentence, in place of the result unless elsewhere."""

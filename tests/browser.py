@@ -299,8 +299,8 @@ def mask(page, position: int) -> None:
 
 
 def choose(page, control: str, label: str) -> None:
-    """Presses the button of a row (paint, layer, head, model); waits for the scale."""
-    with redrawn(page, ".mt-scale"):
+    """Presses the button of a row (paint, layer, head, model); waits for colours."""
+    with redrawn(page, ".mt-scale"), redrawn(page, ".mt-colours style"):
         page.locator(f".mt-{control} button").get_by_text(label, exact=True).click()
 
 

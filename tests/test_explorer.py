@@ -775,13 +775,13 @@ def test_a_model_that_the_page_cannot_run_is_told_in_a_sentence(tokenizer, saved
 # What there is more to try.
 
 
-ROUND = [{"text": TEXT, "position": 1}, {"text": SECOND, "position": 2}]
+ROUND = [(TEXT.split(), 1), (SECOND.split(), 2)]
 
 
 @pytest.fixture
-def game(explorer):
+def game(explorer, tokenizer):
     """A game of two sentences with the explorer's first model."""
-    made = play.Game(ROUND, explorer.game.predict, explorer.guarded)
+    made = play.Game(ROUND, tokenizer, explorer.game.predict, explorer.guarded)
     made.go.click()
     return made
 
@@ -852,6 +852,5 @@ def test_the_game_has_sentences_whose_word_the_model_knows(words, playable):
     known = WordTokenizer([*SPECIALS, *words.split()])
     explorer = Explorer({"one": build(vocab_size=len(known))}, known, "the city")
     assert (explorer.game.part in explorer.more.children) == playable
-    for sentence in explorer.game.sentences:
-        hidden = play.split_words(sentence["text"])[sentence["position"]]
-        assert hidden in known.ids
+    for words, position in explorer.game.sentences:
+        assert words[position] in known.ids
