@@ -27,10 +27,10 @@ class Explorer(Controls):
     """An interactive view of one or more models of the same sizes and vocabulary.
 
     `models` maps a name to a model; the word at `position`, or else the first blank or
-    word, is hidden first. `examples` maps a label to a text and the position to mask.
-    The explorer shows the models as they were when it was made. Display the object; in
-    a saved notebook, and wherever no kernel runs, a picture of the state in which it
-    was displayed is shown instead.
+    word, is hidden first. `examples` maps a label to a text and a position. The
+    explorer shows the models as they were when it was made. Display the object; in a
+    saved notebook, and wherever no kernel runs, a picture of the state in which it was
+    displayed is shown instead.
     """
 
     def __init__(
@@ -44,9 +44,8 @@ class Explorer(Controls):
         self.views, self.waiting = None, None
         self.scope = f"mt-{uuid.uuid4().hex[:8]}"
         config = next(iter(models.values())).config
-        self.layers = {"all": None}
-        self.layers |= {str(n + 1): n for n in range(config.n_layers)}
-        self.layers |= {"rollout": "rollout"}
+        numbers = {str(n + 1): n for n in range(config.n_layers)}
+        self.layers = {"all": None, **numbers, "rollout": "rollout"}
         names = models, self.examples
         super().__init__(text, self.scope, self.layers, config.n_heads, *names)
         self.play(config)
@@ -61,11 +60,8 @@ class Explorer(Controls):
             (self.guess, "value", self.draw_own),
         ):
             control.observe(self.guarded(action), names=name)
-        for button, action in (
-            (self.save_picture, self.write_picture),
-            (self.save_page, self.write_page),
-        ):
-            button.on_click(self.guarded(action, self.saved))
+        self.save_picture.on_click(self.guarded(self.write_picture, self.saved))
+        self.save_page.on_click(self.guarded(self.write_page, self.saved))
         self.guarded(self.read)()
 
     def play(self, config) -> None:
