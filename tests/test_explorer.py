@@ -24,6 +24,7 @@ from explorer.predict import fill_mask
 from explorer.views import Choice
 from helpers import figure
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.text import split_words
 from helpers.tokenizer import SPECIALS, WordTokenizer
 
 TEXT = "the cat and the dog saw the $5 – ship ."
@@ -854,3 +855,17 @@ def test_the_game_has_sentences_whose_word_the_model_knows(words, playable):
     assert (explorer.game.part in explorer.more.children) == playable
     for words, position in explorer.game.sentences:
         assert words[position] in known.ids
+
+
+class Halves(WordTokenizer):
+    """Cuts long words in two, as a tokenizer of another kind may do."""
+
+    def split(self, text: str) -> list[str]:
+        pairs = ([w[:4], f"##{w[4:]}"] if w[4:] else [w] for w in split_words(text))
+        return [piece for pair in pairs for piece in pair]
+
+
+def test_a_hidden_word_is_found_among_the_pieces_of_others():
+    ((words, position),) = play.playable(Halves([*SPECIALS, "days"]), 62)
+    assert (words[:3], words[position]) == (["The", "stor", "##m"], "days")
+    assert play.playable(Halves([*SPECIALS, "days"]), 9) == []
