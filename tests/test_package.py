@@ -18,7 +18,7 @@ from notebooks.source import notebooks
 
 # Each may import from itself and from those before it.
 PACKAGES = "helpers explorer interop studies notebooks".split()
-LONGEST_MODULE, LONGEST_PACKAGE = 250, {"helpers": 2_900, "studies": 6_000}
+LONGEST_MODULE, LONGEST_PACKAGE = 250, {"helpers": 2_900, "studies": 6_050}
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text("utf-8")
     for package in [*PACKAGES, "tests"]
