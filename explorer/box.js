@@ -1,7 +1,7 @@
 /* What stock widgets lack in a page. Runs for each explorer, as soon as its style is there. */
 const box = this.closest(".mt-box");
 const buttons = row => [...box.querySelectorAll(`.mt-${row} button`)];
-const chosen = (row, i) => buttons(row)[i]?.matches(".mod-active");
+const chosen = row => String(buttons(row).findIndex(button => button.matches(".mod-active")));
 let last = null; // the control that had the focus
 
 function name(element, role, label) {
@@ -16,8 +16,9 @@ function describe() {
     for (const button of row.querySelectorAll("button"))
       button.setAttribute("aria-pressed", button.matches(".mod-active"));
   }
+  const layer = chosen("layer"), head = chosen("head");
   for (const {dataset, firstChild} of box.querySelectorAll(".mt-heads [data-head]"))
-    firstChild.setAttribute("aria-pressed", chosen("layer", dataset.layer) && chosen("head", dataset.head));
+    firstChild.setAttribute("aria-pressed", layer === dataset.layer && head === dataset.head);
   for (const button of box.querySelectorAll("button")) button.type = "button";
   if (last && !last.checkVisibility() && [last, document.body].includes(document.activeElement))
     [...last.closest(".mt-play")?.querySelectorAll("input, button") ?? []].find(e => e.checkVisibility())?.focus();
