@@ -7,19 +7,16 @@ action, whose errors are shown in the widget beside it.
 
 import json
 import random
-from pathlib import Path
-from string import Template
 
 import ipywidgets as widgets
 
 from explorer import card
 from explorer.controls import Field, held, labelled, push, show
-from explorer.page.build import source
+from explorer.page.build import explained, source
 from explorer.predict import Prediction
 from explorer.vocabulary import split
 from helpers.text import split_words
 
-ABOUT = Template(Path(__file__).with_name("about.html").read_text("utf-8"))
 ROUND = 5  # sentences
 RULES = "Some sentences, each with one word hidden. The model sees what you see."
 LATER = {"continuous_update": False}
@@ -46,10 +43,9 @@ def gapped(words: list[str], position: int, gap: str) -> str:
 
 def about(models: dict, words) -> widgets.HTML:
     """What a reader is looking at, folded."""
-    size = sum(weight.numel() for weight in next(iter(models.values())).parameters())
-    told = {"size": f"{size / 1e6:.1f} million" if size > 1e5 else f"{size:,}"}
-    fold = "<details><summary>What am I looking at?</summary>{}</details>".format
-    return widgets.HTML(fold(ABOUT.substitute(told, n_words=f"{len(words):,}")))
+    told = explained(next(iter(models.values())), len(words))
+    summary = "<summary>What am I looking at?</summary>"
+    return widgets.HTML(f"<details>{summary}{told}</details>")
 
 
 class Game:
