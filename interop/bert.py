@@ -20,10 +20,10 @@ from interop.names import BERT, theirs
 ANOTHER = "choose another checkpoint"
 # What our model does, and what `config.json` may leave out because it is the rule.
 ONLY = {
-    "model_type": ("bert", "our blocks are BERT's alone"),
-    "hidden_act": ("gelu", "our feed-forward layer has this function alone"),
+    "model_type": ("bert", "our code follows BERT only"),
+    "hidden_act": ("gelu", "our feed-forward layer has no other function"),
     "position_embedding_type": ("absolute", "we add a vector for each position"),
-    "is_decoder": (False, "in our encoder each word sees all others"),
+    "is_decoder": (False, "in our encoder, each word sees all others"),
     "add_cross_attention": (False, "our encoder reads one text"),
     "pad_token_id": (0, "our model never looks at id 0"),
     "pruned_heads": ({}, "all our layers have the same number of heads"),
@@ -167,8 +167,8 @@ def from_bert(weights, config=None) -> MaskedLanguageModel:
         loaded["head.decoder.weight"] = loaded["embedding.token.weight"]
     if unused := [name for name in weights if not LEFT_OUT.match(name)]:
         raise ValueError(
-            f"The weight {unused[0]} has no place in our model ({len(unused)} such); "
-            "take a BertModel, a BertForMaskedLM or a BertForPreTraining."
+            f"The weight {unused[0]} has no place in our model ({len(unused)} left "
+            "over); take a BertModel, a BertForMaskedLM or a BertForPreTraining."
         )
     load_weights(model, loaded)
     return model

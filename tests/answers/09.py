@@ -54,16 +54,16 @@ def count(V, T, N, D, F, biases=1, norms=2, segments=2):
 
 
 WRONG = {
-    "9.1": [one_digit, one_norm, lambda name: f"bert.{name}"],
-    "9.2": [
-        lambda word, pieces: greedy(word, pieces, longest=False),
-        lambda word, pieces: greedy(word, pieces, whole=False),
-        without_marks,
-    ],
-    "9.3": [
+    "9.1": [
         lambda *sizes: count(*sizes, biases=0),
         lambda *sizes: count(*sizes, norms=1),
         lambda *sizes: count(*sizes, segments=0),
         lambda *sizes: count(*sizes[:4], sizes[4] + 1),
+    ],
+    "9.2": [one_digit, one_norm, lambda name: f"bert.{name}"],
+    "9.3": [
+        lambda word, pieces: greedy(word, pieces, longest=False),
+        lambda word, pieces: greedy(word, pieces, whole=False),
+        without_marks,
     ],
 }
