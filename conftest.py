@@ -16,7 +16,7 @@ corpus_at_hand = cache(load_corpus)
 
 # In kernels and commands, our own modules show every warning; .ci/run asks for more.
 filters = [os.environ["PYTHONWARNINGS"]] if "PYTHONWARNINGS" in os.environ else []
-for folder in ("explorer", "helpers", "studies"):
+for folder in ("explorer", "helpers", "interop", "studies"):
     for path in (ROOT / folder).rglob("*.py"):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         filters.append(f"default:::{module}")

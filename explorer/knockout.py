@@ -9,22 +9,23 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from explorer.predict import Prediction, to_ids, word_chances
+from explorer.vocabulary import framed, special_ids
 from helpers.model import require_same_words, shallow_copy
-from helpers.tokenizer import CLS, MASK, SEP
 
 
 def masked_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
     ids = to_ids(tokenizer, prediction.words)
-    ids[prediction.position] = MASK
-    return torch.tensor([CLS, *ids, SEP], device="cpu")
+    ids[prediction.position] = special_ids(tokenizer).mask
+    return torch.tensor(framed(tokenizer, ids), device="cpu")
 
 
 def target_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tensor:
     """Probability of the target at the masked position of each row, shape (B,)."""
     require_same_words(model, tokenizer)
     at_BM = inputs_BT.new_full((len(inputs_BT), 1), prediction.position + 1)
-    chance_BMV, _ = word_chances(model, inputs_BT, at_BM)
+    silent = special_ids(tokenizer).silent
+    chance_BMV, _ = word_chances(model, inputs_BT, at_BM, silent=silent)
     return chance_BMV[:, 0, tokenizer.ids[prediction.target]]
 
 
@@ -37,7 +38,8 @@ def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
     """
     ids_T = masked_ids(tokenizer, prediction)
     own = torch.arange(1, len(ids_T) - 1, device="cpu")[:, None]
-    inputs_BT = ids_T.repeat(len(own), 1).scatter(1, own, MASK)
+    mask = special_ids(tokenizer).mask
+    inputs_BT = ids_T.repeat(len(own), 1).scatter(1, own, mask)
     return target_chances(model, tokenizer, prediction, inputs_BT)
 
 

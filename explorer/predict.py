@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from explorer.attention_plots import rollout
+from explorer.vocabulary import OURS, framed, special_ids, split
 from helpers.model import require_same_words, shallow_copy
-from helpers.text import split_words
-from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
 
 BLANK, BLANKS = "___", re.compile(r"\[MASK\]|_{3,}")  # as shown, and as typed
 
@@ -91,9 +90,10 @@ def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
     return p.item(), int((chance_V > p).sum()) + 1
 
 
-def to_words(text: str | list[str], max_length: int) -> list[str]:
+def to_words(model, tokenizer, text: str | list[str]) -> list[str]:
     """The words of a sentence that fits the model, blanks as ___; else ValueError."""
-    words = split_words(text) if isinstance(text, str) else text
+    max_length = model.config.max_length
+    words = split(tokenizer, text) if isinstance(text, str) else text
     words = [BLANK if BLANKS.fullmatch(word) else word for word in words]
     if not words:
         raise ValueError("There is no word in the text; type a sentence.")
@@ -107,26 +107,33 @@ def to_words(text: str | list[str], max_length: int) -> list[str]:
 
 def to_ids(tokenizer, words: list[str]) -> list[int]:
     """The ids of words, that of [MASK] for a blank."""
-    ids = tokenizer.encode(words)
-    return [MASK if word == BLANK else i for word, i in zip(words, ids, strict=True)]
+    ids, mask = tokenizer.encode(words), special_ids(tokenizer).mask
+    return [mask if word == BLANK else i for word, i in zip(words, ids, strict=True)]
 
 
 @torch.no_grad()
-def word_chances(model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False):
+def word_chances(
+    model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False, silent=OURS.silent
+):
     """Probabilities (B, M, V) at the given positions; weights (B, N, H, T, S) or None.
 
-    Dropout is off, whatever the model's mode. Special tokens and [UNK] are no answers:
-    they get 0, the rest is renormalised. Raises ValueError where the model gives no
-    finite scores.
+    Dropout is off, whatever the model's mode. The ids in `silent`, special tokens and
+    [UNK], are no answers: they get 0, the rest is renormalised. Raises ValueError where
+    the model gives no finite score for each word.
     """
     model = shallow_copy(model).eval()
     device = next(model.parameters()).device
     with torch.autocast(device.type, enabled=False):
         output = model(inputs_BT.to(device), at_BM.to(device), need_weights)
     logits_BMV, weights_BNHTS = output if need_weights else (output, None)
+    if logits_BMV.shape[-1] != model.config.vocab_size:
+        raise ValueError(
+            "The model has no output layer that scores words, so it cannot fill in a "
+            "blank; take a BERT with its head, such as BertForMaskedLM."
+        )
     if not logits_BMV.isfinite().all():
         raise ValueError("The model's scores are not finite; load other weights.")
-    logits_BMV[..., : len(SPECIALS)] = float("-inf")
+    logits_BMV[..., list(silent)] = float("-inf")
     chance_BMV = logits_BMV.float().softmax(-1).cpu()
     return chance_BMV, weights_BNHTS.float().cpu() if need_weights else None
 
@@ -140,25 +147,26 @@ def predict_positions(
     not exist.
     """
     require_same_words(model, tokenizer)
-    words = to_words(text, model.config.max_length)
+    words = to_words(model, tokenizer, text)
     for position in positions:
         if not 0 <= position < len(words):
             raise ValueError(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
-    ids = to_ids(tokenizer, words)
-    ids_BT = torch.tensor([[CLS, *ids, SEP]], device="cpu").repeat(len(positions), 1)
+    ids, special = to_ids(tokenizer, words), special_ids(tokenizer)
+    ids_T = torch.tensor(framed(tokenizer, ids), device="cpu")
     at_BM = torch.tensor(positions, device="cpu")[:, None] + 1  # after [CLS]
-    inputs_BT = ids_BT.scatter(1, at_BM, MASK)
-    chance_BMV, weights_BNHTS = word_chances(model, inputs_BT, at_BM, need_weights=True)
-    top_k = min(top_k, len(tokenizer) - len(SPECIALS))
+    inputs_BT = ids_T.repeat(len(positions), 1).scatter(1, at_BM, special.mask)
+    asked = model, inputs_BT, at_BM, True, special.silent
+    chance_BMV, weights_BNHTS = word_chances(*asked)
+    top_k = min(top_k, len(tokenizer) - len(special.silent))
     predictions = []
     answers = zip(positions, chance_BMV[:, 0], weights_BNHTS, strict=True)
     for position, chance_V, weights_NHTS in answers:
         chances, best = (values.tolist() for values in chance_V.topk(top_k))
         top = [(tokenizer.words[i], p) for i, p in zip(best, chances, strict=True)]
         true, p_true, rank_true = None, None, None
-        if ids[position] not in (UNK, MASK):
+        if ids[position] not in (special.unk, special.mask):
             true = tokenizer.words[ids[position]]
             p_true, rank_true = chance_and_rank(chance_V, ids[position])
         about = words, position, top, true, p_true, rank_true
@@ -174,7 +182,7 @@ def fill_mask(
     Without a position, the word is the blank: "the cat ___ on the mat".
     """
     if position is None:
-        words = to_words(text, model.config.max_length)
+        words = to_words(model, tokenizer, text)
         if words.count(BLANK) != 1:
             raise ValueError(
                 f"The text has {words.count(BLANK)} blanks; write one ___ or [MASK] in "
@@ -188,5 +196,5 @@ def mask_each(
     model, tokenizer, text: str | list[str], top_k: int = 5
 ) -> list[Prediction]:
     """Masks each word of a sentence in turn."""
-    words = to_words(text, model.config.max_length)
+    words = to_words(model, tokenizer, text)
     return predict_positions(model, tokenizer, words, list(range(len(words))), top_k)

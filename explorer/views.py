@@ -6,17 +6,15 @@ Nothing here knows of widgets. Answers of the models are computed once and kept.
 import hashlib
 import html
 import io
-import json
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 
 from PIL import Image
 
 from explorer import card
 from explorer.heatmap import sentence_heatmap, view_name
 from explorer.knockout import without_heads, without_words
+from explorer.page.build import page_html
 from explorer.predict import (
     Prediction,
     chance_and_rank,
@@ -24,13 +22,11 @@ from explorer.predict import (
     require_same_words,
     to_ids,
 )
+from explorer.vocabulary import special_ids, split
 from helpers.figure import png
-from helpers.text import split_words
-from helpers.tokenizer import SPECIALS, UNK
 
 HERE = Path(__file__).parent
 CSS = (HERE / "look.css").read_text("utf-8")
-PAGE = Template((HERE / "page.html").read_text("utf-8"))
 
 
 def slug(token: str) -> str:
@@ -83,8 +79,9 @@ class Views:
         self.models, self.tokenizer, self.scope = models, tokenizer, scope
         self.text, self.answers = text, {}
         self.words = self.ask(mask_each, next(iter(models)))[0].words
-        self.unknown = [i == UNK for i in to_ids(tokenizer, self.words)]
-        self.n_words = len(tokenizer) - len(SPECIALS)
+        special = special_ids(tokenizer)
+        self.unknown = [i == special.unk for i in to_ids(tokenizer, self.words)]
+        self.n_words = len(tokenizer) - len(special.silent)
         self.n_layers = next(iter(models.values())).config.n_layers
 
     def ask(self, question, model: str, position: int | None = None):
@@ -166,7 +163,7 @@ class Views:
 
     def own(self, choice: Choice, guess: str) -> str:
         """The reader's own guess with its probability and rank."""
-        words = split_words(guess)
+        words = split(self.tokenizer, guess)
         if not words:
             return ""
         word_id = self.tokenizer.ids.get(words[0]) if len(words) == 1 else None
@@ -201,41 +198,15 @@ class Views:
         whole.save(buffer, "png")
         return buffer.getvalue()
 
-    def page(self, choice: Choice, layers: dict) -> Generator:
-        """One HTML file that shows every word masked, in each of `layers`, offline.
-
-        `layers` maps a name to a layer; models and head stay as chosen. A generator
-        that pauses after each step, because it takes its time, and returns the file.
-        """
-        moments = []
-        for position in range(len(self.words)):
-            for question in self.questions(replace(choice, position=position)):
-                self.ask(*question)
-                yield
-            views = []
-            for layer in layers.values():
-                view = replace(choice, position=position, layer=layer)
-                views.append(self.seen(view) | {"knocked": self.words_knocked(view)})
-                yield
-            moments.append({"views": views, "heads": self.heads_knocked(view)})
-        buttons = (
-            f'<button class="widget-toggle-button">{card.safe(word)}</button>'
-            for word in self.words
-        )
-        names = (f"<button>{html.escape(name)}</button>" for name in layers)
-        head = "mean" if choice.head is None else choice.head + 1
-        return PAGE.substitute(
-            css=CSS,
-            scope=self.scope,
-            words="".join(buttons),
-            layers="".join(names),
-            head=head,
-            models=html.escape(" and ".join(choice.models)),
-            # No "<" can end the script that holds these.
-            moments=json.dumps(moments).replace("<", "\\u003c"),
-            position=choice.position,
-            layer=[*layers.values()].index(choice.layer),
-        )
+    def page(self, choice: Choice) -> str:
+        """One HTML file with the models and the sentence, as it is seen now."""
+        layer, head = choice.attention
+        if isinstance(layer, int):
+            layer = str(layer % self.n_layers)
+        start = {"model": choice.models[0], "layer": layer or ""}
+        start |= {"head": "" if head is None else str(head)}
+        given = self.models, self.tokenizer, self.text, choice.position
+        return page_html(*given, **start)
 
     def file_name(self, choice: Choice) -> str:
         """A name for what is saved, without ending: safe, and of this view alone."""

@@ -211,15 +211,9 @@ class Explorer(Controls):
         self.save("png", views.picture(choice), views.file_name(choice))
 
     def write_page(self) -> None:
-        """Saves the sentence as a page that needs neither kernel nor network."""
+        """Saves models and sentence as a page that needs neither kernel nor network."""
         views, choice = self.shown()
-        self.saved.value = "Saving every word; for a long sentence, a minute …"
-
-        def steps():
-            page = yield from views.page(choice, self.layers)
-            self.save("html", page.encode(), views.file_name(choice))
-
-        self.work(steps(), lambda error: self.tell(error, self.saved))
+        self.save("html", views.page(choice).encode(), views.file_name(choice))
 
     def shown(self) -> tuple[Views, Choice]:
         """What is shown now, whatever is clicked while it is saved."""

@@ -80,7 +80,7 @@ def token_bytes(merges: list[Pair]) -> list[bytes]:
 
 
 def encode_chunk(chunk: str, ranks: dict[Pair, int]) -> list[int]:
-    """Applies the merges in the order in which they were learned."""
+    """Applies the merges in the order in which they were learned, their `ranks`."""
     ids = [FIRST_BYTE + byte for byte in to_bytes(chunk)]
     while pairs := set(pairwise(ids)) & ranks.keys():
         first = min(pairs, key=ranks.get)

@@ -122,7 +122,7 @@ class FeedForward(nn.Module):
 class EncoderBlock(nn.Module):
     """Attention, then feed-forward, each with a residual connection and LayerNorm.
 
-    "pre":  x + f(LayerNorm(x)), which trains without care (Xiong et al. 2020);
+    "pre":  x + f(LayerNorm(x)), which needs less care in training (Xiong et al. 2020);
     "post": LayerNorm(x + f(x)), the original order (Vaswani 2017; Devlin 2019).
     Maps (B, S, D) to (B, T, D). `dropout` acts on each f(x) before it is added.
     """
@@ -139,9 +139,10 @@ class EncoderBlock(nn.Module):
         self.dropout = nn.Identity() if dropout is None else dropout
 
     def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
-        """Returns (B, T, D) and, if asked for, the weights (B, H, T, S), else None.
+        """Returns the vectors (B, T, D) and the attention weights (B, H, T, S).
 
-        Of all positions, or of those in `at_BT` only.
+        Computes all positions, or only those in `at_BT`. The weights are None unless
+        `need_weights` asks for them.
         """
         how = real_BS, need_weights, at_BT
         if self.pre:

@@ -19,7 +19,7 @@ IGNORE = -100  # the label of a position that is not predicted, PyTorch's own de
 
 
 def eligible(ids_BT: Tensor) -> Tensor:
-    """True where a token can be predicted: neither special nor [UNK]. Shape (B, T)."""
+    """True where a token may be selected: no special token, [UNK] included. (B, T)."""
     return ids_BT >= len(SPECIALS)
 
 
@@ -40,10 +40,10 @@ def mask_tokens(ids_BT, vocab_size: int, rate: float, generator, fixed=False):
     """Inputs and labels of one training batch, both (B, T) (Devlin 2019, section 3.1).
 
     Each eligible position is selected with probability `rate`. With `fixed` every row
-    has the same number of selected positions instead: `rate` of the mean number that is
-    eligible. 80 % of the selected words become [MASK], 10 % become a random word (never
-    a special token), and 10 % stay. Labels hold the true id at selected positions and
-    IGNORE elsewhere. `ids_BT` is not changed.
+    has the same number of selected positions instead: `rate` times the mean number of
+    eligible ones. 80 % of the selected words become [MASK], 10 % become a random word
+    (never a special token), and 10 % stay. Labels hold the true id at selected
+    positions and IGNORE elsewhere. `ids_BT` is not changed.
     """
     if fixed:
         count = max(1, round(rate * eligible(ids_BT).sum().item() / len(ids_BT)))
@@ -93,10 +93,10 @@ def evaluation_subsets(ids_BT: Tensor, n_subsets: int = 7, seed: int = 0) -> Ten
 def mlm_loss(logits_BMV: Tensor, labels_BM: Tensor, count: int | None = None) -> Tensor:
     """Mean cross-entropy over the selected positions, in nats (Devlin 2019, 3.1).
 
-    L = -1/|M| Σ log softmax(logits)[label]. Takes logits (..., V) and labels (...), of
+    L = -1/M Σ log softmax(logits)[label]. Takes logits (..., V) and labels (...), of
     all positions or of some; where a label is IGNORE, the position does not count. A
     model that knows nothing has a loss of ln V, which is 7.60 for V = 2,000. If this is
-    only part of a batch, `count` is |M| of the whole batch. Raises ValueError if no
+    only part of a batch, `count` is M of the whole batch. Raises ValueError if no
     position is selected.
     """
     if count is None:

@@ -190,7 +190,7 @@ class MaskedLanguageModel(nn.Module):
         self.embedding = Embedding(config)
         self.blocks = nn.ModuleList(build_block(config) for _ in range(config.n_layers))
         self.norm = nn.Identity()
-        if config.norm == "pre":  # whose encoder blocks end without a LayerNorm
+        if config.norm == "pre":  # its encoder blocks end without a LayerNorm
             self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)
         self.head = MaskedWordHead(config)
         if config.tied:

@@ -17,7 +17,7 @@ def most_frequent(lines: Iterable[str], size: int) -> list[str]:
     counts = Counter(word for line in lines for word in line.split())
     for word in (UNKNOWN_WORD, *SPECIALS):
         counts.pop(word, None)
-    visible = filter(split_words, counts)
+    visible = filter(split_words, counts)  # some words are invisible characters only
     return sorted(visible, key=lambda word: (-counts[word], word))[:size]
 
 
@@ -47,7 +47,7 @@ class WordTokenizer:
         return [self.ids.get(word, UNK) for word in words]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids, spaced as usual."""
+        """The text of some ids, with the usual spaces."""
         return join_words([entry(self.words, i) for i in ids])
 
     def save(self, path: Path) -> None:

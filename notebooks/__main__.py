@@ -3,7 +3,7 @@
 python -m notebooks --relist         rewrite listings and set-up cells
 python -m notebooks --execute [NN]   run notebooks and keep their outputs
 python -m notebooks --run [NN]       run them into executed/, as a reader would
-python -m notebooks --stamp SLUG     write the GitHub slug into every link
+python -m notebooks --stamp SLUG     write the GitHub address into every link
 """
 
 import argparse

@@ -118,6 +118,7 @@ def live_page(slug: str) -> str:
 
 def stamp(slug: str) -> None:
     """Writes the slug of the published repository wherever the old one stands."""
-    for path in [Path(__file__), ROOT / "README.md", *notebooks()]:
+    others = [ROOT / "README.md", ROOT / "interop" / "card.py"]
+    for path in [Path(__file__), *others, *notebooks()]:
         text = path.read_text("utf-8").replace(live_page(SLUG), live_page(slug))
         write_whole(path, text.replace(SLUG, slug))

@@ -401,12 +401,8 @@ def click_words(explorer) -> None:
 
 def check_page(explorer, models, tokenizer, saved) -> None:
     """A saved page is that of the moment of the save, made by models of its own."""
-
-    def returning(steps):
-        yield (yield from steps)
-
     fresh = views.Views(copy.deepcopy(models), tokenizer, SECOND, explorer.scope)
-    *_, expected = returning(fresh.page(BOTH, explorer.layers))
+    expected = fresh.page(BOTH)
     (path,) = saved.iterdir()
     assert path.read_text("utf-8") == expected
     assert path.name.startswith("explorer_pos2_true-saw_")
@@ -465,12 +461,21 @@ def test_clicks_of_other_threads_leave_a_save_right(models, tokenizer, saved, re
     check_last_click(explorer, models, tokenizer)
 
 
-def test_clicks_without_a_loop_wait_for_each_other(models, tokenizer, saved, reader):
+def test_clicks_without_a_loop_wait_for_each_other(
+    models, tokenizer, saved, reader, monkeypatch
+):
     explorer = Explorer(models, tokenizer, TEXT)
+    began, page = threading.Event(), views.Views.page
+
+    def slow_page(self, choice):
+        began.set()
+        time.sleep(0.1)
+        return page(self, choice)
+
+    monkeypatch.setattr(views.Views, "page", slow_page)
     with ThreadPoolExecutor(3) as pool:
         saving = pool.submit(begin_save, explorer)
-        while "Saving" not in explorer.saved.value and not saving.done():
-            time.sleep(0.0001)
+        assert began.wait(60)
         for _ in range(2):
             pool.submit(click_words, explorer)
     saving.result()
@@ -495,24 +500,6 @@ def test_without_a_loop_no_two_events_are_answered_at_once(explorer):
 async def settled(explorer) -> None:
     """Waits until the knock-outs are there."""
     await asyncio.wait_for(asyncio.shield(explorer.waiting), timeout=60)
-
-
-def test_other_events_are_served_while_a_page_is_saved(models, tokenizer, saved):
-    async def save():
-        explorer = Explorer(models, tokenizer, TEXT)
-        begin_save(explorer)
-        for position in (5, 6):
-            explorer.words.buttons[position].click()
-            await settled(explorer)
-            assert Page(explorer.knocked.value).find("mt-knock")
-            assert not saved.exists() and masked(explorer) == [position]
-        explorer.text.value = "a cat ."
-        while "data-path" not in explorer.saved.value:
-            await asyncio.sleep(0.01)
-        check_page(explorer, models, tokenizer, saved)
-        assert next(saved.iterdir()).name in explorer.saved.value
-
-    asyncio.run(save())
 
 
 def test_knock_outs_are_those_of_the_last_click(models, tokenizer):
@@ -787,22 +774,30 @@ def test_a_failed_save_leaves_the_prediction(explorer, saved):
     assert "cannot be written (" in explorer.saved.value and "PRED" in said(explorer)
 
 
-def test_the_saved_page_holds_every_word_in_every_layer(models, tokenizer, saved):
+def test_the_saved_page_begins_with_what_is_seen(models, tokenizer, saved):
     explorer = Explorer(models, tokenizer, "the <b> cat saw $5 .", position=2)
-    explorer.head.value = "2"
-    explorer.layer.value = "rollout"  # which takes no head; the other layers do
+    explorer.head.value, explorer.layer.value = "2", "1"
+    explorer.model.value = "without"
     explorer.save_page.click()
     (path,) = saved.iterdir()
     source = path.read_text("utf-8")
-    assert not re.search(r"https?://|src=|href=|@import|\$\{?[a-z]", source)
-    assert source.count("<script") == source.count("</script") == 1
-    assert "[2, 3]" in source  # the word and the layer that were chosen
-    held = re.search(r"const moments = (.*);", source)[1]
-    assert "<" not in held  # so that nothing in it can end the script
-    for position, moment in enumerate(json.loads(held)):
-        explorer.words.index = position
-        for layer, view in zip(explorer.layers, moment["views"], strict=True):
-            explorer.layer.value = layer
-            assert view["card"] == explorer.card.value
-            assert view["knocked"] + moment["heads"] == explorer.knocked.value
-    assert position == 8
+    given = re.search(r'id="given">(.*?)</script>', source)[1]
+    assert "<" not in given  # so that nothing in it can end the script
+    assert json.loads(given)["start"] == {
+        "text": "the <b> cat saw $5 .",
+        "position": 2,
+        "model": "without",
+        "layer": "0",
+        "head": "1",
+    }
+    explorer.layer.value = "rollout"  # which takes no head
+    explorer.save_page.click()
+    (other,) = {*saved.iterdir()} - {path}
+    assert '"layer": "rollout", "head": ""' in other.read_text("utf-8")
+
+
+def test_a_model_that_the_page_cannot_run_is_told_in_a_sentence(tokenizer, saved):
+    explorer = Explorer({"old": build(positions="learned")}, tokenizer, TEXT)
+    explorer.save_page.click()
+    assert "The page runs models with rotary positions" in explorer.saved.value
+    assert not saved.exists()

@@ -47,12 +47,13 @@ class Next:
 """
 COPIED = [f"helpers/{n}.py" for n in ("__init__", "files", "interrupt", "notebook")]
 COPIED += [f"notebooks/{name}.py" for name in ("__main__", "kernel", "source")]
+COPIED.append("interop/card.py")  # links to the published repository
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A copy of what the commands need, with a module and a notebook of its own."""
-    for folder in ("helpers", "notebooks"):
+    for folder in ("helpers", "interop", "notebooks"):
         (tmp_path / folder).mkdir()
     for name in COPIED:
         shutil.copy(ROOT / name, tmp_path / name)
@@ -130,6 +131,7 @@ def test_stamp_writes_the_slug_everywhere_and_can_be_repeated(project):
         done = command(project, "--stamp", name)
         assert done.returncode == 0, done.stderr
         texts = [cell.source for cell in cells_of(project)[:2]]
+        texts.append((project / "interop" / "card.py").read_text("utf-8"))
         texts.append((project / "README.md").read_text("utf-8"))
         assert all(name in text and "OWNER" not in text for text in texts)
         assert f"(https://{name.replace('/', '.github.io/')}/)" in texts[-1]

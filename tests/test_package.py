@@ -17,20 +17,22 @@ from helpers import ROOT
 from notebooks.source import notebooks
 
 # Each may import from itself and from those before it.
-PACKAGES = "helpers explorer studies notebooks".split()
-LONGEST_MODULE, LONGEST_PACKAGE = 250, {"helpers": 2_900, "studies": 6_000}
+PACKAGES = "helpers explorer interop studies notebooks".split()
+LONGEST_MODULE, LONGEST_PACKAGE = 250, {"helpers": 2_900, "studies": 6_050}
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text("utf-8")
     for package in [*PACKAGES, "tests"]
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 MODULES = {m: source for m, source in SOURCES.items() if not m.startswith("tests")}
-CELLS = "\n".join(
-    cell.source
+CELLS = {
+    path.name[:2]: "\n".join(
+        cell.source
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code"
+    )
     for path in notebooks()
-    for cell in nbformat.read(path, as_version=4).cells
-    if cell.cell_type == "code"
-)
+}
 
 
 @cache
@@ -94,6 +96,7 @@ def test_no_path_of_a_developers_machine():
 
 FILES = {
     "requirements.txt": ("helpers", "explorer", "notebooks"),
+    "interop/requirements.txt": ("interop",),
     "studies/requirements.txt": ("studies",),
     "tests/requirements.txt": ("tests",),
 }
@@ -116,7 +119,12 @@ def declared(file: str) -> dict[str, Requirement]:
 def packages(folders: tuple[str, ...]) -> set[str]:
     """Returns the packages of others that the code of some folders imports."""
     code = [source for m, source in SOURCES.items() if m.startswith(folders)]
-    code += [CELLS] if "notebooks" in folders else []
+    # Notebook 09 compares with libraries that the ones before it do without.
+    code += [
+        c
+        for n, c in CELLS.items()
+        if ("interop" if n == "09" else "notebooks") in folders
+    ]
     tops = {name.split(".")[0] for source in code for name in imported(source)}
     ours = {*PACKAGES, "tests", "google"}  # and Colab's own, which is nowhere else
     ours |= {module.removeprefix("tests.") for module in SOURCES}
@@ -158,7 +166,7 @@ def test_notebooks_need_no_package_of_the_studies():
     missing = [f"sys.modules[{name.replace('-', '_')!r}] = None" for name in own]
     imports = {
         ast.unparse(node)
-        for node in ast.walk(ast.parse(CELLS))
+        for node in ast.walk(ast.parse("\n".join(CELLS.values())))
         if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in PACKAGES
     }
     program = "\n".join(["import sys", *missing, *sorted(imports)])

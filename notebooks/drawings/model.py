@@ -139,11 +139,11 @@ def masking() -> Drawing:
     d = Drawing(
         "Which words are hidden, and what the model sees",
         f"""A sentence of {len(words)} tokens. {len(chosen)} of them, {share}, are
-        selected: keys, are and clock. What the model sees there is drawn for each: 80 %
-        of such words become [MASK], here keys; 10 % become a random word, here are
-        turns into river; 10 % stay as they are, here clock. All other tokens are shown
-        as they are. The labels are keys, are and clock at these three places and
-        {IGNORE} everywhere else, so the loss counts these three alone.""",
+        selected: "keys", "are" and "clock". What the model sees is drawn for each: 80 %
+        of such words become [MASK], here "keys"; 10 % become a random word, here "are"
+        becomes "river"; 10 % stay as they are, here "clock". All other tokens are shown
+        unchanged. The labels are the true words at these three places and {IGNORE}
+        everywhere else, so the loss counts only these three.""",
         432,
     )
     d.text(

@@ -61,11 +61,11 @@ def bert_and_gpt() -> Drawing:
     d = Drawing(
         "BERT fills a blank, GPT goes on writing",
         """The sentence "the keys near the lamp are old", twice. Above, BERT: the word
-        are is hidden by [MASK], and arrows lead to it from all other words, those on
-        its left and old on its right. Below, GPT: arrows lead to the same place from
-        the words on its left alone, because old is not written yet. BERT asks which
-        word is hidden; in training about 15 of 100 words are. GPT guesses after every
-        word which one comes next.""",
+        "are" is replaced by [MASK], and arrows lead to it from all other words, those
+        on its left and "old" on its right. Below, GPT: arrows lead to the same place
+        only from the words on its left, because "old" is not written yet. BERT asks
+        which word is hidden; in training, about 15 of 100 words are. GPT
+        guesses after every word which one comes next.""",
         400,
     )
     panels = [

@@ -29,7 +29,7 @@ def n_parameters(answer):
     V, T, D, F, N = MODELS[0]
     extra, a_block = given[0] - right[0], right[1] - right[0]
     if extra == V * D:
-        return "The word table counts twice. The decoder uses the same one."
+        return "The embedding counts twice. The decoder uses the same table."
     if extra == -T * D:
         return "The table of positions is missing: BERT learns a vector for each."
     if given[1] - given[0] != a_block:
@@ -41,7 +41,7 @@ def n_parameters(answer):
     more = f"{abs(extra):,} too {'many' if extra > 0 else 'few'}"
     return (
         f"The encoder blocks are right. For V, T, D, F, N = {MODELS[0]} the rest has "
-        f"{more}. Look at the head and at the LayerNorm outside of the blocks."
+        f"{more}. Look at the head and at the LayerNorm outside the blocks."
     )
 
 
@@ -54,7 +54,7 @@ def hide_each(answer):
     if not torch.equal(ids_T, before_T):
         return "Your function changes the text that it was given. Work on a copy."
     if len(inputs_MT) > len(at_M):
-        return "There are too many rows: special tokens and [UNK] are never hidden."
+        return "There are too many rows: special tokens such as [UNK] are never hidden."
     if tuple(inputs_MT.shape) != shape or tuple(labels_MT.shape) != shape:
         shapes = f"{tuple(inputs_MT.shape)} and {tuple(labels_MT.shape)}"
         return f"The shapes are {shapes}, and both should be {shape}."
@@ -95,7 +95,7 @@ def masked_loss(answer):
     rows = [cost_BT[b, chosen].mean() for b, chosen in enumerate(chosen_BT)]
     mistakes = {
         -right: "The sign is wrong. A logarithm of a probability is never positive.",
-        right * len(labels_BT[chosen_BT]): "This is the sum. Divide it by |M|.",
+        right * len(labels_BT[chosen_BT]): "This is the sum. Divide it by M.",
         right / math.log(2): "These are bits. The natural logarithm gives nats.",
         cost_BT[chosen_BT].sum() / labels_BT.numel(): "You divide by the number of all "
         "positions. Divide by the number of those that are selected.",

@@ -1,0 +1,108 @@
+"""Puts one HTML file together: models, words, engine and all that a reader touches.
+
+The file asks for nothing else, so it works by double click, from a stick, on a phone,
+and on any server of plain files.
+"""
+
+import base64
+import html
+import json
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from string import Template
+
+from explorer.page.assemble import assemble
+from explorer.page.pack import pack
+from explorer.page.patterns import patterns
+from helpers.text import split_words
+from helpers.tokenizer import SPECIALS
+
+HERE = Path(__file__).parent
+LOOK = HERE.parent / "look.css"
+SCRIPTS = "product", "engine", "worker", "view", "more"
+
+
+def source(name: str) -> str:
+    """A file beside this one."""
+    return (HERE / name).read_text("utf-8")
+
+
+@cache
+def kernel() -> bytes:
+    """The product of matrices for WebAssembly."""
+    return assemble(source("kernel.wat"))
+
+
+def require_engine(models: dict) -> None:
+    """Raises ValueError for a model that the page's engine does not know."""
+    for name, model in models.items():
+        config = model.config
+        if (config.positions, config.norm) != ("rotary", "pre"):
+            raise ValueError(
+                f"The page runs models with rotary positions and norms before each "
+                f"layer; {name} has {config.positions!r} and {config.norm!r}."
+            )
+        if config.d_model // config.n_heads % 4 or config.d_ff % 4:
+            raise ValueError(
+                f"The page takes four numbers at a time; {name} has heads of "
+                f"{config.d_model // config.n_heads} and d_ff {config.d_ff}."
+            )
+
+
+def script(text: str) -> str:
+    """JSON that no "<" can end as a script."""
+    return text.replace("<", "\\u003c")
+
+
+def in_vocabulary(sentences: list[dict], tokenizer, longest: int) -> list[dict]:
+    """The sentences that a model can take, and whose hidden word it knows."""
+    kept = []
+    for sentence in sentences:
+        words = split_words(sentence["text"])
+        asked = words[sentence["position"]]
+        if len(words) <= longest and (asked in tokenizer.ids or asked == "___"):
+            kept.append(sentence)
+    return kept
+
+
+def page_html(
+    models: dict, tokenizer, text: str, position=0, digits=1, about="", **start
+) -> str:
+    """The page of some models, alike in sizes and vocabulary, that begins with a text.
+
+    `digits` characters carry each number of a matrix (explorer/page/pack.py); `start`
+    may choose model, layer and head, by what their buttons say to view.js. ValueError
+    for a model that the engine cannot run.
+    """
+    require_engine(models)
+    described, weights = [], {}
+    for i, (name, model) in enumerate(models.items()):
+        table, packed = pack(model, digits)
+        config = asdict(model.config)
+        described.append(dict(name=name, config=config, table=table, digits=digits))
+        weights[name] = f'<script type="text/plain" id="weights-{i}">{packed}</script>'
+    start = {"text": text, "position": position, "model": next(iter(models))} | start
+    first = models[start["model"]]
+    longest = first.config.max_length - 2
+    size = sum(weight.numel() for weight in first.parameters())
+    given = {
+        "models": described,
+        "words": tokenizer.words,
+        "patterns": [*patterns().values()],
+        "kernel": base64.b64encode(kernel()).decode(),
+        "start": start,
+    }
+    for name, sentences in json.loads(source("sentences.json")).items():
+        given[name] = in_vocabulary(sentences, tokenizer, longest)
+    return Template(source("page.html")).substitute(
+        {name: source(f"{name}.js") for name in SCRIPTS},
+        css=LOOK.read_text("utf-8") + source("page.css"),
+        given=script(json.dumps(given)),
+        first=weights.pop(start["model"]),
+        others="\n".join(weights.values()),
+        several="" if len(models) > 1 else "hidden",
+        size=f"{size / 1e6:.1f} million" if size > 1e5 else f"{size:,}",
+        n_words=f"{len(tokenizer) - len(SPECIALS):,}",
+        about=about or html.escape("Saved from mini-transformer."),
+    )

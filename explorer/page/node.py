@@ -1,0 +1,85 @@
+"""Runs the page's engine in Node, where it can be held beside PyTorch.
+
+Questions go in and answers come out as JSON, one process for a list of questions.
+"""
+
+import json
+import shutil
+import subprocess
+from dataclasses import asdict
+
+from explorer.page.build import kernel, source
+from explorer.page.pack import pack
+from explorer.page.patterns import patterns
+from explorer.predict import to_ids
+from helpers.tokenizer import CLS, MASK, SEP
+
+NODE = shutil.which("node")
+ENGINE = "const PATTERNS = {};\n{}\n".format(
+    json.dumps([*patterns().values()]),
+    "\n".join(source(f"{name}.js") for name in ("product", "engine", "worker")),
+)
+# The questions that can be asked.
+RUN = """
+const input = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const bytes = input.kernel && Uint8Array.from(input.kernel);
+const compiled = bytes ? new WebAssembly.Module(bytes) : null;
+const finish = work => {
+  for (;;) { const {done, value} = work.next(); if (done) return value; }
+};
+const {model: given, texts, questions, products} = input;
+const answers = {};
+if (texts) answers.words = texts.map(splitWords);
+if (given) {
+  const codes = new TextEncoder().encode(given.text);
+  const weights = unpack(given.table, codes, given.digits);
+  const model = new Model(given.config, weights, compiled);
+  answers.readings = questions.map(({ids, at, target}) => {
+    const reading = model.read(ids, at), {chance_V, weights_NHTS} = reading;
+    const looks_NHS = weights_NHTS.map(heads => heads.map(rows => [...rows[at]]));
+    const rollout_S = model.rollout(reading);
+    const answer = {chance_V: [...chance_V], looks_NHS, rollout_S};
+    if (target === null) return answer;
+    return {...answer, ...finish(model.knockOuts(reading, target))};
+  });
+}
+if (products) answers.products = products.map(({x, w, bias, rows, outs, depth}) => {
+  const room = makeRoom({x, w, bias}, {y: rows * outs}, compiled), {y} = room;
+  room.product(room.x, room.w, room.bias, y, rows, outs, depth, depth, depth, outs);
+  return [...y];
+});
+console.log(JSON.stringify(answers));
+"""
+SELF = "globalThis.self = {addEventListener() {}, postMessage() {}};\n"
+
+
+def run(simd: bool = True, **questions) -> dict:
+    """The engine's answers: of `texts`, `products`, or a `model` to its `questions`.
+
+    RuntimeError with what Node said if it fails.
+    """
+    given = questions | {"kernel": [*kernel()] if simd else None}
+    done = subprocess.run(
+        [NODE, "-e", SELF + ENGINE + RUN],
+        input=json.dumps(given),
+        capture_output=True,
+        encoding="utf-8",
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2_000:])
+    return json.loads(done.stdout)
+
+
+def packed(model, digits: int) -> dict:
+    """A model as the page carries it."""
+    table, text = pack(model, digits)
+    config = asdict(model.config)
+    return {"config": config, "table": table, "text": text, "digits": digits}
+
+
+def asked(tokenizer, words: list[str], position: int, target: str | None) -> dict:
+    """A question about one word, and about what a target's probability needs."""
+    ids = [CLS, *to_ids(tokenizer, words), SEP]
+    ids[position + 1] = MASK
+    target = None if target is None else tokenizer.ids[target]
+    return {"ids": ids, "at": position + 1, "target": target}

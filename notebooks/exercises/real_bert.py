@@ -1,0 +1,71 @@
+"""Graders of notebook 09."""
+
+from helpers.model import MaskedLanguageModel, ModelConfig
+from interop.names import BERT, theirs
+from notebooks.exercises import exercise
+
+
+@exercise("9.1")
+def n_weights(answer):
+    for sizes in ((47, 19, 3, 30, 22), (30_522, 512, 12, 768, 3_072)):
+        vocab_size, max_length, n_layers, d_model, d_ff = sizes
+        # Two small models give the size of a block; BERT-base need not be built.
+        one, two = (
+            MaskedLanguageModel(
+                ModelConfig.bert(
+                    vocab_size=6,
+                    max_length=3,
+                    n_layers=n,
+                    d_model=d_model,
+                    n_heads=1,
+                    d_ff=d_ff,
+                )
+            )
+            for n in (1, 2)
+        )
+        count = [sum(p.numel() for p in m.parameters()) for m in (one, two)]
+        block = count[1] - count[0]
+        want = (vocab_size + max_length + 2) * d_model + 2 * d_model + n_layers * block
+        if (found := answer(*sizes)) != want:
+            gap = abs(found - want)
+            return (
+                f"For N = {n_layers}, D = {d_model} and F = {d_ff} you are off by "
+                f"{gap:,}, which is {gap / d_model:g} times D. Look at the biases, the "
+                "LayerNorms and the segments."
+            )
+
+
+@exercise("9.2")
+def bert_name(answer):
+    for number in (0, 3, 11):
+        for module in (name for name in BERT if name.startswith("blocks.")):
+            for kind in ("weight", "bias"):
+                ours = f"{module.format(number)}.{kind}"
+                if (found := answer(ours)) != theirs(ours, BERT):
+                    return f"{ours} becomes {found}, which is not its name in BERT."
+
+
+PIECES = {*"un play ##play ##able ##ed ##e ##d ##s able p ##l".split()}
+CUTS = {
+    "play": ["play"],
+    "played": ["play", "##ed"],
+    "plays": ["play", "##s"],
+    "unplayable": ["un", "##play", "##able"],
+    "able": ["able"],
+    "pled": ["p", "##l", "##ed"],
+    "playing": ["[UNK]"],
+    "xplay": ["[UNK]"],
+}
+
+
+@exercise("9.3")
+def wordpiece(answer):
+    for word, want in CUTS.items():
+        if (found := answer(word, PIECES)) == want:
+            continue
+        if want == ["[UNK]"]:
+            return (
+                f"{word!r} becomes {found}. If nothing fits, the whole word is one "
+                "[UNK], even if a piece was found for its beginning."
+            )
+        return f"{word!r} becomes {found}. At each step, which is the longest piece?"
