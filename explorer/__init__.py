@@ -1,9 +1,10 @@
-"""The explorer of notebook 05: mask a word, see the guess, the gaze and what it needs.
+"""The explorer of notebook 05: hide a word, see the guess, the gaze and what it needs.
 
 Bottom floor first: `vocabulary` asks a tokenizer, `predict` and `knockout` a model,
 `attention_plots` and `heatmap` draw what it looked at, `card` writes HTML, `views`
-knows what to show of one sentence, `controls` are what a reader touches, `widget`
-answers. It stands on `helpers/`, which knows nothing of it.
+knows what to show of one sentence, `turns` answers one event after the other,
+`controls` are what a reader touches, `play` is a game and a comparison, `keep` saves,
+and `widget` puts them together. It stands on `helpers/`, which knows nothing of it.
 """
 
 

@@ -1,4 +1,4 @@
-"""The explorer's HTML: from predictions to strings, the same live and in a saved page.
+"""The explorer's HTML in a notebook: from predictions to strings, in the page's words.
 
 Each word is escaped, and each number stands beside its colour. The colours themselves,
 light and dark, are in look.css.
@@ -9,12 +9,11 @@ import re
 
 from torch import Tensor
 
-from explorer.heatmap import percent
-from explorer.knockout import rank_correlation
-from explorer.predict import BLANK, Prediction
+from explorer.predict import Prediction
 
 JOINER = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")  # within one character
-STRONGEST = 0.8  # of the blue; text on it keeps a contrast of more than 4.5:1
+STRONGEST = 0.8  # of a colour; text on it keeps a contrast of more than 4.5:1
+NEAR = 5  # guesses that count as near misses
 
 
 def shown(word: str) -> str:
@@ -39,49 +38,58 @@ def data(**numbers) -> str:
     )
 
 
+def percent(share: float) -> str:
+    """A probability or a share as people read it: 66 %, 6.8 %."""
+    if 0 < share < 0.0005:
+        return "below 0.1\u00a0%"
+    digits = 1 if 0 < share < 0.0995 else 0
+    return f"{100 * share:.{digits}f}\u00a0%"
+
+
 def points(change: float) -> str:
-    """A change in probability in percentage points, with its sign."""
+    """A change in probability in points, which are hundredths, with its sign."""
     told = f"{100 * change:+.1f}"
     return "0.0" if told in ("+0.0", "-0.0") else told.replace("-", "−")
 
 
-def words_css(scope: str, position: int, unknown: list[bool], blue_S: list) -> str:
-    """Paints the word buttons: blue, ring and tags. `blue_S` counts from [CLS]."""
+def words_css(
+    scope: str, position: int, unknown: list[bool], share_S: list, change_S=None
+) -> str:
+    """Paints the word buttons: blue for `share_S`, or what a change was, instead.
+
+    Both count from [CLS]; a share is 0 to 1, a change -1 to 1.
+    """
     words = f".mt-box .mt-words.{scope}"  # outranks what look.css says of all buttons
-    rules = [f"{words} {{--cls: {blue_S[0]:.3f}; --sep: {blue_S[-1]:.3f}}}"]
+    strength_S = [STRONGEST * abs(value) for value in change_S or share_S]
+    rules = [f"{words} {{--cls: {strength_S[0]:.3f}; --sep: {strength_S[-1]:.3f}}}"]
     for i, outside in enumerate(unknown):
-        style = f"--a: {blue_S[i + 1]:.3f}; "
+        style = f"--a: {strength_S[i + 1]:.3f}; "
+        if change_S:
+            style += f"--blue: var(--{'fall' if change_S[i + 1] < 0 else 'rise'}); "
         if outside:
-            style += '--tag: "[UNK]"; text-decoration: underline dotted; '
-        if i == position:
-            style += '--tag: "[MASK]"; font-weight: bold; box-shadow: '
-            style += "0 0 0 2px var(--paper), 0 0 0 5px var(--ring)"
+            style += "text-decoration: underline dotted; "
+            style += "" if i == position else '--tag: "unknown"; '
         rules.append(f"{words} button:nth-child({i + 1}) {{{style}}}")
     return "\n".join(rules)
 
 
-def strip_html(prediction: Prediction, unknown: list[bool], blue_S: list) -> str:
-    """The sentence painted by one of two models."""
-    kinds = [["mt-unknown"] if outside else [] for outside in unknown]
-    kinds[prediction.position] = ["mt-ring"]
-    kinds = [["mt-special"], *kinds, ["mt-special"]]
-    tokens = ["[CLS]", *prediction.words, "[SEP]"]
-    spans = (
-        f'<span class="{" ".join(kind)}" style="--a:{blue:.3f}">{safe(token)}</span>'
-        for token, kind, blue in zip(tokens, kinds, blue_S, strict=True)
-    )
-    return f'<div class="mt-strip">{"".join(spans)}</div>'
-
-
-def scale_html(vmax: float, length: int, unknown: list[bool]) -> str:
-    """The scale of blue: its ends, and what even attention would be; the signs."""
-    said = "Red ring, bold and [MASK]: the masked word."
-    if outside := sum(unknown):
-        said += " Dotted and [UNK]: outside the vocabulary; the model cannot read "
-        said += f"{outside} of these {len(unknown)} words."
+def scale_html(view: str, vmax: float, length: int) -> str:
+    """What blue stands for: its ends, and what even attention would be."""
     return (
-        f'<p class="mt-scale" {data(vmax=vmax)}>Attention 0 % <span class="mt-ramp">'
-        f"</span> {percent(vmax)}; uniform would be {percent(1 / length)}. {said}</p>"
+        f'<p class="mt-scale" {data(view=view, vmax=vmax)}><span class="mt-ramp">'
+        f"</span> Where the model looked from the hidden word: 0 to {percent(vmax)}. "
+        f"Even attention would be {percent(1 / length)}.</p>"
+    )
+
+
+def need_scale_html(target: str, furthest: float) -> str:
+    """What orange and green stand for."""
+    return (
+        f'<p class="mt-scale" {data(view="need", vmax=furthest)}>'
+        '<span class="mt-key mt-fall"></span> The answer needed it: without the word, '
+        f'<b>{safe(target)}</b> becomes less probable. <span class="mt-key mt-rise">'
+        "</span> It was better off without. The strongest colour stands for "
+        f"{100 * furthest:.1f} points (hundredths of probability).</p>"
     )
 
 
@@ -91,64 +99,68 @@ def bar(share: float) -> str:
 
 
 def verdict_html(prediction: Prediction, n_words: int) -> str:
-    """TRUE and PRED in one line."""
+    """The model's word and the true one, and whether they are the same."""
     masked, pred = prediction.words[prediction.position], prediction.pred
-    guess = (
-        f'<span class="mt-pred" {data(word=pred, p=prediction.p_pred)}>PRED: '
-        f"<b>{safe(pred)}</b> {percent(prediction.p_pred)}</span>"
+    said = (
+        f'The model says <b class="mt-pred" {data(word=pred, p=prediction.p_pred)}>'
+        f"{safe(pred)}</b>, {percent(prediction.p_pred)}. "
     )
     if prediction.blank:
-        return f"TRUE: there is none, the word was left blank. {guess}"
+        return said + "You left a blank, so no word is right or wrong."
+    said += "The word that stood there: "
     if prediction.true is None:
-        return (
-            f'<span class="mt-outside">TRUE: “{safe(masked)}” is outside the '
-            f"vocabulary, so no guess can be right.</span> {guess}"
+        return said + (
+            f'<b class="mt-outside">{safe(masked)}</b>. The model does not know it: it '
+            f"is not among its {n_words:,} words."
         )
     p, rank = prediction.p_true, prediction.rank_true
-    return (
-        f'<span class="mt-true" {data(word=masked, p=p, rank=rank)}>TRUE: '
-        f"<b>{safe(masked)}</b> {percent(p)}, rank {rank} of {n_words:,}</span> "
-        f"• {guess}: {'right ✓' if pred == masked else 'wrong ✗'}"
-    )
+    said += f'<b class="mt-true" {data(word=masked, p=p, rank=rank)}>{safe(masked)}</b>'
+    if pred == prediction.true:
+        return f"{said}. Right."
+    near = ", but a near miss: it is among the first five" if rank <= NEAR else ""
+    return f"{said}, guess number {rank:,}, {percent(p)}. Wrong{near}."
 
 
-def card_html(prediction: Prediction, share_S: Tensor, view: str, n_words: int) -> str:
-    """The guess and the gaze, in sentences and as a table."""
-    position, tokens = prediction.position, prediction.tokens
-    others = [i for i in range(1, len(tokens) - 1) if i != position + 1]
-    most = sorted(others, key=lambda i: -share_S[i])[:3]
-    looked = [f"“{safe(tokens[i])}” {percent(share_S[i])}" for i in most]
-    looked += [f"itself {percent(share_S[position + 1])}"]
-    looked += [f"[CLS] {percent(share_S[0])}", f"[SEP] {percent(share_S[-1])}"]
+def guesses_html(prediction: Prediction, caption: str) -> str:
+    """The most probable words, with their bars."""
     rows = "".join(
         f"<tr {data(word=word, p=p)}><th scope=row>{safe(word)}</th>"
-        f"<td>{percent(p)}</td>"
-        f'<td class="mt-bars">{bar(p)}</td></tr>'
+        f'<td>{percent(p)}</td><td class="mt-bars">{bar(p)}</td></tr>'
         for word, p in prediction.top
     )
+    return f'<table class="mt-top"><caption>{caption}</caption>{rows}</table>'
+
+
+def card_html(prediction: Prediction, n_words: int) -> str:
+    """The answer: a sentence and the five best guesses."""
     return (
-        f'<div class="mt-card" {data(position=position)}>'
-        f'<div role="status"><p>{verdict_html(prediction, n_words)}</p>'
-        f"<p>Attention of the masked position ({view}): {', '.join(looked)}.</p></div>"
-        f'<table class="mt-top"><caption>The {len(prediction.top)} most probable words'
-        f"</caption>{rows}</table>"
-        "</div>"
+        f'<div class="mt-card" {data(position=prediction.position)}>'
+        f'<p class="mt-verdict">{verdict_html(prediction, n_words)}</p>'
+        f"{guesses_html(prediction, 'Its five best guesses')}</div>"
     )
 
 
-def unknown_html(guess: str, n_words: int) -> str:
+def other_html(model: str, prediction: Prediction) -> str:
+    """What a model that is not chosen would say."""
+    return (
+        f'<p class="mt-other">The other model, {html.escape(model)}, says '
+        f"<b>{safe(prediction.pred)}</b>, {percent(prediction.p_pred)}.</p>"
+    )
+
+
+def unknown_html(n_words: int) -> str:
     """That a guess is no word of the vocabulary."""
     return (
-        f'<span class="mt-own">“{safe(guess)}” is not one of the {n_words:,} words '
-        "that the model knows, so it has no probability.</span>"
+        f'<span class="mt-own">That is not one of the {n_words:,} words that the model '
+        "knows.</span>"
     )
 
 
-def own_html(word: str, p: float, rank: int, n_words: int) -> str:
+def own_html(word: str, p: float, rank: int) -> str:
     """What the model thinks of the reader's own guess."""
     return (
-        f'<span class="mt-own" {data(word=word, p=p, rank=rank)}>Your guess '
-        f"<b>{safe(word)}</b>: {percent(p)}, rank {rank:,} of {n_words:,}.</span>"
+        f'<span class="mt-own" {data(word=word, p=p, rank=rank)}><b>{safe(word)}</b>: '
+        f"{percent(p)}, guess number {rank:,}.</span>"
     )
 
 
@@ -157,77 +169,75 @@ def change_kind(change: float) -> str:
     return "mt-fall" if change < 0 else "mt-rise"
 
 
+def scroller(label: str, table: str) -> str:
+    """A table that can be scrolled sideways, by keyboard, too."""
+    return (
+        f'<div class="mt-scroller" role="region" tabindex="0" aria-label="{label}">'
+        f"{table}</div>"
+    )
+
+
 def words_html(
-    prediction: Prediction,
-    share_S: Tensor,
-    after_W: Tensor,
-    unknown: list[bool],
-    vmax: float,
-    furthest: float,
+    prediction: Prediction, share_S: Tensor, after_W: Tensor, furthest: float
 ) -> str:
     """Attention beside what hiding one more word does to the probability.
 
-    `share_S` is over tokens, `after_W` the probability without each word. Bars are as
-    long as their share of `vmax`, or of `furthest`, the largest change.
+    `share_S` is over tokens, `after_W` the probability without each word. A change as
+    large as `furthest` fills its half of the column.
     """
     position, p = prediction.position, prediction.p_target
-    share_W, followed = share_S[1:-1], f"p({safe(prediction.target)})"
-    others = [i for i in range(len(after_W)) if i != position]
+    share_W, widest = share_S[1:-1].tolist(), float(share_S.max())
     rows = []
-    for i in others:
-        share, after = float(share_W[i]), float(after_W[i])
-        change = after - p
+    for i, after in enumerate(after_W.tolist()):
+        share, change = share_W[i], after - p
+        if i == position:
+            continue
         rows.append(
             f"<tr {data(position=i, attention=share, p=after)}>"
             f"<th scope=row>{safe(prediction.words[i])}</th><td>{percent(share)}</td>"
-            f'<td class="mt-bars">{bar(share / vmax)}</td>'
+            f'<td class="mt-bars">{bar(share / widest)}</td>'
             f"<td>{percent(after)}</td><td>{points(change)}</td>"
             f'<td><span class="mt-change"><i class="{change_kind(change)}" '
             f'style="--w:{abs(change) / furthest:.3f}"></i></span></td></tr>'
         )
-    # As in the study of many sentences: all [UNK] are one token, and not compared.
-    words = prediction.words  # and a blank is hidden anyway
-    known = [i for i in others if not unknown[i] and words[i] != BLANK]
-    rho = rank_correlation(share_W[known], p - after_W[known])
-    told = "not defined" if rho is None else f"{rho:.2f}".replace("-", "−")
-    return (
-        f'<table class="mt-knock" {data(**{"for": position})}><caption><b>Looked at, '
-        "and needed?</b> Each other word replaced by [MASK] in turn. With all of them "
-        f"{followed} is {percent(p)}; a full bar is {100 * furthest:.1f} points."
-        "</caption><tr><th scope=col>word</th><th scope=col colspan=2>attention</th>"
-        f"<th scope=col>{followed}</th><th scope=col>points</th>"
-        f'<td class="mt-sides">falls | rises</td></tr>{"".join(rows)}</table>'
-        f"<p>Rank correlation (Spearman) of attention and fall: {told}, over the "
-        f"{len(known)} other words of the vocabulary. That is one sentence, and says "
-        "nothing about others.</p>"
+    table = (
+        f'<table class="mt-knock" {data(**{"for": position})}><caption><b>Hide one '
+        "more word.</b> Each other word is hidden in turn. With all of them "
+        f"<b>{safe(prediction.target)}</b> has {percent(p)}. A point is a hundredth of "
+        "probability.</caption><tr><th scope=col>word</th><th scope=col colspan=2>"
+        "looked at</th><th scope=col>without it</th><th scope=col colspan=2>points</th>"
+        f"</tr>{''.join(rows)}</table>"
     )
+    return scroller("Each other word hidden", table)
 
 
 def heads_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str:
-    """Each head switched off: the change in probability, and where that head looked.
+    """Each head silenced: the change in probability; a press chooses that head.
 
     `after_NH` is the probability without each head. The strongest colour stands for
-    `furthest`, the largest change.
+    `furthest`.
     """
-    rows = []
+    tokens, rows = ["start", *prediction.words, "end"], []
     for n, after_H in enumerate(after_NH.tolist()):
         cells = []
         for h, after in enumerate(after_H):
-            share_S, change = prediction.attention(n, h), after - prediction.p_target
-            most = int(share_S.argmax())
+            change = after - prediction.p_target
+            most = tokens[int(prediction.attention(n, h).argmax())]
+            told = f"Layer {n + 1}, head {h + 1}: {points(change)} points when it is "
+            told += f"silent; it looks most at “{shown(most)}”"
             cells.append(
                 f'<td class="{change_kind(change)}" '
                 f"{data(layer=n + 1, head=h + 1, p=after)} "
-                f'style="--a:{STRONGEST * abs(change) / furthest:.3f}">{points(change)}'
-                f"<small>{safe(prediction.tokens[most])} {100 * share_S[most]:.0f} %"
-                "</small></td>"
+                f'style="--a:{STRONGEST * abs(change) / furthest:.3f}"><button '
+                f'title="{html.escape(told, quote=True)}">{points(change)}</button>'
+                "</td>"
             )
         rows.append(f"<tr><th scope=row>layer {n + 1}</th>{''.join(cells)}</tr>")
     numbers = range(1, after_NH.shape[1] + 1)
-    heads = "".join(f"<th scope=col>head {number}</th>" for number in numbers)
-    return (
-        '<table class="mt-heads"><caption><b>And which head?</b> Each switched off in '
-        f"turn: change of p({safe(prediction.target)}) in points, in the strongest "
-        f"colour {100 * furthest:.1f}; below it, what that head looked at most."
-        f"</caption><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
+    heads = "".join(f"<th scope=col>{number}</th>" for number in numbers)
+    table = (
+        '<table class="mt-heads"><caption><b>Silence one head.</b> Each head is '
+        "silenced in turn: change in points. Press a number to see where that head "
+        f"looked.</caption><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
     )
+    return scroller("Each head silenced", table)

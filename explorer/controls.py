@@ -1,82 +1,21 @@
 """The explorer's controls and their places.
 
-Stock ipywidgets, the same on 7.7.1 (Colab) and 8.x.
+Stock ipywidgets, the same on 7.7.1 (Colab) and 8.x; what they lack in a page, such as
+`aria-pressed`, is added there by box.js.
 """
 
-import asyncio
-import contextvars
-import threading
-from collections.abc import Iterator
+import html
+from pathlib import Path
 
 import ipywidgets as widgets
 import traitlets
 
-from explorer.views import CSS
+from explorer.turns import Turns
 
-BOTH = "side by side"
-# Half a character (a lone surrogate) ends the connection of a classic server: the page
-# has to replace it by �, when a field changes and before the field itself hears of it.
-MEND = """this.closest('.mt-box')?.addEventListener('change', event => {
-  const field = event.target;
-  if (field.matches('input')) field.value = field.value.toWellFormed();
-}, true)"""
-PAUSE = 0.01  # seconds in which another event can come first
-
-
-def running_loop():
-    """The event loop that runs in this thread; None if there is none."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-class Turns:
-    """Answers events one at a time, whichever thread they come in.
-
-    JupyterLab sends some to threads of their own (subshells). All are answered in the
-    event loop in which the object was made: while a cell runs there they wait for its
-    end, as cells do. Where there was no loop each thread answers its own, under a lock.
-
-    Answers go out in the context of the cell that made the object, too: ipykernel takes
-    the next event of a widget to the thread of the request that its last message
-    answered, so that quick clicks on two widgets would overtake each other.
-    """
-
-    def __init__(self):
-        self.loop, self.lock = running_loop(), threading.RLock()
-        self.context = contextvars.copy_context()
-
-    @property
-    def at_once(self) -> bool:
-        """Whether there is no loop, so that nothing can come in between."""
-        return self.loop is None or self.loop.is_closed()
-
-    def serve(self, action) -> None:
-        """Does what an event asks for."""
-        if self.at_once or self.loop is running_loop():
-            with self.lock:
-                self.context.copy().run(action)
-        else:
-            self.loop.call_soon_threadsafe(self.serve, action)
-
-    def work(self, steps: Iterator, failed):
-        """Goes through long work, events served in between; returns the task, if any.
-
-        `failed` is told of an error, which nobody else would see.
-        """
-
-        async def pace():
-            try:
-                for _ in steps:
-                    await asyncio.sleep(PAUSE)
-            except Exception as error:
-                failed(error)
-
-        if not self.at_once:
-            return self.loop.create_task(pace())
-        for _ in steps:
-            pass
+HERE = Path(__file__).parent
+CSS = (HERE / "look.css").read_text("utf-8")
+SCRIPT = html.escape((HERE / "box.js").read_text("utf-8"))
+HINT = "Press a word to hide it, or type a sentence and press Enter."
 
 
 class Field(widgets.Text):
@@ -109,8 +48,7 @@ class Toggles(widgets.HBox):
 
     def __init__(self, description="", options=(), pressed="chosen", layout=None):
         super().__init__(layout=layout or widgets.Layout())
-        self.layout.flex_flow, self.layout.align_items = "row wrap", "center"
-        self.layout.overflow = "visible"
+        self.add_class("mt-toggles")
         self.name, self.pressed, self.buttons = description, pressed, []
         self.before = [widgets.Label(description)] if description else []
         # One for all buttons of a row: half as much to send, and nothing left behind.
@@ -164,18 +102,30 @@ class Toggles(widgets.HBox):
 
 def labelled(kind, label: str, css: str, **options):
     """A control with its label beside it, and a class to be styled and found by."""
-    layout = widgets.Layout(width="auto", flex="0 1 auto")
     if kind is not Toggles:
         options["style"] = {"description_width": "initial"}
-    made = kind(description=label, layout=layout, **options)
+    made = kind(description=label, layout=widgets.Layout(width="auto"), **options)
     made.add_class(f"mt-{css}")
     return made
 
 
-def beside(*children):
-    """Controls in a row that wraps."""
-    row = widgets.Layout(flex_flow="row wrap", align_items="center", overflow="visible")
-    return widgets.HBox(children, layout=row)
+def push(label: str, css: str):
+    """A button that does something, once."""
+    made = widgets.Button(description=label, layout=widgets.Layout(width="auto"))
+    made.add_class(f"mt-{css}")
+    return made
+
+
+def held(kind, css: str, *children):
+    """A box of widgets, with a class for its place and look."""
+    made = kind(children)
+    made.add_class(f"mt-{css}")
+    return made
+
+
+def show(part, shown: bool) -> None:
+    """Lets a part of the box be there or not."""
+    part.layout.display = None if shown else "none"
 
 
 class Controls(Turns):
@@ -189,46 +139,53 @@ class Controls(Turns):
         super().__init__()
         later = {"continuous_update": False}
         self.text = labelled(Field, "Sentence", "sentence", value=text, **later)
-        self.text.layout.width = "100%"
-        self.example = labelled(
-            widgets.Dropdown, "Examples", "examples", options=["choose one", *examples]
-        )
-        self.words = Toggles(pressed="masked")
-        for name in ("mt-words", scope):
-            self.words.add_class(name)
+        names = ["choose one", *examples]
+        self.example = labelled(widgets.Dropdown, "Examples", "examples", options=names)
+        self.words = labelled(Toggles, "", "words", pressed="hidden")
+        self.words.add_class(scope)
+        looks = ["where it looked", "what it needed"]
+        self.paint = labelled(Toggles, "by", "paint", options=looks)
         self.layer = labelled(Toggles, "Layer", "layer", options=[*layers])
-        heads = ["mean", *(str(h + 1) for h in range(n_heads))]
+        heads = ["all", *(str(h + 1) for h in range(n_heads))]
         self.head = labelled(Toggles, "Head", "head", options=heads)
-        several = len(models) > 1
-        names = [*models, BOTH] if several else [*models]
-        self.model = labelled(Toggles, "Model", "model", options=names)
-        self.guess = labelled(Field, "Your guess", "guess", **later)
-        self.save_picture = widgets.Button(description="Save picture")
-        self.save_page = widgets.Button(description="Save page")
-        self.save_picture.add_class("mt-save-picture")
-        self.save_page.add_class("mt-save-page")
-        for row in (self.words, self.layer, self.head, self.model):
+        self.model = labelled(Toggles, "Model", "model", options=[*models])
+        self.guess = labelled(Field, "Your own guess", "guess", **later)
+        self.save_picture = push("Save picture", "save-picture")
+        self.save_page = push("Save page", "save-page")
+        for row in (self.words, self.paint, self.layer, self.head, self.model):
             row.serve = self.serve
-        look = widgets.HTML(f'<style onload="{MEND}">{CSS}</style>')
-        hint = "Click a word to mask it, or type a sentence and press Enter."
-        self.style, self.scale, self.own, self.card, self.knocked, self.saved = (
-            widgets.HTML() for _ in range(6)
+        self.style, self.scale, self.own, self.card, self.other = (
+            widgets.HTML() for _ in range(5)
         )
-        self.box = widgets.VBox(
-            [
-                look,
-                self.text,
-                *([self.example] if examples else []),
-                widgets.HTML(hint),
-                self.style,
-                self.words,
-                self.scale,
-                beside(self.layer, self.head),
-                *([self.model] if several else []),
-                beside(self.guess, self.own),
-                self.card,
-                self.knocked,
-                beside(self.save_picture, self.save_page, self.saved),
-            ]
+        self.needed, self.heads, self.saved = (widgets.HTML() for _ in range(3))
+        self.card.add_class("mt-said")
+        self.style.add_class("mt-colours")
+        rows, columns = widgets.VBox, widgets.HBox
+        title = widgets.HTML("<h3>What did the answer need?</h3>")
+        self.needs = held(rows, "needs", title, self.needed, self.heads)
+        self.more = held(rows, "more")
+        own = held(columns, "form", self.guess, self.own)
+        choices = [self.paint, self.layer, self.head]
+        choices += [self.model] if len(models) > 1 else []
+        title = widgets.HTML("<h3>Colour the sentence</h3>")
+        places = held(
+            rows,
+            "places",
+            held(rows, "answer", self.card, self.other, own),
+            held(rows, "controls", title, self.scale, *choices),
+            self.needs,
+            self.more,
         )
-        self.box.add_class("mt-box")
+        examples = [self.example] if examples else []
+        self.box = held(
+            rows,
+            "box",
+            widgets.HTML(f'<style onload="{SCRIPT}">{CSS}</style>'),
+            held(columns, "form", self.text, *examples),
+            widgets.HTML(f"<p>{HINT}</p>"),
+            self.style,
+            self.words,
+            places,
+            held(columns, "form", self.save_picture, self.save_page, self.saved),
+        )
+        self.box.add_class("mt-widget")

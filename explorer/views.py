@@ -4,12 +4,8 @@ Nothing here knows of widgets. Answers of the models are computed once and kept.
 """
 
 import hashlib
-import html
-import io
 from dataclasses import dataclass
-from pathlib import Path
-
-from PIL import Image
+from numbers import Integral
 
 from explorer import card
 from explorer.heatmap import sentence_heatmap, view_name
@@ -25,9 +21,6 @@ from explorer.predict import (
 from explorer.vocabulary import special_ids, split
 from helpers.figure import png
 
-HERE = Path(__file__).parent
-CSS = (HERE / "look.css").read_text("utf-8")
-
 
 def slug(token: str) -> str:
     """ASCII letters and digits stay, any other character becomes uXXXX; 24 at most."""
@@ -38,20 +31,32 @@ def slug(token: str) -> str:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a reader has chosen: a word, models, and which attention.
+    """What a reader has chosen: a hidden word, a model, and what colours show.
 
-    `layer` and `head` are those of `Prediction.attention`; rollout leaves the head out.
+    `layer` and `head` are those of `Prediction.attention`; `need` paints what the
+    answer needed instead.
     """
 
     position: int
-    models: tuple[str, ...]
-    layer: int | str | None = -1
+    model: str
+    layer: int | str | None = None
     head: int | None = None
+    need: bool = False
 
-    @property
-    def attention(self) -> tuple:
-        """Layer and head to ask for."""
-        return self.layer, None if self.layer == "rollout" else self.head
+
+def require_kinds(models, places: dict) -> None:
+    """Raises ValueError unless models have names, and places a text and a position."""
+    if not (isinstance(models, dict) and all(isinstance(n, str) for n in models)):
+        raise ValueError(
+            f"models is {models!r:.20}…; give a dict from names, strings, to models."
+        )
+    for label, place in places.items():
+        match place:
+            case str(), Integral() | None:
+                continue
+        raise ValueError(
+            f"{label} is {place!r}; give a text, and a whole number or None."
+        )
 
 
 def require_alike(models: dict, tokenizer) -> None:
@@ -95,71 +100,63 @@ class Views:
         return self.answers[key]
 
     def questions(self, choice: Choice) -> list[tuple]:
-        """What the knock-outs will ask and nobody has asked yet."""
+        """What is shown after the prediction, and nobody has asked for yet."""
         kinds = without_words, without_heads
-        asked = [(kind, m, choice.position) for m in choice.models for kind in kinds]
+        asked = [(kind, choice.model, choice.position) for kind in kinds]
+        asked += [(mask_each, model, None) for model in self.others(choice)]
         return [question for question in asked if question not in self.answers]
 
-    def predictions(self, choice: Choice) -> list[Prediction]:
-        """What each chosen model says of the masked word."""
-        return [self.ask(mask_each, m)[choice.position] for m in choice.models]
+    def others(self, choice: Choice) -> list[str]:
+        """The models that are not chosen."""
+        return [model for model in self.models if model != choice.model]
 
-    def shares(self, choice: Choice) -> tuple[list, float]:
-        """Attention of each model, and the largest share: the scale of all."""
-        shares = [p.attention(*choice.attention) for p in self.predictions(choice)]
-        return shares, max(float(share_S.max()) for share_S in shares)
+    def prediction(self, choice: Choice, model: str | None = None) -> Prediction:
+        """What the chosen model, or another one, says of the hidden word."""
+        return self.ask(mask_each, model or choice.model)[choice.position]
 
-    def side_by_side(self, choice: Choice, parts: list[str]) -> str:
-        """One part a model, each under the model's name if there are several."""
-        titles = [f"<h4>{html.escape(model)}</h4>" for model in choice.models]
-        titles = titles if len(titles) > 1 else [""]
-        sections = map("<section>{}{}</section>".format, titles, parts)
-        return f'<div class="mt-cards">{"".join(sections)}</div>'
+    def colours(self, choice: Choice) -> tuple[str, str]:
+        """The style of the word buttons, and what their colours stand for.
 
-    def seen(self, choice: Choice) -> dict[str, str]:
-        """Style of the buttons, scale and card of one view."""
-        shares, vmax = self.shares(choice)
-        view = view_name(*choice.attention, self.n_layers)
-        parts, several = [], len(shares) > 1
-        for prediction, share_S in zip(self.predictions(choice), shares, strict=True):
-            part = card.card_html(prediction, share_S, view, self.n_words)
-            if several:
-                blue_S = (card.STRONGEST * share_S / vmax).tolist()
-                part = card.strip_html(prediction, self.unknown, blue_S) + part
-            parts.append(part)
-        # Of several models each paints its own sentence, and the buttons stay plain.
-        blue_S = ((0 if several else card.STRONGEST) * shares[0] / vmax).tolist()
-        position, length = choice.position, len(blue_S)
-        return {
-            "style": card.words_css(self.scope, position, self.unknown, blue_S),
-            "scale": card.scale_html(vmax, length, self.unknown),
-            "card": self.side_by_side(choice, parts),
-        }
-
-    def knocked_out(self, question, choice: Choice) -> tuple[list, float]:
-        """Probabilities after knock-outs, and the largest change of all models.
-
-        A point at least, so that a change of nothing is not drawn as the largest.
+        Attention is shown as long as it is not known what the answer needed.
         """
-        after = [self.ask(question, model, choice.position) for model in choice.models]
-        changes = zip(after, self.predictions(choice), strict=True)
-        furthest = max(float((p - told.p_target).abs().max()) for p, told in changes)
-        return after, max(furthest, 0.01)
+        told, buttons = self.prediction(choice), (self.scope, choice.position)
+        share_S, change_S = told.attention(choice.layer, choice.head), None
+        view = view_name(choice.layer, choice.head, self.n_layers)
+        vmax = float(share_S.max())
+        scale = card.scale_html(view, vmax, len(share_S))
+        about = without_words, choice.model, choice.position
+        if choice.need and about in self.answers:
+            change_W = self.ask(*about) - told.p_target
+            furthest = max(float(change_W.abs().max()), 0.01)
+            change_S = [0, *(change_W / furthest).tolist(), 0]
+            scale = card.need_scale_html(told.target, furthest)
+        shares = (share_S / vmax).tolist()
+        return card.words_css(*buttons, self.unknown, shares, change_S), scale
 
-    def words_knocked(self, choice: Choice) -> str:
-        """Each other word taken away, beside the attention that it gets."""
-        shares, vmax = self.shares(choice)
-        after, furthest = self.knocked_out(without_words, choice)
-        told = zip(self.predictions(choice), shares, after, strict=True)
-        parts = [card.words_html(*one, self.unknown, vmax, furthest) for one in told]
-        return self.side_by_side(choice, parts)
+    def answer(self, choice: Choice) -> str:
+        """What the model says of the hidden word."""
+        return card.card_html(self.prediction(choice), self.n_words)
 
-    def heads_knocked(self, choice: Choice) -> str:
-        """Each head switched off; the same for every layer and head chosen."""
-        after, furthest = self.knocked_out(without_heads, choice)
-        told = zip(self.predictions(choice), after, strict=True)
-        parts = [card.heads_html(*one, furthest) for one in told]
-        return self.side_by_side(choice, parts)
+    def other_answers(self, choice: Choice) -> str:
+        """What the other models say of it."""
+        others = self.others(choice)
+        return "".join(card.other_html(m, self.prediction(choice, m)) for m in others)
+
+    def needs(self, choice: Choice) -> tuple[str, str]:
+        """Each other word and each head taken away: two tables, on one scale.
+
+        It ends at a point at least, so that a change of nothing is not drawn as large.
+        """
+        told = self.prediction(choice)
+        after_W, after_NH = (
+            self.ask(kind, choice.model, choice.position)
+            for kind in (without_words, without_heads)
+        )
+        changes = [after - told.p_target for after in (after_W, after_NH)]
+        furthest = max(0.01, *(float(change.abs().max()) for change in changes))
+        share_S = told.attention(choice.layer, choice.head)
+        words = card.words_html(told, share_S, after_W, furthest)
+        return words, card.heads_html(told, after_NH, furthest)
 
     def own(self, choice: Choice, guess: str) -> str:
         """The reader's own guess with its probability and rank."""
@@ -168,49 +165,27 @@ class Views:
             return ""
         word_id = self.tokenizer.ids.get(words[0]) if len(words) == 1 else None
         if word_id is None:
-            return card.unknown_html(" ".join(words), self.n_words)
-        scores = [
-            chance_and_rank(p.chance_V, word_id) for p in self.predictions(choice)
-        ]
-        parts = [card.own_html(words[0], *score, self.n_words) for score in scores]
-        return self.side_by_side(choice, parts)
-
-    def heatmaps(self, choice: Choice) -> list:
-        """The view as figures, one a model, on one scale."""
-        vmax, several = self.shares(choice)[1], len(choice.models) > 1
-        given = *choice.attention, vmax
-        return [
-            sentence_heatmap(prediction, *given, model if several else "")
-            for model, prediction in zip(
-                choice.models, self.predictions(choice), strict=True
-            )
-        ]
+            return card.unknown_html(self.n_words)
+        chance_V = self.prediction(choice).chance_V
+        return card.own_html(words[0], *chance_and_rank(chance_V, word_id))
 
     def picture(self, choice: Choice) -> bytes:
-        """The view as PNG, one heatmap below the other."""
-        parts = [Image.open(io.BytesIO(png(f))) for f in self.heatmaps(choice)]
-        whole = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)))
-        top = 0
-        for part in parts:
-            whole.paste(part, (0, top))
-            top += part.height
-        buffer = io.BytesIO()
-        whole.save(buffer, "png")
-        return buffer.getvalue()
+        """The view as PNG."""
+        about = self.prediction(choice), choice.layer, choice.head
+        note = choice.model if len(self.models) > 1 else ""
+        return png(sentence_heatmap(*about, note=note))
 
     def page(self, choice: Choice) -> str:
         """One HTML file with the models and the sentence, as it is seen now."""
-        layer, head = choice.attention
-        if isinstance(layer, int):
-            layer = str(layer % self.n_layers)
-        start = {"model": choice.models[0], "layer": layer or ""}
-        start |= {"head": "" if head is None else str(head)}
+        layer, head = ("" if n is None else str(n) for n in (choice.layer, choice.head))
+        start = {"model": choice.model, "layer": layer, "head": head}
+        start["paint"] = "need" if choice.need else "attention"
         given = self.models, self.tokenizer, self.text, choice.position
         return page_html(*given, **start)
 
     def file_name(self, choice: Choice) -> str:
         """A name for what is saved, without ending: safe, and of this view alone."""
-        prediction = self.predictions(choice)[0]
+        prediction = self.prediction(choice)
         unknown = "blank" if prediction.blank else "[UNK]"
         true, pred = slug(prediction.true or unknown), slug(prediction.pred)
         state = repr((self.text, choice)).encode()

@@ -1,4 +1,4 @@
-"""The explorer: type a sentence, click a word to mask it.
+"""The explorer: type a sentence, press a word to hide it.
 
 A click only rewrites HTML beside the buttons: to rewrite the buttons themselves would
 lose the keyboard's focus. All positions of a sentence are predicted in one batch when
@@ -10,55 +10,27 @@ import html
 import uuid
 from collections.abc import Iterator
 from copy import deepcopy
-from numbers import Integral
-from pathlib import Path
 
 from IPython.display import display
 
 from explorer import card
 from explorer.controls import Controls
 from explorer.heatmap import caption
-from explorer.predict import BLANK
-from explorer.views import Choice, Views, require_alike
-from helpers import ROOT
+from explorer.keep import keep
+from explorer.play import Change, Game, about, playable
+from explorer.predict import BLANK, predict_positions
+from explorer.views import Choice, Views, require_alike, require_kinds
 from helpers.figure import show
-from helpers.files import write_whole
-
-SAVED = ROOT / "saved"  # ignored by git
-
-
-def offer(path: Path) -> None:
-    """In Colab, where the reader does not see the disk, the browser downloads it."""
-    try:
-        from google.colab import files  # exists in Colab only
-    except ImportError:
-        return
-    files.download(str(path))
-
-
-def require_kinds(models, places: dict) -> None:
-    """Raises ValueError unless models have names, and places a text and a position."""
-    if not (isinstance(models, dict) and all(isinstance(n, str) for n in models)):
-        raise ValueError(
-            f"models is {models!r:.20}…; give a dict from names, strings, to models."
-        )
-    for label, place in places.items():
-        match place:
-            case str(), Integral() | None:
-                continue
-        raise ValueError(
-            f"{label} is {place!r}; give a text, and a whole number or None."
-        )
 
 
 class Explorer(Controls):
     """An interactive view of one or more models of the same sizes and vocabulary.
 
     `models` maps a name to a model; the word at `position`, or else the first blank or
-    word, is masked first. `examples` maps a label to a text and the position to mask.
-    The explorer shows the models as they were when it was made. Display the object; in
-    a saved notebook, and wherever no kernel runs, a picture of the state in which it
-    was displayed is shown instead.
+    word, is hidden first. `examples` maps a label to a text and a position. The
+    explorer shows the models as they were when it was made. Display the object; in a
+    saved notebook, and wherever no kernel runs, a picture of the state in which it was
+    displayed is shown instead.
     """
 
     def __init__(
@@ -72,28 +44,44 @@ class Explorer(Controls):
         self.views, self.waiting = None, None
         self.scope = f"mt-{uuid.uuid4().hex[:8]}"
         config = next(iter(models.values())).config
-        self.layers = {"mean": None}
-        self.layers |= {str(n + 1): n for n in range(config.n_layers)}
-        self.layers |= {"rollout": "rollout"}
+        numbers = {str(n + 1): n for n in range(config.n_layers)}
+        self.layers = {"all": None, **numbers, "rollout": "rollout"}
         names = models, self.examples
         super().__init__(text, self.scope, self.layers, config.n_heads, *names)
-        self.layer.value = str(config.n_layers)
+        self.play(config)
         for control, name, action in (
             (self.text, "value", self.read),
             (self.example, "index", self.take_example),
             (self.words, "index", self.turn),
-            (self.layer, "index", self.draw),
-            (self.head, "index", self.draw),
+            (self.paint, "index", self.draw),
+            (self.layer, "index", self.take_layer),
+            (self.head, "index", self.take_head),
             (self.model, "index", self.draw),
             (self.guess, "value", self.draw_own),
         ):
             control.observe(self.guarded(action), names=name)
-        for button, action in (
-            (self.save_picture, self.write_picture),
-            (self.save_page, self.write_page),
-        ):
-            button.on_click(self.guarded(action, self.saved))
+        self.save_picture.on_click(self.guarded(self.write_picture, self.saved))
+        self.save_page.on_click(self.guarded(self.write_page, self.saved))
         self.guarded(self.read)()
+
+    def play(self, config) -> None:
+        """Puts what there is more to try in its place."""
+
+        def predict(words: list[str], position: int):
+            model = self.models[self.model.value]
+            return predict_positions(model, self.tokenizer, words, [position])[0]
+
+        def shown():
+            views, choice = self.shown()
+            return views.prediction(choice)
+
+        actions = predict, self.take_over, self.guarded
+        self.change = Change(self.tokenizer, shown, *actions)
+        sentences = playable(self.tokenizer, config.max_length - 2)
+        self.game = Game(sentences, self.tokenizer, predict, self.guarded)
+        games = [self.game.part] if sentences else []
+        told = about(self.models, self.tokenizer.ids)
+        self.more.children = [*games, self.change.part, told]
 
     def tell(self, error: Exception, place=None) -> None:
         """Shows an error as one sentence, in place of the result unless elsewhere."""
@@ -101,14 +89,15 @@ class Explorer(Controls):
         told = f'<p class="mt-alert" role="alert">⚠ {told}</p>'
         if place is None:
             self.clear()
-            self.card.value = told
-        else:
-            place.value = told
+            place = self.card
+        place.value = told
 
     def clear(self) -> None:
         """Nothing of an answer stays."""
-        for part in (self.style, self.scale, self.own, self.card, self.knocked):
+        answers = self.style, self.scale, self.own, self.card, self.other
+        for part in (*answers, self.needed, self.heads):
             part.value = ""
+        self.change.clear()
 
     def guarded(self, action, place=None):
         """The action as a handler that shows its errors: front ends hide them."""
@@ -124,21 +113,34 @@ class Explorer(Controls):
     def choice(self) -> Choice:
         """What the controls say."""
         head = self.head.index - 1 if self.head.index else None
-        both = self.model.index == len(self.models)
-        models = tuple(self.models) if both else (self.model.value,)
-        return Choice(self.words.index, models, self.layers[self.layer.value], head)
+        asked = self.words.index, self.model.value, self.layers[self.layer.value]
+        return Choice(*asked, head, need=self.paint.index == 1)
+
+    def take_layer(self) -> None:
+        """Rollout goes through all heads."""
+        if self.layer.value == "rollout":
+            self.head.index = 0
+        self.draw()
+
+    def take_head(self) -> None:
+        """A head belongs to a layer, or to the mean of all, but not to rollout."""
+        if self.head.index and self.layer.value == "rollout":
+            self.layer.index = 0
+        self.draw()
 
     def take_example(self) -> None:
-        """Takes over an example's sentence; its word is masked first."""
+        """Takes over an example's sentence; its word is hidden first."""
         if self.example.index:
-            before, (text, self.start) = (
-                self.text.value,
-                self.examples[self.example.value],
-            )
+            example = self.examples[self.example.value]
             self.example.index = 0  # so that the same one can be chosen again
-            self.text.value = text
-            if self.text.value == before:  # nothing to observe
-                self.read()
+            self.take_over(*example)
+
+    def take_over(self, text: str, position) -> None:
+        """Takes over a sentence as if it had been typed, and the word to hide."""
+        before, self.start = self.text.value, position
+        self.text.value = text
+        if self.text.value == before:  # nothing to observe
+            self.read()
 
     def stop(self) -> None:
         """Knock-outs that are still to come are not wanted any more."""
@@ -152,6 +154,7 @@ class Explorer(Controls):
         # Nothing of the sentence before may stay, be clicked or drawn.
         self.views, self.words.options, self.saved.value = None, (), ""
         self.clear()
+        self.change.renew([])
         if "\ufffd" in text:
             raise ValueError("� is half a character; delete it, or type it again.")
         views = Views(self.models, self.tokenizer, text, self.scope)
@@ -163,12 +166,14 @@ class Explorer(Controls):
             )
         self.words.options = [*map(card.shown, views.words)]
         self.words.index = start
+        self.change.renew(views.words, start)
         self.views = views
         self.turn()
 
     def turn(self) -> None:
-        """Another word is masked: a guess was for the one before."""
+        """Another word is hidden: guess and comparison were for the one before."""
         self.guess.value = ""
+        self.change.clear()
         self.draw()
 
     def draw(self) -> None:
@@ -177,28 +182,37 @@ class Explorer(Controls):
         if not self.views:
             return
         choice = self.choice()
-        seen = self.views.seen(choice)
-        self.style.value = f"<style>{seen['style']}</style>"
-        self.scale.value, self.card.value = seen["scale"], seen["card"]
+        questions = self.views.questions(choice)
+        if questions:  # what is shown is of another word
+            self.needs.add_class("mt-waiting")
+        self.colour(choice)
+        self.card.value = self.views.answer(choice)
         self.draw_own()
-        if questions := self.views.questions(choice):
-            self.knocked.value = ""
+        if questions:
             self.waiting = self.work(self.knock_out(questions), self.tell)
         else:
-            self.draw_knocked()
+            self.draw_needs()
 
     def knock_out(self, questions: list[tuple]) -> Iterator[None]:
         """Asks one question a step; the choice stays, as another one ends this work."""
         for question in questions:
             yield
             self.views.ask(*question)
-        self.draw_knocked()
+        self.draw_needs()
 
-    def draw_knocked(self) -> None:
-        """Shows each other word and each head taken away."""
+    def draw_needs(self) -> None:
+        """Shows each other word and each head taken away, and the other models."""
         choice = self.choice()
-        words = self.views.words_knocked(choice)
-        self.knocked.value = words + self.views.heads_knocked(choice)
+        self.needed.value, self.heads.value = self.views.needs(choice)
+        self.other.value = self.views.other_answers(choice)
+        if choice.need:
+            self.colour(choice)
+        self.needs.remove_class("mt-waiting")
+
+    def colour(self, choice: Choice) -> None:
+        """Paints the words, and says what the colours stand for."""
+        style, self.scale.value = self.views.colours(choice)
+        self.style.value = f"<style>{style}</style>"
 
     def draw_own(self) -> None:
         """Scores the reader's own guess."""
@@ -208,27 +222,19 @@ class Explorer(Controls):
     def write_picture(self) -> None:
         """Saves the view as PNG."""
         views, choice = self.shown()
-        self.save("png", views.picture(choice), views.file_name(choice))
+        self.saved.value = keep(views.file_name(choice) + ".png", views.picture(choice))
 
     def write_page(self) -> None:
         """Saves models and sentence as a page that needs neither kernel nor network."""
         views, choice = self.shown()
-        self.save("html", views.page(choice).encode(), views.file_name(choice))
+        page = views.page(choice).encode()
+        self.saved.value = keep(views.file_name(choice) + ".html", page)
 
     def shown(self) -> tuple[Views, Choice]:
         """What is shown now, whatever is clicked while it is saved."""
         if not self.views:
-            raise ValueError("There is nothing to save; type a sentence first.")
+            raise ValueError("There is no answer yet; type a sentence first.")
         return self.views, self.choice()
-
-    def save(self, ending: str, content: bytes, name: str) -> None:
-        """Writes a file into saved/ and tells where it lies."""
-        path = SAVED / f"{name}.{ending}"
-        write_whole(path, content)
-        name = f"{SAVED.name}/{path.name}"
-        told = f'<span class="mt-saved" data-path="{name}">Saved as {name}, in the '
-        self.saved.value = told + "folder of the project.</span>"
-        offer(path)
 
     def _ipython_display_(self) -> None:
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
@@ -237,7 +243,7 @@ class Explorer(Controls):
             display({**live, "text/plain": "The explorer"}, raw=True)
             return
         choice = self.choice()
-        prediction = self.views.predictions(choice)[0]
+        prediction = self.views.prediction(choice)
         sentence = " ".join(map(card.shown, prediction.tokens))
         alt = f"The explorer: {sentence}. {caption(prediction)}"
         show(self.views.picture(choice), alt, live)

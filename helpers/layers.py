@@ -20,8 +20,8 @@ def attend(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
     """Scaled dot-product attention, softmax(q kᵀ / √K) v (Vaswani 2017, eq. 1).
 
     `real_BS` is True where a token may be looked at and False at [PAD]; every row needs
-    one True. Returns the mixed values (B, H, T, K) and the weights (B, H, T, S) as they
-    are before dropout, so that their rows sum to 1.
+    at least one True. Returns the mixed values (B, H, T, K) and weights (B, H, T, S)
+    as they are before dropout, so that their rows sum to 1.
     """
     scores_BHTS = (q_BHTK / q_BHTK.shape[-1] ** 0.5) @ k_BHSK.mT
     if real_BS is not None:
@@ -47,12 +47,12 @@ def sinusoidal_positions(length: int, d_model: int) -> Tensor:
 
 
 def rotate(x_BHTK: Tensor, at_BT: Tensor | None = None) -> Tensor:
-    """Rotary positions: turns each query or key by its position (Su 2021, eq. 34).
+    """Rotary positions: rotates each query or key by its position (Su 2021, eq. 34).
 
-    Coordinates i and i + K/2 form a pair, which is turned by the angle
-    t / 10000^(2i/K); Su et al. pair neighbours instead. In the product of a turned
-    query and a turned key, positions count only by their distance t - s. `at_BT` gives
-    the positions; without it they are 0, 1, 2 and so on.
+    Coordinates i and i + K/2 form a pair, which is rotated by the angle
+    t / 10000^(2i/K); Su et al. pair neighbours instead. The product of a rotated query
+    and a rotated key depends on positions only through their distance t - s. `at_BT`
+    gives the positions; without it they are 0, 1, 2 and so on.
     """
     length, d_head = x_BHTK.shape[-2:]
     pair = torch.arange(0, d_head, 2, device=x_BHTK.device, dtype=torch.float32)
@@ -66,8 +66,8 @@ def rotate(x_BHTK: Tensor, at_BT: Tensor | None = None) -> Tensor:
 class SelfAttention(nn.Module):
     """Multi-head self-attention (Vaswani 2017, section 3.2.2).
 
-    `dropout` acts on the attention weights, `rotary` turns queries and keys by their
-    position, and `fused` takes the fused kernel; None takes it on a GPU only.
+    `dropout` acts on the attention weights, `rotary` rotates queries and keys by their
+    position, and `fused` selects the fused kernel; None selects it on a GPU only.
     """
 
     def __init__(self, d_model, n_heads, dropout=None, rotary=False, fused=None):
@@ -85,11 +85,11 @@ class SelfAttention(nn.Module):
         self.dropout = dropout
 
     def split_heads(self, x_BTD: Tensor) -> Tensor:
-        """(B, T, D) to (B, H, T, K): cuts D into heads, then brings heads forward."""
+        """(B, T, D) to (B, H, T, K): splits D into heads, then brings heads first."""
         return x_BTD.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
     def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
-        """Returns (B, T, D), and weights on request; all look, or those in `at_BT`."""
+        """Returns (B, T, D), and the weights if asked; `at_BT` limits who looks."""
         x_BTD = gather_positions(x_BSD, at_BT)
         q_BHTK = self.split_heads(self.query(x_BTD))
         k_BHSK = self.split_heads(self.key(x_BSD))
@@ -104,7 +104,7 @@ class SelfAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """W₂ GELU(W₁ x + b₁) + b₂ at each position alone (Vaswani 2017, section 3.3).
+    """GELU(x W₁ + b₁) W₂ + b₂ at each position (Vaswani 2017, section 3.3).
 
     Maps (B, T, D) to (B, T, D) through F numbers. GELU (Hendrycks 2016) as in BERT.
     """

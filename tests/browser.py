@@ -46,7 +46,7 @@ TEXT = (
     "The war began in the winter, and by the end of the year the army had lost the "
     "city to the king."
 )
-START = 1  # the word masked at first
+START = 1  # the word hidden at first
 EXAMPLE = "The church was built in the city.", 3
 PICTURED = (
     "She was born in London, and her first album was released in the United States "
@@ -121,14 +121,15 @@ STOPWATCH = """() => {
       const now = performance.now();
       if (!("card" in times) && has(`.mt-card[data-position="${position}"]`))
         times.card = now - start;
-      if ("card" in times && has(`.mt-knock[data-for="${position}"]`)
-          && has(".mt-heads td[data-p]")) {
+      if ("card" in times
+          && has(`.mt-needs:not(.mt-waiting) .mt-knock[data-for="${position}"]`)) {
         times.knocked = now - start - times.card;
         watch.disconnect();
       }
     };
     const watch = new MutationObserver(look);
-    watch.observe(document.body, {childList: true, subtree: true});
+    const what = {childList: true, subtree: true, attributeFilter: ["class"]};
+    watch.observe(document.body, what);
   }, true);
 }"""
 NUMBERS = """() => {
@@ -287,8 +288,8 @@ def words(page):
 def settle(page, position: int) -> None:
     """Waits for the prediction and the knock-outs of a word."""
     page.wait_for_selector(f'.mt-card[data-position="{position}"]')
-    page.wait_for_selector(f'.mt-knock[data-for="{position}"]', state="attached")
-    page.wait_for_selector(".mt-heads td[data-p]", state="attached")
+    known = f'.mt-needs:not(.mt-waiting) .mt-knock[data-for="{position}"]'
+    page.wait_for_selector(known, state="attached")
 
 
 def mask(page, position: int) -> None:
@@ -298,8 +299,8 @@ def mask(page, position: int) -> None:
 
 
 def choose(page, control: str, label: str) -> None:
-    """Presses the button of a row (layer, head, model) and waits for the card."""
-    with redrawn(page, ".mt-card"):
+    """Presses the button of a row (paint, layer, head, model); waits for colours."""
+    with redrawn(page, ".mt-scale"), redrawn(page, ".mt-colours style"):
         page.locator(f".mt-{control} button").get_by_text(label, exact=True).click()
 
 

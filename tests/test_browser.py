@@ -27,6 +27,7 @@ from helpers.text import split_words
 
 if reason := browser.missing():
     pytest.skip(f"No browser is driven: {reason}.", allow_module_level=True)
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 SENTENCE = split_words(TEXT)
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -149,13 +150,15 @@ def test_what_is_refused_gets_a_sentence_and_no_card(page, text, told):
 
 def test_layer_and_head_change_the_blue_and_its_scale(page):
     seen = []
-    for control, label in (("layer", "1"), ("head", "3"), ("layer", "mean")):
+    for control, label in (("layer", "1"), ("head", "3"), ("layer", "all")):
         choose(page, control, label)
         scale = page.locator(".mt-scale").first
-        assert "0 %" in scale.inner_text() and "uniform would be" in scale.inner_text()
+        assert "Even attention would be" in scale.inner_text()
         seen.append((blues(page), scale.get_attribute("data-vmax")))
-    choose(page, "layer", "rollout")
-    seen.append((blues(page), page.locator(".mt-scale").get_attribute("data-vmax")))
+    for control, label in (("layer", "rollout"), ("paint", "what it needed")):
+        choose(page, control, label)
+        seen.append((blues(page), page.locator(".mt-scale").get_attribute("data-vmax")))
+    assert "The answer needed it" in page.locator(".mt-scale").inner_text()
     for one, other in itertools.combinations(seen, 2):
         assert one[0] != other[0] and one[1] != other[1]
 
@@ -177,7 +180,7 @@ def test_every_number_is_that_of_a_fresh_forward_pass(page, trained, position):
     others = [i for i in range(24) if i != position]
     check("knock", others, "position")
     check("knock", without_words(*trained, fresh)[others].tolist())
-    check("knock", fresh.attention()[1:-1][others].tolist(), "attention")
+    check("knock", fresh.attention(None)[1:-1][others].tolist(), "attention")
     cells = [(int(cell["layer"]), int(cell["head"])) for cell in shown["heads"]]
     assert cells == [*itertools.product(range(1, 5), range(1, 9))]
     check("heads", without_heads(*trained, fresh).flatten().tolist())
@@ -229,29 +232,29 @@ def test_a_saved_page_says_what_the_explorer_said(notebook, page):
 
 
 LONG = "The king took the city in the winter and the army left the town by the river ."
-# Whatever a card says on its way, in order: its position and its layer.
-CARDS = """() => {
-  window.cards = [];
+# The positions of cards, or the views of scales, in the order in which they came.
+CAME = """selector => {
+  window.came = [];
   window.watch?.disconnect();
-  const note = card => cards.push(
-    [Number(card.dataset.position), card.innerText.match(/position .(.*?),/)[1]]);
+  const note = ({dataset}) => came.push(dataset.position ?? dataset.view);
   window.watch = new MutationObserver(records => {
-    for (const {addedNodes} of records)
-      for (const node of addedNodes) node.querySelectorAll?.(".mt-card").forEach(note);
+    for (const {addedNodes} of records) for (const node of addedNodes)
+      if (node.matches?.(selector)) note(node);
+      else node.querySelectorAll?.(selector).forEach(note);
   });
   watch.observe(document.body, {childList: true, subtree: true});
 }"""
 
 
-def quickly(page, row: str, order: list[int], pause: int) -> list:
-    """Clicks buttons of a row by mouse, a pause after each; the cards that follow."""
-    page.evaluate(CARDS)
+def quickly(page, row: str, order: list[int], pause: int, seen: str) -> list[str]:
+    """Clicks buttons of a row by mouse, a pause after each; all that was seen then."""
+    page.evaluate(CAME, seen)
     boxes = [page.locator(f"{row} button").nth(i).bounding_box() for i in order]
     for box in boxes:
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.wait_for_timeout(pause)
-    page.wait_for_function("n => window.cards.length >= n", arg=len(order))
-    return page.evaluate("() => window.cards")
+    page.wait_for_function("n => window.came.length >= n", arg=len(order))
+    return page.evaluate("() => window.came")
 
 
 def test_of_clicks_to_and_fro_the_last_one_wins(page):
@@ -261,13 +264,13 @@ def test_of_clicks_to_and_fro_the_last_one_wins(page):
             retype(page, text)
         for pause in (0, 40, 150):
             mask(page, 0)
-            cards = quickly(page, ".mt-words", [5, 2, 5], pause)
-            assert [position for position, _ in cards] == [5, 2, 5]
+            cards = quickly(page, ".mt-words", [5, 2, 5], pause, ".mt-card")
+            assert cards == ["5", "2", "5"]
             settle(page, 5)
             assert active(page) == [5] and focused(page) == 5
             choose(page, "layer", "rollout")
-            cards = quickly(page, ".mt-layer", [1, 2, 1], pause)
-            assert [layer for _, layer in cards] == ["layer 1", "layer 2", "layer 1"]
+            scales = quickly(page, ".mt-layer", [1, 2, 1], pause, ".mt-scale")
+            assert [told[:7] for told in scales] == ["layer 1", "layer 2", "layer 1"]
             pressed = page.locator(".mt-layer button.mod-active")
             assert pressed.all_inner_texts() == ["1"]
             assert pressed.get_attribute("title") == "Layer 1, chosen"
@@ -306,7 +309,7 @@ def test_a_blank_and_half_a_character_are_told_in_a_sentence(page):
     settle(page, 2)
     assert labels(page) == ["The", "king", "___", "the", "👩🏽‍🚀", "."]
     assert active(page) == [2]
-    assert "the word was left blank" in page.locator(".mt-card").inner_text()
+    assert "You left a blank" in page.locator(".mt-card").inner_text()
     page.locator(".mt-sentence input").evaluate(HALF)
     page.wait_for_selector(".mt-alert")
     assert "half a character" in page.locator(".mt-alert").inner_text()
@@ -404,9 +407,7 @@ def test_contrast_is_measured_as_defined():
 
 
 def test_all_text_can_be_read_in_every_theme(notebook, page):
-    choose(page, "model", "side by side")
-    enter(page, "guess", "king")
-    settle(page, browser.START)
+    everything(page)
     assert faint(page) == []
     retype(page, "The zyzzyva was built .")
     mask(page, 1)
@@ -416,6 +417,134 @@ def test_all_text_can_be_read_in_every_theme(notebook, page):
             assert faint(page) == []
             mask(page, 2)
             assert faint(page) == []
+
+
+def press(page, part: str) -> None:
+    """Presses the button of a part of the game or of the comparison."""
+    page.locator(f"button.mt-{part}").click()
+
+
+def everything(page) -> None:
+    """Opens all that can be opened, and fills all that can be filled."""
+    enter(page, "guess", "king")
+    page.locator(".mt-own").wait_for()
+    page.locator(".mt-box summary").click()
+    press(page, "go")
+    enter(page, "change-by", "battle")
+    page.locator(".mt-change-told table").first.wait_for()
+
+
+def test_an_answer_is_seen_without_scrolling(page):
+    size = page.viewport_size
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.wait_for_timeout(500)  # until the notebook knows its new size
+    page.evaluate("() => document.querySelector('.mt-box').scrollIntoView()")
+    mask(page, 4)
+    parts = [".mt-words", ".mt-verdict", ".mt-top", ".mt-scale"]
+    boxes = [page.locator(part).first.bounding_box() for part in parts]
+    for box in boxes[:3]:
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 800
+    assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)
+    page.set_viewport_size(size)
+
+
+def test_a_cell_of_the_table_of_heads_chooses_that_head(page):
+    cell = page.locator('.mt-heads [data-layer="4"][data-head="5"] button')
+    for key in (None, "Enter"):
+        choose(page, "layer", "rollout")
+        with redrawn(page, ".mt-scale"):
+            page.keyboard.press(key) if cell.focus() or key else cell.click()
+        view = '.mt-scale[data-view="layer 4, head 5"]'
+        page.wait_for_selector(view)
+        assert cell.get_attribute("aria-pressed") == "true"
+        assert cell.evaluate("cell => cell === document.activeElement")
+
+
+def test_a_reader_guesses_against_the_model(page):
+    for number in range(1, 6):
+        press(page, "go")
+        told = page.locator(".mt-game-told")
+        expect(told).to_contain_text(
+            f"Sentence {number} of 5", timeout=browser.PATIENCE
+        )
+        assert "?" in page.locator(".mt-game").inner_text().split()
+        field = page.locator(".mt-game-guess input")
+        expect(field).to_be_focused()  # the button that had the focus is gone
+        field.fill("zyzzyva")
+        if number % 2:
+            page.keyboard.press("Enter")
+        else:
+            press(page, "reveal")
+        scored = f"After {number} of 5: you 0, the model"
+        expect(told).to_contain_text(scored, timeout=browser.PATIENCE)
+        assert "?" not in page.locator(".mt-game").inner_text().split()
+    assert page.locator("button.mt-go").inner_text() == "Play again"
+
+
+def test_a_changed_word_is_compared_and_kept(page):
+    page.locator(".mt-change-word select").select_option("war")
+    enter(page, "change-by", "battle")
+    told = page.locator(".mt-change-told")
+    expect(told).to_contain_text("That word is hidden", timeout=browser.PATIENCE)
+    page.locator(".mt-change-word select").select_option("began")
+    press(page, "compare")
+    expect(told).to_contain_text("goes from", timeout=browser.PATIENCE)
+    assert told.locator("table").count() == 2
+    with redrawn(page, ".mt-card"):
+        press(page, "keep")
+    settle(page, browser.START)
+    assert labels(page) == [*SENTENCE[:2], "battle", *SENTENCE[3:]]
+
+
+@pytest.mark.parametrize("width", [300, 640, 960])
+def test_it_flows_and_all_targets_are_large_enough(page, width):
+    """A narrow window leaves 300 pixels; 640 are half of 1280, as at 200 %."""
+    retype(page, "Donaudampfschifffahrtsgesellschaftskapitänsmütze saw the city .")
+    everything(page)
+    page.locator(".mt-box").evaluate("(box, w) => box.style.width = `${w}px`", width)
+    too_wide, small, typed = page.evaluate("""() => {
+      const box = document.querySelector(".mt-box");
+      const seen = [...box.querySelectorAll("*")].filter(e => e.checkVisibility());
+      const told = e => e.className + " " + e.textContent.slice(0, 20);
+      const size = e => e.getBoundingClientRect();
+      const targets = seen.filter(e => e.matches("button, input, select, summary"));
+      return [
+        seen.filter(e => !e.closest(".mt-scroller *, select *")
+          && size(e).right > size(box).right + 1),
+        targets.filter(e => size(e).width < 24 || size(e).height < 24),
+        targets.filter(e => e.matches("button:not([type=button])")),
+      ].map(found => found.map(told)); }""")
+    assert too_wide == small == typed == []
+    (row,) = page.locator(".mt-knock").all()
+    assert row.bounding_box()["width"] <= width
+
+
+def test_axe_finds_no_violation(notebook, page):
+    everything(page)
+    for label in ("what it needed", "where it looked"):
+        choose(page, "paint", label)
+        found = axe.Axe().run(page, ".mt-box")
+        assert found.violations_count == 0, found.generate_report()
+    if notebook.stack == "lab":
+        with notebook.dark():
+            found = axe.Axe().run(page, ".mt-box")
+            assert found.violations_count == 0, found.generate_report()
+
+
+def test_what_is_pressed_is_told_and_kept_in_forced_colours_and_in_print(page):
+    pressed = page.locator(".mt-box [aria-pressed=true]")
+    rows = ["where it looked", "all", "all", "with dropout"]
+    assert pressed.all_inner_texts() == ["war", *rows]
+    page.emulate_media(forced_colors="active")
+    ring, chosen, bar = page.evaluate("""() =>
+      [".mt-words .mod-active", ".mt-layer .mod-active", ".mt-bar"]
+      .map(s => getComputedStyle(document.querySelector(s)))
+      .map(s => [s.outlineStyle + s.outlineWidth, s.borderWidth, s.backgroundColor])""")
+    assert ring[0] == "solid3px" and chosen[1] == "3px" and bar[2] == "rgb(0, 0, 0)"
+    page.emulate_media(forced_colors="none", media="print")
+    kept = "() => getComputedStyle(document.querySelector('.mt-bar')).printColorAdjust"
+    assert page.evaluate(kept) == "exact"
+    page.emulate_media(media="screen")
 
 
 def test_fifty_clicks_are_answered_at_once(page):

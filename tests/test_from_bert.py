@@ -359,9 +359,9 @@ def test_the_explorer_takes_a_bert_with_its_own_vocabulary():
     widget = Explorer({"bert": ours}, tokenizer, text, position=2)
     assert widget.views.unknown == [False, False, False, True, False, False]
     assert widget.views.n_words == 47 - 6 and len(widget.head.options) == 1 + 5
-    assert "##s" in widget.card.value and "mt-heads" in widget.knocked.value
+    assert "##s" in widget.card.value and "mt-heads" in widget.heads.value
     widget.guess.value = "key"
-    assert "rank" in widget.own.value
+    assert "guess number" in widget.own.value
     widget.guess.value = "lamps"
     assert "not one of the 41 words" in widget.own.value
 

@@ -66,6 +66,14 @@ def in_vocabulary(sentences: list[dict], tokenizer, longest: int) -> list[dict]:
     return kept
 
 
+def explained(model, n_words: int) -> str:
+    """What a reader is looking at, the same in page and widget."""
+    size = sum(weight.numel() for weight in model.parameters())
+    told = f"{size / 1e6:.1f} million" if size > 1e5 else f"{size:,}"
+    text = Template(source("about.html"))
+    return text.substitute(size=told, n_words=f"{n_words:,}")
+
+
 def page_html(
     models: dict, tokenizer, text: str, position=0, digits=1, about="", **start
 ) -> str:
@@ -85,7 +93,6 @@ def page_html(
     start = {"text": text, "position": position, "model": next(iter(models))} | start
     first = models[start["model"]]
     longest = first.config.max_length - 2
-    size = sum(weight.numel() for weight in first.parameters())
     given = {
         "models": described,
         "words": tokenizer.words,
@@ -102,7 +109,6 @@ def page_html(
         first=weights.pop(start["model"]),
         others="\n".join(weights.values()),
         several="" if len(models) > 1 else "hidden",
-        size=f"{size / 1e6:.1f} million" if size > 1e5 else f"{size:,}",
-        n_words=f"{len(tokenizer) - len(SPECIALS):,}",
+        explained=explained(first, len(tokenizer) - len(SPECIALS)),
         about=about or html.escape("Saved from mini-transformer."),
     )

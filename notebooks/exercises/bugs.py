@@ -10,10 +10,11 @@ from notebooks.grader import Adapters, results
 
 @exercise("8.1")
 def masking(answer):
-    """The grader's own checks of masking, of which the first that fails is told."""
+    """The grader's own checks of masking; reports the first one that fails."""
     for result in results(Adapters(mask=answer)):
         if not result.passed:
-            return f"{result.check.title}? {result.seen}. {result.check.remedy}"
+            check = result.check
+            return f"not yet true: {check.title} ({result.seen}). {check.remedy}"
 
 
 @exercise("8.2")
@@ -22,13 +23,13 @@ def faulty_lines(answer):
         return "answer with a set of two line numbers, such as {1, 2}."
     if answer == {7, 8}:
         return (
-            "lines 7 and 8 are one fault, their order. Name the line that comes too "
-            "early, and look for the fault that is left."
+            "the order of lines 7 and 8 is one fault. Name the line that comes too "
+            "early, and look for the other fault."
         )
     if answer == {2, 7}:
         return None
     if right := answer & {2, 7}:
-        return f"line {right.pop()} is a fault; the other line does its work."
+        return f"line {right.pop()} comes too early; your other line does not."
     return "follow one weight and one mask through two steps of the loop."
 
 
@@ -51,12 +52,12 @@ def leaking_a_little(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
 @exercise("8.3")
 def suspicious(answer):
     torch.manual_seed(0)
-    if answer(correct) is not False:
-        return "a function that hides [PAD] is suspected; return False for it."
-    if answer(unmasked) is not True:
-        return "a function without any mask passes; use a row that holds [PAD]."
-    if answer(leaking_a_little) is not True:
+    if bool(answer(correct)):
+        return "your test suspects a function that hides [PAD]; return False for it."
+    if not bool(answer(unmasked)):
+        return "a function without any mask passes your test; use a row with [PAD]."
+    if not bool(answer(leaking_a_little)):
         return (
-            "a function that takes 4 from the scores of [PAD] passes: its leak is "
-            "small. Make what stands at [PAD] count for more."
+            "a function that only lowers the scores of [PAD] by 4 passes your test: "
+            "its leak is small. Make the values at [PAD] count for more."
         )

@@ -20,7 +20,7 @@ def causal(attend_left):
     # Values that are unit vectors come back as the weights.
     weights = attend_left(q, k, torch.eye(5).expand(2, 3, 5, 5))
     if weights.isnan().any():
-        return "a row of weights is not a number: the first word has only itself."
+        return "some weights are nan. The first word must be able to look at itself."
     if weights.triu(1).abs().max() > 1e-6:
         return "a word still looks at words that come after it."
     if weights.tril().count_nonzero() < 2 * 3 * 15:
@@ -35,20 +35,20 @@ def causal(attend_left):
 
 @exercise("2.2")
 def parameters(n_parameters):
-    """Sizes of which none is the square or the multiple of another."""
+    """Three sizes; one of them checks that the number of heads does not matter."""
     for d_model, n_heads in ((256, 8), (256, 1), (48, 6)):
         count = n_parameters(d_model, n_heads)
         matrix = d_model * d_model
         known = {
-            4 * matrix: "each nn.Linear has a bias, too.",
-            3 * (matrix + d_model): "one matrix comes after the heads are joined.",
+            4 * matrix: "each nn.Linear also has a bias.",
+            3 * (matrix + d_model): "one more matrix follows the joined heads.",
             matrix + d_model: "that is one nn.Linear; how many are there?",
-            n_heads * 4 * (matrix + d_model): "has each head matrices of D × D?",
+            n_heads * 4 * (matrix + d_model): "are there D × D matrices per head?",
         }
         if count != 4 * (matrix + d_model):
             hint = known.get(count, "begin with one nn.Linear(d_model, d_model).")
             return (
-                f"with d_model {d_model} and {n_heads} heads {count} is wrong: {hint}"
+                f"with d_model {d_model} and {n_heads} heads, {count} is wrong: {hint}"
             )
 
 
@@ -59,9 +59,9 @@ def penalty(distance_penalty):
     if not torch.is_tensor(table) or table.shape != (6, 6):
         return "return a tensor of shape (T, S), here 6 times 6."
     if table.diagonal().any():
-        return "a word is at distance 0 from itself, so nothing is taken away there."
+        return "a word is at distance 0 from itself, so its own score must not change."
     if not torch.equal(table, table.T):
-        return "a word to the left and one to the right, equally far, differ."
+        return "words equally far to the left and to the right get different penalties."
     if table[0, 1] > 0:
         return "words further away should get lower scores, not higher ones."
     if not torch.allclose(table[0], -0.5 * torch.arange(6.0)):

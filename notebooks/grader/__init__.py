@@ -3,10 +3,10 @@
     from notebooks.grader import Adapters, grade_model
     grade_model(Adapters(mask=my_mask, loss=my_loss))
 
-Every part that you give is tested, the others are left out. A check knows nothing of
-how a part is written: it calls the part and looks at what comes back, on the CPU,
-within seconds. Each one that fails names the fault that most often causes it. What a
-check cannot see is whether a model is any good: that takes a validation text.
+Every part that you give is tested; the others are left out. A check does not depend on
+how a part is written: it calls the part on the CPU and looks at what comes back, within
+seconds. Each check that fails names the fault that most often causes it. No check can
+see whether a model is any good; for that you need a validation text.
 """
 
 import textwrap
@@ -24,10 +24,10 @@ class Adapters:
 
     Ids 0 to 4 are [PAD], [UNK], [CLS], [SEP] and [MASK], as in the series. B is the
     batch, T and S positions, H heads, K their size, V the vocabulary. The label of a
-    position that is not to be predicted is -100.
+    position that the model need not predict is -100.
 
     - `tokenizer(lines, vocab_size)` returns an object with `encode(words)`, a list of
-      ids, and `decode(ids)`, a text whose words are parted by spaces.
+      ids, and `decode(ids)`, a text whose words are separated by spaces.
     - `mask(ids_BT, vocab_size, generator)` returns inputs and labels, both (B, T).
     - `attention(q_BHTK, k_BHSK, v_BHSK, real_BS, p)` returns the mixed values
       (B, H, T, K) and the weights (B, H, T, S); `real_BS` is False at [PAD], or None;
@@ -50,7 +50,7 @@ class Adapters:
 
 @dataclass(frozen=True)
 class Check:
-    """One question to a part. `look` returns whether it passes, and what was seen."""
+    """One question about a part. `look` returns whether it passes and what it saw."""
 
     part: str
     title: str
@@ -96,7 +96,7 @@ def results(adapters: Adapters) -> list[Result]:
 
 
 def outcome(one: Check, evidence) -> Result:
-    """Runs a check; an error of the code that is tested fails it."""
+    """Runs a check, which fails if the code under test raises an error."""
     try:
         passed, seen = one.look(evidence)
         return Result(one, bool(passed), seen)
@@ -123,7 +123,7 @@ def grade_model(adapters: Adapters) -> None:
 
 
 def by_sight(outcomes: list[Result]) -> dict[str, list[Result]]:
-    """The failed checks by what was seen; an error that fails them all stands once."""
+    """The failed checks by what was seen; an error that fails them all is kept once."""
     failed: dict[str, list[Result]] = {}
     for result in outcomes:
         if not result.passed:

@@ -44,7 +44,7 @@ def apart(left, right) -> float:
 @check(
     "attention",
     "weights have the shape (B, H, T, S)",
-    "A row for each word that looks, a column for each that is looked at: q @ k.mT.",
+    "Give each word that looks a row, and each that is looked at a column: q @ k.mT.",
 )
 def shape(seen):
     return seen.weights_BHTS.shape == (
@@ -68,7 +68,7 @@ def sums(seen):
 @check(
     "attention",
     "weights equal those of plain loops",
-    "softmax(q kᵀ / √K): with K numbers a head, divide by √K, not by K or √d_model.",
+    "softmax(q kᵀ / √K): K is the size of a head. Divide by √K, not by K or √d_model.",
 )
 def weights(seen):
     furthest = apart(seen.weights_BHTS[1, 2], seen.weights_TS)
@@ -78,7 +78,7 @@ def weights(seen):
 @check(
     "attention",
     "mixed values are the weighted mean of the values",
-    "Multiply the weights with v, not with k, and head by head.",
+    "Multiply the weights by v, not by k, and separately in each head.",
 )
 def mixed(seen):
     v_BHSK = seen.inputs[2]
@@ -129,9 +129,9 @@ def other_row(seen):
 
 @check(
     "attention",
-    "the weights that come back are those before dropout",
-    "Return the softmax; use dropout(weights) for the mixing alone. Otherwise a map "
-    "shows holes and rows that do not sum to 1.",
+    "the weights are returned as they are before dropout",
+    "Return the softmax, and use dropout(weights) only for the mixing. Otherwise a "
+    "map shows holes, and its rows do not sum to 1.",
 )
 def before_dropout(seen):
     q_BHTK, k_BHSK, v_BHSK, _ = seen.inputs
@@ -143,8 +143,8 @@ def before_dropout(seen):
 
 @check(
     "attention",
-    "dropout acts on what is mixed",
-    "Mix with dropout(weights).",
+    "dropout acts on the mixing",
+    "Mix the values with dropout(weights).",
 )
 def dropout_acts(seen):
     q_BHTK, k_BHSK, v_BHSK, _ = seen.inputs

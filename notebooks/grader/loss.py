@@ -37,8 +37,8 @@ def evidence(adapters):
 @check(
     "loss",
     "it is the mean over the chosen words",
-    "The sum over chosen words divided by their number: not by all positions, and not "
-    "a mean of the means of rows.",
+    "Divide the sum over the chosen words by their number, not by the number of all "
+    "positions. Do not average the means of the rows.",
 )
 def mean(seen):
     return abs(seen.value - seen.mean) < 1e-4, f"{seen.value:.3f} for {seen.mean:.3f}"
@@ -47,19 +47,19 @@ def mean(seen):
 @check(
     "loss",
     "positions without a label do not count",
-    "A mask must act on a loss for each position (reduction='none'). After a mean has "
-    "been taken, it multiplies one number and cancels.",
+    "Apply the mask to the loss of each position (reduction='none'). After the mean, "
+    "it multiplies a single number and cancels out.",
 )
 def others(seen):
     pull = float(seen.pull_BT[seen.labels_BT == IGNORE].max())
-    return pull < 1e-8, "the gradient of a position without label is not zero"
+    return pull < 1e-8, "the gradient of a position without a label is not zero"
 
 
 @check(
     "loss",
     "every word with a label counts, whatever its id",
-    "ignore_index must be -100, the label of positions that are not chosen, and not "
-    "the id of a class: that class would never be learned.",
+    "ignore_index must be -100, the label of positions that are not chosen. If it is "
+    "the id of a class, that class is never learned.",
 )
 def every_word(seen):
     ids = seen.labels_BT[(seen.labels_BT != IGNORE) & (seen.pull_BT < 1e-8)]
@@ -83,7 +83,7 @@ def dilution(seen):
 @check(
     "loss",
     "it is measured in nats",
-    "Use the natural logarithm: without knowledge the loss is ln V.",
+    "Use the natural logarithm; a model that knows nothing then has a loss of ln V.",
 )
 def nats(seen):
     flat = float(seen.loss(torch.zeros_like(seen.logits_BTV), seen.labels_BT))
@@ -96,7 +96,7 @@ def nats(seen):
 @check(
     "loss",
     "it takes logits, whatever their size",
-    "Hand logits to cross_entropy, without a softmax before it.",
+    "Pass the logits to cross_entropy as they are, without a softmax before it.",
 )
 def logits(seen):
     label_BT = torch.tensor([[4]])

@@ -1,4 +1,4 @@
-"""Checks of BERT's masking: which words are hidden, and behind what."""
+"""Checks of BERT's masking: which words are chosen, and what replaces them."""
 
 from types import SimpleNamespace
 
@@ -48,7 +48,7 @@ def near(share: float, wanted: float, count: int) -> tuple[bool, str]:
 @check(
     "mask",
     "15 % of the words are chosen",
-    "The rate is a share of the words, [PAD], [CLS] and [SEP] not counted.",
+    "The rate is a share of the words: do not count [PAD], [CLS] and [SEP].",
 )
 def rate(seen):
     words = int((seen.ids_BT >= FIRST).sum())
@@ -58,7 +58,7 @@ def rate(seen):
 @check(
     "mask",
     "special tokens are never chosen",
-    "Choose among ids from 5 on; a model that predicts [PAD] learns to count padding.",
+    "Choose only ids from 5 up; a model that predicts [PAD] learns to count padding.",
 )
 def no_special(seen):
     count = int((seen.chosen_BT & (seen.ids_BT < FIRST)).sum())
@@ -68,7 +68,7 @@ def no_special(seen):
 @check(
     "mask",
     "80 % of the chosen words become [MASK]",
-    "Decide all three cases by one draw. Two draws in a row give 81, 10 and 9 %.",
+    "Let one draw decide all three cases. Two draws give 81, 10 and 9 %.",
 )
 def become_mask(seen):
     return near(float((seen.shown == MASK).float().mean()), 0.8, len(seen.shown))
@@ -77,7 +77,7 @@ def become_mask(seen):
 @check(
     "mask",
     "10 % become another word",
-    "Of the draw that decides, the part from 0.8 to 0.9 is for random words.",
+    "Give random words one tenth of the deciding draw, such as 0.8 to 0.9.",
 )
 def become_random(seen):
     # One random word in V - 5 is the true one.
@@ -88,7 +88,7 @@ def become_random(seen):
 @check(
     "mask",
     "10 % stay as they are",
-    "Decide all three cases by one draw. Two draws in a row give 81, 10 and 9 %.",
+    "Let one draw decide all three cases. Two draws give 81, 10 and 9 %.",
 )
 def stay(seen):
     share = seen.stayed - 0.1 / (V - FIRST)
@@ -109,7 +109,7 @@ def random_special(seen):
 @check(
     "mask",
     "random words come from the whole vocabulary",
-    "Draw a word for each position; randint's upper end is exclusive.",
+    "Draw a word for each position. Note that randint excludes its upper end.",
 )
 def whole_vocabulary(seen):
     kinds = len(seen.replaced[seen.replaced >= FIRST].unique())
@@ -131,8 +131,8 @@ def true_labels(seen):
 @check(
     "mask",
     "most positions have no label",
-    "Fill labels with -100 where nothing is chosen; otherwise the model is paid for "
-    "copying what it sees.",
+    "Fill labels with -100 where nothing is chosen; otherwise the model is "
+    "rewarded for copying what it sees.",
 )
 def few_labels(seen):
     share = float(seen.chosen_BT.float().mean())
@@ -142,7 +142,7 @@ def few_labels(seen):
 @check(
     "mask",
     "words that are not chosen stay as they are",
-    "Replace under the condition `chosen & …` only.",
+    "Replace a word only under the condition `chosen & …`.",
 )
 def others_stay(seen):
     other_BT = ~seen.chosen_BT & (seen.inputs_BT != seen.ids_BT)
@@ -152,8 +152,8 @@ def others_stay(seen):
 @check(
     "mask",
     "the caller's ids are left alone",
-    "Work on a copy (masked_fill without underscore, torch.where); otherwise the next "
-    "epoch reads a text that is already masked.",
+    "Work on a copy (torch.where, or masked_fill without the underscore); otherwise "
+    "the next epoch reads a text that is already masked.",
 )
 def left_alone(seen):
     return seen.untouched, "the tensor that was passed in has changed"
@@ -172,7 +172,7 @@ def repeatable(seen):
 @check(
     "mask",
     "another seed gives another mask",
-    "Use the generator that is passed in, not one of a fixed seed.",
+    "Use the generator that is passed in, not one with a fixed seed.",
 )
 def other_seed(seen):
     same = bool((seen.again[1] == seen.labels_BT).all())

@@ -56,7 +56,7 @@ def shape(seen):
 @check(
     "model",
     "[PAD] changes nothing",
-    "Hide [PAD] from every head and every block. Heads that were cut with view alone, "
+    "Hide [PAD] from every head in every block. Heads that are split with view alone, "
     "without transpose, let it through as well.",
 )
 def padding(seen):
@@ -70,7 +70,7 @@ def padding(seen):
 @check(
     "model",
     "a row does not depend on the other rows of its batch",
-    "Nothing may be averaged over the batch; BatchNorm does that, LayerNorm does not.",
+    "Do not average over the batch: BatchNorm does that, LayerNorm does not.",
 )
 def rows(seen):
     with torch.no_grad():
@@ -82,7 +82,7 @@ def rows(seen):
 @check(
     "model",
     "it reads the words on the right",
-    "A masked model looks both ways; there is no causal mask.",
+    "A masked model looks both ways, so it must not use a causal mask.",
 )
 def right(seen):
     moved = after(seen, 4, (7, other(seen.ids_BT[0, 7])))
@@ -102,8 +102,8 @@ def left(seen):
 @check(
     "model",
     "the order of the words matters",
-    "Without positions a sentence is a bag of words: add them to the embedding, or "
-    "turn queries and keys by them.",
+    "Without positions a sentence is a bag of words. Add them to the embedding, or "
+    "rotate queries and keys by them.",
 )
 def order(seen):
     ids_T = seen.ids_BT[0].clone()
@@ -119,7 +119,7 @@ def order(seen):
 @check(
     "model",
     "evaluation is repeatable",
-    "Dropout must rest after model.eval(): give F.dropout training=self.training.",
+    "Dropout must be off after model.eval(): give F.dropout training=self.training.",
 )
 def repeatable(seen):
     model = seen.make(V, LENGTH, 0.5).eval()
@@ -130,8 +130,8 @@ def repeatable(seen):
 
 @check(
     "model",
-    "dropout acts while it trains",
-    "Pass the dropout on to the blocks.",
+    "dropout acts in training",
+    "Pass the dropout rate on to the blocks.",
 )
 def dropout(seen):
     model = seen.make(V, LENGTH, 0.5).train()
@@ -142,8 +142,8 @@ def dropout(seen):
 
 @check(
     "model",
-    "untrained, it knows nothing",
-    "Small first weights (BERT: N(0, 0.02²)) keep the first loss near ln V.",
+    "an untrained model knows nothing",
+    "Small initial weights (BERT: N(0, 0.02²)) keep the first loss near ln V.",
 )
 def knows_nothing(seen):
     logits_MV = seen.logits_BTV.flatten(0, 1)
@@ -157,7 +157,7 @@ def knows_nothing(seen):
 @check(
     "model",
     "every weight matrix matters",
-    "A layer is made but not used, or its result is thrown away.",
+    "A layer is created but never used, or its result is thrown away.",
 )
 def every_matrix(seen):
     idle = []
@@ -176,8 +176,8 @@ def every_matrix(seen):
 
 @check(
     "model",
-    "what can be trained has a gradient",
-    "A .detach(), .data or torch.no_grad() on the way cuts the gradient off.",
+    "every parameter gets a gradient",
+    "Look for a .detach(), .data or torch.no_grad() that cuts the gradient off.",
 )
 def gradients(seen):
     model = copy.deepcopy(seen.model)
@@ -195,8 +195,8 @@ def is_tied(model) -> bool:
 @check(
     "model",
     "embedding and output share their weights",
-    "Assign the parameter itself, decoder.weight = embedding.weight. A clone is equal "
-    "only until the first step.",
+    "Assign the parameter itself: decoder.weight = embedding.weight. A clone stays "
+    "equal only until the first step.",
 )
 def tied(seen):
     return is_tied(seen.model) or not seen.tied, "no parameter has two names"
@@ -204,9 +204,9 @@ def tied(seen):
 
 @check(
     "model",
-    "they still share them in a copy",
-    "copy.deepcopy keeps shared parameters, load_state_dict(assign=True) does not; tie "
-    "them again after it, and after whatever copies weights one by one.",
+    "a copy of the model still shares them",
+    "copy.deepcopy keeps parameters shared, but load_state_dict(assign=True) does not. "
+    "Tie them again after it, and after anything that copies weights one by one.",
 )
 def tied_copy(seen):
     copied = copy.deepcopy(seen.model)

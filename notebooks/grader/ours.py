@@ -1,4 +1,4 @@
-"""The series' own code behind the grader's calls: an example of each adapter."""
+"""The series' own code, plugged into the grader: one example of each adapter."""
 
 import torch
 from torch import nn

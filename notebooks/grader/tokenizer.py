@@ -25,7 +25,7 @@ def evidence(adapters):
 @check(
     "tokenizer",
     "each word has an id of its own",
-    "Two words that share an id can never be told apart again.",
+    "If two words share an id, nothing can tell them apart again.",
 )
 def distinct(seen):
     return len({*seen.ids}) == len(WORDS), f"{WORDS} became {seen.ids}"
@@ -33,8 +33,8 @@ def distinct(seen):
 
 @check(
     "tokenizer",
-    "words keep clear of the ids of the special tokens",
-    "Number the words from 5 on, after [PAD], [UNK], [CLS], [SEP] and [MASK].",
+    "no word has the id of a special token",
+    "Number the words from 5 up, after [PAD], [UNK], [CLS], [SEP] and [MASK].",
 )
 def clear_of_specials(seen):
     return min(seen.ids) >= FIRST, f"the smallest id of a word is {min(seen.ids)}"
@@ -43,7 +43,7 @@ def clear_of_specials(seen):
 @check(
     "tokenizer",
     "ids are smaller than vocab_size",
-    "The special tokens are a part of the vocabulary; count them.",
+    "Count the special tokens, too: they are part of the vocabulary.",
 )
 def within_size(seen):
     size = FIRST + len(WORDS)
@@ -53,7 +53,7 @@ def within_size(seen):
 @check(
     "tokenizer",
     "a text comes back from its ids",
-    "decode must look up each id in the table that encode uses, in the same order.",
+    "decode must look up each id in the same table as encode, in the same order.",
 )
 def comes_back(seen):
     text = seen.whole.decode(seen.whole.encode(["the", "dog", "saw", "a", "cat"]))
@@ -63,7 +63,7 @@ def comes_back(seen):
 @check(
     "tokenizer",
     "an unknown word becomes [UNK]",
-    "Look a word up with a default, ids.get(word, UNK).",
+    "Look words up with a default: ids.get(word, UNK).",
 )
 def unknown(seen):
     ids = [*seen.whole.encode(["unicorn", "the"])]
@@ -73,7 +73,7 @@ def unknown(seen):
 @check(
     "tokenizer",
     "the most frequent words are kept",
-    "Sort the words by falling count before the list is cut.",
+    "Sort the words by decreasing count before you cut the list.",
 )
 def frequent(seen):
     ids = [*seen.small.encode(["the", "zebra"])]
@@ -93,8 +93,8 @@ def ties(seen):
 @check(
     "tokenizer",
     "[MASK] typed into a text is an ordinary unknown word",
-    "Keep the special tokens out of the table that encode uses: whoever types one "
-    "could otherwise ask for a prediction, or end a row, in the middle of a text.",
+    "Keep the special tokens out of the table that encode uses. Otherwise a reader who "
+    "types one could ask for a prediction, or end a row, in the middle of a text.",
 )
 def typed_mask(seen):
     (word_id,) = seen.whole.encode(["[MASK]"])

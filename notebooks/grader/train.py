@@ -58,7 +58,7 @@ def evidence(adapters):
     )
 
 
-@check("train", "there is a loss for each step", "Return one number a step.")
+@check("train", "there is a loss for each step", "Return one number per step.")
 def losses(seen):
     return len(seen.run.losses) == STEPS, f"{len(seen.run.losses)} of {STEPS}"
 
@@ -66,8 +66,8 @@ def losses(seen):
 @check(
     "train",
     "the loss falls",
-    "The order is zero_grad, loss, backward, step. Without step nothing moves; with a "
-    "rate far too high nothing settles.",
+    "The order is zero_grad, loss, backward, step. Without step nothing moves; with "
+    "far too high a learning rate nothing settles.",
 )
 def falls(seen):
     first, last = (
@@ -79,7 +79,7 @@ def falls(seen):
 @check(
     "train",
     "gradients start from zero at each step",
-    "Call zero_grad() once a step; otherwise each step follows the sum of all before.",
+    "Call zero_grad() at every step; otherwise gradients add up from step to step.",
 )
 def zeroed(seen):
     dirty = len(seen.run.model.clean) - sum(seen.run.model.clean)
@@ -89,7 +89,7 @@ def zeroed(seen):
 @check(
     "train",
     "all parameters move",
-    "Give the optimiser model.parameters(), all of them.",
+    "Give the optimiser all of model.parameters().",
 )
 def all_move(seen):
     still = sorted(seen.names - seen.run.moved)
@@ -103,7 +103,7 @@ def all_move(seen):
 )
 def training_mode(seen):
     quiet = len(seen.run.model.modes) - sum(seen.run.model.modes)
-    return quiet == 0, f"{quiet} passes were made in evaluation mode"
+    return quiet == 0, f"{quiet} passes ran in evaluation mode"
 
 
 @check(
@@ -119,7 +119,7 @@ def hidden(seen):
 @check(
     "train",
     "masks are drawn anew at each step",
-    "Mask inside the loop. Masks that are drawn once let the model learn the gaps.",
+    "Mask inside the loop. If masks are drawn only once, the model memorises the gaps.",
 )
 def new_masks(seen):
     kinds = {tuple(x.flatten().tolist()) for x in seen.run.model.inputs}
@@ -129,16 +129,16 @@ def new_masks(seen):
 @check(
     "train",
     "the text is left as it was",
-    "Mask a copy.",
+    "Mask a copy of the ids.",
 )
 def text_left(seen):
-    return seen.untouched, "after the training the ids are not what they were"
+    return seen.untouched, "after training, the ids are not what they were"
 
 
 @check(
     "train",
     "the same seed gives the same losses",
-    "Seed every draw, of masks and of order, from the seed that is passed in.",
+    "Use the seed that is passed in for every draw, of masks and of order.",
 )
 def repeatable(seen):
     apart = max(
