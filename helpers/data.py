@@ -24,7 +24,7 @@ def encode_lines(tokenizer, lines: list[str]) -> list[list[int]]:
 
 
 def rows(lines: list[list[int]], length: int) -> list[list[int]]:
-    """[CLS] words [SEP], one row per line; a long line goes on in the next row."""
+    """Rows of [CLS], words, [SEP], one per line; a long line goes on in another row."""
     size = length - 2
     return [
         [CLS, *line[start : start + size], SEP]
@@ -41,7 +41,7 @@ def fill(batch: list[list[int]], length: int) -> Tensor:
 
 
 def pad(lines: list[list[int]], length: int) -> Tensor:
-    """One row per line, all of one length. Shape (B, T)."""
+    """One row per line, all padded to the same length. Shape (B, T)."""
     return fill(rows(lines, length), length)
 
 
@@ -65,7 +65,7 @@ def join(lines: list[list[int]]) -> Tensor:
 def cut(stream: Tensor, length: int, offset: int = 0) -> Tensor:
     """Rows of [CLS] and the next `length` - 1 tokens of the stream. Shape (B, T).
 
-    Only the last row can hold [PAD]. Another `offset` cuts elsewhere.
+    Only the last row can hold [PAD]. Another `offset` moves all cuts.
     """
     size = length - 1
     text = stream[offset:]
@@ -88,10 +88,10 @@ def steps_per_epoch(stream: Tensor, length: int, batch_size: int) -> int:
 def batches(
     stream: Tensor, length: int, batch_size: int, seed: int, start: int = 0
 ) -> Iterator[Tensor]:
-    """Training batches (B, T) from step `start` on, without end.
+    """Yields training batches (B, T) from step `start` on, without end.
 
-    Each epoch cuts the stream at another offset and shuffles the rows anew, so that a
-    word does not always stand in the same place beside the same neighbours.
+    Each epoch cuts the stream at another offset and shuffles the rows anew. So a word
+    does not always stand in the same place with the same neighbours.
     """
     per_epoch = steps_per_epoch(stream, length, batch_size)
     for epoch in itertools.count(start // per_epoch):
@@ -106,7 +106,7 @@ def batches(
 
 
 def wasted_share(batches: Tensor | list[Tensor]) -> float:
-    """Share of [PAD] among all positions: work that teaches the model nothing."""
+    """Share of [PAD] among all positions, where the model learns nothing."""
     tensors = [batches] if isinstance(batches, Tensor) else batches
     padding = sum(int((ids_BT == PAD).sum()) for ids_BT in tensors)
     return padding / sum(ids_BT.numel() for ids_BT in tensors)
@@ -116,8 +116,8 @@ def wasted_share(batches: Tensor | list[Tensor]) -> float:
 class TrainingData:
     """The tensors of one corpus: a stream to train on and rows to be scored on.
 
-    `sample_BT` are rows of the training text, scored in the same way as the validation
-    rows: a training loss without dropout and without weights that move meanwhile.
+    `sample_BT` holds rows of the training text. They are scored like the validation
+    rows: with dropout off, and by weights that do not change meanwhile.
     """
 
     stream: Tensor

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class FastDropout(nn.Dropout):
-    """Zeroes each number with probability p, scales the rest by 1 / (1 - p).
+    """Zeroes each number with probability p and scales the rest by 1 / (1 - p).
 
-    Srivastava et al. 2014; in evaluation nothing changes. On a CPU PyTorch draws one
-    random number after another; here one draw of 64 bits decides about four numbers,
+    Srivastava et al. 2014. In evaluation nothing changes. On a CPU PyTorch draws one
+    random number at a time; here one draw of 64 bits decides about four numbers,
     with p rounded to a multiple of 1/65,536. `rank` and `world_size` are those of DDP:
     each process draws for the whole batch and uses its own rows, so that together the
     processes drop what a single one would.

@@ -8,7 +8,7 @@ from helpers.checkpoint import load_weights, own_weights
 class EarlyStopping:
     """Keeps the weights of the lowest validation loss and says when to stop.
 
-    That is after `patience` evaluations in a row without a lower loss (Prechelt 1998).
+    It says so after `patience` evaluations without a lower loss (Prechelt 1998).
     """
 
     def __init__(self, patience: int):
@@ -20,7 +20,7 @@ class EarlyStopping:
         return self.waited >= self.patience
 
     def update(self, loss: float, step: int, model: nn.Module) -> None:
-        """Takes note of an evaluation."""
+        """Records the loss of an evaluation, and the weights if it is the lowest."""
         if loss < self.loss:
             self.loss, self.step, self.waited = loss, step, 0
             self.weights = {k: v.clone() for k, v in own_weights(model).items()}

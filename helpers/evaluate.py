@@ -48,7 +48,7 @@ def require_match(model, data: TrainingData, batch_size: int) -> None:
 
 @torch.no_grad()
 def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
-    """Scores a model on fixed masks: all [MASK], dropout off, float32.
+    """Scores a model on fixed masks, with [MASK] only, dropout off and in float32.
 
     Each subset is masked and predicted in turn. Returns loss (nats per word), accuracy,
     the id predicted most often with its share, and the number of words scored.
@@ -89,7 +89,7 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
 
 
 def word_frequencies(stream: Tensor, vocab_size: int) -> Tensor:
-    """How frequent each word is in the training text, shape (V,), sum 1.
+    """Share of each word in the training text. Shape (V,); the shares sum to 1.
 
     Each count is raised by one, so that no word has probability 0. Special tokens and
     [UNK] are never scored and count as never seen.
@@ -102,8 +102,8 @@ def word_frequencies(stream: Tensor, vocab_size: int) -> Tensor:
 def unigram(stream: Tensor, ids_BT: Tensor, subset_BT: Tensor, vocab_size: int) -> dict:
     """Loss and accuracy of the best guess that ignores the context, on subset 0.
 
-    It knows the frequencies of words and nothing else. A model that has learned only
-    these stands on this plateau.
+    It knows the frequencies of words and nothing else. A model that has learned no
+    more stays on the plateau at this loss.
     """
     labels_M = ids_BT[subset_BT == 0]
     chance_V = word_frequencies(stream, vocab_size)

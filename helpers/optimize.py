@@ -36,7 +36,7 @@ TRAIN_VALUES = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Rates are peaks; shares are of the run or of the eligible words."""
+    """All choices of a training run. Learning rates are those at the peak."""
 
     epochs: float = 8.0
     batch_size: int = 64  # rows per step
@@ -46,11 +46,11 @@ class TrainConfig:
     weight_decay: float = 0.1
     warmup: float = 0.05  # share of the run in which the rate rises
     cooldown: float = 0.95  # share of the run in which it falls to 0; 0: never
-    mask_rate: float = 0.15  # at the first step
-    last_mask_rate: float = 0.15  # at the last
-    masks: str = "fixed"  # as many in each row; or "independent": each word by itself
+    mask_rate: float = 0.15  # share of words masked at the first step
+    last_mask_rate: float = 0.15  # and at the last one
+    masks: str = "fixed"  # the same number in each row; or "independent"
     clip: float = 1.0
-    evaluations: int = 12  # spread evenly, beside the early ones
+    evaluations: int = 12  # spread evenly; a few early ones are added
     patience: int = 3  # evaluations without a lower loss before stopping
     precision: str = "auto"  # or "float32", "bfloat16", "float16"
     seed: int = 0
@@ -60,9 +60,9 @@ class TrainConfig:
 
 
 def rate_factor(step: int, total: int, warmup: float, cooldown: float) -> float:
-    """Share of the peak rate at a step: linear warm-up to 1, linear decay to 0.
+    """Share of the peak rate at a step: a linear rise to 1, then a linear fall to 0.
 
-    `warmup` and `cooldown` are the shares of the run that they take, at its two ends.
+    `warmup` and `cooldown` are the shares of the run that the rise and the fall take.
     """
     rising = max(1, round(warmup * total))
     return min(1.0, (step + 1) / rising, (total - step) / max(1, cooldown * total))
@@ -71,10 +71,10 @@ def rate_factor(step: int, total: int, warmup: float, cooldown: float) -> float:
 def make_optimizers(
     model: MaskedLanguageModel, config: TrainConfig
 ) -> list[torch.optim.Optimizer]:
-    """AdamW for everything, or Muon for the blocks' matrices and AdamW for the rest.
+    """AdamW for all weights, or Muon for the blocks' matrices and AdamW for the rest.
 
-    Weight decay pulls on matrices only: a smaller bias or a smaller gain of a LayerNorm
-    does not make a simpler function.
+    Weight decay acts on matrices only, because a smaller bias or a smaller gain of a
+    LayerNorm does not make the function simpler.
     """
     muon, decay = config.optimizer == "muon", {"weight_decay": config.weight_decay}
     inner = {id(p): p for p in model.blocks.parameters() if muon and p.ndim == 2}
@@ -99,10 +99,10 @@ def pick_dtype(
 ) -> torch.dtype:
     """The number format in which matrices are multiplied: as named, or "auto".
 
-    bfloat16 on GPUs of compute capability 8 and up, float16 on older ones (a T4 has no
-    units for bfloat16). On a CPU bfloat16 where it has instructions for it, else
-    float32. A run keeps the format that it was begun in, except float16 on a CPU, which
-    takes minutes for what takes seconds.
+    On a GPU, "auto" is bfloat16 from compute capability 8 on, and float16 below (a T4
+    has no hardware for bfloat16). On a CPU, it is bfloat16 if there are instructions
+    for it, else float32. A run keeps the format in which it was begun, except that
+    float16 would be many times slower on a CPU and is replaced there.
     """
     device = next(model.parameters()).device
     if device.type == "cuda":

@@ -10,7 +10,7 @@ from helpers.optimize import TrainConfig, make_optimizers, pick_dtype
 
 
 class Resumable:
-    """What a training run saves and takes back: all that changes while it trains."""
+    """Saves and restores everything that changes during a training run."""
 
     def state_dict(self) -> dict:
         return {

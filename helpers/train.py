@@ -34,8 +34,8 @@ def train_step(
 ) -> Tensor:
     """One step on one batch: mask, predict, compare, follow the gradients.
 
-    Returns the loss in nats per word. `total` is the number of steps of the run. A
-    batch in which no word can be masked has a loss of 0 and changes nothing.
+    Returns the loss in nats per word. `total` is the number of steps in the run. A
+    batch in which no word can be masked has a loss of 0 and changes no weight.
     """
     change = (config.last_mask_rate - config.mask_rate) * run.step / total
     words, rate = run.model.config.vocab_size, config.mask_rate + change
@@ -54,7 +54,7 @@ def train_step(
     run.model.zero_grad()
     with torch.autocast(device.type, run.dtype, enabled=run.dtype != torch.float32):
         logits_BMV = run.network(inputs_BT, at_BM)
-    # Gradients are averaged over the processes, so each divides by its mean share.
+    # The processes average their gradients, so each divides by the mean word count.
     loss = mlm_loss(logits_BMV, labels_BM, count / parallel.world_size())
     run.scaler.scale(loss).backward()
     apply_gradients(run, config, total)
@@ -62,10 +62,10 @@ def train_step(
 
 
 def apply_gradients(run: TrainingRun, config: TrainConfig, total: int) -> None:
-    """One step along the clipped gradients, at the learning rate of this step.
+    """Clips the gradients and moves the weights, at the learning rate of this step.
 
-    With float16 the scaler first divides the gradients by its factor. If that was so
-    large that one overflowed, all optimisers skip the step and the factor falls.
+    With float16 the scaler first divides the gradients by its factor. If the factor
+    was so large that one overflowed, it is lowered, and all optimisers skip the step.
     """
     factor = rate_factor(run.step, total, config.warmup, config.cooldown)
     for optimizer in run.optimizers:
@@ -74,7 +74,7 @@ def apply_gradients(run: TrainingRun, config: TrainConfig, total: int) -> None:
         run.scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
     overflow = run.scaler.is_enabled() and not norm.isfinite()
-    with held_back():  # Ctrl-C finds a whole step or none
+    with held_back():  # Ctrl-C waits, so a step is whole or not taken
         for optimizer in [] if overflow else run.optimizers:
             run.scaler.step(optimizer)
         run.scaler.update()
@@ -82,13 +82,13 @@ def apply_gradients(run: TrainingRun, config: TrainConfig, total: int) -> None:
 
 
 def evaluation_steps(total: int, evaluations: int) -> set[int]:
-    """When to evaluate: evenly, and early on at 0, 1/64, 1/32 and 1/16 of the run."""
+    """When to evaluate: at even intervals, and early at 0, 1/64, 1/32 and 1/16."""
     early = {0, *(total // part for part in (64, 32, 16))}
     return early | {round(total * i / evaluations) for i in range(1, evaluations + 1)}
 
 
 def evaluate_run(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
-    """Adds both losses to the history of a run; stops a run that has diverged."""
+    """Adds both losses to the history of a run; raises an error if it diverged."""
     require_finite(run)
     entry = {"step": run.step, "epoch": epoch, "seconds": run.seconds}
     entry |= parallel.broadcast(lambda: validate(run.model, data))
@@ -99,9 +99,9 @@ def evaluate_run(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
 
 
 def run_steps(run: TrainingRun, data, config, source, mask, on_evaluation, save):
-    """The loop, to the end of the schedule or until early stopping ends it.
+    """Trains to the end of the schedule, or until early stopping ends the run.
 
-    `source` gives the batches from a step on; `save` is told whether it must save.
+    `source` gives the batches from a step on. `save` is told if it must save now.
     """
     length = run.model.config.max_length
     per_epoch = steps_per_epoch(data.stream, length, config.batch_size)
@@ -119,14 +119,14 @@ def run_steps(run: TrainingRun, data, config, source, mask, on_evaluation, save)
         start = time.monotonic()
         with memory_advice(config.batch_size):
             run.loss = train_step(run, ids_BT, config, total, mask)
-        if run.step % 20 == 0 or run.step in due:  # reading the loss waits for a GPU
+        if run.step % 20 == 0 or run.step in due:  # reading waits for the GPU
             bar.set_postfix(loss=float(run.loss), validation=run.stopping.loss)
         run.seconds += time.monotonic() - start
         bar.update()
     bar.close()
 
 
-@torch.inference_mode(False)  # gradients, whoever calls
+@torch.inference_mode(False)  # gradients, even if the caller has none
 def train(
     model,
     data: TrainingData,
@@ -140,9 +140,9 @@ def train(
     """Trains until the schedule or early stopping ends; then restores the best weights.
 
     The run is saved in a `folder` at each evaluation, every `save_seconds` and after
-    Ctrl-C, and goes on from there. `on_evaluation` is called with the run and the entry
-    of its history that it may add to. `mask` and `source` may stand in for
-    `mask_tokens` and `batches`. FloatingPointError when the loss is no longer a number,
+    Ctrl-C; the next call resumes it. `on_evaluation` gets the run and the new entry of
+    its history, and may add to the entry. `mask` and `source` can replace `mask_tokens`
+    and `batches`. Raises FloatingPointError when the loss is no longer a number,
     MemoryError when a batch is too large, ValueError when the folder holds another run
     or is in use.
     """
