@@ -80,6 +80,7 @@ def figure(results) -> Figure:
     pace = [cost["asked"] / cost["seconds"][1] for cost in costs]
     panels[1].barh(range(len(arms)), pace, **bars)
     panels[1].set_xlabel("masked words per second")
+    panels[1].xaxis.set_major_formatter("{x:,.0f}")
     interval_rows(panels[2], [results.readings[arm][AT_TIME] for arm in arms])
     panels[2].set_xlabel("loss at equal time (nats)")
     names = [f"{name}, {length}" for name in NAMES.values() for length in (64, 128)]

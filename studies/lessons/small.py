@@ -43,7 +43,7 @@ CLAIMS = [
         sides=("dropout, small text", "no dropout"),
     ),
     Claim(
-        "On a small text, fresh masks at each step beat the same masks.",
+        "On a small text, fresh masks at each step beat the same masks at every pass.",
         Effect("small_fresh", "small_static", "best loss"),
         "below",
         sides=("fresh masks, small text", "the same masks"),
