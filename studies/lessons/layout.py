@@ -32,7 +32,7 @@ CLAIMS = [
         primary=True,
     ),
     Claim(
-        "That lead comes with padding: in packed rows it is smaller.",
+        "That lead comes from padding: with packed rows it is smaller.",
         Effect("pad_64", "pad_128", AT_TIME, ("pack_64", "pack_128")),
         "below",
     ),
@@ -43,18 +43,19 @@ CLAIMS = [
         sides=("64, packed", "64, one line per row"),
     ),
     Claim(
-        "On the same sentences, each alone, packing beats padding, too.",
+        "Scored on the same sentences, each by itself, packing still beats padding.",
         Effect("pack_64", "pad_64", LONE),
         "below",
-        sides=("packed, scored on sentences", "one line per row, on these"),
+        sides=("packed, scored on sentences", "one line per row, scored so"),
     ),
     Claim(
-        "On these, too, the lead of 64 over 128 is smaller in packed rows.",
+        "Scored on these sentences, the lead of 64 over 128 is still smaller with "
+        "packed rows.",
         Effect("pad_64", "pad_128", LONE, ("pack_64", "pack_128")),
         "below",
     ),
     Claim(
-        "At 64, buckets of similar length beat padding.",
+        "At 64, buckets of rows of similar length beat padding.",
         Effect("bucket_64", "pad_64", AT_TIME),
         "below",
         sides=("64, buckets", "64, one line per row"),
@@ -79,6 +80,7 @@ def figure(results) -> Figure:
     pace = [cost["asked"] / cost["seconds"][1] for cost in costs]
     panels[1].barh(range(len(arms)), pace, **bars)
     panels[1].set_xlabel("masked words per second")
+    panels[1].xaxis.set_major_formatter("{x:,.0f}")
     interval_rows(panels[2], [results.readings[arm][AT_TIME] for arm in arms])
     panels[2].set_xlabel("loss at equal time (nats)")
     names = [f"{name}, {length}" for name in NAMES.values() for length in (64, 128)]

@@ -71,8 +71,7 @@ def growing_part() -> dict:
 
 CLAIMS = [
     Claim(
-        "At a length of 64 the part of attention that grows with the square of the "
-        "length is most of a step.",
+        "At a length of 64, the quadratic part of attention takes most of a step.",
         growing_part,
         "above",
         "% of a step beyond half",

@@ -33,21 +33,20 @@ def end_of_the_collapse() -> dict:
 
 CLAIMS = [
     Claim(
-        "The collapse ends once positions are known: rotary ones end it sooner than "
-        "learned ones.",
+        "The collapse ends sooner with rotary positions than with learned ones.",
         end_of_the_collapse,
         "below",
         "steps",
     ),
     Claim(
-        "15 % masked, BERT's share, beats 30 %.",
+        "Masking 15 % of the words, as BERT does, beats masking 30 %.",
         Effect("rate_15", "base"),
         "below",
         sides=("15 % masked", "30 % masked"),
         primary=True,
     ),
     Claim(
-        "80/10/10 beats [MASK] at every place.",
+        "80/10/10 beats [MASK] in every masked place.",
         Effect("base", "all_hidden"),
         "below",
         sides=("80/10/10", "[MASK] everywhere"),

@@ -14,7 +14,7 @@ ARMS = {
 }
 CLAIMS = [
     Claim(
-        "A rate that falls to 0 beats half of it held constant.",
+        "A learning rate that falls to 0 beats a constant one of half its peak.",
         Effect("falling", "base"),
         "below",
         sides=("a rate that falls", "a constant rate"),

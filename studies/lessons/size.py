@@ -28,14 +28,14 @@ SIZES = {
 }
 CLAIMS = [
     Claim(
-        "In the same time, a model with half of the layers gets further.",
+        "In the same time, a model with half the layers gets further.",
         Effect("layers_2", "base", AT_TIME),
         "below",
         sides=("2 layers, same time", "4 layers"),
         primary=True,
     ),
     Claim(
-        "In the same time, a model of half the width gets further.",
+        "In the same time, a model with half the width gets further.",
         Effect("d_model_128", "base", AT_TIME),
         "below",
         sides=("half the width, same time", "full width"),

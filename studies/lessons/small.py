@@ -43,16 +43,16 @@ CLAIMS = [
         sides=("dropout, small text", "no dropout"),
     ),
     Claim(
-        "On a small text, masks drawn anew at each step beat masks that stay.",
+        "On a small text, fresh masks at each step beat the same masks at every pass.",
         Effect("small_fresh", "small_static", "best loss"),
         "below",
-        sides=("fresh masks, small text", "masks that stay"),
+        sides=("fresh masks, small text", "the same masks"),
     ),
     Claim(
-        "With masks that stay, early stopping lowers the loss.",
+        "With the same masks, early stopping lowers the loss.",
         Effect("small_static", reading="best minus last"),
         "below",
-        sides=("stopped early, masks that stay", "trained to the end"),
+        sides=("stopped early, same masks", "trained to the end"),
     ),
     Claim(
         "With fresh masks, early stopping lowers the loss.",

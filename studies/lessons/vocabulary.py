@@ -25,28 +25,30 @@ ARMS = {
 ASKED = [BASE, *(ARMS[name] for name in NAMES if name in ARMS)]
 CLAIMS = [
     Claim(
-        "With 2,000 words a model learns those better than one with 10,000.",
+        "A model with 2,000 words learns frequent words better than one with 10,000.",
         Effect("base", "words_10000", "shared"),
         "above",
         "points",
         primary=True,
     ),
     Claim(
-        "8,000 byte pairs name more rare words than 10,000 words do.",
+        "A model with 8,000 byte pairs names more rare words than one with 10,000 "
+        "words.",
         Effect("pieces_8000", "words_10000", "rare"),
         "above",
         "points",
         primary=True,
     ),
     Claim(
-        "8,000 byte pairs cost the frequent words nothing.",
+        "A model with 8,000 byte pairs names as many frequent words as one with 2,000 "
+        "words.",
         Effect("pieces_8000", "base", "shared"),
         "same",
         "points",
     ),
     Claim(
-        "[UNK] costs the other words: with 8,000 more words to be read beside them, "
-        "the same 2,000 are easier.",
+        "[UNK] makes other words harder: the same 2,000 words are easier for a model "
+        "that reads 8,000 more.",
         Effect("read_10000", "base"),
         "below",
         sides=("reads 10,000 words", "reads 2,000 words"),
