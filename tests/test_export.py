@@ -295,7 +295,8 @@ def test_both_layouts_go_out_and_a_bert_comes_back(tmp_path, build, tied):
     model = random_model(config)
     export(model, TOKENIZER, tmp_path)
     require_same_answers(tmp_path, model, TEXTS)
-    kind = json.loads((tmp_path / "config.json").read_text())["architectures"][0]
+    config = (tmp_path / "config.json").read_text(encoding="utf-8")
+    kind = json.loads(config)["architectures"][0]
     bert = build is not ModelConfig
     assert kind == ("BertForMaskedLM" if bert else "EsmForMaskedLM")
     if bert:

@@ -18,6 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from helpers import ROOT
 from notebooks import source
 from notebooks.source import (
+    FOLDED,
     SETUP,
     SLUG,
     definition,
@@ -118,8 +119,11 @@ def test_relist_rewrites_listings_and_setup_and_nothing_else(project):
     assert after[1].source == SETUP.strip()
     first_line = "# %load -s small ../helpers/steps.py\n"
     assert after[3].source == first_line + definition("small", "steps")
+    assert FOLDED.items() <= after[1].metadata.items()
     for cell in (*before, *after):
         del cell["source"]
+        for key in FOLDED:
+            cell.metadata.pop(key, None)
     assert before == after  # tags, ids and outputs
     relist(paths)
     assert paths[0].read_bytes() == once
