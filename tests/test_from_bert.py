@@ -233,14 +233,19 @@ class Bomb:
     [
         (lambda f: (f / "config.json").unlink(), "is no BERT: it has no config.json"),
         (
-            lambda f: (f / "config.json").write_text("[1]"),
+            lambda f: (f / "config.json").write_text("[1]", "utf-8"),
             "config.json is missing, dam",
         ),
-        (lambda f: (f / "config.json").write_text("{"), "config.json is missing, dam"),
+        (
+            lambda f: (f / "config.json").write_text("{", "utf-8"),
+            "config.json is missing, dam",
+        ),
         (lambda f: (f / "model.safetensors").unlink(), "it holds no weights"),
         (lambda f: (f / "model.safetensors").write_bytes(b"no"), "is missing, damaged"),
         (
-            lambda f: (f / "config.json").write_text('{"model_type": "distilbert"}'),
+            lambda f: (f / "config.json").write_text(
+                '{"model_type": "distilbert"}', "utf-8"
+            ),
             "model_type 'distilbert'",
         ),
         (
@@ -311,7 +316,7 @@ def test_wordpiece_cuts_as_berts_own_tokenizer_does(tmp_path):
 def test_cased_vocabularies_keep_their_case(tmp_path):
     vocabulary(tmp_path)
     settings = tmp_path / "tokenizer_config.json"
-    settings.write_text(json.dumps({"do_lower_case": False}))
+    settings.write_text(json.dumps({"do_lower_case": False}), "utf-8")
     assert WordPiece.load(tmp_path).encode("The the") == [2, NAMES.index("[MASK]") + 11]
 
 
@@ -330,7 +335,7 @@ def test_a_vocabulary_that_is_not_berts_is_refused(tmp_path, names, said):
 def test_no_tokenizer_or_another_kind_is_refused(tmp_path):
     with pytest.raises(ValueError, match="neither tokenizer.json nor vocab.txt"):
         WordPiece.load(tmp_path)
-    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
     with pytest.raises(ValueError, match="tokenizer.json is missing, damaged"):
         WordPiece.load(tmp_path)
     from tokenizers import models
@@ -381,7 +386,7 @@ def test_berts_sizes_are_the_rule_where_a_configuration_is_silent():
 def test_a_folder_written_by_hand_is_enough(tmp_path):
     theirs = random_bert()
     settings = theirs.config.to_dict()
-    (tmp_path / "config.json").write_text(json.dumps(settings, default=str))
+    (tmp_path / "config.json").write_text(json.dumps(settings, default=str), "utf-8")
     weights = {k: w.clone() for k, w in theirs.state_dict().items()}
     save_file(weights, tmp_path / "model.safetensors")
     require_equal(from_bert(tmp_path), theirs, some_ids())

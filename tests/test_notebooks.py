@@ -392,7 +392,7 @@ def test_an_edited_listing_changes_the_next_result():
     assert code[place].source != sources[place]
     where = {"metadata": {"path": str(ROOT / "notebooks")}}
     lesson = new_notebook(cells=code[: last + 1])
-    with pytest.raises(CellExecutionError, match="✗ the vectorised form equals"):
+    with pytest.raises(CellExecutionError, match="✗ the vectorised form gives"):
         NotebookClient(lesson, kernel_name="python3", resources=where).execute()
 
 
