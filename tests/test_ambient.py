@@ -33,7 +33,7 @@ def without_encoding(source: str) -> list[str]:
 
 
 def test_every_text_file_is_read_and_written_as_utf_8():
-    for module, source in (SOURCES | {"notebooks": CELLS}).items():
+    for module, source in (SOURCES | CELLS).items():
         calls = without_encoding(source)
         assert [c for c in calls if not c.startswith("Image.open")] == [], module
 
