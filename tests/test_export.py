@@ -191,7 +191,8 @@ def require_same_answers(folder, model, texts) -> None:
     assert gap < 1e-5
     for mine, other in zip(weights.unbind(1), got.attentions, strict=True):
         looks = (other - mine).transpose(1, 2)[real]
-        assert looks.abs().max() < 2e-6
+        # Version 4.57 has been seen 1.07e-6 apart, later ones 7e-7.
+        assert looks.abs().max() < (2e-6 if transformers.__version__ < "5" else 1e-6)
 
 
 def test_transformers_gives_our_scores_and_attention(folder):
