@@ -9,6 +9,7 @@ from unicodedata import category
 
 import pytest
 import torch
+from tiny import scattered
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("tokenizers")
@@ -282,11 +283,7 @@ SMALL = dict(max_length=20, n_layers=2, d_model=24, n_heads=3, d_ff=20)
 
 def random_model(config) -> MaskedLanguageModel:
     torch.manual_seed(0)
-    model = MaskedLanguageModel(config).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.2 * torch.randn_like(p))
-    return model
+    return scattered(MaskedLanguageModel(config).eval(), 0.2)
 
 
 @pytest.mark.parametrize("tied", [True, False])

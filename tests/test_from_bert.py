@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny import scattered
 from torch import nn
 
 transformers = pytest.importorskip("transformers")
@@ -49,11 +50,7 @@ def random_bert(kind=BertForMaskedLM, seed=0, **choices):
     """A BERT in eval mode whose every parameter is far from its start."""
     torch.manual_seed(seed)
     config = BertConfig(**(SIZES | choices), attn_implementation="eager")
-    model = kind(config).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.3 * torch.randn_like(p))
-    return model
+    return scattered(kind(config).eval(), 0.3)
 
 
 def some_ids(vocab_size=47) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import scattered
 
 from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig, matrix_weights
@@ -19,11 +20,7 @@ def build(bert=False, **choices) -> MaskedLanguageModel:
     """A small model in eval mode whose every parameter is far from its start."""
     config = (ModelConfig.bert if bert else ModelConfig)(**(SIZES | choices))
     torch.manual_seed(0)
-    model = MaskedLanguageModel(config).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.2 * torch.randn_like(p))
-    return model
+    return scattered(MaskedLanguageModel(config).eval(), 0.2)
 
 
 def text(rows=4, length=11):

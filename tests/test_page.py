@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 import torch
-from test_tokenizer import TYPED
+from test_tokenizer import TYPED, UNKIND
 
 from explorer.attention_plots import rollout
 from explorer.knockout import without_heads, without_words
@@ -165,31 +165,9 @@ def test_the_engine_stays_readable():
 
 # The tokenizer beside Python's.
 
-UNKIND = [
-    "",
-    " \n\t",
-    "😀👨‍👩‍👧 🏳️‍🌈 👍🏽 👩🏽‍🚀 🇩🇪🇫🇷🇩🇪!🇩 1️⃣ ❤️ ☕",
-    "🏴\U000e0067\U000e0062\U000e0065\U000e007f!",
-    "שלום עולם. مرحبا हिन्दी சிங்கம் ภาษาไทย שָׁלוֹם مُحَمَّد می\u200cخواهم क्\u200dष",
+RESPELT = [  # whose words are not spelt as they were typed
     "Z\u0351\u036balgo\u0300\u0301\u0302 x\u030c.y e\u0329\u0301 ːˑː",
-    "你好,世界。",
-    "\0 \x1c\x1d\x85 \xa0 \u3000",
-    "<b>bold</b> &amp; <script>alert(1)</script>",
-    "\u202eabc\u2066",
-    "the[MASK]'s (___) ______ and ___",
     "½ ² Ⅷ ٣,٤ 3.5 1,000,000 x² a.b.c U.S. A.1",
-    "word " * 10_000,
-    "x" * 50_000,
-    "'x" * 10_000,
-    "' " * 10_000,
-    "'a " * 10_000,
-    "No. " * 10_000,
-    "A." * 10_000 + "!",
-    "-" * 20_000,
-    "\u200d" * 50_000,
-    "\u200d " * 25_000,
-    "\xad" * 100_000,
-    "a\u200d" * 50_000,
 ]
 
 
@@ -201,7 +179,7 @@ def same_words(texts: list[str]) -> None:
 
 @needs_node
 def test_unkind_texts_are_split_as_in_python():
-    same_words(UNKIND + [typed for typed, *_ in TYPED])
+    same_words(UNKIND + RESPELT + [typed for typed, *_ in TYPED])
 
 
 @needs_node
