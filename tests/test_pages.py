@@ -91,7 +91,8 @@ def test_the_readme_is_short_and_leads_to_what_a_reader_wants():
     assert f"https://{live_page(SLUG)}" in above and "05_attention.ipynb" in above
     commands = re.findall(r"```sh\n(.*?)\n```", page, re.S)
     assert commands == [
-        "python -m pip install -r requirements.txt && python -m notebooks --run",
+        "python -m pip install -r requirements.txt -r interop/requirements.txt"
+        " && python -m notebooks --run",
         "python -m pip install -r requirements.txt -r tests/requirements.txt"
         " && python -m pytest",
     ]
