@@ -6,19 +6,26 @@ each of them from three by its own seed 0, then over three seeds. The hypothesis
 takes long is to learn which positions are neighbours, and rotary positions tell that
 from the start. The control, one run, cannot tell positions apart at all. Evaluated
 often, on a part of the validation text.
+
+Sinusoidal positions differ from learned ones in more than their waves: they are larger,
+and so are the token vectors beside them (by √D), and they are not trained. Two further
+kinds separate this. Both are as large and both are trained; `waves` start from the
+waves, `noise` from random numbers of the same size.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
 from matplotlib.figure import Figure
+from torch import nn
 
 from helpers import ROOT
 from helpers.data import steps_per_epoch
 from helpers.figure import QUIET, default_style, reference_lines
-from helpers.model import ModelConfig
+from helpers.model import Embedding, ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
@@ -50,14 +57,48 @@ LOOKS = {
     "none": ("#777777", ":"),
 }
 RATES = 5e-4, 1e-3, 2e-3
-POSITIONS = {"rotary": RATES, "sinusoidal": RATES, "learned": RATES, "none": (1e-3,)}
+KINDS = *LOOKS, "waves", "noise"
+TRAINED = {"waves": "trained, from the waves", "noise": "trained, from noise as large"}
+
+
+@dataclass(frozen=True)
+class Positions(Arm):
+    """A model with one kind of positions; `table` is "waves", "noise" or empty."""
+
+    table: str = ""
+
+    def settings(self, seed: int) -> dict:
+        """What makes a run this run, beside its name and its text."""
+        table = {"table": self.table} if self.table else {}
+        return super().settings(seed) | table
+
+
+def arm(kind: str, rate: float) -> Positions:
+    """A kind of positions at one learning rate."""
+    table = kind if kind in TRAINED else ""
+    model = ModelConfig(positions="sinusoidal" if table else kind)
+    return Positions(model, replace(RECIPE, learning_rate=rate), table)
+
+
 ARMS = {
-    f"{positions}_rate_{rate:g}": Arm(
-        ModelConfig(positions=positions), replace(RECIPE, learning_rate=rate)
-    )
-    for positions, rates in POSITIONS.items()
-    for rate in rates
+    f"{kind}_rate_{rate:g}": arm(kind, rate)
+    for kind in KINDS
+    for rate in ([1e-3] if kind == "none" else RATES)
 }
+
+
+def train_positions(embedding: Embedding, table: str) -> None:
+    """Makes the waves (T, D) a trained table, which starts from them or from noise."""
+    waves_TD = embedding.waves_TD
+    if table == "noise":
+        waves_TD = torch.randn_like(waves_TD) * waves_TD.square().mean().sqrt()
+    del embedding.waves_TD  # the buffer of that name
+    embedding.waves_TD = nn.Parameter(waves_TD)
+
+
+def kind_of(name: str) -> str:
+    """The kind of positions of an arm."""
+    return name.partition("_")[0]
 
 
 def step_left(run: dict) -> int | None:
@@ -74,7 +115,7 @@ def lowest(run: dict) -> float:
 
 def trials(results: Results, positions: str) -> dict[str, dict]:
     """The runs of seed 0, one for each rate, by arm; ValueError if one is missing."""
-    names = [f"{positions}_rate_{rate:g}" for rate in POSITIONS[positions]]
+    names = [name for name in ARMS if kind_of(name) == positions]
     for name in names:
         if 0 not in results.runs.get(name, ()):
             raise ValueError(
@@ -98,12 +139,14 @@ def best_runs(results: Results, positions: str) -> list[dict]:
 def make(arm: Arm, seed: int, folder: Path) -> dict:
     """Trains one model, which is scored on a part of the validation text."""
     _, tokenizer, data, model = prepare(arm.model, seed)
+    if arm.table:
+        train_positions(model.embedding, arm.table)
     data = subsample(data, BLOCKS)
     per_epoch = steps_per_epoch(data.stream, arm.model.max_length, RECIPE.batch_size)
     config = replace(arm.training, seed=seed, epochs=STEPS / per_epoch)
     training = train(model, data, config, folder, on_evaluation=probing(data))
     return {
-        "positions": arm.model.positions,
+        "positions": arm.table or arm.model.positions,
         "rate": config.learning_rate,
         "training": asdict(config),
         "number_format": str(training.dtype),
@@ -146,9 +189,10 @@ def table(results: Results) -> str:
     titles = ["Positions", f"Seed 0 at {', '.join(f'{rate:g}' for rate in RATES)}"]
     titles += ["Best rate", "Steps at it, by seed", "Mean"]
     cells = []
-    for positions in POSITIONS:
+    for positions in KINDS:
         runs, name, first, mean = best_runs(results, positions), positions, "", ""
         steps = student([step_left(run) or STEPS for run in runs])
+        name = TRAINED.get(name, name)
         if positions == "none":
             name, mean = "none (control)", "one seed"
         else:
@@ -168,7 +212,7 @@ def curves(results: Results) -> Figure:
     """
     figure = Figure(figsize=(8.8, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
-    for positions in POSITIONS:
+    for positions in LOOKS:
         color, style = LOOKS[positions]
         runs = best_runs(results, positions)
         name = "no positions" if positions == "none" else positions
@@ -202,7 +246,7 @@ def samples(results: Results) -> list[dict]:
     """What the first seeds say at step `SHOWN` for their probed words."""
     words = WordTokenizer.load(ROOT / "weights" / "vocabulary.json").words
     rows = []
-    for positions in POSITIONS:
+    for positions in LOOKS:
         run = best_runs(results, positions)[0]
         entry = next(entry for entry in run["history"] if entry["step"] == SHOWN)
         rows.append(said(positions, entry, run["samples"][0]["predictions"], words))
@@ -227,11 +271,11 @@ STUDY = Study(
 
 def main(arguments: list[str] | None = None) -> None:
     """Seed 0 at each rate, then all seeds at the best one, then the report."""
-    parser = STUDY.parser(POSITIONS)
+    parser = STUDY.parser(KINDS)
     given = parser.parse_args(arguments)
     with parser.one_sentence():
         if not given.summary:
-            rates = [name for name in ARMS if ARMS[name].model.positions in given.arms]
+            rates = [name for name in ARMS if kind_of(name) in given.arms]
             STUDY.make_missing(rates, [0], given.processes)
             runs = STUDY.results()
             best = [best_arm(runs, p) for p in given.arms if p != "none"]
