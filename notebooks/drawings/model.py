@@ -17,14 +17,14 @@ def plus(d: Drawing, x: float, y: float) -> None:
 def block() -> Drawing:
     """The residual stream of an encoder block, with pre-norm and with post-norm."""
     d = Drawing(
-        "A block with pre-norm and with post-norm",
+        "An encoder block with pre-norm and with post-norm",
         """Two columns. On the left pre-norm, as in this series: a stream of vectors,
         shape (B, T, D), runs from top to bottom without a break. A first branch passes
         LayerNorm and then self-attention, which mixes positions, and is added to the
         stream. A second branch passes LayerNorm and then feed-forward, which takes each
-        position alone from D to F numbers and back to D, and is added too. On the right
-        post-norm, as in BERT: the branches have no LayerNorm; instead a LayerNorm
-        stands on the stream itself after each of the two sums.""",
+        position alone from D to F numbers and back to D. This branch is added to the
+        stream, too. On the right post-norm, as in BERT: the branches have no LayerNorm.
+        Instead, a LayerNorm stands on the stream itself after each of the two sums.""",
         500,
     )
     titles = [
@@ -36,7 +36,7 @@ def block() -> Drawing:
             "The stream runs through without a break,",
             "and gradients run back along it.",
         ),
-        ("Each sum is normalised,", "and the stream is not left as it was."),
+        ("A LayerNorm follows each sum,", "so the stream itself is changed."),
     ]
     parts = [
         ("self-attention", "mixes positions"),
@@ -143,7 +143,7 @@ def masking() -> Drawing:
         of such words become [MASK], here "keys"; 10 % become a random word, here "are"
         becomes "river"; 10 % stay as they are, here "clock". All other tokens are shown
         unchanged. The labels are the true words at these three places and {IGNORE}
-        everywhere else, so the loss counts only these three.""",
+        everywhere else, so only these three count in the loss.""",
         432,
     )
     d.text(
@@ -164,7 +164,7 @@ def masking() -> Drawing:
     sentence(48, {})
     fates = [
         (0.8, "80 % become [MASK]", "keys → [MASK]", "red", 0.4),
-        (0.1, "10 % a random word", "are → river", "orange", 0.5),
+        (0.1, "10 % get a random word", "are → river", "orange", 0.5),
         (0.1, "10 % stay as they are", "clock → clock", "green", 0.5),
     ]
     x = 24
@@ -181,5 +181,5 @@ def masking() -> Drawing:
     d.text(24, 384, "The labels", 15, at="start", bold=True)
     labels = f"keys, are and clock at the red places, {IGNORE} elsewhere:"
     d.text(116, 384, labels.replace("-", "−"), at="start")
-    d.text(116, 404, "the loss counts the red places alone.", SMALL, "red-ink", "start")
+    d.text(116, 404, "only red places count in the loss.", SMALL, "red-ink", "start")
     return d
