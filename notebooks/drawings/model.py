@@ -164,7 +164,7 @@ def masking() -> Drawing:
     sentence(48, {})
     fates = [
         (0.8, "80 % become [MASK]", "keys → [MASK]", "red", 0.4),
-        (0.1, "10 % get a random word", "are → river", "orange", 0.5),
+        (0.1, "10 % are random words", "are → river", "orange", 0.5),
         (0.1, "10 % stay as they are", "clock → clock", "green", 0.5),
     ]
     x = 24

@@ -136,7 +136,7 @@ def true_labels(seen):
 )
 def few_labels(seen):
     share = float(seen.chosen_BT.float().mean())
-    return share < 0.5, f"{share:.0%} of the positions have one"
+    return share < 0.5, f"{share:.0%} of the positions have a label"
 
 
 @check(
@@ -146,7 +146,7 @@ def few_labels(seen):
 )
 def others_stay(seen):
     other_BT = ~seen.chosen_BT & (seen.inputs_BT != seen.ids_BT)
-    return not other_BT.any(), f"{int(other_BT.sum()):,} of them changed"
+    return not other_BT.any(), f"{int(other_BT.sum()):,} of these words changed"
 
 
 @check(
