@@ -25,7 +25,7 @@ def largest_scale(answer):
         if math.log2(found) % 1:
             return f"{told} your scale is {found:g}, which is not a power of two."
         if (gradients * 2 * found).half().isfinite().all():
-            return f"{told} your scale is {found:g}, and a scale of twice that fits."
+            return f"{told} your scale is {found:g}, but {2 * found:g} still fits."
     return None
 
 

@@ -77,7 +77,7 @@ def stop_at(answer):
     for (losses, patience, why), want in zip(CURVES, ENDS, strict=True):
         found = answer(list(losses), patience)
         if not isinstance(found, tuple) or len(found) != 2:
-            return "return two indices: where training ends, and what is kept."
+            return "return two indices: the end of training, and the best evaluation."
         if tuple(found) != want:
             return (
                 f"for {losses} and a patience of {patience}, the answer is {want}, "
