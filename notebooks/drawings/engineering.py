@@ -12,8 +12,8 @@ def processes() -> Drawing:
     d = Drawing(
         "Two processes train one model",
         f"""A batch of eight rows is divided: process 0 takes rows 0 to 3, and process 1
-        takes rows 4 to 7. Both hold the same model. For one weight, process 0 finds the
-        gradient {number(gradients[0], 2)}, and process 1 finds
+        takes rows 4 to 7. Both processes hold the same model. For one weight, process 0
+        finds the gradient {number(gradients[0], 2)}, and process 1 finds
         {number(gradients[1], 2)}. All-reduce gives the mean, {mean}, to both processes.
         This mean is the gradient of the whole batch. Both processes take the same step,
         so their models stay equal.""",

@@ -21,10 +21,11 @@ def block() -> Drawing:
         """Two columns. On the left pre-norm, as in this series: a stream of vectors,
         shape (B, T, D), runs from top to bottom without a break. A first branch passes
         LayerNorm and then self-attention, which mixes positions, and is added to the
-        stream. A second branch passes LayerNorm and then feed-forward, which takes each
-        position alone from D to F numbers and back to D. This branch is added to the
-        stream, too. On the right post-norm, as in BERT: the branches have no LayerNorm.
-        Instead, a LayerNorm stands on the stream itself after each of the two sums.""",
+        stream. A second branch passes LayerNorm and then feed-forward, and is added,
+        too. Feed-forward works on each position separately: it turns D numbers into F
+        and back into D. On the right post-norm, as in BERT: the branches have no
+        LayerNorm. Instead, a LayerNorm stands on the stream itself after each of the
+        two sums.""",
         500,
     )
     titles = [
@@ -103,10 +104,11 @@ def model() -> Drawing:
     listed = "; ".join(f"{name}, {shape}, {n:,} weights" for name, shape, n, _ in rows)
     d = Drawing(
         "The whole model with its shapes and weights",
-        f"""From top to bottom: ids of shape (B, T); {listed}; these are the logits, a
+        f"""From top to bottom, each part with the shape of its output and its number
+        of weights: ids, (B, T); {listed}. The output of the decoder is the logits: one
         score for each word. Bars compare the numbers of weights. The decoder uses the
-        embedding's table once more, so only its bias is counted. Together {total:,}
-        weights. Sizes: {sizes} · N {c.n_layers}.""",
+        embedding's table once more, so only the decoder's bias is counted. The model
+        has {total:,} weights in all. Sizes: {sizes} · N {c.n_layers}.""",
         566,
     )
     d.text(210, 30, "ids", bold=True)
@@ -138,12 +140,13 @@ def masking() -> Drawing:
     share = f"{100 * len(chosen) / len(words):.0f} %"
     d = Drawing(
         "Which words are hidden, and what the model sees",
-        f"""A sentence of {len(words)} tokens. {len(chosen)} of them, {share}, are
-        selected: "keys", "are" and "clock". What the model sees is drawn for each: 80 %
-        of such words become [MASK], here "keys"; 10 % become a random word, here "are"
-        becomes "river"; 10 % stay as they are, here "clock". All other tokens are shown
-        unchanged. The labels are the true words at these three places and {IGNORE}
-        everywhere else, so only these three count in the loss.""",
+        f"""A text of {len(words)} tokens, of which {len(chosen)} ({share}) are
+        selected: "keys", "are" and "clock". Then the drawing shows what the model sees.
+        80 % of all selected words become [MASK]: here, [MASK] stands in place of
+        "keys". 10 % become a random word: here, "river" stands in place of "are". 10 %
+        stay as they are: here, "clock" stays. All other tokens are unchanged. The
+        labels are the true words at these three places and {IGNORE} everywhere else, so
+        only the three selected words count in the loss.""",
         432,
     )
     d.text(

@@ -76,7 +76,8 @@ def training_step() -> Drawing:
         "One training step is a circle",
         f"""Five boxes in a circle. {said}. An arrow leads from each box to the next and
         says what is handed on: {", ".join(flows)}. The next batch begins with the new
-        weights. The first loss is about ln V, {first} nats for 2,000 words.""",
+        weights. The first loss is about ln V, which is {first} nats for 2,000
+        words.""",
         416,
     )
     for i, (name, what, code, x, y) in enumerate(parts):
