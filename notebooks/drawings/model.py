@@ -18,13 +18,13 @@ def block() -> Drawing:
     """The residual stream of an encoder block, with pre-norm and with post-norm."""
     d = Drawing(
         "An encoder block with pre-norm and with post-norm",
-        """Two columns. On the left pre-norm, as in this series: a stream of vectors,
+        """The left column shows pre-norm, as in this series. A stream of vectors, of
         shape (B, T, D), runs from top to bottom without a break. A first branch passes
         LayerNorm and then self-attention, which mixes positions, and is added to the
         stream. A second branch passes LayerNorm and then feed-forward, and is added,
         too. Feed-forward works on each position separately: it turns D numbers into F
-        and back into D. On the right post-norm, as in BERT: the branches have no
-        LayerNorm. Instead, a LayerNorm stands on the stream itself after each of the
+        and back into D. The right column shows post-norm, as in BERT. Its branches have
+        no LayerNorm. Instead, a LayerNorm stands on the stream itself after each of the
         two sums.""",
         500,
     )

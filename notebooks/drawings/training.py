@@ -21,12 +21,12 @@ def packing() -> Drawing:
     d = Drawing(
         "Eight sentences, padded and packed",
         f"""Eight sentences in rows of {width} places, each sentence in a colour of its
-        own. Above, padding: a row for each sentence, with [CLS] before it, [SEP] behind
-        it and empty [PAD] places up to the end. Of the {padded.numel()} places,
-        {shares[0]} hold a token. Below, packing: the sentences follow one another, each
-        ended by [SEP], and the stream is cut into rows that begin with [CLS]. The same
-        sentences fill {len(packed)} rows, and {shares[1]} of the places hold a
-        token.""",
+        own. The upper part shows padding: each sentence has a row, with [CLS] before
+        it, [SEP] behind it and empty [PAD] places up to the end. Of the
+        {padded.numel()} places, {shares[0]} hold a token. The lower part shows packing:
+        the sentences follow one another, and each ends with [SEP]. This stream is cut
+        into rows that begin with [CLS]. The same sentences fill {len(packed)} rows, and
+        {shares[1]} of the places hold a token.""",
         468,
     )
     texts = [
