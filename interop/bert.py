@@ -21,7 +21,7 @@ ANOTHER = "choose another checkpoint"
 # What our model does, and what `config.json` may leave out because it is the rule.
 ONLY = {
     "model_type": ("bert", "our code follows BERT only"),
-    "hidden_act": ("gelu", "our feed-forward layer has no other function"),
+    "hidden_act": ("gelu", "our feed-forward layer can only compute GELU"),
     "position_embedding_type": ("absolute", "we add a vector for each position"),
     "is_decoder": (False, "in our encoder, each word sees all others"),
     "add_cross_attention": (False, "our encoder reads one text"),

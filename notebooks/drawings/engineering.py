@@ -11,18 +11,19 @@ def processes() -> Drawing:
     mean = number(statistics.fmean(gradients), 2)
     d = Drawing(
         "Two processes train one model",
-        f"""A batch of eight rows is divided: process 0 takes rows 0 to 3, process 1
-        rows 4 to 7. Both hold the same model. Of one weight, process 0 finds the
-        gradient {number(gradients[0], 2)} and process 1 {number(gradients[1], 2)}.
-        All-reduce gives both the mean, {mean}, which is the gradient of the whole
-        batch. Both take the same step, so their models stay equal.""",
+        f"""A batch of eight rows is divided: process 0 takes rows 0 to 3, and process 1
+        takes rows 4 to 7. Both processes hold the same model. For one weight, process 0
+        finds the gradient {number(gradients[0], 2)}, and process 1 finds
+        {number(gradients[1], 2)}. All-reduce gives the mean, {mean}, to both processes.
+        This mean is the gradient of the whole batch. Both processes take the same step,
+        so their models stay equal.""",
         352,
     )
     d.text(72, 32, "one batch", bold=True)
     for i in range(8):
         where = 28, 56 + 29 * i + 22 * (i > 3), 88, 25
         d.box(*where, f"row {i}", ["orange", "green"][i // 4], alpha=0.35, size=SMALL)
-    d.text(262, 32, "its shard, the same model", bold=True)
+    d.text(262, 32, "its rows, the same model", bold=True)
     d.text(482, 32, "all-reduce", bold=True)
     d.text(622, 32, "the same step", bold=True)
     d.box(430, 56, 104, 252, ["the mean", "of both", "", mean], "blue", alpha=0.35)
@@ -37,7 +38,7 @@ def processes() -> Drawing:
         d.arrow((536, y + 57), (564, y + 57), line="blue-ink", thick=2)
         lines = [f"process {i}", "steps with", mean]
         d.box(568, y, 126, 114, lines, colour, alpha=0.2)
-    d.text(360, 332, "Both start equal and take the same step, so they stay equal.")
+    d.text(360, 332, "Both processes take the same step, so the models stay equal.")
     return d
 
 
@@ -58,10 +59,10 @@ def checkpoint() -> Drawing:
         "Write aside, flush, rename",
         """Three steps save the state of a training. First the new state is written to
         state.pt.part, beside the old one in state.pt; a crash now leaves the old state
-        whole. Then it is flushed, so that it is on the disk and not only in memory; a
-        crash still leaves the old state. Then state.pt.part is renamed to state.pt in
-        one step that happens whole or not at all; a crash leaves the new state. At no
-        moment is there less than one whole state.""",
+        whole. Then the new state is flushed, so that it is on the disk and not only in
+        memory; a crash still leaves the old state. Then state.pt.part is renamed to
+        state.pt in one step that happens whole or not at all; a crash now leaves the
+        new state. There is always at least one whole state.""",
         330,
     )
     for i, (name, code, old, new, left) in enumerate(steps):

@@ -17,14 +17,15 @@ def plus(d: Drawing, x: float, y: float) -> None:
 def block() -> Drawing:
     """The residual stream of an encoder block, with pre-norm and with post-norm."""
     d = Drawing(
-        "A block with pre-norm and with post-norm",
-        """Two columns. On the left pre-norm, as in this series: a stream of vectors,
+        "An encoder block with pre-norm and with post-norm",
+        """The left column shows pre-norm, as in this series. A stream of vectors, of
         shape (B, T, D), runs from top to bottom without a break. A first branch passes
         LayerNorm and then self-attention, which mixes positions, and is added to the
-        stream. A second branch passes LayerNorm and then feed-forward, which takes each
-        position alone from D to F numbers and back to D, and is added too. On the right
-        post-norm, as in BERT: the branches have no LayerNorm; instead a LayerNorm
-        stands on the stream itself after each of the two sums.""",
+        stream. A second branch passes LayerNorm and then feed-forward, and is added,
+        too. Feed-forward works on each position separately: it turns D numbers into F
+        and back into D. The right column shows post-norm, as in BERT. Its branches have
+        no LayerNorm. Instead, a LayerNorm stands on the stream itself after each of the
+        two sums.""",
         500,
     )
     titles = [
@@ -36,7 +37,7 @@ def block() -> Drawing:
             "The stream runs through without a break,",
             "and gradients run back along it.",
         ),
-        ("Each sum is normalised,", "and the stream is not left as it was."),
+        ("A LayerNorm follows each sum,", "so the stream itself is changed."),
     ]
     parts = [
         ("self-attention", "mixes positions"),
@@ -103,10 +104,11 @@ def model() -> Drawing:
     listed = "; ".join(f"{name}, {shape}, {n:,} weights" for name, shape, n, _ in rows)
     d = Drawing(
         "The whole model with its shapes and weights",
-        f"""From top to bottom: ids of shape (B, T); {listed}; these are the logits, a
+        f"""From top to bottom, each part with the shape of its output and its number
+        of weights: ids, (B, T); {listed}. The output of the decoder is the logits: one
         score for each word. Bars compare the numbers of weights. The decoder uses the
-        embedding's table once more, so only its bias is counted. Together {total:,}
-        weights. Sizes: {sizes} · N {c.n_layers}.""",
+        embedding's table once more, so only the decoder's bias is counted. The model
+        has {total:,} weights in all. Sizes: {sizes} · N {c.n_layers}.""",
         566,
     )
     d.text(210, 30, "ids", bold=True)
@@ -138,12 +140,13 @@ def masking() -> Drawing:
     share = f"{100 * len(chosen) / len(words):.0f} %"
     d = Drawing(
         "Which words are hidden, and what the model sees",
-        f"""A sentence of {len(words)} tokens. {len(chosen)} of them, {share}, are
-        selected: "keys", "are" and "clock". What the model sees is drawn for each: 80 %
-        of such words become [MASK], here "keys"; 10 % become a random word, here "are"
-        becomes "river"; 10 % stay as they are, here "clock". All other tokens are shown
-        unchanged. The labels are the true words at these three places and {IGNORE}
-        everywhere else, so the loss counts only these three.""",
+        f"""A text of {len(words)} tokens, of which {len(chosen)} ({share}) are
+        selected: "keys", "are" and "clock". Then the drawing shows what the model sees.
+        80 % of all selected words become [MASK]: here, [MASK] stands in place of
+        "keys". 10 % become a random word: here, "river" stands in place of "are". 10 %
+        stay as they are: here, "clock" stays. All other tokens are unchanged. The
+        labels are the true words at these three places and {IGNORE} everywhere else, so
+        only the three selected words count in the loss.""",
         432,
     )
     d.text(
@@ -164,7 +167,7 @@ def masking() -> Drawing:
     sentence(48, {})
     fates = [
         (0.8, "80 % become [MASK]", "keys → [MASK]", "red", 0.4),
-        (0.1, "10 % a random word", "are → river", "orange", 0.5),
+        (0.1, "10 % are random words", "are → river", "orange", 0.5),
         (0.1, "10 % stay as they are", "clock → clock", "green", 0.5),
     ]
     x = 24
@@ -181,5 +184,5 @@ def masking() -> Drawing:
     d.text(24, 384, "The labels", 15, at="start", bold=True)
     labels = f"keys, are and clock at the red places, {IGNORE} elsewhere:"
     d.text(116, 384, labels.replace("-", "−"), at="start")
-    d.text(116, 404, "the loss counts the red places alone.", SMALL, "red-ink", "start")
+    d.text(116, 404, "only red places count in the loss.", SMALL, "red-ink", "start")
     return d

@@ -21,12 +21,12 @@ def packing() -> Drawing:
     d = Drawing(
         "Eight sentences, padded and packed",
         f"""Eight sentences in rows of {width} places, each sentence in a colour of its
-        own. Above, padding: a row for each sentence, with [CLS] before it, [SEP] behind
-        it and empty [PAD] places up to the end. Of {padded.numel()} places
-        {shares[0]} hold a token. Below, packing: the sentences follow one another, each
-        ended by [SEP], and the stream is cut into rows that begin with [CLS]. The same
-        sentences fill {len(packed)} rows, and {shares[1]} of the places hold a
-        token.""",
+        own. The upper part shows padding: each sentence has a row, with [CLS] before
+        it, [SEP] behind it and empty [PAD] places up to the end. Of the
+        {padded.numel()} places, {shares[0]} hold a token. The lower part shows packing:
+        the sentences follow one another, and each ends with [SEP]. This stream is cut
+        into rows that begin with [CLS]. The same sentences fill {len(packed)} rows, and
+        {shares[1]} of the places hold a token.""",
         468,
     )
     texts = [
@@ -74,9 +74,10 @@ def training_step() -> Drawing:
     first = number(math.log(2_000), 2)
     d = Drawing(
         "One training step is a circle",
-        f"""Five boxes in a circle. {said}. Arrows lead from each to the next and name
-        what they carry: {", ".join(flows)}. With the new weights the next batch begins.
-        The first loss is about ln V, {first} nats for 2,000 words.""",
+        f"""Five boxes in a circle. {said}. An arrow leads from each box to the next and
+        says what is handed on: {", ".join(flows)}. The next batch begins with the new
+        weights. The first loss is about ln V, which is {first} nats for 2,000
+        words.""",
         416,
     )
     for i, (name, what, code, x, y) in enumerate(parts):

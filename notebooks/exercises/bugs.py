@@ -29,7 +29,7 @@ def faulty_lines(answer):
     if answer == {2, 7}:
         return None
     if right := answer & {2, 7}:
-        return f"line {right.pop()} comes too early; your other line does not."
+        return f"line {right.pop()} comes too early, but your other line does not."
     return "follow one weight and one mask through two steps of the loop."
 
 
@@ -59,5 +59,5 @@ def suspicious(answer):
     if not bool(answer(leaking_a_little)):
         return (
             "a function that only lowers the scores of [PAD] by 4 passes your test: "
-            "its leak is small. Make the values at [PAD] count for more."
+            "its leak is small. Change the values at [PAD] by much more."
         )

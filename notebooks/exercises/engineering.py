@@ -19,13 +19,13 @@ def largest_scale(answer):
             return f"{told} your scale is {found:g}; a scale is positive."
         if not (gradients * found).half().isfinite().all():
             return (
-                f"{told} your scale {found:g} makes {(gradients * found).abs().max():g}"
-                f" of the largest, more than {LARGEST:,.0f}."
+                f"{told} your scale {found:g} turns the largest gradient into "
+                f"{(gradients * found).abs().max():g}, more than {LARGEST:,.0f}."
             )
         if math.log2(found) % 1:
-            return f"{told} your scale is {found:g}, which is no power of two."
+            return f"{told} your scale is {found:g}, which is not a power of two."
         if (gradients * 2 * found).half().isfinite().all():
-            return f"{told} your scale is {found:g}, and twice as much still fits."
+            return f"{told} your scale is {found:g}, but {2 * found:g} still fits."
     return None
 
 
@@ -37,16 +37,16 @@ def whole_gradient(answer):
         wanted = torch.cat(words).mean(0)
         found = answer([part.mean(0) for part in words], list(counts))
         if not isinstance(found, torch.Tensor) or found.shape != wanted.shape:
-            return "return one gradient, of the shape of each that you were given."
+            return "return one gradient, of the same shape as each given gradient."
         if not torch.allclose(found, wanted):
             ratio = (found / wanted).mean()
             if torch.allclose(found, ratio * wanted):
                 return (
-                    f"for counts {counts} the direction is right, but your gradient is "
-                    f"{ratio:.3g} times as long. By what must the sum be divided?"
+                    f"for counts {counts}, the direction is right, but the gradient is "
+                    f"{ratio:.3g} times as long as it should be. What divides the sum?"
                 )
             return (
-                f"for counts {counts} it is not the gradient of the mean over all "
-                "words. Each process should weigh as much as it has words."
+                f"for counts {counts}, this is not the gradient of the mean over all "
+                "words. Weight each process by its number of masked words."
             )
     return None

@@ -29,18 +29,18 @@ def n_parameters(answer):
     V, T, D, F, N = MODELS[0]
     extra, a_block = given[0] - right[0], right[1] - right[0]
     if extra == V * D:
-        return "The embedding counts twice. The decoder uses the same table."
+        return "You count the embedding twice. The decoder uses the same table."
     if extra == -T * D:
-        return "The table of positions is missing: BERT learns a vector for each."
+        return "The table of positions is missing: it has a vector for each position."
     if given[1] - given[0] != a_block:
         return (
             f"With D = {D} and F = {F}, one more encoder block adds {a_block:,} "
             f"parameters; yours adds {given[1] - given[0]:,}. Each matrix has a bias, "
             "and each LayerNorm has two vectors."
         )
-    more = f"{abs(extra):,} too {'many' if extra > 0 else 'few'}"
+    more = f"{abs(extra):,} parameters too {'many' if extra > 0 else 'few'}"
     return (
-        f"The encoder blocks are right. For V, T, D, F, N = {MODELS[0]} the rest has "
+        f"The encoder blocks are right. For V, T, D, F, N = {MODELS[0]}, the rest has "
         f"{more}. Look at the head and at the LayerNorm outside the blocks."
     )
 
@@ -62,7 +62,7 @@ def hide_each(answer):
         return "Some rows hide more than one word. Is each row a copy of its own?"
     right_MT = torch.arange(len(ids_T)) == at_M[:, None]
     if not torch.equal(inputs_MT, ids_T.masked_fill(right_MT, MASK)):
-        return "Row m must be the text with its m-th eligible word hidden, no other."
+        return "In row m, only the m-th eligible word of the text may be hidden."
     if ((labels_MT != IGNORE).sum(1) > 1).any():
         return "A label other than IGNORE may stand only where the word is hidden."
     if not torch.equal(labels_MT, ids_T.masked_fill(~right_MT, IGNORE)):
@@ -98,14 +98,14 @@ def masked_loss(answer):
         right * len(labels_BT[chosen_BT]): "This is the sum. Divide it by M.",
         right / math.log(2): "These are bits. The natural logarithm gives nats.",
         cost_BT[chosen_BT].sum() / labels_BT.numel(): "You divide by the number of all "
-        "positions. Divide by the number of those that are selected.",
-        sum(rows) / len(rows): "You average within each row first. Rows differ in "
+        "positions. Divide by the number of selected positions.",
+        sum(rows) / len(rows): "You average within each row first. But rows differ in "
         "their number of selected positions, and every position counts the same.",
     }
     for value, advice in mistakes.items():
         if is_near(value):
             return advice
     return (
-        f"For a small test it should be {right:.3f}, and yours is {number:.3f}. "
+        f"In a small test the loss is {right:.3f}, and yours is {number:.3f}. "
         "Does the softmax run over the words, and do only selected positions count?"
     )

@@ -41,7 +41,7 @@ def adamw_step(answer):
         )
     if abs(made[0] - 0.99) > 1e-6:
         return (
-            "the first step is as long as the rate, whatever the gradient: with a "
+            "the first step is as long as the rate, whatever the gradient is: with a "
             f"rate of 0.01 the weight goes from 1 to 0.99, and yours to {made[0]:.4g}. "
             "Look at the corrections of m and v and at the square root."
         )
@@ -55,7 +55,7 @@ def adamw_step(answer):
     wanted, found = by_pytorch(0.01, 0.1), by_answer(answer, 0.01, 0.1)
     if abs(wanted[-1] - found[-1]) > 1e-6:
         return (
-            "without weight decay it is right, with it it is not. The decay takes "
+            "the step is right without weight decay, but not with it. The decay takes "
             "rate × decay × w from the weight that w was before the step."
         )
     return None
@@ -65,9 +65,9 @@ CURVES = [  # losses, patience, and what is wrong with an answer that differs
     ([3, 2, 1, 0.5], 2, "the loss falls to the end, so nothing stops it early"),
     ([3, 2, 2.5, 2.6, 1], 2, "two in a row were not lower than 2, so 1 is never seen"),
     ([3, 2, 2.5, 1.9, 2.2, 2.4, 1], 2, "a new lowest loss starts the count anew"),
-    ([3, 2, 2.9, 2.8, 2.7, 1], 3, "2.8 is lower than 2.9, but not than the lowest, 2"),
-    ([3, 2, 2, 2, 1], 2, "an equal loss is not a lower one"),
-    ([3, 2, 2.5], 2, "the list ends before patience does"),
+    ([3, 2, 2.9, 2.8, 2.7, 1], 3, "2.8 is lower than 2.9, but not lower than 2"),
+    ([3, 2, 2, 2, 1], 2, "an equal loss is not a lower loss"),
+    ([3, 2, 2.5], 2, "the list ends before the patience runs out"),
 ]
 ENDS = [(3, 3), (3, 1), (5, 3), (4, 1), (3, 1), (2, 1)]
 
@@ -77,10 +77,10 @@ def stop_at(answer):
     for (losses, patience, why), want in zip(CURVES, ENDS, strict=True):
         found = answer(list(losses), patience)
         if not isinstance(found, tuple) or len(found) != 2:
-            return "return two numbers: where training ends, and which is kept."
+            return "return two indices: the end of training, and the best evaluation."
         if tuple(found) != want:
             return (
-                f"for {losses} and a patience of {patience} the answer is {want}, "
-                f"yours is {tuple(found)}: {why}."
+                f"for {losses} and a patience of {patience}, the answer is {want}, "
+                f"and yours is {tuple(found)}: {why}."
             )
     return None

@@ -36,8 +36,8 @@ def evidence(adapters):
 
 @check(
     "loss",
-    "it is the mean over the chosen words",
-    "Divide the sum over the chosen words by their number, not by the number of all "
+    "it is the mean over the selected words",
+    "Divide the sum over the selected words by their number, not by the number of all "
     "positions. Do not average the means of the rows.",
 )
 def mean(seen):
@@ -58,7 +58,7 @@ def others(seen):
 @check(
     "loss",
     "every word with a label counts, whatever its id",
-    "ignore_index must be -100, the label of positions that are not chosen. If it is "
+    "ignore_index must be -100, the label of positions that are not selected. If it is "
     "the id of a class, that class is never learned.",
 )
 def every_word(seen):
@@ -68,8 +68,8 @@ def every_word(seen):
 
 @check(
     "loss",
-    "rows without a chosen word do not dilute it",
-    "Divide by the number of chosen words, not by B·T.",
+    "rows without a selected word do not dilute it",
+    "Divide by the number of selected words, not by B·T.",
 )
 def dilution(seen):
     more = [

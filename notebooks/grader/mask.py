@@ -1,4 +1,4 @@
-"""Checks of BERT's masking: which words are chosen, and what replaces them."""
+"""Checks of BERT's masking: which words are selected, and what replaces them."""
 
 from types import SimpleNamespace
 
@@ -24,17 +24,17 @@ def evidence(adapters):
     inputs_BT, labels_BT = masked(1)
     untouched = bool((given_BT == ids_BT).all())
     given_BT = ids_BT.clone()
-    chosen_BT = labels_BT != IGNORE
-    shown = inputs_BT[chosen_BT]
+    selected_BT = labels_BT != IGNORE
+    shown = inputs_BT[selected_BT]
     return SimpleNamespace(
         ids_BT=ids_BT,
         inputs_BT=inputs_BT,
         labels_BT=labels_BT,
-        chosen_BT=chosen_BT,
+        selected_BT=selected_BT,
         untouched=untouched,
         shown=shown,
-        replaced=shown[(shown != MASK) & (shown != ids_BT[chosen_BT])],
-        stayed=float((shown == ids_BT[chosen_BT]).float().mean()),
+        replaced=shown[(shown != MASK) & (shown != ids_BT[selected_BT])],
+        stayed=float((shown == ids_BT[selected_BT]).float().mean()),
         again=[masked(seed)[1] for seed in (1, 2)],
     )
 
@@ -47,27 +47,27 @@ def near(share: float, wanted: float, count: int) -> tuple[bool, str]:
 
 @check(
     "mask",
-    "15 % of the words are chosen",
+    "15 % of the words are selected",
     "The rate is a share of the words: do not count [PAD], [CLS] and [SEP].",
 )
 def rate(seen):
     words = int((seen.ids_BT >= FIRST).sum())
-    return near(int(seen.chosen_BT.sum()) / words, 0.15, words)
+    return near(int(seen.selected_BT.sum()) / words, 0.15, words)
 
 
 @check(
     "mask",
-    "special tokens are never chosen",
+    "special tokens are never selected",
     "Choose only ids from 5 up; a model that predicts [PAD] learns to count padding.",
 )
 def no_special(seen):
-    count = int((seen.chosen_BT & (seen.ids_BT < FIRST)).sum())
-    return count == 0, f"{count:,} special tokens were chosen"
+    count = int((seen.selected_BT & (seen.ids_BT < FIRST)).sum())
+    return count == 0, f"{count:,} special tokens were selected"
 
 
 @check(
     "mask",
-    "80 % of the chosen words become [MASK]",
+    "80 % of the selected words become [MASK]",
     "Let one draw decide all three cases. Two draws give 81, 10 and 9 %.",
 )
 def become_mask(seen):
@@ -118,11 +118,11 @@ def whole_vocabulary(seen):
 
 @check(
     "mask",
-    "the label of a chosen position is the true word",
+    "the label of a selected position is the true word",
     "Take the labels from the ids before they are replaced.",
 )
 def true_labels(seen):
-    right = seen.labels_BT[seen.chosen_BT] == seen.ids_BT[seen.chosen_BT]
+    right = seen.labels_BT[seen.selected_BT] == seen.ids_BT[seen.selected_BT]
     return bool(
         right.all()
     ), f"{float(right.float().mean()):.0%} of the labels are true"
@@ -131,22 +131,22 @@ def true_labels(seen):
 @check(
     "mask",
     "most positions have no label",
-    "Fill labels with -100 where nothing is chosen; otherwise the model is "
+    "Fill labels with -100 where nothing is selected; otherwise the model is "
     "rewarded for copying what it sees.",
 )
 def few_labels(seen):
-    share = float(seen.chosen_BT.float().mean())
-    return share < 0.5, f"{share:.0%} of the positions have one"
+    share = float(seen.selected_BT.float().mean())
+    return share < 0.5, f"{share:.0%} of the positions have a label"
 
 
 @check(
     "mask",
-    "words that are not chosen stay as they are",
-    "Replace a word only under the condition `chosen & …`.",
+    "words that are not selected stay as they are",
+    "Replace a word only under the condition `selected & …`.",
 )
 def others_stay(seen):
-    other_BT = ~seen.chosen_BT & (seen.inputs_BT != seen.ids_BT)
-    return not other_BT.any(), f"{int(other_BT.sum()):,} of them changed"
+    other_BT = ~seen.selected_BT & (seen.inputs_BT != seen.ids_BT)
+    return not other_BT.any(), f"{int(other_BT.sum()):,} of these words changed"
 
 
 @check(
@@ -185,5 +185,5 @@ def other_seed(seen):
     "Draw numbers of shape (B, T), not (T,).",
 )
 def own_rows(seen):
-    shares = seen.chosen_BT[:, 1:-3].float().mean(0)
-    return bool((shares < 0.5).all()), "some positions are chosen in most rows"
+    shares = seen.selected_BT[:, 1:-3].float().mean(0)
+    return bool((shares < 0.5).all()), "some positions are selected in most rows"
