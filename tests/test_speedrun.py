@@ -10,7 +10,7 @@ from tiny import few_lines
 from helpers import record
 from helpers import train as training
 from helpers.optimize import rate_factor
-from studies.lab import experiment
+from studies.lab import experiment, timing
 from studies.lab.stats import student
 from studies.lab.study import Arm
 from studies.speed import runs, speedrun
@@ -61,10 +61,6 @@ def test_from_trials_to_results(toy, monkeypatch):
     assert row["seconds"] == pytest.approx(seconds)
     assert (row["times_faster"] is None) == (sum(losses) / 2 > row["loss"])
     assert (row["times_faster"] is None) == (row["p"] > 0.5)
-    path = runs.FOLDER / f"{trials[0]['name']}.json"
-    record.write(path, trials[0] | {"text_length": 9})
-    with pytest.raises(ValueError, match="different texts"):
-        speedrun.results()
 
 
 def test_what_cannot_be_compared_is_refused(toy):
@@ -96,7 +92,7 @@ def test_what_cannot_be_compared_is_refused(toy):
 
 def test_a_slower_step_has_a_ratio_above_one(toy, monkeypatch):
     seconds = {"entry": [1, 2, 4], "plain": [3, 4, 10], "scheduled": [1, 1, 1]}
-    monkeypatch.setattr(runs, "time_in_turns", lambda *arguments: seconds)
+    monkeypatch.setattr(timing, "time_in_turns", lambda *arguments: seconds)
     times = runs.step_times()
     assert times["entry"]["ratio"] == [1, 1, 1]
     assert times["plain"]["ratio"] == pytest.approx([2.25, 2.5, 2.75])
@@ -114,8 +110,7 @@ def test_times_are_of_the_steps_up_to_the_best():
         for loss in (3.0, 3.1, 3.05)
     ]
     row = speedrun.against(long, entries, ratio=0.5)
-    assert (row["steps"], row["near_steps"]) == (200, 100)
-    assert row["seconds"] == 200 * 2 * 0.5
+    assert row["steps"] == 200 and row["seconds"] == 200 * 2 * 0.5
     assert row["times_faster"] == 200 / 50 and row["p"] < 0.2
     entries[0]["validation"]["loss"] = 3.2
     assert speedrun.against(long, entries, ratio=0.5)["times_faster"] is None
@@ -155,7 +150,7 @@ def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
     monkeypatch.setattr(runs, "train", diverging)
     trials = [runs.baseline("plain", rate, 1.5) for rate in runs.RATES]
     assert trials[-1]["validation"] is None
-    assert runs.read_baseline("plain", runs.RATES[-1], 1.5) == trials[-1]
+    assert runs.baseline("plain", runs.RATES[-1], 1.5) == trials[-1]  # as recorded
     assert runs.best_of(trials) in trials[:-1]
     with pytest.raises(ValueError, match="lower rates"):
         runs.best_of(trials[-1:])

@@ -8,10 +8,17 @@ from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, PAD, UNK
 from studies.lab.timing import in_fresh_process, peak_of, spread, time_in_turns
 from studies.speed import throughput
-from studies.speed.equality import build_pair, compare, copy_weights, pairs
 from studies.speed.peers import OURS, PEERS
 from studies.speed.scaling import growth
-from studies.speed.steps import contestant, make_batch, step_on
+from studies.speed.steps import (
+    build_pair,
+    compare,
+    contestant,
+    copy_weights,
+    make_batch,
+    pairs,
+    step_on,
+)
 
 # All sizes differ, so that no swap of two of them can hide.
 SIZES = dict(vocab_size=50, max_length=12, n_layers=2, d_model=16, n_heads=4, d_ff=40)

@@ -2,8 +2,9 @@
 
 transformers' BertForMaskedLM (eager and sdpa attention), nn.TransformerEncoder and
 x-transformers. Each is built as its users would build it; our configuration follows it,
-and our weights are copied into it. `compare` makes sure that in float64 the losses and
-all gradients of both agree. `Peer.differs` says what was left out for that. Besides:
+and our weights are copied into it. `compare` in studies.speed.steps makes sure that in
+float64 the losses and all gradients of both agree. `Peer.differs` says what was left
+out for that. Besides:
 
 - The others compute the head at all positions and ignore all but the masked ones, as
   their users do; ours computes the head, and the last block, at masked positions only.
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from helpers.masking import IGNORE, mlm_loss
 from helpers.model import Embedding, MaskedLanguageModel, MaskedWordHead, ModelConfig
+from interop.export import config_file
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,7 @@ def plain_loss(model, batch: Batch) -> Tensor:
 def build_bert(config: ModelConfig, attention: str) -> nn.Module:
     from transformers import BertConfig, BertForMaskedLM
 
-    settings = BertConfig(
-        vocab_size=config.vocab_size,
-        hidden_size=config.d_model,
-        num_hidden_layers=config.n_layers,
-        num_attention_heads=config.n_heads,
-        intermediate_size=config.d_ff,
-        max_position_embeddings=config.max_length,
-        hidden_dropout_prob=config.dropout,
-        attention_probs_dropout_prob=config.dropout,
-        type_vocab_size=1,
-    )
+    settings = BertConfig(**config_file(config))
     theirs = BertForMaskedLM._from_config(settings, attn_implementation=attention)
     segment = theirs.bert.embeddings.token_type_embeddings.weight
     nn.init.zeros_(segment.requires_grad_(False))

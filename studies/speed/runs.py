@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -11,6 +12,7 @@ from helpers.checkpoint import save_model
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.train import train
+from studies.lab import timing
 from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare
 from studies.lab.machine import hardware
@@ -25,13 +27,6 @@ from studies.lab.runs import (
     subsample,
 )
 from studies.lab.study import Arm
-from studies.lab.timing import (
-    ratio_spread,
-    seconds_of,
-    spread,
-    time_in_turns,
-    training_step,
-)
 
 STEPS = 2_400  # of the entry; fixed before its first run
 EPOCHS, TRIAL, WARM_UP = 50, 8, 500  # epochs, epochs and steps of a baseline
@@ -46,6 +41,7 @@ RECIPES = {
 BASELINES = "plain", "scheduled"
 ROUNDS, LIMIT = 40, 120  # of timing: steps of each kind, seconds
 FOLDER, STATES = RECORDS / "speedrun", ROOT / "runs"
+TIMES = "times.json"
 COMMAND = "python -m studies.speed.speedrun"
 
 
@@ -64,20 +60,10 @@ def settings(arm: str, epochs: float | None = None, **changes) -> dict:
     return {"steps": steps, "model": recipe.model, "training": training}
 
 
-def run_name(arm: str, rate: float, epochs: float) -> str:
-    """The name of a baseline's run and of its record."""
-    return f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
-
-
-def read_baseline(arm: str, rate: float, epochs: float) -> dict | None:
-    """Reads the record of a baseline's run, if there is one."""
-    path = FOLDER / f"{run_name(arm, rate, epochs)}.json"
-    parts = "text_length", "validation", "best_step"
-    run = read_run(path, settings(arm, epochs, learning_rate=rate), parts=parts)
-    if run and run["validation"]:
-        more = "validation.loss", "history.validation_loss"
-        read_run(path, {}, parts=more)
-    return run
+def place(arm: str, rate: float, epochs: float) -> tuple[Path, dict]:
+    """The record of a baseline's run, and what makes it this run."""
+    path = FOLDER / f"{arm}_rate_{rate:g}_{epochs:g}_epochs.json"
+    return path, settings(arm, epochs, learning_rate=rate)
 
 
 def baseline(arm: str, rate: float, epochs: float) -> dict:
@@ -85,17 +71,15 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
 
     A run that diverges is recorded without a loss.
     """
-    name = run_name(arm, rate, epochs)
-    wanted = settings(arm, epochs, learning_rate=rate)
+    path, wanted = place(arm, rate, epochs)
 
     def make() -> dict:
-        print(name, flush=True)
+        print(path.stem, flush=True)
         _, _, data, model = prepare(RECIPES[arm].model, 0)
-        config, scored = wanted["training"], subsample(data, 512)
-        folder = STATES / f"speedrun_{name}"
+        scored, folder = subsample(data, 512), STATES / f"speedrun_{path.stem}"
         run = {"arm": arm, "rate": rate, "text_length": len(data.stream)}
         try:
-            training = train(model, scored, config, folder)
+            training = train(model, scored, wanted["training"], folder)
         except FloatingPointError:
             return run | {"validation": None, "best_step": None}
         keys = "step", "epoch", "validation_loss"
@@ -105,7 +89,7 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
             "history": [{key: e[key] for key in keys} for e in training.history],
         }
 
-    return recorded(FOLDER / f"{name}.json", wanted, read_run, make)
+    return recorded(path, wanted, read_run, make)
 
 
 def best_of(trials: list[dict]) -> dict:
@@ -151,12 +135,11 @@ def entry(seed: int) -> dict:
     return recorded(path, wanted, read_run, make)
 
 
-def read_entries() -> list[dict]:
-    """Reads the records of all entries; ValueError if there are none."""
-    hardware, entries = step_times_of("entry")["hardware"], []
-    parts = "text_length", "validation.loss", "seconds", "seconds_in_steps", "hardware"
+def read_entries(hardware: dict) -> list[dict]:
+    """The records of all entries; ValueError without any, or of another machine."""
+    entries = []
     for seed, path in by_seed(FOLDER, entry_name("{seed}")).items():
-        entries.append(read_run(path, settings("entry", seed=seed), parts=parts))
+        entries.append(read_run(path, settings("entry", seed=seed)))
         if entries[-1]["hardware"] != hardware:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
     if not entries:
@@ -172,29 +155,29 @@ def step_times() -> dict:
     turns, device = {}, "cuda" if torch.cuda.is_available() else "cpu"
     for name, arm in RECIPES.items():
         _, _, data, model = prepare(arm.model, arm.training.seed)
-        step = training_step(model, arm.training)
+        step = timing.training_step(model, arm.training)
         ids_BT = data.sample_BT[: arm.training.batch_size]
-        turns[name] = partial(seconds_of, partial(step, ids_BT), device)
-    times = time_in_turns(turns, ROUNDS, LIMIT)
+        turns[name] = partial(timing.seconds_of, partial(step, ids_BT), device)
+    times = timing.time_in_turns(turns, ROUNDS, LIMIT)
     result = {"hardware": hardware(), "rounds": len(times["entry"])}
     result["recipes"] = {
         name: [asdict(arm.model), asdict(arm.training)] for name, arm in RECIPES.items()
     }
     for name, seconds in times.items():
-        ratio = ratio_spread(seconds, times["entry"])
-        result[name] = {"seconds": spread(seconds), "ratio": ratio}
-    record.write(FOLDER / "times.json", result)
+        ratio = timing.ratio_spread(seconds, times["entry"])
+        result[name] = {"seconds": timing.spread(seconds), "ratio": ratio}
+    record.write(FOLDER / TIMES, result)
     return result
 
 
-def step_times_of(arm: str) -> dict:
-    """Reads the hardware and the median ratio of an arm's step to the entry's."""
-    path = FOLDER / "times.json"
-    if not path.exists():
+def read_times() -> dict:
+    """The record of `step_times`; ValueError if there is none, or of other recipes."""
+    path = FOLDER / TIMES
+    times = read_run(path, {})
+    if times is None:
         raise ValueError(f"There is no {path}; make it: {COMMAND} --time")
-    times = record.read(path)
     with readable(path):
-        model, training = times["recipes"][arm]
-        row = {"hardware": times["hardware"], "ratio": times[arm]["ratio"][1]}
-    require_run(path, {"model": model, "training": training}, vars(RECIPES[arm]))
-    return row
+        for name, arm in RECIPES.items():
+            model, training = times["recipes"][name]
+            require_run(path, {"model": model, "training": training}, vars(arm))
+    return times

@@ -16,18 +16,12 @@ from matplotlib.figure import Figure
 from helpers.figure import QUIET, default_style
 from helpers.model import ModelConfig
 from helpers.record import write
+from studies.lab import timing
 from studies.lab.command import RECORDS, command, record_file
 from studies.lab.machine import hardware
 from studies.lab.report import BLUE, ORANGE, plain
-from studies.lab.timing import (
-    ratio_spread,
-    seconds_of,
-    spread,
-    time_in_turns,
-)
-from studies.speed.equality import equality
 from studies.speed.peers import OURS, PEERS
-from studies.speed.steps import contestant, make_batch, step_on
+from studies.speed.steps import contestant, equality, make_batch, step_on
 
 PRECISIONS, DROPOUTS, TOKENS = ("fp32", "bf16"), (0.0, 0.1), (4_096, 16_384)
 LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
@@ -43,12 +37,12 @@ def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[
         for fast in (False, True) if compiled else (False,):
             model = torch.compile(model) if fast else model
             step = step_on(batch, model, loss_of, cell["precision"])
-            turns[name, fast] = partial(seconds_of, step, device)
-    times, rows = time_in_turns(turns, rounds, LIMIT), []
+            turns[name, fast] = partial(timing.seconds_of, step, device)
+    times, rows = timing.time_in_turns(turns, rounds, LIMIT), []
     for (name, fast), seconds in times.items():
         beside = PEERS[name].beside if name in PEERS else name
-        low, middle, high = (1e3 * quartile for quartile in spread(seconds))
-        least, ratio, most = ratio_spread(seconds, times[beside, fast])
+        low, middle, high = (1e3 * quartile for quartile in timing.spread(seconds))
+        least, ratio, most = timing.ratio_spread(seconds, times[beside, fast])
         row = {"contestant": name, "compiled": fast, "beside": beside, "ms": middle}
         row |= {"ms_quartiles": [low, high], "rounds": len(seconds)}
         row |= {"tokens_per_second": 1e3 * cell["tokens"] / middle}
