@@ -1,14 +1,12 @@
 """What the model knows: kinds of words, guesses and sums against those by hand."""
 
-import hashlib
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from tiny import tiny_model
 
-from helpers import ROOT, record
+from helpers import record
 from helpers.corpus import Corpus
 from helpers.data import TrainingData, encode_lines, join
 from helpers.evaluate import evaluate
@@ -223,9 +221,6 @@ def test_a_record_is_not_measured_again_and_is_of_its_weights(summary, models, p
 
 def test_the_committed_record_adds_up_and_agrees_with_the_others(committed):
     """What the training runs and the references have measured of the same words."""
-    for name, digest in committed["weights"].items():
-        content = (ROOT / "weights" / f"{name}.safetensors").read_bytes()
-        assert hashlib.sha256(content).hexdigest() == digest
     adds_up(committed)
     rules = {name: kind["rule"] for name, kind in committed["classes"].items()}
     assert rules == words.CLASSES

@@ -13,7 +13,6 @@ from helpers.curves import true_vs_pred
 from helpers.model import ModelConfig
 from studies import dropout, plateau
 from studies.lab import experiment
-from studies.lab.readings import Effect
 from studies.lab.runs import subsample
 from studies.lab.study import Results
 
@@ -239,8 +238,3 @@ def test_a_subsample_is_spread_over_the_text(toy):
     assert torch.equal(few.validation_BT[1], data.validation_BT[distance])
     assert len(few.sample_BT) == 1
     assert few.stream is data.stream
-
-
-def test_effects_of_both_studies_are_of_pairs(study, collapse):
-    effect = Effect("rotary_rate_0.001", "learned_rate_0.001", "step_left")
-    assert collapse.results().effect(effect)["values"] == [-920, -920, -880]
