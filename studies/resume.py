@@ -140,11 +140,15 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
             kills_in_run.append(len(more))
             digests.add(record.read(folder / RESULT)["digest"])
             bar.update(len(more))
-    of_all = {"hardware": hardware(), "corpus": "toy"}
-    of_all |= {"model": asdict(material[1]), "training": asdict(CONFIG)}
-    of_all |= {"save_seconds": SAVE_SECONDS, "seed": SEED}
-    of_all |= {"steps": whole["steps"], "best_step": whole["best_step"]}
-    return of_all | {
+    return {
+        "hardware": hardware(),
+        "corpus": "toy",
+        "model": asdict(material[1]),
+        "training": asdict(CONFIG),
+        "save_seconds": SAVE_SECONDS,
+        "seed": SEED,
+        "steps": whole["steps"],
+        "best_step": whole["best_step"],
         "seconds": round(seconds, 2),
         "kills": len(kills),
         "runs": len(kills_in_run),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import spearmanr
 from tiny import tiny_model
 
 from explorer.predict import Prediction, fill_mask
@@ -56,11 +57,6 @@ def data():
     return TrainingData(ids_BT.flatten(), ids_BT, subset_BT, ids_BT, subset_BT)
 
 
-def correlation(one, other) -> float:
-    """Spearman's rank correlation."""
-    return pd.DataFrame({"one": one, "other": other}).corr("spearman").iloc[0, 1]
-
-
 @torch.no_grad()
 def by_hand(model, words, position, far, near) -> dict:
     """What `erase` returns of one sentence, each rule spelt out."""
@@ -73,27 +69,26 @@ def by_hand(model, words, position, far, near) -> dict:
         return chance[ids[0, position + 1] - len(SPECIALS)].item(), weights[0].mean(1)
 
     others, (intact, (one, two)) = far + near, forward(position)
-    falls = {other: intact - forward(position, other)[0] for other in others}
     same = torch.eye(len(one))
     views = {"layer 1": one, "layer 2": two}
     views["rollout"] = (two + same) / 2 @ ((one + same) / 2)
-    views = {view: x[position + 1, 1:].tolist() for view, x in views.items()}
-    adjacent = {"random": near.count(position + 1) / len(others)}
-    expected = {"log_probability": intact, "adjacent": adjacent, "correlation": {}}
-    for measure, of in (("fall", lambda x: x), ("size", abs)):
-        values = {other: of(fall) for other, fall in falls.items()}
-        rules = {"random": statistics.fmean(values.values())}
-        rules["nearest"] = statistics.fmean(values[i] for i in near)
-        rules["largest"] = max(values.values())
-        for view, row in views.items():
-            most, least = (f(others, key=lambda i: row[i]) for f in (max, min))
-            rules |= {f"{view} most": values[most], f"{view} least": values[least]}
-            for name in ("random", "nearest", f"{view} least"):
-                minus = f"{view} most minus {name.split()[-1]}"
-                rules[minus] = values[most] - rules[name]
-            adjacent[view] = float(abs(most - position) == 1)
-            attention = [row[i] for i in others]
-            expected["correlation"][view] = correlation(attention, [*falls.values()])
+    seen = {view: x[position + 1, 1:].numpy()[others] for view, x in views.items()}
+    table = pd.DataFrame(seen, others)
+    falls = pd.Series({i: intact - forward(position, i)[0] for i in others})
+    most, least = table.idxmax(), table.idxmin()
+    beside = (abs(most - position) == 1).astype(float).to_dict()
+    expected = {"log_probability": intact}
+    expected["adjacent"] = beside | {"random": near.count(position + 1) / len(others)}
+    expected["correlation"] = table.corrwith(falls, method="spearman").to_dict()
+    for measure, values in (("fall", falls), ("size", falls.abs())):
+        rules = {"random": values.mean(), "largest": values.max()}
+        rules["nearest"] = values[near].mean()
+        for view in views:
+            rules[f"{view} most"] = high = values[most[view]]
+            rules[f"{view} least"] = low = values[least[view]]
+            rules[f"{view} most minus random"] = high - rules["random"]
+            rules[f"{view} most minus nearest"] = high - rules["nearest"]
+            rules[f"{view} most minus least"] = high - low
         expected[measure] = rules
     return expected
 
@@ -145,7 +140,7 @@ def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
         assert rows[name]["accuracy"] == pytest.approx(accuracy)
     each = part["heads"].values()
     cost, peak = [x["cost"]["mean"] for x in each], [x["looks"]["peak"] for x in each]
-    assert part["peak_and_cost"] == pytest.approx(correlation(cost, peak))
+    assert part["peak_and_cost"] == pytest.approx(spearmanr(cost, peak).statistic)
 
 
 def test_the_gaze_of_a_head_is_that_of_masked_positions(model, data):

@@ -40,14 +40,14 @@ def ask(guesses: dict, ids_BT, subset_BT, words: pd.DataFrame) -> Scores:
 
     A model minus the bigram counts as a guess, so that its intervals are paired.
     """
-    each = {name: score_words(x, ids_BT, subset_BT) for name, x in guesses.items()}
-    scores = {}
-    for measure in MEASURES:
-        columns = {name: each[name][measure] for name in GUESSES}
-        for name in TRAINED:
-            columns[f"{name} minus bigram"] = columns[name] - columns["bigram"]
-        scores[measure] = pd.DataFrame(columns, words.index)
-    return scores
+    each = {name: score_words(guesses[name], ids_BT, subset_BT) for name in GUESSES}
+    for name in TRAINED:
+        minus = {m: each[name][m] - each["bigram"][m] for m in MEASURES}
+        each[f"{name} minus bigram"] = minus
+    return {
+        m: pd.DataFrame({name: one[m] for name, one in each.items()}, words.index)
+        for m in MEASURES
+    }
 
 
 def intervals(scores: pd.DataFrame, unit: pd.Series) -> dict[str, dict]:
