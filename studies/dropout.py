@@ -103,11 +103,14 @@ def table(results: Results) -> str:
     titles = ["Epochs", "Dropout", "Seeds", "Validation loss", "Right", "Minus none"]
     titles += ["Gap", "Best epoch", "Test loss"]
     long = replace(study(GPU_EPOCHS), folder=results.study.folder)
+    both = [results]
+    if long.arms != results.study.arms:
+        both.append(Results(long, long.runs()))
     rows = []
-    for each in {one.pattern: one for one in (results.study, long)}.values():
-        epochs, found = f"{each.arms['none'].training.epochs:g}", each.runs()
-        cells = [row(Results(each, found), arm, LOOKS[arm][0]) for arm in LOOKS]
-        if not found:
+    for each in both:
+        epochs = f"{each.study.arms['none'].training.epochs:g}"
+        cells = [row(each, arm, name) for arm, (name, *_) in LOOKS.items()]
+        if not each.runs:
             cells = [["all three", "0", f"not run yet: {COMMAND} on a GPU"]]
         rows += [[epochs, *own] for own in cells]
     return markdown(titles, rows)

@@ -143,7 +143,7 @@ def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
 
 
 def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):
-    wanted = runs.settings("plain", 3.5)
+    _, wanted = runs.place("plain", 1e-3, 3.5)
     config, steps = wanted["training"], wanted["steps"]
     shape = config.warmup, config.cooldown
     factors = [rate_factor(step, steps, *shape) for step in range(steps)]

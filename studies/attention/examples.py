@@ -29,14 +29,15 @@ SUMMARY = RECORDS / "examples.json"
 MEDIAN = "of all that fit, the lower median of the probability of the prediction"
 CLOSEST = "of all that fit, the highest cosine of the output embeddings of both words"
 
-
 KINDS = {  # which predictions fit, and in words by what rule one of them is chosen
     "function_word": (
         lambda p: p.true == p.pred and p.true.lower() in FUNCTION_WORDS,
         f"a function word, predicted right; {MEDIAN}",
     ),
     "punctuation": (
-        lambda p: p.true == p.pred in PUNCTUATION and p.position < len(p.words) - 1,
+        lambda p: (
+            p.true == p.pred and p.true in PUNCTUATION and p.position < len(p.words) - 1
+        ),
         f"punctuation within a sentence, predicted right; {MEDIAN}",
     ),
     "temporal": (

@@ -45,25 +45,30 @@ TIMES = "times.json"
 COMMAND = "python -m studies.speed.speedrun"
 
 
-def settings(arm: str, epochs: float | None = None, **changes) -> dict:
-    """What makes a run this run.
-
-    The entry takes `STEPS` steps. A baseline takes `epochs`, warms up for `WARM_UP`
-    steps and is evaluated after each epoch.
-    """
-    recipe = RECIPES[arm]
-    steps = STEPS if epochs is None else round(epochs * PER_EPOCH)
-    changes |= {"epochs": steps / PER_EPOCH, "evaluations": max(1, round(epochs or 1))}
-    if epochs is not None:
-        changes |= {"warmup": WARM_UP / steps, "patience": 10**6}
-    training = replace(recipe.training, **changes)
-    return {"steps": steps, "model": recipe.model, "training": training}
-
-
 def place(arm: str, rate: float, epochs: float) -> tuple[Path, dict]:
-    """The record of a baseline's run, and what makes it this run."""
+    """The record of a baseline's run, and what makes it this run.
+
+    It warms up for `WARM_UP` steps and is evaluated after each epoch.
+    """
+    model, steps = RECIPES[arm].model, round(epochs * PER_EPOCH)
+    training = replace(
+        RECIPES[arm].training,
+        learning_rate=rate,
+        epochs=steps / PER_EPOCH,
+        warmup=WARM_UP / steps,
+        evaluations=max(1, round(epochs)),
+        patience=10**6,
+    )
     path = FOLDER / f"{arm}_rate_{rate:g}_{epochs:g}_epochs.json"
-    return path, settings(arm, epochs, learning_rate=rate)
+    return path, {"steps": steps, "model": model, "training": training}
+
+
+def entry_place(seed: int) -> tuple[Path, dict]:
+    """The same of an entry, which takes `STEPS` steps and is evaluated at its end."""
+    model, recipe = RECIPES["entry"].model, RECIPES["entry"].training
+    training = replace(recipe, seed=seed, epochs=STEPS / PER_EPOCH, evaluations=1)
+    path = FOLDER / f"entry_{STEPS}_steps_seed_{seed}.json"
+    return path, {"steps": STEPS, "model": model, "training": training}
 
 
 def baseline(arm: str, rate: float, epochs: float) -> dict:
@@ -100,11 +105,6 @@ def best_of(trials: list[dict]) -> dict:
     return min(ended, key=lambda run: run["validation"]["loss"])
 
 
-def entry_name(seed) -> str:
-    """The name of an entry and of its record."""
-    return f"entry_{STEPS}_steps_seed_{seed}"
-
-
 def entry(seed: int) -> dict:
     """Makes the run against the clock, which started with this process.
 
@@ -112,18 +112,17 @@ def entry(seed: int) -> dict:
     """
     import psutil  # which a notebook that only reads may lack
 
-    name = entry_name(seed)
-    path, wanted = FOLDER / f"{name}.json", settings("entry", seed=seed)
+    path, wanted = entry_place(seed)
     if path.exists():
-        raise ValueError(f"{name} has been run; its record is in {FOLDER}.")
+        raise ValueError(f"{path.stem} has been run; its record is in {FOLDER}.")
     # The clock of the wall can be set; it is read for what was before only.
     before = time.time() - psutil.Process().create_time() - time.monotonic()
 
     def make() -> dict:
         _, tokenizer, data, model = prepare(RECIPES["entry"].model, seed)
         training = train(model, subsample(data, 64), wanted["training"])
-        weights = STATES / f"speedrun_{name}.safetensors"
-        save_model(weights, model, tokenizer, {"name": name, "seed": seed})
+        weights = STATES / f"speedrun_{path.stem}.safetensors"
+        save_model(weights, model, tokenizer, {"name": path.stem, "seed": seed})
         return {
             "seed": seed,
             "text_length": len(data.stream),
@@ -138,8 +137,8 @@ def entry(seed: int) -> dict:
 def read_entries(hardware: dict) -> list[dict]:
     """The records of all entries; ValueError without any, or of another machine."""
     entries = []
-    for seed, path in by_seed(FOLDER, entry_name("{seed}")).items():
-        entries.append(read_run(path, settings("entry", seed=seed)))
+    for seed, path in by_seed(FOLDER, f"entry_{STEPS}_steps_seed_{{seed}}").items():
+        entries.append(read_run(*entry_place(seed)))
         if entries[-1]["hardware"] != hardware:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
     if not entries:
