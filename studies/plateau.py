@@ -25,7 +25,7 @@ from helpers.train import train
 from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
 from studies.lab.figures import band
-from studies.lab.report import BLUE, GREEN, ORANGE, markdown, note, plain, plus_minus
+from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plain, plus_minus
 from studies.lab.runs import LENGTH, read_run, readable, subsample
 from studies.lab.samples import probing, said
 from studies.lab.stats import student
@@ -77,8 +77,10 @@ def trials(results: Results, positions: str) -> dict[str, dict]:
     names = [f"{positions}_rate_{rate:g}" for rate in POSITIONS[positions]]
     for name in names:
         if 0 not in results.runs.get(name, ()):
-            maker = STUDY.command_for([positions])
-            raise ValueError(f"Seed 0 of {name} is missing; make it: {maker}")
+            raise ValueError(
+                f"Seed 0 of {name} is missing; make it: python -m studies.plateau "
+                f"--arms {positions}"
+            )
     return {name: results.runs[name][0] for name in names}
 
 
@@ -116,13 +118,15 @@ def read(path: Path, identity: dict) -> dict | None:
     ValueError if it is of another run.
     """
     # A run's arm says no more than its settings, and older records do not have it.
-    run = read_run(path, identity, (*LENGTH, "precision", "arm"))
+    free = *LENGTH, "precision", "arm"
+    parts = "history.step", "history.epoch", "history.validation_loss"
+    run = read_run(path, identity, free, parts)
     if run is None:
         return None
     with readable(path):
         last, training = run["history"][-1], run["training"]
         warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
-        history = [entry for entry in run["history"] if entry["step"] in EVALUATED]
+    history = [e for e in run["history"] if e["step"] in EVALUATED]
     steps = [entry["step"] for entry in history]
     if not math.isclose(warmed, WARM_UP) or steps != [*EVALUATED]:
         raise ValueError(f"{path} holds another run: its warm-up or steps differ.")
@@ -180,8 +184,9 @@ def curves(results: Results) -> Figure:
     reference_lines(left, {"unigram": unigram})
     limit = unigram - LEFT
     left.axhline(limit, color=QUIET, linestyle=":", linewidth=1)
-    look = {"color": QUIET, "fontsize": 9, "xycoords": ("axes fraction", "data")}
-    note(left, f"left at {limit:.2f}", (0.02, limit), (0, 3), **look)
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    below = f"left at {limit:.2f}"
+    left.annotate(below, (0.02, limit), (0, 3), color=QUIET, fontsize=9, **place)
     ticks = 20, 50, 100, 200, 500, STEPS
     left.set(xscale="log", xlim=(ticks[0], ticks[-1]), ylim=(None, unigram + 1.2))
     left.set_xticks(ticks, map("{:,}".format, ticks))
@@ -196,13 +201,12 @@ def curves(results: Results) -> Figure:
 def samples(results: Results) -> list[dict]:
     """What the first seeds say at step `SHOWN` for their probed words."""
     words = WordTokenizer.load(ROOT / "weights" / "vocabulary.json").words
-    runs = {positions: best_runs(results, positions)[0] for positions in POSITIONS}
-    return [
-        said(positions, entry, run["samples"][0]["predictions"], words)
-        for positions, run in runs.items()
-        for entry in run["history"]
-        if entry["step"] == SHOWN
-    ]
+    rows = []
+    for positions in POSITIONS:
+        run = best_runs(results, positions)[0]
+        entry = next(entry for entry in run["history"] if entry["step"] == SHOWN)
+        rows.append(said(positions, entry, run["samples"][0]["predictions"], words))
+    return rows
 
 
 STUDY = Study(

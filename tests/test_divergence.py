@@ -79,7 +79,8 @@ SHORTAGES = [
 
 @pytest.mark.parametrize("error", SHORTAGES, ids=["gpu", "cpu"])
 @pytest.mark.parametrize(
-    ("size", "advice"), [(5, "batch_size=2"), (1, "a smaller model or shorter blo")]
+    ("size", "advice"),
+    [(8, "batch_size=4"), (5, "batch_size=2"), (1, "a smaller model or shorter blo")],
 )
 def test_too_large_a_batch_names_what_would_fit(data, error, size, advice):
     def mask(*arguments, **options):
@@ -127,7 +128,9 @@ def weights_of(run):
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-@pytest.mark.parametrize("name", ["blocks.0.attention.query.weight", "norm.bias"])
+@pytest.mark.parametrize(
+    "name", ["blocks.0.attention.query.weight", "embedding.token.weight", "norm.bias"]
+)
 def test_with_a_scaler_all_optimisers_step_or_none(data, name, value):
     """An overflow in a parameter of either; then the scale is halved, once."""
     run, steps = in_float16(), []

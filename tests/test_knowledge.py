@@ -203,13 +203,6 @@ def test_sentences_are_compared_with_the_same_words(summary, models, data):
     assert means["alone minus packed"] == pytest.approx(minus)
 
 
-def test_other_sentences_are_refused():
-    asked = pd.DataFrame({"id": 7, "unit": 0}, index=range(8))
-    lone = pd.DataFrame({"id": [7, 8]}, index=[3, 5])
-    with pytest.raises(ValueError, match="not of the text"):
-        knowledge.compare({}, {}, asked, lone)
-
-
 def test_a_record_is_not_measured_again_and_is_of_its_weights(summary, models, path):
     shipped = models, TOKENIZER, CORPUS
     changed = summary | {"words": 3}

@@ -8,7 +8,6 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from helpers import record
 from helpers.data import TrainingData
 from helpers.evaluate import evaluate, word_frequencies
 from helpers.masking import evaluation_subsets
@@ -16,7 +15,6 @@ from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS
 from studies.attention.references import (
     STRENGTHS,
     bigram_guess,
-    read_references,
     references,
     score_words,
 )
@@ -81,15 +79,6 @@ def test_a_bigram_of_unrelated_words_is_the_unigram():
     assert guesses["bigram"]["strength"] == max(STRENGTHS)
     unigram = guesses["unigram"]["loss"]
     assert guesses["bigram"]["loss"] == pytest.approx(unigram, abs=0.02)
-
-
-def test_references_of_another_kind_are_named(tmp_path):
-    path = tmp_path / "references.json"
-    with pytest.raises(ValueError, match="references.json is missing"):
-        read_references(path)
-    record.write(path, {"bigram": {"loss": 3.8}})
-    with pytest.raises(ValueError, match="references.json is no record of"):
-        read_references(path)
 
 
 def test_each_word_is_scored_as_in_evaluate():

@@ -81,6 +81,7 @@ def records(tmp_path_factory):
 def test_a_killed_training_ends_as_an_unbroken_one(records):
     record = records["random"]
     assert record["kills"] == sum(record["kills_in_run"]) == 5
+    assert len(record["step_on_disk"]) == 5
     assert record["all_equal"] and not record["other_digests"]
     assert record["damaged_files"] == 0
 

@@ -1,11 +1,15 @@
 """The studies of speed: identical work on both sides, taken in turn, and its table."""
 
+import itertools
+
 import pytest
 import torch
 
+from helpers import record
 from helpers.masking import IGNORE
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, PAD, UNK
+from studies.lab.command import RECORDS
 from studies.lab.timing import in_fresh_process, peak_of, spread, time_in_turns
 from studies.speed import throughput
 from studies.speed.peers import OURS, PEERS
@@ -98,20 +102,14 @@ def test_a_race_is_run_and_told():
     rows = throughput.race(cell, 1, "cpu", **SIZES)
     assert [row["contestant"] for row in rows] == [*OURS, *PEERS]
     assert rows[3]["ratio"] == pytest.approx(rows[3]["ms"] / rows[0]["ms"])
-    for number, row in enumerate(rows, 1):
-        row |= {"ms": 100.0 * number, "ratio": number / 2}
-        row |= {"ratio_quartiles": [number / 2 - 0.1, number / 2 + 0.3]}
-    rows += [row | {"tokens": 48, "ratio": row["ratio"] / 2} for row in rows]
-    rows += [row | {"precision": "fp32", "ms": 1.0} for row in rows]
-    rows += [row | {"compiled": True, "ratio": 9.0} for row in rows[:7]]
-    columns = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
-    lines = throughput.table(rows).splitlines()
-    assert lines[0] == f"| peer | {columns} |" and len(lines) == 2 + 5 * len(PEERS)
-    eager = "| BertForMaskedLM, eager"
-    assert lines[2] == f"{eager} | bf16 | 0.1 | 24 | 100.0 | 400.0 | 2.00 |"
-    assert lines[6] == f"{eager} | bf16, compiled | 0.1 | 24 | 100.0 | 400.0 | 9.00 |"
-    small, large = throughput.step_ratios({"steps": rows}).axes
-    for axes, ratios in ((small, (2, 2.5, 3, 3.5)), (large, (1, 1.25, 1.5, 1.75))):
-        drawn = [tuple(line.get_xdata()) for line in axes.lines[1:]]
-        assert drawn == [ratios, ratios]  # in both precisions, and none compiled
-    assert small.get_xlim() == (0, pytest.approx(1.05 * 3.8))  # nothing is cut off
+
+
+def test_the_figure_has_a_dot_for_each_ratio():
+    shown = record.read(RECORDS / "throughput.json")
+    cells = itertools.product(throughput.TOKENS, throughput.PRECISIONS)
+    lines = [line for axes in throughput.step_ratios(shown).axes for line in axes.lines]
+    dots = [line.get_xdata() for line in lines if line.get_marker() != "None"]
+    for (tokens, precision), ratios in zip(cells, dots, strict=True):
+        cell = {"tokens": tokens, "precision": precision, "dropout": 0.1}
+        rows = [row for row in shown["steps"] if cell.items() <= row.items()]
+        assert [*ratios] == [row["ratio"] for row in rows if row["contestant"] in PEERS]

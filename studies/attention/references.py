@@ -22,7 +22,6 @@ from helpers.data import TrainingData
 from helpers.evaluate import unigram, word_frequencies
 from helpers.masking import IGNORE, masked_positions
 from helpers.tokenizer import MASK, PAD
-from studies.lab.runs import read_run
 
 STRENGTHS = 3, 10, 30, 100, 300, 1_000, 3_000
 
@@ -120,6 +119,5 @@ def references(data: TrainingData, vocab_size: int) -> dict:
 
 
 def read_references(path: Path) -> dict:
-    """The record of `references`; ValueError if it lacks one of their losses."""
-    parts = [f"{guess}.loss" for guess in ("uniform", "unigram", "bigram")]
-    return read_run(path, {}, parts=parts) or record.read(path)
+    """The record of `references`."""
+    return record.read(path)

@@ -20,7 +20,6 @@ from studies.lab.runs import (
     FAST,
     by_seed,
     read_run,
-    readable,
     recorded,
     require_run,
     score,
@@ -175,8 +174,6 @@ def read_times() -> dict:
     times = read_run(path, {})
     if times is None:
         raise ValueError(f"There is no {path}; make it: {COMMAND} --time")
-    with readable(path):
-        for name, arm in RECIPES.items():
-            model, training = times["recipes"][name]
-            require_run(path, {"model": model, "training": training}, vars(arm))
+    for name, (model, training) in times["recipes"].items():
+        require_run(path, {"model": model, "training": training}, vars(RECIPES[name]))
     return times

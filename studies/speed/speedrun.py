@@ -31,7 +31,7 @@ from studies.lab.report import (
     plain,
     plus_minus,
 )
-from studies.lab.runs import read_run, readable
+from studies.lab.runs import read_run
 from studies.lab.stats import one_sided_p, student
 from studies.lab.wikitext import require_wikitext
 from studies.speed import runs
@@ -69,21 +69,20 @@ def results() -> dict:
     records are of different hardware, or of other recipes.
     """
     times, training = runs.read_times(), runs.RECIPES["entry"].training
-    with readable(runs.FOLDER):
-        entries = runs.read_entries(times["hardware"])
-        entry = {"steps": runs.STEPS, "rate": training.learning_rate}
-        entry |= {"muon_rate": training.muon_rate, "runs": entries}
-        entry["loss"] = student([run["validation"]["loss"] for run in entries])
-        entry["seconds"] = student([run["seconds"] for run in entries])
-        race = {"entry": entry}
-        for arm in BASELINES:
-            places = [runs.place(arm, rate, runs.TRIAL) for rate in runs.RATES]
-            trials = [read_run(*place) for place in places]
-            if None in trials:
-                continue
-            best = runs.best_of(trials)["rate"]
-            if long := read_run(*runs.place(arm, best, runs.EPOCHS)):
-                race[arm] = against(long, entries, times[arm]["ratio"][1])
+    entries = runs.read_entries(times["hardware"])
+    entry = {"steps": runs.STEPS, "rate": training.learning_rate}
+    entry |= {"muon_rate": training.muon_rate, "runs": entries}
+    entry["loss"] = student([run["validation"]["loss"] for run in entries])
+    entry["seconds"] = student([run["seconds"] for run in entries])
+    race = {"entry": entry}
+    for arm in BASELINES:
+        places = [runs.place(arm, rate, runs.TRIAL) for rate in runs.RATES]
+        trials = [read_run(*place) for place in places]
+        if None in trials:
+            continue
+        best = runs.best_of(trials)["rate"]
+        if long := read_run(*runs.place(arm, best, runs.EPOCHS)):
+            race[arm] = against(long, entries, times[arm]["ratio"][1])
     return race
 
 
