@@ -97,7 +97,7 @@ def test_growth_is_measured_at_each_length_and_vocabulary():
     assert all(0 < row["ms_quartiles"][0] <= row["ms"] for row in rows)
 
 
-def test_a_race_is_run_and_told():
+def test_a_race_is_run():
     cell = {"tokens": 24, "precision": "bf16", "dropout": 0.1}
     rows = throughput.race(cell, 1, "cpu", **SIZES)
     assert [row["contestant"] for row in rows] == [*OURS, *PEERS]
