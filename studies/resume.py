@@ -111,7 +111,7 @@ def broken_run(folder: Path, material: tuple, most: int, moment: Callable) -> li
         parts = {(part, part.stat().st_mtime_ns) for part in folder.glob("*.part")}
         with contextlib.redirect_stdout(said):
             step = load_state(path).get("step", 0)
-        writing = not parts <= earlier
+        writing = bool(parts - earlier)
         gone = path.with_suffix(".old").exists() and not path.exists()
         kill = {"step": step, "writing": writing, "between": writing and gone}
         kills.append(kill | {"damaged": "damaged" in said.getvalue()})

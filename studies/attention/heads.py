@@ -18,6 +18,7 @@ from helpers.tokenizer import CLS, MASK, SEP
 from studies.attention.references import score_words
 from studies.lab.stats import GROUP, bootstrap
 
+# By offset from the masked position, which is 0.
 TARGETS = {offset: f"{offset:+d}" if offset else "self" for offset in range(-3, 4)}
 
 
@@ -48,7 +49,7 @@ def gaze(model, data: TrainingData) -> dict[str, Tensor]:
         _, weights_BNHTS = model(inputs_BT, first_BM, need_weights=True)
         row_M, at_M = masked_BT.nonzero(as_tuple=True)
         weights_MNHS = weights_BNHTS[row_M, :, :, at_M]
-        targets = {TARGETS[o]: at_S == at_M[:, None] + o for o in TARGETS}
+        targets = {name: at_S == at_M[:, None] + o for o, name in TARGETS.items()}
         targets |= {"[CLS]": ids_BT[row_M] == CLS, "[SEP]": ids_BT[row_M] == SEP}
         for name, target_MS in targets.items():
             seen_NH = torch.einsum("mnhs,ms->nh", weights_MNHS, target_MS.float())

@@ -150,9 +150,11 @@ def x_modules(theirs) -> list[nn.Module]:
 
 
 LEARNED = partial(ModelConfig, positions="learned")
-# As each peer is.
-OURS = {"ours as BERT": ModelConfig.bert, "ours pre-norm": LEARNED}
-OURS["ours, no bias"] = LEARNED
+OURS = {  # as each peer is
+    "ours as BERT": ModelConfig.bert,
+    "ours pre-norm": LEARNED,
+    "ours, no bias": LEARNED,
+}
 
 
 @dataclass(frozen=True)
