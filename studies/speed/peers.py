@@ -25,6 +25,8 @@ from torch import Tensor, nn
 from helpers.masking import IGNORE, mlm_loss
 from helpers.model import Embedding, MaskedLanguageModel, MaskedWordHead, ModelConfig
 from interop.export import config_file
+from interop.names import BERT
+from interop.names import theirs as their_name
 
 
 @dataclass(frozen=True)
@@ -112,21 +114,13 @@ def build_x(config: ModelConfig) -> nn.Module:
     return theirs
 
 
-def bert_modules(theirs) -> list[nn.Module]:
-    """Lists their modules that have parameters, in the order of ours."""
-    embeddings, head = theirs.bert.embeddings, theirs.cls.predictions
-    modules = [embeddings.word_embeddings, embeddings.position_embeddings]
-    modules.append(embeddings.LayerNorm)
-    for layer in theirs.bert.encoder.layer:
-        attention = layer.attention.self
-        modules += [attention.query, attention.key, attention.value]
-        modules += [layer.attention.output.dense, layer.intermediate.dense]
-        modules += [layer.output.dense, layer.attention.output.LayerNorm]
-        modules.append(layer.output.LayerNorm)
-    return [*modules, head.transform.dense, head.transform.LayerNorm, head.decoder]
+def bert_modules(theirs, names: list[str]) -> list[nn.Module]:
+    """Lists their modules that have parameters; `names` are those of ours, in order."""
+    weights = [their_name(f"{name}.weight", BERT) for name in names]
+    return [theirs.get_submodule(weight.rpartition(".")[0]) for weight in weights]
 
 
-def torch_modules(theirs) -> list[nn.Module | tuple[nn.Module, int]]:
+def torch_modules(theirs, _) -> list[nn.Module | tuple[nn.Module, int]]:
     """The same for PyTorch, which stacks queries, keys and values: each is a third."""
     embedding, encoder, head = theirs
     modules = [embedding.token, embedding.position]
@@ -137,7 +131,7 @@ def torch_modules(theirs) -> list[nn.Module | tuple[nn.Module, int]]:
     return [*modules, encoder.norm, *head.children()]
 
 
-def x_modules(theirs) -> list[nn.Module]:
+def x_modules(theirs, _) -> list[nn.Module]:
     """The same for x-transformers, where attention and feed-forward are two layers."""
     modules = [theirs.token_emb.emb, theirs.pos_emb.emb]
     layers = theirs.attn_layers.layers
@@ -163,7 +157,7 @@ class Peer:
 
     beside: str
     build: Callable[[ModelConfig], nn.Module]
-    modules: Callable[[nn.Module], list]
+    modules: Callable[[nn.Module, list[str]], list]
     differs: str  # what was left out of either side to make both identical
     loss: Callable[[nn.Module, Batch], Tensor] = plain_loss
 

@@ -45,8 +45,9 @@ def step_on(batch: Batch, model, loss_of, precision: str) -> Callable:
 def pairs(ours, theirs, peer: Peer, of=lambda p: p.data) -> Iterator[tuple]:
     """Yields the name of each parameter, and what `of` takes from ours and theirs."""
     names = {parameter: name for name, parameter in ours.named_parameters()}
-    own = [m for m in ours.modules() if [*m.parameters(recurse=False)]]
-    for module, other in zip(own, peer.modules(theirs), strict=True):
+    own = {n: m for n, m in ours.named_modules() if [*m.parameters(recurse=False)]}
+    others = peer.modules(theirs, [*own])
+    for module, other in zip(own.values(), others, strict=True):
         place, third = other if isinstance(other, tuple) else (other, None)
         there = place.parameters(recurse=False)
         for mine, whole in zip(module.parameters(), there, strict=True):
