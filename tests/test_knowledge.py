@@ -11,7 +11,7 @@ from helpers.corpus import Corpus
 from helpers.data import TrainingData, encode_lines, join
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
-from helpers.tokenizer import CLS, PAD, SEP, UNK, WordTokenizer
+from helpers.tokenizer import CLS, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import references, score_words
@@ -158,6 +158,8 @@ def adds_up(summary: dict) -> None:
 
 def test_bands_add_up_to_the_whole(summary, models, data):
     adds_up(summary)
+    counts = [kind["vocabulary"] for kind in summary["classes"].values()]
+    assert sum(counts) == len(TOKENIZER) - len(SPECIALS)
     guesses = references(data, len(TOKENIZER))
     for name, scores in summary["subset_0"].items():
         assert scores == pytest.approx({key: guesses[name][key] for key in scores})
