@@ -85,32 +85,17 @@ READINGS = {
 }
 
 
-def rows(results: Results) -> list[list[str]]:
-    """One row an arm, or one for all; what has not been run is named so."""
-    epochs = f"{results.study.arms['none'].training.epochs:g}"
-    if not results.runs:
-        return [[epochs, "all three", "0", f"not run yet: {COMMAND} on a GPU"]]
-    cells = []
-    for arm, (name, *_) in LOOKS.items():
-        if arm not in results.runs:
-            cells.append([epochs, name, "0", f"not run yet: {COMMAND}"])
-            continue
-        means, minus = results.readings[arm], results.effect(Effect(arm, "none"))
-        paired = arm != "none" and minus["n"]
-        cells.append(
-            [
-                epochs,
-                name,
-                f"{means['loss']['n']}",
-                plus_minus(means["loss"], 3),
-                plus_minus(means["accuracy"], 1, 100) + " %",
-                plus_minus(minus, 3, sign="+") if paired else "",
-                plus_minus(means["gap"], 3),
-                plus_minus(means["best_epoch"], 1),
-                plus_minus(means["test_loss"], 3),
-            ]
-        )
-    return cells
+def row(results: Results, arm: str, name: str) -> list[str]:
+    """The cells of one arm after its epochs; what has not been run is named so."""
+    if arm not in results.runs:
+        return [name, "0", f"not run yet: {COMMAND}"]
+    means, minus = results.readings[arm], results.effect(Effect(arm, "none"))
+    paired = arm != "none" and minus["n"]
+    cells = [name, f"{means['loss']['n']}", plus_minus(means["loss"], 3)]
+    cells.append(plus_minus(means["accuracy"], 1, 100) + " %")
+    cells.append(plus_minus(minus, 3, sign="+") if paired else "")
+    digits = {"gap": 3, "best_epoch": 1, "test_loss": 3}
+    return cells + [plus_minus(means[key], n) for key, n in digits.items()]
 
 
 def table(results: Results) -> str:
@@ -118,8 +103,17 @@ def table(results: Results) -> str:
     titles = ["Epochs", "Dropout", "Seeds", "Validation loss", "Right", "Minus none"]
     titles += ["Gap", "Best epoch", "Test loss"]
     long = replace(study(GPU_EPOCHS), folder=results.study.folder)
-    more = () if long.arms == results.study.arms else rows(Results(long, long.runs()))
-    return markdown(titles, [*rows(results), *more])
+    both = [results]
+    if long.arms != results.study.arms:
+        both.append(Results(long, long.runs()))
+    rows = []
+    for each in both:
+        epochs = f"{each.study.arms['none'].training.epochs:g}"
+        cells = [row(each, arm, name) for arm, (name, *_) in LOOKS.items()]
+        if not each.runs:
+            cells = [["all three", "0", f"not run yet: {COMMAND} on a GPU"]]
+        rows += [[epochs, *own] for own in cells]
+    return markdown(titles, rows)
 
 
 def figure(results: Results) -> Figure:
@@ -136,6 +130,7 @@ def shipped() -> list[dict]:
 def study(epochs: int) -> Study:
     """The study with so many epochs a run, each with one evaluation."""
     training = replace(FAST, epochs=float(epochs), evaluations=epochs)
+    lowers = f"Dropout lowers the loss within {epochs} epochs."
     return Study(
         "dropout",
         "Train every arm of the dropout study over its seeds, resumable; runs whose "
@@ -148,13 +143,7 @@ def study(epochs: int) -> Study:
         read=partial(read_run, free=("precision",)),
         alike=("corpus", "number_format"),
         readings=READINGS,
-        claims=[
-            Claim(
-                f"Dropout lowers the loss within {epochs} epochs.",
-                Effect("all", "none"),
-                "below",
-            )
-        ],
+        claims=[Claim(lowers, Effect("all", "none"), "below")],
         table=table,
         figures={
             "dropout_comparison_subplots.png": lambda _: training_curves(shipped()),
@@ -166,24 +155,15 @@ def study(epochs: int) -> Study:
 STUDY = study(CPU_EPOCHS)
 
 
-def wasted_shares(tokenizer, lines: list[str], length: int) -> dict[str, float]:
-    """Share of [PAD] in each way to make rows of a text."""
-    ids = encode_lines(tokenizer, lines)
-    ways = {
-        "pad": pad(ids, length),
-        "bucket": bucket(ids, length, FAST.batch_size, seeded(0)),
-        "pack": pack(ids, length),
-    }
-    return {way: wasted_share(rows) for way, rows in ways.items()}
-
-
 def ship(results: Results) -> None:
     """Copies weights and record of the seed of median loss to where notebooks read.
 
+    The record also tells the share of [PAD] in each way to make rows of the text.
     ValueError if there are no runs of an arm that is shipped.
     """
     if missing := ", ".join(SHIPPED.keys() - results.runs):
         raise ValueError(f"There are no runs of so many epochs of: {missing}.")
+    train = require_wikitext().train
     for arm, name in SHIPPED.items():
         ranked = sorted(results.runs[arm].values(), key=READINGS["loss"])
         run = ranked[(len(ranked) - 1) // 2]
@@ -193,8 +173,11 @@ def ship(results: Results) -> None:
         info |= {"name": name, "run": run["name"]}
         save_model(ROOT / "weights" / f"{name}.safetensors", model, tokenizer, info)
         tokenizer.save(ROOT / "weights" / "vocabulary.json")
-        lines, length = require_wikitext().train, model.config.max_length
-        wasted = wasted_shares(tokenizer, lines, length)
+        ids, length = encode_lines(tokenizer, train), model.config.max_length
+        ways = {"pad": pad(ids, length)}
+        ways["bucket"] = bucket(ids, length, FAST.batch_size, seeded(0))
+        ways["pack"] = pack(ids, length)
+        wasted = {way: wasted_share(rows) for way, rows in ways.items()}
         record.write(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
 
 

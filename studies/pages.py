@@ -34,8 +34,7 @@ def of_study(study: Study) -> str:
 def step_times(name: str) -> str:
     """Our training step beside that of each peer, with dropout."""
     steps = read(RECORDS / f"{name}.json")["steps"]
-    rows = [row for row in steps if row["dropout"] == DROPOUT]
-    return throughput.table(rows)
+    return throughput.table([row for row in steps if row["dropout"] == DROPOUT])
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -73,7 +72,7 @@ def with_tables(text: str) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """`python -m studies.pages`: rewrites the tables."""
-    parser = command("pages", "Rewrite the tables in the pages of the studies.")
+    parser = command("pages", __doc__.splitlines()[0])
     parser.parse_args(arguments)
     with parser.one_sentence():
         for path in pages():

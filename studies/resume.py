@@ -100,27 +100,22 @@ def is_killed(folder: Path, material: tuple, seconds: float | None = None) -> bo
     return process.exitcode != 0
 
 
-def half_written(folder: Path) -> set[tuple]:
-    """Returns the half-written files of a folder, with their time of writing."""
-    return {(path, path.stat().st_mtime_ns) for path in folder.glob("*.part")}
-
-
 def broken_run(folder: Path, material: tuple, most: int, moment: Callable) -> list:
     """Makes one training, killed at most so often.
 
     Returns what each kill left in the folder, and what a restart makes of that.
     """
-    kills, path = [], folder / "state.pt"
-    while True:
-        earlier, said = half_written(folder), io.StringIO()
-        if not is_killed(folder, material, moment() if len(kills) < most else None):
-            return kills
+    kills, path, parts = [], folder / "state.pt", set()
+    while is_killed(folder, material, moment() if len(kills) < most else None):
+        earlier, said = parts, io.StringIO()
+        parts = {(part, part.stat().st_mtime_ns) for part in folder.glob("*.part")}
         with contextlib.redirect_stdout(said):
             step = load_state(path).get("step", 0)
-        writing = bool(half_written(folder) - earlier)
+        writing = bool(parts - earlier)
         gone = path.with_suffix(".old").exists() and not path.exists()
         kill = {"step": step, "writing": writing, "between": writing and gone}
         kills.append(kill | {"damaged": "damaged" in said.getvalue()})
+    return kills
 
 
 def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict:
@@ -132,8 +127,7 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
     torch.set_num_threads(1)  # threads would not survive a fork
     tqdm.monitor_interval = 0  # neither would the bar's own
     material, kills, kills_in_run, digests = prepare(), [], [], set()
-    bar = tqdm(total=count, unit="kill")
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, tqdm(total=count, unit="kill") as bar:
         folder, start = Path(name, "whole"), time.perf_counter()
         is_killed(folder, material)
         seconds, whole = time.perf_counter() - start, record.read(folder / RESULT)
@@ -146,7 +140,6 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
             kills_in_run.append(len(more))
             digests.add(record.read(folder / RESULT)["digest"])
             bar.update(len(more))
-    bar.close()
     return {
         "hardware": hardware(),
         "corpus": "toy",
@@ -172,11 +165,7 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
 
 def main(arguments: list[str] | None = None) -> int:
     """Makes the study, writes its record, and returns 1 if anything differs."""
-    parser = command(
-        "resume",
-        "Kill trainings at random moments, restart them, and compare what they end "
-        "with to an unbroken one.",
-    )
+    parser = command("resume", __doc__.splitlines()[0])
     parser.add_argument("--out", type=record_file, default=RECORDS / "resume.json")
     given = parser.parse_args(arguments)
     with parser.one_sentence():

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import spearmanr
 from tiny import tiny_model
 
 from explorer.predict import Prediction, fill_mask
@@ -17,7 +18,7 @@ from helpers.data import TrainingData
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
-from studies.attention import erasure, examples, heads
+from studies.attention import erasure, examples, heads, knowledge
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.tables import MODELS, looked_at
 from studies.lab import runs
@@ -56,12 +57,6 @@ def data():
     return TrainingData(ids_BT.flatten(), ids_BT, subset_BT, ids_BT, subset_BT)
 
 
-def correlation(one, other) -> float:
-    """Spearman's, of values that all differ."""
-    ranks = [np.argsort(np.argsort(values)) for values in (one, other)]
-    return np.corrcoef(*ranks)[0, 1]
-
-
 @torch.no_grad()
 def by_hand(model, words, position, far, near) -> dict:
     """What `erase` returns of one sentence, each rule spelt out."""
@@ -74,27 +69,26 @@ def by_hand(model, words, position, far, near) -> dict:
         return chance[ids[0, position + 1] - len(SPECIALS)].item(), weights[0].mean(1)
 
     others, (intact, (one, two)) = far + near, forward(position)
-    falls = {other: intact - forward(position, other)[0] for other in others}
     same = torch.eye(len(one))
     views = {"layer 1": one, "layer 2": two}
     views["rollout"] = (two + same) / 2 @ ((one + same) / 2)
-    views = {view: x[position + 1, 1:].tolist() for view, x in views.items()}
-    adjacent = {"random": near.count(position + 1) / len(others)}
-    expected = {"log_probability": intact, "adjacent": adjacent, "correlation": {}}
-    for measure, of in (("fall", lambda x: x), ("size", abs)):
-        values = {other: of(fall) for other, fall in falls.items()}
-        rules = {"random": statistics.fmean(values.values())}
-        rules["nearest"] = statistics.fmean(values[i] for i in near)
-        rules["largest"] = max(values.values())
-        for view, row in views.items():
-            most, least = (f(others, key=lambda i: row[i]) for f in (max, min))
-            rules |= {f"{view} most": values[most], f"{view} least": values[least]}
-            for name in ("random", "nearest", f"{view} least"):
-                minus = f"{view} most minus {name.split()[-1]}"
-                rules[minus] = values[most] - rules[name]
-            adjacent[view] = float(abs(most - position) == 1)
-            attention = [row[i] for i in others]
-            expected["correlation"][view] = correlation(attention, [*falls.values()])
+    seen = {view: x[position + 1, 1:].numpy()[others] for view, x in views.items()}
+    table = pd.DataFrame(seen, others)
+    falls = pd.Series({i: intact - forward(position, i)[0] for i in others})
+    most, least = table.idxmax(), table.idxmin()
+    beside = (abs(most - position) == 1).astype(float).to_dict()
+    expected = {"log_probability": intact}
+    expected["adjacent"] = beside | {"random": near.count(position + 1) / len(others)}
+    expected["correlation"] = table.corrwith(falls, method="spearman").to_dict()
+    for measure, values in (("fall", falls), ("size", falls.abs())):
+        rules = {"random": values.mean(), "largest": values.max()}
+        rules["nearest"] = values[near].mean()
+        for view in views:
+            rules[f"{view} most"] = high = values[most[view]]
+            rules[f"{view} least"] = low = values[least[view]]
+            rules[f"{view} most minus random"] = high - rules["random"]
+            rules[f"{view} most minus nearest"] = high - rules["nearest"]
+            rules[f"{view} most minus least"] = high - low
         expected[measure] = rules
     return expected
 
@@ -107,15 +101,13 @@ def test_the_erasure_test_is_that_of_a_sum_by_hand(model):
         for key, values in by_hand(model, words, position, *others).items():
             assert rows[-1][key] == pytest.approx(values, abs=2e-5)
     part = erasure.erasure(model, TOKENIZER, [sentence[:2] for sentence in SENTENCES])
-    for name in rows[0]["fall"]:
-        for measure in ("fall", "size"):
+    for measure, own in (("fall", "mean"), ("size", "mean"), ("correlation", "median")):
+        for name, value in part[measure].items():
             mean = statistics.fmean(row[measure][name] for row in rows)
-            assert part[measure][name]["mean"] == pytest.approx(mean)
-    for view in ("layer 1", "layer 2", "rollout"):
-        median = statistics.fmean(row["correlation"][view] for row in rows)
-        assert part["correlation"][view]["median"] == pytest.approx(median)
-        share = statistics.fmean(row["adjacent"][view] for row in rows)
-        assert part["adjacent"][view] == share
+            assert value[own] == pytest.approx(mean)
+    assert part["adjacent"]["rollout"] == statistics.fmean(
+        row["adjacent"]["rollout"] for row in rows
+    )
     spread = erasure.spread(pd.Series([None, 0.5, -0.5, 0.1]))
     assert spread["quartiles"] == pytest.approx([-0.2, 0.3])
     assert spread["positive"] == pytest.approx(2 / 3)
@@ -138,44 +130,35 @@ def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
         return np.array([[x["words"], x["loss"] * x["words"]] for x in scores]).T
 
     words, losses = sums(model)
-    for name, off in {
-        "layer 1 head 2": [(0, 1)],
-        "layer 2 head 1": [(1, 0)],
-        "layer 2": [(1, 0), (1, 1)],
-    }.items():
+    slices = {"layer 1 head 2": (0, slice(8, 16)), "layer 2 head 1": (1, slice(0, 8))}
+    for name, (n, read) in (slices | {"layer 2": (1, slice(0, 16))}).items():
         other = copy.deepcopy(model)
-        for n, h in off:
-            other.blocks[n].attention.output.weight.data[:, 8 * h : 8 * h + 8] = 0
+        other.blocks[n].attention.output.weight.data[:, read] = 0
         cost = bootstrap({"rise": sums(other)[1] - losses}, words)["rise"]
         assert rows[name]["cost"] == pytest.approx(cost, abs=1e-5)
-        assert abs(cost["mean"]) > 1e-3
         accuracy = evaluate(other, *blocks)["accuracy"]
         assert rows[name]["accuracy"] == pytest.approx(accuracy)
     each = part["heads"].values()
     cost, peak = [x["cost"]["mean"] for x in each], [x["looks"]["peak"] for x in each]
-    assert part["peak_and_cost"] == pytest.approx(correlation(cost, peak))
+    assert part["peak_and_cost"] == pytest.approx(spearmanr(cost, peak).statistic)
 
 
 def test_the_gaze_of_a_head_is_that_of_masked_positions(model, data):
     gaze = heads.gaze(model, data)
     names = {-3: "-3", -2: "-2", -1: "-1", 0: "self", 1: "+1", 2: "+2", 3: "+3"}
-    total = dict.fromkeys([*names.values(), "[CLS]", "[SEP]", "peak"], 0.0)
-    count = 0
+    rows = []
     for ids, subset in zip(data.validation_BT, data.subset_BT, strict=True):
         inputs = ids.masked_fill(subset == 0, MASK)
         with torch.no_grad():
             weights = model(inputs[None], need_weights=True)[1][0, 1, 0]
         for at in (subset == 0).nonzero().flatten().tolist():
-            row, count = weights[at].tolist(), count + 1
-            for offset, name in names.items():
-                if 0 <= at + offset < len(ids):
-                    total[name] += row[at + offset]
-            for name, token in (("[CLS]", CLS), ("[SEP]", SEP)):
-                total[name] += sum(row[i] for i in range(len(ids)) if ids[i] == token)
-            total["peak"] += max(row)
+            seen = dict(enumerate(weights[at].tolist(), -at))  # by offset
+            row = {name: seen.get(offset, 0.0) for offset, name in names.items()}
+            row |= {"[CLS]": weights[at, ids == CLS].sum().item()}
+            row |= {"[SEP]": weights[at, ids == SEP].sum().item()}
+            rows.append(row | {"peak": max(seen.values())})
     means = {name: mean_NH[1, 0].item() for name, mean_NH in gaze.items()}
-    expected = {name: sum_ / count for name, sum_ in total.items()}
-    assert means == pytest.approx(expected, abs=1e-5)
+    assert means == pytest.approx(pd.DataFrame(rows).mean().to_dict(), abs=1e-5)
 
 
 def test_sentences_are_chosen_at_equal_distances():
@@ -188,20 +171,17 @@ def test_sentences_are_chosen_at_equal_distances():
     chosen, counts = erasure.choose(TOKENIZER, lines, 10)
     usable = [line.split() for i, line in enumerate(lines[:30]) if i != 4]
     assert [words for words, _ in chosen] == [usable[i * 29 // 10] for i in range(10)]
-    assert counts["found"] == 30
     assert counts["left_out"] == {"too_few_words": 1, "between_chosen": 19}
     assert all(words[position] in WORDS for words, position in chosen)
     assert len({position for _, position in chosen}) > 2
-    assert erasure.choose(TOKENIZER, lines, 10)[0] == chosen
 
 
 def test_shuffled_words_are_the_same_words():
     words = "the cat sat on a mat and ran to it .".split()
-    orders = [erasure.shuffled(words, 5, number) for number in range(5)]
-    for mixed, position in orders:
+    for number in range(3):
+        mixed, position = erasure.shuffled(words, 5, number)
         assert sorted(mixed) == sorted(words)
         assert mixed != words and mixed[position] == "mat"
-    assert len({tuple(mixed) for mixed, _ in orders}) == 5
     twice = [erasure.shuffled(["a", "a", "b"], 1, number)[1] for number in range(20)]
     assert set(twice) == {0, 1, 2}  # the second "a", wherever it goes
 
@@ -217,14 +197,12 @@ def test_parts_that_are_made_are_not_made_again(model, tmp_path):
     assert means[0] == means[1] and len({*means}) == 3  # the controls differ
     part = copy.deepcopy(whole)
     part["erasure"]["dropout"]["accuracy"] = 0.123
-    del part["heads"]["untrained"], part["erasure"]["shuffled"]
+    untrained = part["heads"].pop("untrained")["loss"]
     record.write(path, part)
     again = erasure.measure(*shipped, source, path, 2)
-    assert again["erasure"]["dropout"]["accuracy"] == 0.123
-    untrained = again["heads"]["untrained"]["loss"]
-    assert untrained == pytest.approx(whole["heads"]["untrained"]["loss"])
-    assert again["erasure"].keys() == whole["erasure"].keys()
     assert record.read(path) == again
+    assert again["erasure"] == part["erasure"]
+    assert again["heads"]["untrained"]["loss"] == pytest.approx(untrained)
     with pytest.raises(ValueError, match="another run: its weights is"):
         erasure.measure(*shipped, {"weights": {"dropout": "others"}}, path, 2)
 
@@ -240,13 +218,11 @@ def summary():
     return record.read(erasure.SUMMARY)
 
 
-def test_the_record_is_of_the_weights_and_whole(summary):
-    for name, digest in summary["weights"].items():
+@pytest.mark.parametrize("path", [erasure.SUMMARY, knowledge.SUMMARY], ids=str)
+def test_the_records_are_of_the_weights(path):
+    for name, digest in record.read(path)["weights"].items():
         content = (ROOT / "weights" / f"{name}.safetensors").read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
-    counts = summary["sentences"]
-    assert counts["found"] == counts["chosen"] + sum(counts["left_out"].values())
-    assert {part["sentences"] for part in summary["erasure"].values()} == {1_000}
 
 
 def test_a_head_looks_at_one_target_or_spreads():
@@ -266,34 +242,20 @@ def test_the_erasure_figure_has_a_dot_for_each_mean(summary):
     for line, name in zip(dots, MODELS, strict=True):
         fall = summary["erasure"][name]["fall"]
         assert line.get_xdata()[row] == fall["layer 4 most"]["mean"]
-        low, high = line.axes.get_xlim()
-        for rule in ("largest", "nearest", "layer 4 most", "rollout most"):
-            assert low < fall[rule]["low"] and fall[rule]["high"] < high
-    assert len({axes.get_xlim() for axes in panels}) == 1
 
 
 def test_the_heads_figure_has_a_dot_for_each_head(summary):
-    for axes, part in zip(
-        heads_figure(summary).axes, summary["heads"].values(), strict=True
-    ):
+    panels = heads_figure(summary).axes
+    for axes, part in zip(panels, summary["heads"].values(), strict=True):
         dots = [line for line in axes.lines if line.get_marker() == "o"]
-        shown = [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots]
-        places = [place.split() for place in part["heads"]]
         costs = [head["cost"] for head in part["heads"].values()]
-        means = [cost["mean"] for cost in costs]
-        assert shown == [
-            (mean, int(layer) - 1)
-            for mean, (_, layer, _, _) in zip(means, places, strict=True)
-        ]
+        shown = [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots]
+        assert shown == [(x["mean"], i // 8) for i, x in enumerate(costs)]
         hollow = [dot.get_markerfacecolor() == "white" for dot in dots]
         assert hollow == [cost["low"] <= 0 <= cost["high"] for cost in costs]
-        named = {text.get_text(): text.xy for text in axes.texts}
-        _, layer, _, head = places[means.index(max(means))]
-        assert named[f"L{layer}H{head}"] == (max(means), int(layer) - 1)
-    names = [
-        {text.get_text() for text in axes.texts} for axes in heads_figure(summary).axes
-    ]
-    assert ["L4H5" in some for some in names] == [True, False, False]
+        assert max(shown) in [text.xy for text in axes.texts]
+    named = [[text.get_text() for text in axes.texts] for axes in panels]
+    assert ["L4H5" in names for names in named] == [True, False, False]
 
 
 def said(true, top, words=("a", "and", "so", "on", "."), position=0, p=0.5):
@@ -318,21 +280,17 @@ END = "it ran .".split()
         ("punctuation", said(".", ". , and of ;", END + ["Then", "."], 2), True),
         ("punctuation", said(".", ". , and of ;", END, 2), False),  # the final stop
         ("punctuation", said(",", "and , of to ;"), False),  # wrong
-        ("punctuation", said("and", "and , of to ;"), False),
         ("temporal", said("1960", DATED), True),
         ("temporal", said("May", "the June July April of"), True),
         ("temporal", said("2007", DATED), False),  # right
         ("temporal", said("may", DATED), False),  # an auxiliary
-        ("temporal", said("31", DATED), False),
         ("temporal", said("1960", "2007 March the of in"), False),  # two dates
         ("temporal", said("1960", "2150 19995 3000 March 1999"), False),  # no years
         ("near_miss", said("northern", "southern the of a in"), True),
         ("near_miss", said("northern", "northern the of a in"), False),  # right
         ("near_miss", said("War", "war the of a in"), False),  # its case alone
-        ("near_miss", said("northern", "the southern of a in"), False),  # closed class
         ("near_miss", said("Which", "southern the of a in"), False),  # closed class
         ("near_miss", said("June", "southern the of a in"), False),  # a month
-        ("near_miss", said("northern", "July the of a in"), False),
         ("near_miss", said("12", "southern the of a in"), False),  # no letters
     ],
 )
@@ -354,41 +312,26 @@ def test_an_example_is_typical_or_the_nearest():
     cosines = {"war": 0.1, "movie": 0.8, "song": 0.8, "the": 0.9}
     chosen, fit = examples.choose("near_miss", near, lambda one: cosines[one.pred])
     assert (chosen.pred, fit) == ("movie", 3)
-    with pytest.raises(ValueError, match="of the kind temporal"):
-        examples.choose("temporal", near, None)
 
 
 def test_candidates_are_short_and_known_and_asked_for_each_word(model):
-    known = "the cat sat on a mat and the dog ran .".split()
-    lines = [
-        " ".join(known),
-        " ".join(["x", "x", *known]),
-        " ".join(["x", "x", "x", *known]),  # three outside the vocabulary
-        "the cat sat .",  # too short
-        " ".join(["cat", *known[:-1], *known]),  # 22 words
-    ]
+    known = "the cat sat on a mat and the dog ran ."
+    lines = [known, f"x x {known}", f"x x x {known}"]  # three are too many
+    lines += ["the cat sat .", f"cat {known[:-1]}{known}"]  # 4 and 22 words
     sentences, counts = examples.candidates(TOKENIZER, lines)
     assert sentences == [lines[0].split(), lines[1].split()]
     assert (counts["sentences"], counts["candidates"]) == (3, 2)
     predictions = examples.ask(model, TOKENIZER, sentences)
     assert [one.position for one in predictions] == [*range(11), *range(2, 13)]
     alone = fill_mask(model, TOKENIZER, sentences[0], 3)
-    assert predictions[3].pred == alone.pred
     assert predictions[3].p_pred == pytest.approx(alone.p_pred, rel=1e-5)
 
 
 def test_the_examples_in_the_record_keep_their_rules():
-    chosen = record.read(examples.SUMMARY)
-    counts = chosen["sentences"]
-    assert counts["candidates"] <= counts["sentences"]
-    assert [*chosen["kinds"]] == [*examples.KINDS]
-    for kind, entry in chosen["kinds"].items():
-        fits, rule = examples.KINDS[kind]
+    kinds = record.read(examples.SUMMARY)["kinds"]
+    for kind, (fits, rule) in examples.KINDS.items():
+        entry = kinds[kind]
         one = said(entry["true"], "", entry["words"], entry["position"])
         one.top.extend((word, p) for word, p in entry["top"])
         assert fits(one) and entry["rule"] == rule
         assert one.words[one.position] == one.true and one.pred == entry["pred"]
-        assert counts["shortest"] <= len(one.words) <= counts["longest"]
-        assert 1 <= entry["fit"] <= counts["asked"]
-        assert (ROOT / "plots" / f"example_{kind}.png").is_file()
-    assert 0 < chosen["kinds"]["near_miss"]["cosine"] <= 1

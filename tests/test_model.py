@@ -7,8 +7,8 @@ from tiny import scattered
 from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig, matrix_weights
 from helpers.tokenizer import PAD
-from studies.speed.equality import copy_weights
 from studies.speed.peers import PEERS
+from studies.speed.steps import copy_weights
 
 # All sizes differ, so that no swap of two of them can hide.
 SIZES = dict(vocab_size=50, max_length=12, n_layers=3, d_model=24, n_heads=4, d_ff=40)

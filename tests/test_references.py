@@ -8,7 +8,6 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from helpers import record
 from helpers.data import TrainingData
 from helpers.evaluate import evaluate, word_frequencies
 from helpers.masking import evaluation_subsets
@@ -16,28 +15,28 @@ from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS
 from studies.attention.references import (
     STRENGTHS,
     bigram_guess,
-    read_references,
     references,
     score_words,
 )
 
 
-def chain(count: int, vocab_size: int, sure: float):
-    """Text in which each word follows from the one before with a probability."""
+def chain(count: int, sure: float):
+    """Words from 5 to 44, each with a probability the one that follows the last."""
     draw = torch.Generator().manual_seed(0)
-    words, spread = [5], vocab_size - 5
+    words = [5]
     jump = torch.rand(count, generator=draw) > sure
-    anywhere = torch.randint(5, vocab_size, (count,), generator=draw)
+    anywhere = torch.randint(5, 45, (count,), generator=draw)
     for i in range(count):
-        following = 5 + (words[-1] - 5 + 1) % spread
-        words.append(int(anywhere[i]) if jump[i] else following)
+        words.append(int(anywhere[i]) if jump[i] else 5 + (words[-1] - 4) % 40)
     return torch.tensor(words)
 
 
-def prepared(stream, text, vocab_size):
-    ids = torch.cat([torch.full((len(text) // 15, 1), CLS), text.view(-1, 15)], 1)
+def guesses_of(sure: float) -> dict:
+    """The references of such a text, the last quarter of which is scored."""
+    stream, text = chain(60_000, sure)[:60_000].split((45_000, 15_000))
+    ids = torch.cat([torch.full((1_000, 1), CLS), text.view(-1, 15)], 1)
     subset = evaluation_subsets(ids)
-    return TrainingData(stream, ids, subset, ids, subset)
+    return references(TrainingData(stream, ids, subset, ids, subset), 45)
 
 
 def test_a_bigram_by_hand():
@@ -66,9 +65,7 @@ def test_a_bigram_by_hand():
 
 def test_references_are_in_order():
     """The left neighbour alone, always in view, would leave 1.2 nats."""
-    text = chain(60_000, 45, 0.8)
-    data = prepared(text[:45_000], text[45_000:60_000], 45)
-    guesses = references(data, 45)
+    guesses = guesses_of(0.8)
     assert guesses["uniform"] == {"loss": math.log(45), "accuracy": 1 / 45}
     losses = [guesses[name]["loss"] for name in ("uniform", "unigram", "bigram")]
     assert losses == sorted(losses, reverse=True)
@@ -78,28 +75,15 @@ def test_references_are_in_order():
 
 def test_a_bigram_of_unrelated_words_is_the_unigram():
     """The strongest prior is chosen."""
-    text = chain(60_000, 45, 0.0)
-    data = prepared(text[:45_000], text[45_000:60_000], 45)
-    guesses = references(data, 45)
+    guesses = guesses_of(0.0)
     assert guesses["bigram"]["strength"] == max(STRENGTHS)
     unigram = guesses["unigram"]["loss"]
     assert guesses["bigram"]["loss"] == pytest.approx(unigram, abs=0.02)
 
 
-@pytest.mark.parametrize("odd", [[], {}, {"bigram": {"loss": 3.8}}, None])
-def test_references_of_another_kind_are_named(tmp_path, odd):
-    path = tmp_path / "references.json"
-    record.write(path, odd)
-    with pytest.raises(ValueError, match="references.json is (missing|no record of)"):
-        read_references(path)
-    path.unlink()
-    with pytest.raises(ValueError, match="references.json is missing"):
-        read_references(path)
-
-
 def test_each_word_is_scored_as_in_evaluate():
     """Also where rows are short, and word by word, in the order of the text."""
-    ids_BT = chain(2_400, 45, 0.8)[:2_400].view(-1, 16)
+    ids_BT = chain(2_400, 0.8)[:2_400].view(-1, 16)
     lengths = torch.arange(len(ids_BT)) % 9 + 7
     ids_BT = ids_BT.masked_fill(torch.arange(16) >= lengths[:, None], PAD)
     subset_BT, model = evaluation_subsets(ids_BT), tiny_model(45)

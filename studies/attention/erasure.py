@@ -13,7 +13,6 @@ helpers.layers. Losses and falls of log-probability are in nats.
 
 import math
 import time
-from functools import partial
 
 import pandas as pd
 import torch
@@ -22,14 +21,14 @@ from tqdm.auto import tqdm
 
 from explorer.knockout import rank_correlation, without_words
 from explorer.predict import fill_mask
-from helpers import ROOT, record
+from helpers import record
 from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel
 from helpers.seeds import seeded
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.heads import heads
 from studies.attention.tables import TRAINED, erasure_table, heads_table, layers_table
-from studies.lab.command import command
+from studies.lab.command import RECORDS, command
 from studies.lab.machine import hardware
 from studies.lab.report import draw
 from studies.lab.runs import lone_sentences, read_run, shipped_models
@@ -38,7 +37,7 @@ from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 SENTENCES, SHORTEST, LONGEST = 1_000, 10, 40  # their number, and words of each
 OTHERS = 5  # words of the vocabulary beside the masked one, at least
 SEED = 0
-SUMMARY = ROOT / "plots" / "records" / "attention.json"
+SUMMARY = RECORDS / "attention.json"
 
 Sentence = tuple[list[str], int]  # words, and which of them is masked
 
@@ -70,8 +69,8 @@ def choose(tokenizer, lines: list[str], count: int = SENTENCES) -> tuple[list, d
 
 def shuffled(words: list[str], position: int, number: int) -> Sentence:
     """The same words in a random order, and where the masked one stands in it."""
-    generator = seeded(SEED, "shuffle", number)
-    order = torch.randperm(len(words), generator=generator).tolist()
+    draw = seeded(SEED, "shuffle", number)
+    order = torch.randperm(len(words), generator=draw).tolist()
     return [words[i] for i in order], order.index(position)
 
 
@@ -83,15 +82,14 @@ def picks(fall_O: Tensor, distance_O: Tensor, attention: dict[str, Tensor]) -> d
     the highest of all, known only afterwards. Then the most and the least attended (of
     equals the first), and differences.
     """
-    nearest_O = distance_O == distance_O.min()
-    rules = {"random": fall_O.mean(), "nearest": fall_O[nearest_O].mean()}
-    rules["largest"] = fall_O.max()
+    nearest = fall_O[distance_O == distance_O.min()].mean()
+    rules = {"random": fall_O.mean(), "nearest": nearest, "largest": fall_O.max()}
     for view, weights_O in attention.items():
         most, least = fall_O[weights_O.argmax()], fall_O[weights_O.argmin()]
         rules |= {f"{view} most": most, f"{view} least": least}
-        rules[f"{view} most minus random"] = most - rules["random"]
-        rules[f"{view} most minus least"] = most - least
-        rules[f"{view} most minus nearest"] = most - rules["nearest"]
+        others = {"random": rules["random"], "least": least, "nearest": nearest}
+        for name, fall in others.items():
+            rules[f"{view} most minus {name}"] = most - fall
     return {name: value.item() for name, value in rules.items()}
 
 
@@ -114,15 +112,14 @@ def erase(model, tokenizer, words: list[str], position: int) -> dict:
     }
     beside_O = (distance_O == 1).double()
     adjacent = {view: beside_O[x.argmax()].item() for view, x in attention.items()}
+    correlation = {view: rank_correlation(x, fall_O) for view, x in attention.items()}
     return {
         "log_probability": math.log(prediction.p_true),
         "accuracy": prediction.pred == prediction.true,
         "fall": picks(fall_O, distance_O, attention),
         "size": picks(fall_O.abs(), distance_O, attention),
         "adjacent": adjacent | {"random": beside_O.mean().item()},
-        "correlation": {
-            view: rank_correlation(x, fall_O) for view, x in attention.items()
-        },
+        "correlation": correlation,
     }
 
 
@@ -143,18 +140,18 @@ def erasure(model, tokenizer, sentences: list[Sentence]) -> dict:
     """
     bar = tqdm(sentences, leave=False, desc="sentences")
     rows = pd.DataFrame([erase(model, tokenizer, *sentence) for sentence in bar])
-    tables = {
-        name: pd.DataFrame(list(rows[name]))
-        for name in ("fall", "size", "adjacent", "correlation")
-    }
+
+    def table(part: str) -> pd.DataFrame:
+        return pd.DataFrame([*rows[part]])
+
     return {
         "sentences": len(rows),
         "log_probability": float(rows["log_probability"].mean()),
         "accuracy": float(rows["accuracy"].mean()),
-        "fall": bootstrap(dict(tables["fall"])),
-        "size": bootstrap(dict(tables["size"])),
-        "adjacent": tables["adjacent"].mean().to_dict(),
-        "correlation": {view: spread(x) for view, x in tables["correlation"].items()},
+        "fall": bootstrap(dict(table("fall"))),
+        "size": bootstrap(dict(table("size"))),
+        "adjacent": table("adjacent").mean().to_dict(),
+        "correlation": {view: spread(x) for view, x in table("correlation").items()},
     }
 
 
@@ -167,7 +164,9 @@ def measure(models, tokenizer, corpus, source, path=SUMMARY, count=SENTENCES) ->
     config = models["dropout"].config
     torch.manual_seed(SEED)
     models = models | {"untrained": MaskedLanguageModel(config).eval()}
+    data = TrainingData.prepare(tokenizer, corpus, config.max_length)
     sentences, counts = choose(tokenizer, corpus.validation, count)
+    mixed = [shuffled(*sentence, i) for i, sentence in enumerate(sentences)]
     identity = source | {
         "sentences": {"shortest": SHORTEST, "longest": LONGEST} | counts,
         "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE},
@@ -175,19 +174,13 @@ def measure(models, tokenizer, corpus, source, path=SUMMARY, count=SENTENCES) ->
         "blocks_in_a_group": GROUP,
     }
     summary = read_run(path, identity) or identity | {"erasure": {}, "heads": {}}
-    texts = {name: (model, sentences) for name, model in models.items()}
-    mixed = [shuffled(*sentence, i) for i, sentence in enumerate(sentences)]
-    texts["shuffled"] = models["dropout"], mixed
-    jobs = [
-        ("erasure", name, partial(erasure, model, tokenizer, text))
-        for name, (model, text) in texts.items()
-    ]
-    data = TrainingData.prepare(tokenizer, corpus, config.max_length)
-    jobs += [("heads", name, partial(heads, x, data)) for name, x in models.items()]
-    for test, name, make in tqdm(jobs, desc="parts"):
+    jobs = [("erasure", n, erasure, m, tokenizer, sentences) for n, m in models.items()]
+    jobs += [("erasure", "shuffled", erasure, models["dropout"], tokenizer, mixed)]
+    jobs += [("heads", n, heads, m, data) for n, m in models.items()]
+    for test, name, make, *material in tqdm(jobs, desc="parts"):
         if name not in summary[test]:
             begun = time.perf_counter()
-            part = make() | {"seconds": round(time.perf_counter() - begun, 1)}
+            part = make(*material) | {"seconds": round(time.perf_counter() - begun, 1)}
             summary[test][name] = part | {"hardware": hardware()}
             record.write(path, summary)
     return summary

@@ -15,9 +15,9 @@ from tqdm.auto import tqdm
 
 from explorer.heatmap import sentence_heatmap
 from explorer.predict import Prediction, fill_mask, mask_each
-from helpers import ROOT, record
+from helpers import record
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
-from studies.lab.command import command
+from studies.lab.command import RECORDS, command
 from studies.lab.machine import hardware
 from studies.lab.report import draw
 from studies.lab.runs import lone_sentences, shipped_models
@@ -25,41 +25,33 @@ from studies.lab.runs import lone_sentences, shipped_models
 SHORTEST, LONGEST, UNKNOWN = 10, 20, 2  # words of a sentence; outside the vocabulary
 DATES = 3  # of the five best guesses, for a temporal confusion
 MODEL = "dropout"
-SUMMARY = ROOT / "plots" / "records" / "examples.json"
-
-
+SUMMARY = RECORDS / "examples.json"
 MEDIAN = "of all that fit, the lower median of the probability of the prediction"
 CLOSEST = "of all that fit, the highest cosine of the output embeddings of both words"
 
-
-def right(prediction: Prediction) -> bool:
-    """Whether the true word is the most probable one."""
-    return prediction.true == prediction.pred
-
-
-def dates(prediction: Prediction) -> int:
-    """How many of the best guesses are dates."""
-    return sum(is_date(word) for word, _ in prediction.top)
-
-
 KINDS = {  # which predictions fit, and in words by what rule one of them is chosen
     "function_word": (
-        lambda p: right(p) and p.true.lower() in FUNCTION_WORDS,
+        lambda p: p.true == p.pred and p.true.lower() in FUNCTION_WORDS,
         f"a function word, predicted right; {MEDIAN}",
     ),
     "punctuation": (
-        lambda p: right(p) and p.true in PUNCTUATION and p.position < len(p.words) - 1,
+        lambda p: (
+            p.true == p.pred and p.true in PUNCTUATION and p.position < len(p.words) - 1
+        ),
         f"punctuation within a sentence, predicted right; {MEDIAN}",
     ),
     "temporal": (
-        lambda p: not right(p) and is_date(p.true) and dates(p) >= DATES,
+        lambda p: (
+            p.true != p.pred
+            and is_date(p.true)
+            and sum(is_date(word) for word, _ in p.top) >= DATES
+        ),
         f"a month or a year, predicted wrong, with at least {DATES} months or years "
         f"among the five best guesses; {MEDIAN}",
     ),
     "near_miss": (
         lambda p: (
-            is_open_class(p.true)
-            and is_open_class(p.pred)
+            all(map(is_open_class, (p.true, p.pred)))
             and p.true.lower() != p.pred.lower()
         ),
         "an open-class word, predicted wrong as another one that differs not only in "
@@ -72,12 +64,10 @@ def choose(kind: str, predictions: list[Prediction], cosine: Callable) -> tuple:
     """The example of a kind, and how many predictions would have fitted.
 
     `cosine` tells how near the true and the predicted word of one are; it decides on
-    near misses only. Of equals the first is taken. ValueError if none fits.
+    near misses only. Of equals the first is taken.
     """
     fits, _ = KINDS[kind]
     fitting = [prediction for prediction in predictions if fits(prediction)]
-    if not fitting:
-        raise ValueError(f"No prediction is of the kind {kind}; take longer sentences.")
     if kind == "near_miss":
         return max(fitting, key=cosine), len(fitting)
     ranked = sorted(fitting, key=lambda prediction: prediction.p_pred)
@@ -100,11 +90,8 @@ def ask(model, tokenizer, sentences: list[list[str]]) -> list[Prediction]:
 def candidates(tokenizer, lines: list[str]) -> tuple[list[list[str]], dict]:
     """Short sentences with at most two words outside the vocabulary; and counts."""
     short = [line.split() for line in lone_sentences(lines, SHORTEST, LONGEST)]
-    kept = [
-        words
-        for words in short
-        if sum(word not in tokenizer.ids for word in words) <= UNKNOWN
-    ]
+    unknown = [sum(word not in tokenizer.ids for word in words) for words in short]
+    kept = [w for w, n in zip(short, unknown, strict=True) if n <= UNKNOWN]
     limits = {"shortest": SHORTEST, "longest": LONGEST, "unknown": UNKNOWN}
     return kept, limits | {"sentences": len(short), "candidates": len(kept)}
 
@@ -126,12 +113,11 @@ def study() -> None:
     for kind, (_, rule) in KINDS.items():
         chosen, fit = choose(kind, predictions, cosine)
         whole = fill_mask(model, tokenizer, chosen.words, chosen.position)
-        entry = {"rule": rule, "fit": fit}
-        for name in ("words", "position", "true", "pred", "p_true", "top"):
-            entry[name] = getattr(whole, name)
+        kept = "words", "position", "true", "pred", "p_true", "top"
+        kinds[kind] = {"rule": rule, "fit": fit}
+        kinds[kind] |= {name: getattr(whole, name) for name in kept}
         if kind == "near_miss":
-            entry["cosine"] = cosine(whole)
-        kinds[kind] = entry
+            kinds[kind]["cosine"] = cosine(whole)
         draw(f"example_{kind}.png", sentence_heatmap(whole))
     summary = {
         "corpus": source["corpus"],

@@ -18,19 +18,18 @@ from helpers.tokenizer import CLS, MASK, SEP
 from studies.attention.references import score_words
 from studies.lab.stats import GROUP, bootstrap
 
-OFFSETS = range(-3, 4)  # from the masked position; 0 is itself
+# By offset from the masked position, which is 0.
+TARGETS = {offset: f"{offset:+d}" if offset else "self" for offset in range(-3, 4)}
 
 
 def switches(n_layers: int, n_heads: int) -> dict[str, Tensor]:
     """Which heads are off, (N, H), by name: each alone, then all of a layer."""
-    off = {}
-    for n, h in itertools.product(range(n_layers), range(n_heads)):
-        off[f"layer {n + 1} head {h + 1}"] = one_NH = torch.zeros(n_layers, n_heads)
-        one_NH[n, h] = 1
-    for n in range(n_layers):
-        off[f"layer {n + 1}"] = layer_NH = torch.zeros(n_layers, n_heads)
-        layer_NH[n] = 1
-    return {name: off_NH.bool() for name, off_NH in off.items()}
+    count = n_layers * n_heads
+    each = torch.eye(count, dtype=torch.bool).view(count, n_layers, n_heads)
+    places = itertools.product(range(1, n_layers + 1), range(1, n_heads + 1))
+    off = {f"layer {n} head {h}": each[i] for i, (n, h) in enumerate(places)}
+    layers = each.view(n_layers, n_heads, n_layers, n_heads).any(1)
+    return off | {f"layer {n + 1}": layer_NH for n, layer_NH in enumerate(layers)}
 
 
 @torch.no_grad()
@@ -50,9 +49,7 @@ def gaze(model, data: TrainingData) -> dict[str, Tensor]:
         _, weights_BNHTS = model(inputs_BT, first_BM, need_weights=True)
         row_M, at_M = masked_BT.nonzero(as_tuple=True)
         weights_MNHS = weights_BNHTS[row_M, :, :, at_M]
-        targets = {
-            f"{o:+d}" if o else "self": at_S == at_M[:, None] + o for o in OFFSETS
-        }
+        targets = {name: at_S == at_M[:, None] + o for o, name in TARGETS.items()}
         targets |= {"[CLS]": ids_BT[row_M] == CLS, "[SEP]": ids_BT[row_M] == SEP}
         for name, target_MS in targets.items():
             seen_NH = torch.einsum("mnhs,ms->nh", weights_MNHS, target_MS.float())
@@ -76,21 +73,13 @@ def heads(model, data: TrainingData) -> dict:
         return score_words(model, data.validation_BT, data.subset_BT, [0])
 
     intact, off = score(model), switches(config.n_layers, config.n_heads)
-    scores = {
-        name: score(heads_off(model, off_NH[None]))
-        for name, off_NH in tqdm(off.items(), leave=False, desc="heads, layers")
-    }
-    costs = bootstrap(
-        {
-            name: np.bincount(group, one["loss"] - intact["loss"])
-            for name, one in scores.items()
-        },
-        np.bincount(group),
-    )
-    rows = {
-        name: {"cost": costs[name], "accuracy": float(one["accuracy"].mean())}
-        for name, one in scores.items()
-    }
+    sums, accuracy = {}, {}
+    for name, off_NH in tqdm(off.items(), leave=False, desc="heads, layers"):
+        scores = score(heads_off(model, off_NH[None]))
+        sums[name] = np.bincount(group, scores["loss"] - intact["loss"])
+        accuracy[name] = float(scores["accuracy"].mean())
+    costs = bootstrap(sums, np.bincount(group))
+    rows = {name: {"cost": costs[name], "accuracy": accuracy[name]} for name in off}
     looks = {name: mean_NH.flatten() for name, mean_NH in gaze(model, data).items()}
     each = [name for name in rows if "head" in name]
     for i, name in enumerate(each):

@@ -14,35 +14,23 @@ import time
 
 import pandas as pd
 
-from helpers import ROOT
 from helpers.data import TrainingData
 from helpers.evaluate import word_frequencies
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import SPECIALS
+from studies.attention import tables
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import bigram, bigram_guess, score_words
-from studies.attention.tables import (
-    DIVISIONS,
-    GUESSES,
-    TRAINED,
-    alone_table,
-    knowledge_table,
-)
-from studies.attention.words import (
-    CLASSES,
-    describe,
-    packed_places,
-    proper_names,
-    word_class,
-)
-from studies.lab.command import command
+from studies.attention.tables import DIVISIONS, GUESSES, TRAINED
+from studies.attention.words import CLASSES, describe, packed_places, word_classes
+from studies.lab.command import RECORDS, command
 from studies.lab.report import draw
 from studies.lab.runs import lone_rows, read_run, recorded, shipped_models
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 
 MEASURES = "accuracy", "loss"
 WITHIN = "function words", "punctuation", "other words"  # 92 % of all words
-SUMMARY = ROOT / "plots" / "records" / "knowledge.json"
+SUMMARY = RECORDS / "knowledge.json"
 
 Scores = dict[str, pd.DataFrame]  # by measure: a row a word, a column a guess
 
@@ -52,14 +40,14 @@ def ask(guesses: dict, ids_BT, subset_BT, words: pd.DataFrame) -> Scores:
 
     A model minus the bigram counts as a guess, so that its intervals are paired.
     """
-    each = {name: score_words(x, ids_BT, subset_BT) for name, x in guesses.items()}
-    scores = {}
-    for measure in MEASURES:
-        columns = {name: each[name][measure] for name in GUESSES}
-        for name in TRAINED:
-            columns[f"{name} minus bigram"] = columns[name] - columns["bigram"]
-        scores[measure] = pd.DataFrame(columns, words.index)
-    return scores
+    each = {name: score_words(guesses[name], ids_BT, subset_BT) for name in GUESSES}
+    for name in TRAINED:
+        minus = {m: each[name][m] - each["bigram"][m] for m in MEASURES}
+        each[f"{name} minus bigram"] = minus
+    return {
+        m: pd.DataFrame({name: one[m] for name, one in each.items()}, words.index)
+        for m in MEASURES
+    }
 
 
 def intervals(scores: pd.DataFrame, unit: pd.Series) -> dict[str, dict]:
@@ -69,10 +57,8 @@ def intervals(scores: pd.DataFrame, unit: pd.Series) -> dict[str, dict]:
     also those of which no word is among the scores.
     """
     groups, units = scores.groupby(unit), range(unit.max() + 1)
-    sums, sizes = (
-        x.reindex(units, fill_value=0) for x in (groups.sum(), groups.size())
-    )
-    return bootstrap(dict(sums), sizes)
+    sums = groups.sum().reindex(units, fill_value=0)
+    return bootstrap(dict(sums), groups.size().reindex(units, fill_value=0))
 
 
 def by_band(scores: Scores, words: pd.DataFrame, band: pd.Series) -> dict:
@@ -87,11 +73,8 @@ def by_band(scores: Scores, words: pd.DataFrame, band: pd.Series) -> dict:
 def compare(packed: Scores, alone: Scores, words, lone: pd.DataFrame) -> dict:
     """The words of lone sentences, alone and inside packed blocks, with intervals.
 
-    `words` and `lone` describe the words of `packed` and `alone`. ValueError if a word
-    of a sentence does not stand at its place in the blocks.
+    `words` and `lone` describe the words of `packed` and `alone`, each at its place.
     """
-    if (words["id"].reindex(lone.index) != lone["id"]).any():
-        raise ValueError("The sentences are not of the text in the blocks.")
     means = {"words": len(lone)} | {measure: {} for measure in MEASURES}
     for measure in MEASURES:
         for name, alone_M in alone[measure].items():
@@ -112,8 +95,7 @@ def study(models: dict, tokenizer, corpus, length: int) -> dict:
         "unigram": lambda ids_BT, at_BM: chance_V.log().expand(*at_BM.shape, -1),
         "bigram": bigram_guess(data.stream, chance_V, strength),
     } | models
-    names = proper_names(tokenizer.words, corpus.train)
-    classes = [word_class(word, names) for word in tokenizer.words]
+    classes = word_classes(tokenizer.words, corpus.train)
     kinds = pd.Series(classes, tokenizer.words)[len(SPECIALS) :]  # frequent to rare
     vocabulary = {name: [*kinds.index[kinds == name]] for name in CLASSES}
 
@@ -171,8 +153,8 @@ def main(arguments: list[str] | None = None) -> None:
         summary = measure(*shipped_models(*TRAINED))
         draw("knowledge.png", knowledge_figure(summary))
         for name in MEASURES:
-            print(knowledge_table(summary, name), end="\n\n")
-        print(alone_table(summary))
+            print(tables.knowledge_table(summary, name), end="\n\n")
+        print(tables.alone_table(summary))
 
 
 if __name__ == "__main__":

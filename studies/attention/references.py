@@ -22,9 +22,7 @@ from helpers.data import TrainingData
 from helpers.evaluate import unigram, word_frequencies
 from helpers.masking import IGNORE, masked_positions
 from helpers.tokenizer import MASK, PAD
-from studies.lab.runs import read_run
 
-GUESSES, SCORES = ("uniform", "unigram", "bigram"), ("loss", "accuracy")
 STRENGTHS = 3, 10, 30, 100, 300, 1_000, 3_000
 
 Guess = Callable[[Tensor, Tensor], Tensor]
@@ -85,16 +83,14 @@ def score_words(
             continue
         at_BM, labels_BM = masked_positions(ids_BT[part].where(masked_BT, IGNORE))
         logits_BMV = guess(ids_BT[part].masked_fill(masked_BT, MASK), at_BM)
-        logits_MV = logits_BMV[labels_BM != IGNORE]
-        labels_M = labels_BM[labels_BM != IGNORE]
+        asked_BM = labels_BM != IGNORE
+        logits_MV, labels_M = logits_BMV[asked_BM], labels_BM[asked_BM]
         losses_M = F.cross_entropy(logits_MV, labels_M, reduction="none")
         loss_BT[part][masked_BT] = losses_M.double()
         right_BT[part][masked_BT] = (logits_MV.argmax(-1) == labels_M).double()
     scored_BT = torch.isin(subset_BT, torch.tensor([*subsets]))
-    return {
-        "accuracy": right_BT[scored_BT].numpy(),
-        "loss": loss_BT[scored_BT].numpy(),
-    }
+    scores = {"accuracy": right_BT, "loss": loss_BT}
+    return {name: score_BT[scored_BT].numpy() for name, score_BT in scores.items()}
 
 
 def bigram(data: TrainingData, vocab_size: int) -> dict:
@@ -107,7 +103,7 @@ def bigram(data: TrainingData, vocab_size: int) -> dict:
     def score(strength: float, subset: int) -> dict:
         guess = bigram_guess(data.stream, chance_V, strength)
         scores = score_words(guess, data.validation_BT, data.subset_BT, [subset])
-        return {name: float(np.mean(scores[name])) for name in SCORES}
+        return {name: float(np.mean(scores[name])) for name in ("loss", "accuracy")}
 
     best = min(STRENGTHS, key=lambda strength: score(strength, 1)["loss"])
     return score(best, 0) | {"strength": best}
@@ -123,6 +119,5 @@ def references(data: TrainingData, vocab_size: int) -> dict:
 
 
 def read_references(path: Path) -> dict:
-    """The record of `references`; ValueError if it lacks a number of a guess."""
-    parts = [f"{guess}.{score}" for guess in GUESSES for score in SCORES]
-    return read_run(path, {}, parts=parts) or record.read(path)
+    """The record of `references`."""
+    return record.read(path)

@@ -1,6 +1,6 @@
 """What attention and the answers depend on, as Markdown tables from the records."""
 
-import statistics
+import pandas as pd
 
 from studies.lab.report import between, markdown, whole_percent
 
@@ -104,16 +104,14 @@ def heads_table(summary: dict) -> str:
     for name, part in summary["heads"].items():
         heads = part["heads"].items()
         ranked = sorted(heads, key=lambda item: -item[1]["cost"]["mean"])
-        costs = [head["cost"] for _, head in ranked]
-        means = [cost["mean"] for cost in costs]
+        costs = pd.DataFrame([head["cost"] for _, head in ranked])
         highest = [
             f"{place}: {head['cost']['mean']:+.3f} ({looked_at(head['looks'])})"
             for place, head in ranked[:3]
         ]
         row = [MODELS[name], f"{part['loss']:.3f}", "; ".join(highest)]
-        row += [f"{statistics.median(means):+.3f}", f"{means[-1]:+.3f}"]
-        row += [str(sum(cost["low"] > 0 for cost in costs))]
-        row += [str(sum(cost["high"] < 0 for cost in costs))]
+        row += [f"{costs['mean'].median():+.3f}", f"{costs['mean'].min():+.3f}"]
+        row += [f"{(costs['low'] > 0).sum()}", f"{(costs['high'] < 0).sum()}"]
         row += [f"{part['peak_and_cost']:.2f}"]
         row += [f"{x['cost']['mean']:+.3f}" for x in part["layers"].values()]
         rows.append(row)
@@ -141,9 +139,8 @@ def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
             means = band[measure]
             row = [heading, name, f"{100 * band['share']:.1f} %"]
             row += [score(means[guess], measure) for guess in GUESSES]
-            for guess in TRAINED:
-                row.append(score(means[f"{guess} minus bigram"], measure, "+"))
-            rows.append(row)
+            minus = (means[f"{guess} minus bigram"] for guess in TRAINED)
+            rows.append(row + [score(mean, measure, "+") for mean in minus])
             heading = ""
     return markdown(titles, rows)
 

@@ -6,6 +6,7 @@ Shapes: M masked words; the others as in helpers.data.
 import math
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -65,20 +66,19 @@ def proper_names(words: list[str], lines: list[str]) -> frozenset[str]:
     A word with a capital is a name if at least 95 % of its occurrences in running text,
     behind a word or a comma, have the capital; the others are in lower case.
     """
-    inside = Counter()
-    for line in lines:
-        if line.startswith("="):
-            continue
-        tokens = line.split()
-        for before, word in zip(tokens, tokens[1:], strict=False):
-            inside[word] += before == "," or any(map(str.isalnum, before))
-    return frozenset(
+    inside = Counter(
         word
-        for word in words
-        if word[:1].isupper()
-        and inside[word] > 0
-        and inside[word] >= ALMOST_ALWAYS * (inside[word] + inside[uncapitalised(word)])
+        for line in lines
+        if not line.startswith("=")
+        for before, word in pairwise(line.split())
+        if before == "," or any(map(str.isalnum, before))
     )
+
+    def is_name(word: str) -> bool:
+        both = inside[word] + inside[uncapitalised(word)]
+        return word[:1].isupper() and 0 < both * ALMOST_ALWAYS <= inside[word]
+
+    return frozenset(filter(is_name, words))
 
 
 def word_class(word: str, names: frozenset[str]) -> str:
@@ -92,6 +92,12 @@ def word_class(word: str, names: frozenset[str]) -> str:
     if any(map(str.isdigit, word)):
         return "digits"
     return "names" if word in names - MONTHS else "other words"
+
+
+def word_classes(words: list[str], lines: list[str]) -> list[str]:
+    """The class of each word; `lines` are the training text."""
+    names = proper_names(words, lines)
+    return [word_class(word, names) for word in words]
 
 
 def unknown_distance(ids_BT: Tensor) -> Tensor:

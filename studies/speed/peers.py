@@ -2,8 +2,9 @@
 
 transformers' BertForMaskedLM (eager and sdpa attention), nn.TransformerEncoder and
 x-transformers. Each is built as its users would build it; our configuration follows it,
-and our weights are copied into it. `compare` makes sure that in float64 the losses and
-all gradients of both agree. `Peer.differs` says what was left out for that. Besides:
+and our weights are copied into it. `compare` in studies.speed.steps makes sure that in
+float64 the losses and all gradients of both agree. `Peer.differs` says what was left
+out for that. Besides:
 
 - The others compute the head at all positions and ignore all but the masked ones, as
   their users do; ours computes the head, and the last block, at masked positions only.
@@ -23,6 +24,9 @@ from torch import Tensor, nn
 
 from helpers.masking import IGNORE, mlm_loss
 from helpers.model import Embedding, MaskedLanguageModel, MaskedWordHead, ModelConfig
+from interop.export import config_file
+from interop.names import BERT
+from interop.names import theirs as their_name
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,7 @@ def plain_loss(model, batch: Batch) -> Tensor:
 def build_bert(config: ModelConfig, attention: str) -> nn.Module:
     from transformers import BertConfig, BertForMaskedLM
 
-    settings = BertConfig(
-        vocab_size=config.vocab_size,
-        hidden_size=config.d_model,
-        num_hidden_layers=config.n_layers,
-        num_attention_heads=config.n_heads,
-        intermediate_size=config.d_ff,
-        max_position_embeddings=config.max_length,
-        hidden_dropout_prob=config.dropout,
-        attention_probs_dropout_prob=config.dropout,
-        type_vocab_size=1,
-    )
+    settings = BertConfig(**config_file(config))
     theirs = BertForMaskedLM._from_config(settings, attn_implementation=attention)
     segment = theirs.bert.embeddings.token_type_embeddings.weight
     nn.init.zeros_(segment.requires_grad_(False))
@@ -120,21 +114,13 @@ def build_x(config: ModelConfig) -> nn.Module:
     return theirs
 
 
-def bert_modules(theirs) -> list[nn.Module]:
-    """Lists their modules that have parameters, in the order of ours."""
-    embeddings, head = theirs.bert.embeddings, theirs.cls.predictions
-    modules = [embeddings.word_embeddings, embeddings.position_embeddings]
-    modules.append(embeddings.LayerNorm)
-    for layer in theirs.bert.encoder.layer:
-        attention = layer.attention.self
-        modules += [attention.query, attention.key, attention.value]
-        modules += [layer.attention.output.dense, layer.intermediate.dense]
-        modules += [layer.output.dense, layer.attention.output.LayerNorm]
-        modules.append(layer.output.LayerNorm)
-    return [*modules, head.transform.dense, head.transform.LayerNorm, head.decoder]
+def bert_modules(theirs, names: list[str]) -> list[nn.Module]:
+    """Lists their modules that have parameters; `names` are those of ours, in order."""
+    weights = [their_name(f"{name}.weight", BERT) for name in names]
+    return [theirs.get_submodule(weight.rpartition(".")[0]) for weight in weights]
 
 
-def torch_modules(theirs) -> list[nn.Module | tuple[nn.Module, int]]:
+def torch_modules(theirs, _) -> list[nn.Module | tuple[nn.Module, int]]:
     """The same for PyTorch, which stacks queries, keys and values: each is a third."""
     embedding, encoder, head = theirs
     modules = [embedding.token, embedding.position]
@@ -145,7 +131,7 @@ def torch_modules(theirs) -> list[nn.Module | tuple[nn.Module, int]]:
     return [*modules, encoder.norm, *head.children()]
 
 
-def x_modules(theirs) -> list[nn.Module]:
+def x_modules(theirs, _) -> list[nn.Module]:
     """The same for x-transformers, where attention and feed-forward are two layers."""
     modules = [theirs.token_emb.emb, theirs.pos_emb.emb]
     layers = theirs.attn_layers.layers
@@ -171,7 +157,7 @@ class Peer:
 
     beside: str
     build: Callable[[ModelConfig], nn.Module]
-    modules: Callable[[nn.Module], list]
+    modules: Callable[[nn.Module, list[str]], list]
     differs: str  # what was left out of either side to make both identical
     loss: Callable[[nn.Module, Batch], Tensor] = plain_loss
 

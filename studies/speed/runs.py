@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -11,6 +12,7 @@ from helpers.checkpoint import save_model
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.train import train
+from studies.lab import timing
 from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare
 from studies.lab.machine import hardware
@@ -18,20 +20,12 @@ from studies.lab.runs import (
     FAST,
     by_seed,
     read_run,
-    readable,
     recorded,
     require_run,
     score,
     subsample,
 )
 from studies.lab.study import Arm
-from studies.lab.timing import (
-    ratio_spread,
-    seconds_of,
-    spread,
-    time_in_turns,
-    training_step,
-)
 
 STEPS = 2_400  # of the entry; fixed before its first run
 EPOCHS, TRIAL, WARM_UP = 50, 8, 500  # epochs, epochs and steps of a baseline
@@ -46,38 +40,34 @@ RECIPES = {
 BASELINES = "plain", "scheduled"
 ROUNDS, LIMIT = 40, 120  # of timing: steps of each kind, seconds
 FOLDER, STATES = RECORDS / "speedrun", ROOT / "runs"
+TIMES = "times.json"
 COMMAND = "python -m studies.speed.speedrun"
 
 
-def settings(arm: str, epochs: float | None = None, **changes) -> dict:
-    """What makes a run this run.
+def place(arm: str, rate: float, epochs: float) -> tuple[Path, dict]:
+    """The record of a baseline's run, and what makes it this run.
 
-    The entry takes `STEPS` steps. A baseline takes `epochs`, warms up for `WARM_UP`
-    steps and is evaluated after each epoch.
+    It warms up for `WARM_UP` steps and is evaluated after each epoch.
     """
-    recipe = RECIPES[arm]
-    steps = STEPS if epochs is None else round(epochs * PER_EPOCH)
-    changes |= {"epochs": steps / PER_EPOCH, "evaluations": max(1, round(epochs or 1))}
-    if epochs is not None:
-        changes |= {"warmup": WARM_UP / steps, "patience": 10**6}
-    training = replace(recipe.training, **changes)
-    return {"steps": steps, "model": recipe.model, "training": training}
+    model, steps = RECIPES[arm].model, round(epochs * PER_EPOCH)
+    training = replace(
+        RECIPES[arm].training,
+        learning_rate=rate,
+        epochs=steps / PER_EPOCH,
+        warmup=WARM_UP / steps,
+        evaluations=max(1, round(epochs)),
+        patience=10**6,
+    )
+    path = FOLDER / f"{arm}_rate_{rate:g}_{epochs:g}_epochs.json"
+    return path, {"steps": steps, "model": model, "training": training}
 
 
-def run_name(arm: str, rate: float, epochs: float) -> str:
-    """The name of a baseline's run and of its record."""
-    return f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
-
-
-def read_baseline(arm: str, rate: float, epochs: float) -> dict | None:
-    """Reads the record of a baseline's run, if there is one."""
-    path = FOLDER / f"{run_name(arm, rate, epochs)}.json"
-    parts = "text_length", "validation", "best_step"
-    run = read_run(path, settings(arm, epochs, learning_rate=rate), parts=parts)
-    if run and run["validation"]:
-        more = "validation.loss", "history.validation_loss"
-        read_run(path, {}, parts=more)
-    return run
+def entry_place(seed: int) -> tuple[Path, dict]:
+    """The same of an entry, which takes `STEPS` steps and is evaluated at its end."""
+    model, recipe = RECIPES["entry"].model, RECIPES["entry"].training
+    training = replace(recipe, seed=seed, epochs=STEPS / PER_EPOCH, evaluations=1)
+    path = FOLDER / f"entry_{STEPS}_steps_seed_{seed}.json"
+    return path, {"steps": STEPS, "model": model, "training": training}
 
 
 def baseline(arm: str, rate: float, epochs: float) -> dict:
@@ -85,17 +75,15 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
 
     A run that diverges is recorded without a loss.
     """
-    name = run_name(arm, rate, epochs)
-    wanted = settings(arm, epochs, learning_rate=rate)
+    path, wanted = place(arm, rate, epochs)
 
     def make() -> dict:
-        print(name, flush=True)
+        print(path.stem, flush=True)
         _, _, data, model = prepare(RECIPES[arm].model, 0)
-        config, scored = wanted["training"], subsample(data, 512)
-        folder = STATES / f"speedrun_{name}"
+        scored, folder = subsample(data, 512), STATES / f"speedrun_{path.stem}"
         run = {"arm": arm, "rate": rate, "text_length": len(data.stream)}
         try:
-            training = train(model, scored, config, folder)
+            training = train(model, scored, wanted["training"], folder)
         except FloatingPointError:
             return run | {"validation": None, "best_step": None}
         keys = "step", "epoch", "validation_loss"
@@ -105,7 +93,7 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
             "history": [{key: e[key] for key in keys} for e in training.history],
         }
 
-    return recorded(FOLDER / f"{name}.json", wanted, read_run, make)
+    return recorded(path, wanted, read_run, make)
 
 
 def best_of(trials: list[dict]) -> dict:
@@ -116,11 +104,6 @@ def best_of(trials: list[dict]) -> dict:
     return min(ended, key=lambda run: run["validation"]["loss"])
 
 
-def entry_name(seed) -> str:
-    """The name of an entry and of its record."""
-    return f"entry_{STEPS}_steps_seed_{seed}"
-
-
 def entry(seed: int) -> dict:
     """Makes the run against the clock, which started with this process.
 
@@ -128,18 +111,17 @@ def entry(seed: int) -> dict:
     """
     import psutil  # which a notebook that only reads may lack
 
-    name = entry_name(seed)
-    path, wanted = FOLDER / f"{name}.json", settings("entry", seed=seed)
+    path, wanted = entry_place(seed)
     if path.exists():
-        raise ValueError(f"{name} has been run; its record is in {FOLDER}.")
+        raise ValueError(f"{path.stem} has been run; its record is in {FOLDER}.")
     # The clock of the wall can be set; it is read for what was before only.
     before = time.time() - psutil.Process().create_time() - time.monotonic()
 
     def make() -> dict:
         _, tokenizer, data, model = prepare(RECIPES["entry"].model, seed)
         training = train(model, subsample(data, 64), wanted["training"])
-        weights = STATES / f"speedrun_{name}.safetensors"
-        save_model(weights, model, tokenizer, {"name": name, "seed": seed})
+        weights = STATES / f"speedrun_{path.stem}.safetensors"
+        save_model(weights, model, tokenizer, {"name": path.stem, "seed": seed})
         return {
             "seed": seed,
             "text_length": len(data.stream),
@@ -151,12 +133,11 @@ def entry(seed: int) -> dict:
     return recorded(path, wanted, read_run, make)
 
 
-def read_entries() -> list[dict]:
-    """Reads the records of all entries; ValueError if there are none."""
-    hardware, entries = step_times_of("entry")["hardware"], []
-    parts = "text_length", "validation.loss", "seconds", "seconds_in_steps", "hardware"
-    for seed, path in by_seed(FOLDER, entry_name("{seed}")).items():
-        entries.append(read_run(path, settings("entry", seed=seed), parts=parts))
+def read_entries(hardware: dict) -> list[dict]:
+    """The records of all entries; ValueError without any, or of another machine."""
+    entries = []
+    for seed, path in by_seed(FOLDER, f"entry_{STEPS}_steps_seed_{{seed}}").items():
+        entries.append(read_run(*entry_place(seed)))
         if entries[-1]["hardware"] != hardware:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
     if not entries:
@@ -172,29 +153,27 @@ def step_times() -> dict:
     turns, device = {}, "cuda" if torch.cuda.is_available() else "cpu"
     for name, arm in RECIPES.items():
         _, _, data, model = prepare(arm.model, arm.training.seed)
-        step = training_step(model, arm.training)
+        step = timing.training_step(model, arm.training)
         ids_BT = data.sample_BT[: arm.training.batch_size]
-        turns[name] = partial(seconds_of, partial(step, ids_BT), device)
-    times = time_in_turns(turns, ROUNDS, LIMIT)
+        turns[name] = partial(timing.seconds_of, partial(step, ids_BT), device)
+    times = timing.time_in_turns(turns, ROUNDS, LIMIT)
     result = {"hardware": hardware(), "rounds": len(times["entry"])}
     result["recipes"] = {
         name: [asdict(arm.model), asdict(arm.training)] for name, arm in RECIPES.items()
     }
     for name, seconds in times.items():
-        ratio = ratio_spread(seconds, times["entry"])
-        result[name] = {"seconds": spread(seconds), "ratio": ratio}
-    record.write(FOLDER / "times.json", result)
+        ratio = timing.ratio_spread(seconds, times["entry"])
+        result[name] = {"seconds": timing.spread(seconds), "ratio": ratio}
+    record.write(FOLDER / TIMES, result)
     return result
 
 
-def step_times_of(arm: str) -> dict:
-    """Reads the hardware and the median ratio of an arm's step to the entry's."""
-    path = FOLDER / "times.json"
-    if not path.exists():
+def read_times() -> dict:
+    """The record of `step_times`; ValueError if there is none, or of other recipes."""
+    path = FOLDER / TIMES
+    times = read_run(path, {})
+    if times is None:
         raise ValueError(f"There is no {path}; make it: {COMMAND} --time")
-    times = record.read(path)
-    with readable(path):
-        model, training = times["recipes"][arm]
-        row = {"hardware": times["hardware"], "ratio": times[arm]["ratio"][1]}
-    require_run(path, {"model": model, "training": training}, vars(RECIPES[arm]))
-    return row
+    for name, (model, training) in times["recipes"].items():
+        require_run(path, {"model": model, "training": training}, vars(RECIPES[name]))
+    return times

@@ -14,19 +14,28 @@ word of the validation text is scored.
 """
 
 import argparse
+from statistics import fmean
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from helpers.figure import QUIET, default_style
 from studies.lab.command import SEED, command
-from studies.lab.report import BLUE, GREEN, ORANGE, draw, markdown, plain, plus_minus
+from studies.lab.report import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    draw,
+    markdown,
+    note,
+    plain,
+    plus_minus,
+)
+from studies.lab.runs import read_run
 from studies.lab.stats import one_sided_p, student
 from studies.lab.wikitext import require_wikitext
 from studies.speed import runs
 from studies.speed.runs import BASELINES
-
-NEAR = 0.02  # nats above a baseline's best at which it is as good as there
 
 
 def against(long: dict, entries: list[dict], ratio: float) -> dict:
@@ -39,19 +48,15 @@ def against(long: dict, entries: list[dict], ratio: float) -> dict:
         raise ValueError(f"{long['name']} diverged; nothing can be compared with it.")
     target = long["validation"]["loss"]
     losses = [run["validation"]["loss"] for run in entries]
-    step = student([run["seconds_in_steps"] / run["steps"] for run in entries])["mean"]
+    step = fmean(run["seconds_in_steps"] / run["steps"] for run in entries)
     seconds = long["best_step"] * step * ratio
-    whole = student([run["seconds"] for run in entries])["mean"]
-    lowest = min(entry["validation_loss"] for entry in long["history"])
-    near = [e for e in long["history"] if e["validation_loss"] <= lowest + NEAR]
-    reached = sum(losses) <= target * len(losses)
+    faster = seconds / fmean(run["seconds"] for run in entries)
     return {
         "rate": long["rate"],
         "steps": long["best_step"],
-        "near_steps": near[0]["step"],
         "loss": target,
         "seconds": seconds,
-        "times_faster": seconds / whole if reached else None,
+        "times_faster": faster if fmean(losses) <= target else None,
         "p": one_sided_p(losses, target) if len(losses) > 1 else None,
         "history": long["history"],
     }
@@ -61,31 +66,23 @@ def results() -> dict:
     """Returns what was reached in which time, from the records alone.
 
     A baseline is missing until its trials and its long run are there. ValueError if
-    records are not of the same hardware and text, or of other recipes.
+    records are of different hardware, or of other recipes.
     """
-    entries, training = runs.read_entries(), runs.RECIPES["entry"].training
-    race = {
-        "entry": {
-            "steps": runs.STEPS,
-            "rate": training.learning_rate,
-            "muon_rate": training.muon_rate,
-            "loss": student([run["validation"]["loss"] for run in entries]),
-            "seconds": student([run["seconds"] for run in entries]),
-            "runs": entries,
-        }
-    }
-    texts = {run["text_length"] for run in entries}
+    times, training = runs.read_times(), runs.RECIPES["entry"].training
+    entries = runs.read_entries(times["hardware"])
+    entry = {"steps": runs.STEPS, "rate": training.learning_rate}
+    entry |= {"muon_rate": training.muon_rate, "runs": entries}
+    entry["loss"] = student([run["validation"]["loss"] for run in entries])
+    entry["seconds"] = student([run["seconds"] for run in entries])
+    race = {"entry": entry}
     for arm in BASELINES:
-        trials = [runs.read_baseline(arm, rate, runs.TRIAL) for rate in runs.RATES]
+        places = [runs.place(arm, rate, runs.TRIAL) for rate in runs.RATES]
+        trials = [read_run(*place) for place in places]
         if None in trials:
             continue
-        rate = runs.best_of(trials)["rate"]
-        if long := runs.read_baseline(arm, rate, runs.EPOCHS):
-            ratio = runs.step_times_of(arm)["ratio"]
-            race[arm] = against(long, entries, ratio)
-            texts |= {run["text_length"] for run in (*trials, long)}
-    if len(texts) > 1:
-        raise ValueError(f"The runs in {runs.FOLDER} are of different texts.")
+        best = runs.best_of(trials)["rate"]
+        if long := read_run(*runs.place(arm, best, runs.EPOCHS)):
+            race[arm] = against(long, entries, times[arm]["ratio"][1])
     return race
 
 
@@ -125,7 +122,6 @@ def time_to_quality(race: dict) -> Figure:
     """
     figure = Figure(figsize=(7.4, 3.8), layout="constrained")
     axes = figure.subplots()
-    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     looks = {"plain": (ORANGE, "--"), "scheduled": (GREEN, "-.")}
     for arm, (color, style) in looks.items():
         if not (row := race.get(arm)):
@@ -138,8 +134,8 @@ def time_to_quality(race: dict) -> Figure:
         axes.plot(x, y, style, color=color, linewidth=1.5, label=label)
         axes.axhline(row["loss"], color=color, linestyle=":", linewidth=1)
         text = f"its best weights, scored on all words: {row['loss']:.2f}"
-        at = 0.01, row["loss"]
-        axes.annotate(text, at, (0, 3), color=color, fontsize=9, **place)
+        look = {"color": color, "fontsize": 9, "xycoords": ("axes fraction", "data")}
+        note(axes, text, (0.01, row["loss"]), (0, 3), **look)
     entry = race["entry"]
     x = [run["seconds"] / 60 for run in entry["runs"]]
     y = [run["validation"]["loss"] for run in entry["runs"]]
@@ -156,30 +152,8 @@ def time_to_quality(race: dict) -> Figure:
     return figure
 
 
-def work(given) -> None:
-    """Makes one entry; or the baselines, the timing, the summary."""
-    if given.summary:
-        race = results()
-        print(table(race))
-        draw("time_to_quality.png", time_to_quality(race))
-        return
-    require_wikitext()
-    if given.baselines is not None:
-        for arm in given.baselines or BASELINES:
-            trials = [runs.baseline(arm, rate, runs.TRIAL) for rate in runs.RATES]
-            runs.baseline(arm, runs.best_of(trials)["rate"], runs.EPOCHS)
-    elif given.time:
-        print(runs.step_times())
-    else:
-        run = runs.entry(given.seed)
-        print(
-            f"{run['validation']['loss']:.3f} nats after {run['steps']:,} steps, "
-            f"{run['seconds']:.0f} s from the start of the process"
-        )
-
-
 def main(arguments: list[str] | None = None) -> None:
-    """Does what the options ask for."""
+    """Makes one entry; or the baselines, the timing, the summary."""
     parser = command("speed.speedrun", __doc__, argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--seed", type=SEED, default=0, help="of the entry (default 0)")
@@ -188,7 +162,23 @@ def main(arguments: list[str] | None = None) -> None:
     what.add_argument("--summary", action="store_true")
     given = parser.parse_args(arguments)
     with parser.one_sentence():
-        work(given)
+        if given.summary:
+            race = results()
+            print(table(race))
+            draw("time_to_quality.png", time_to_quality(race))
+            return
+        require_wikitext()
+        if given.time:
+            print(runs.step_times())
+        elif given.baselines is None:
+            run = runs.entry(given.seed)
+            print(
+                f"{run['validation']['loss']:.3f} nats after {run['steps']:,} steps, "
+                f"{run['seconds']:.0f} s from the start of the process"
+            )
+        for arm in BASELINES if given.baselines == [] else given.baselines or ():
+            trials = [runs.baseline(arm, rate, runs.TRIAL) for rate in runs.RATES]
+            runs.baseline(arm, runs.best_of(trials)["rate"], runs.EPOCHS)
 
 
 if __name__ == "__main__":

@@ -10,24 +10,19 @@ import itertools
 from dataclasses import asdict
 from functools import partial
 
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
 from helpers.figure import QUIET, default_style
 from helpers.model import ModelConfig
 from helpers.record import write
+from studies.lab import timing
 from studies.lab.command import RECORDS, command, record_file
 from studies.lab.machine import hardware
 from studies.lab.report import BLUE, ORANGE, plain
-from studies.lab.timing import (
-    ratio_spread,
-    seconds_of,
-    spread,
-    time_in_turns,
-)
-from studies.speed.equality import equality
 from studies.speed.peers import OURS, PEERS
-from studies.speed.steps import contestant, make_batch, step_on
+from studies.speed.steps import contestant, equality, make_batch, step_on
 
 PRECISIONS, DROPOUTS, TOKENS = ("fp32", "bf16"), (0.0, 0.1), (4_096, 16_384)
 LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
@@ -43,12 +38,12 @@ def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[
         for fast in (False, True) if compiled else (False,):
             model = torch.compile(model) if fast else model
             step = step_on(batch, model, loss_of, cell["precision"])
-            turns[name, fast] = partial(seconds_of, step, device)
-    times, rows = time_in_turns(turns, rounds, LIMIT), []
+            turns[name, fast] = partial(timing.seconds_of, step, device)
+    times, rows = timing.time_in_turns(turns, rounds, LIMIT), []
     for (name, fast), seconds in times.items():
         beside = PEERS[name].beside if name in PEERS else name
-        low, middle, high = (1e3 * quartile for quartile in spread(seconds))
-        least, ratio, most = ratio_spread(seconds, times[beside, fast])
+        low, middle, high = (1e3 * quartile for quartile in timing.spread(seconds))
+        least, ratio, most = timing.ratio_spread(seconds, times[beside, fast])
         row = {"contestant": name, "compiled": fast, "beside": beside, "ms": middle}
         row |= {"ms_quartiles": [low, high], "rounds": len(seconds)}
         row |= {"tokens_per_second": 1e3 * cell["tokens"] / middle}
@@ -84,22 +79,21 @@ def table(steps: list[dict]) -> str:
 
     The ratio is the median over the rounds, not that of the medians.
     """
-    titles = (
-        "peer | precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
-    )
-    lines = [titles, "--- | --- | ---: | ---: | ---: | ---: | ---:"]
-    cells = "tokens", "precision", "dropout", "compiled"
-    by_cell = {(row["contestant"], *map(row.get, cells)): row for row in steps}
-    for name, (other, *cell) in itertools.product(PEERS, by_cell):
-        if other != name:
-            continue
-        theirs, ours = by_cell[name, *cell], by_cell[PEERS[name].beside, *cell]
-        tokens, precision, dropout, compiled = cell
-        precision += ", compiled" if compiled else ""
-        lines.append(
-            f"{name} | {precision} | {dropout:g} | {tokens:,}"
-            f" | {ours['ms']:.1f} | {theirs['ms']:.1f} | {theirs['ratio']:.2f}"
-        )
+    titles = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
+    lines = [f"peer | {titles}", "--- | --- | ---: | ---: | ---: | ---: | ---:"]
+
+    def cell(row: dict) -> tuple:
+        return row["tokens"], row["precision"], row["dropout"], row.get("compiled")
+
+    by_cell = {(row["contestant"], *cell(row)): row["ms"] for row in steps}
+    for name in PEERS:
+        for row in (row for row in steps if row["contestant"] == name):
+            precision = row["precision"] + (", compiled" if row.get("compiled") else "")
+            lines.append(
+                f"{name} | {precision} | {row['dropout']:g} | {row['tokens']:,}"
+                f" | {by_cell[PEERS[name].beside, *cell(row)]:.1f}"
+                f" | {row['ms']:.1f} | {row['ratio']:.2f}"
+            )
     return "\n".join(f"| {line} |" for line in lines)
 
 
@@ -110,35 +104,26 @@ def step_ratios(record: dict) -> Figure:
     Each is compared with ours of the same architecture, and none was compiled. Thin
     lines are quartiles over the rounds.
     """
-    rows = [
-        row
-        for row in record["steps"]
-        if row["contestant"] in PEERS
-        and row["dropout"] == DROPOUTS[-1]
-        and not row["compiled"]
-    ]
-    sizes = sorted({row["tokens"] for row in rows})
-    peers = list(dict.fromkeys(row["contestant"] for row in rows))
+    steps = pd.DataFrame(record["steps"])
+    shown = (steps["dropout"] == DROPOUTS[-1]) & ~steps["compiled"]
+    steps = steps[shown & steps["contestant"].isin(PEERS)]
+    sizes, peers = sorted(steps["tokens"].unique()), [*steps["contestant"].unique()]
     figure = Figure(figsize=(8.8, 2.8), layout="constrained")
     panels = figure.subplots(1, len(sizes), sharex=True, sharey=True, squeeze=False)[0]
     looks = ("fp32", "o", BLUE, -0.14), ("bf16", "s", ORANGE, 0.14)
     for axes, tokens in zip(panels, sizes, strict=True):
         axes.axvline(1, color=QUIET, linewidth=1)
         for precision, mark, color, shift in looks:
-            own = [
-                r for r in rows if (r["tokens"], r["precision"]) == (tokens, precision)
-            ]
-            y = [peers.index(row["contestant"]) + shift for row in own]
-            low, high = zip(*(row["ratio_quartiles"] for row in own), strict=True)
-            axes.hlines(y, low, high, color=color, linewidth=1)
-            x = [row["ratio"] for row in own]
-            axes.plot(x, y, mark, color=color, markersize=5, label=precision)
+            own = steps[(steps["tokens"] == tokens) & (steps["precision"] == precision)]
+            y = [peers.index(name) + shift for name in own["contestant"]]
+            axes.hlines(y, *zip(*own["ratio_quartiles"], strict=True), color, lw=1)
+            axes.plot(own["ratio"], y, mark, color=color, markersize=5, label=precision)
         axes.set_title(f"{tokens:,} tokens a step", fontsize=11)
         axes.set_xlabel("times as long as ours")
         axes.set_yticks(range(len(peers)), peers)
         axes.set_ylim(len(peers) - 0.5, -0.5)
         plain(axes)
-    widest = max(row["ratio_quartiles"][1] for row in rows)
+    widest = max(high for _, high in steps["ratio_quartiles"])
     panels[0].set_xlim(0, 1.05 * widest)
     panels[0].legend(frameon=False, loc="lower left", fontsize=9)
     return figure
