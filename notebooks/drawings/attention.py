@@ -47,13 +47,14 @@ def attention() -> Drawing:
     sums = " + ".join(f"{number(w, 2)}·{pair(row)}" for w, row in terms)
     d = Drawing(
         "One head of attention, with numbers",
-        f"""Three words, keys, are and old, have a vector of four numbers each: x, shape
-        (T, D). Three matrices, W_Q, W_K and W_V, turn x into queries Q, keys K and
-        values V of two numbers each, shape (T, K). The product of each query with each
-        key, divided by the root of K = 2, is a score; softmax turns each row of scores
-        into weights that sum to 1, shape (T, S). The word are looks at keys, are and
-        old with the weights {", ".join(number(w, 2) for w in weights[1])}. They mix the
-        values: {sums} = {pair(mixed[1], 2)}, the new vector of are.""",
+        f"""Each of three words, “keys”, “are” and “old”, has a vector of four numbers:
+        x, shape (T, D). Three matrices, W_Q, W_K and W_V, turn x into queries Q, keys K
+        and values V of two numbers each, shape (T, K). The product of a query with a
+        key, divided by the root of K = 2, is a score. Softmax turns each row of scores
+        into weights that sum to 1, shape (T, S). The word “are” looks at “keys”, “are”
+        and “old” with the weights {", ".join(number(w, 2) for w in weights[1])}. These
+        weights mix the values: {sums} = {pair(mixed[1], 2)}. This is the new vector of
+        “are”.""",
         580,
     )
     d.text(142, 84, "x: one vector for each word", bold=True)
@@ -64,7 +65,7 @@ def attention() -> Drawing:
     parts = [
         ("Q", W_Q, q, "orange", "what the word", "looks for"),
         ("K", W_K, k, "green", "what the word", "is found by"),
-        ("V", W_V, v, "violet", "what the word", "hands over"),
+        ("V", W_V, v, "violet", "what the word", "passes on"),
     ]
     for i, (name, by, rows, colour, what, then) in enumerate(parts):
         y, ink = 36 + 112 * i, f"{colour}-ink"
@@ -169,11 +170,11 @@ def padding_mask() -> Drawing:
     d = Drawing(
         "Padding is hidden before softmax",
         f"""A row of a batch holds two words, She and slept, and two [PAD] tokens that
-        fill it up. On the left the scores: those in the columns of [PAD] are set to
-        minus infinity. On the right the weights after softmax: the columns of [PAD] are
-        exactly 0, and the two words share the whole weight. She looks at itself with
-        {number(weights[0][0], 2)} and at slept with {number(weights[0][1], 2)}. The
-        rows of the two [PAD] tokens are computed as well, but nobody reads them.""",
+        fill it up. On the left are the scores: the scores in the columns of [PAD] are
+        set to minus infinity. On the right are the weights after softmax: the columns
+        of [PAD] are exactly 0, and the two words share the whole weight. She gives a
+        weight of {number(weights[0][0], 2)} to itself and of
+        {number(weights[0][1], 2)} to slept. The rows of the two [PAD] tokens are computed as well, but nobody reads them.""",
         296,
     )
     d.text(200, 34, "scores", bold=True)

@@ -59,18 +59,24 @@ def bert_and_gpt() -> Drawing:
     """The same sentence, as BERT and as GPT see it."""
     words, hidden = "the keys near the lamp are old".split(), 5
     d = Drawing(
-        "BERT fills a blank, GPT goes on writing",
-        """The sentence "the keys near the lamp are old", twice. Above, BERT: the word
-        "are" is replaced by [MASK], and arrows lead to it from all other words, those
-        on its left and "old" on its right. Below, GPT: arrows lead to the same place
-        only from the words on its left, because "old" is not written yet. BERT asks
-        which word is hidden; in training, about 15 of 100 words are. GPT
-        guesses after every word which one comes next.""",
+        "BERT fills a blank, GPT writes the next word",
+        """The drawing shows the sentence "the keys near the lamp are old" twice. Above,
+        for BERT, the word "are" is replaced by [MASK]. Arrows lead to [MASK] from all
+        other words: the words on its left, and "old" on its right. BERT asks which word
+        is hidden; in training, about 15 of 100 words are hidden. Below, for GPT, arrows
+        lead to the same place only from the words on its left, because "old" is not
+        written yet. GPT guesses the next word after every word.""",
         400,
     )
     panels = [
-        ("BERT fills a blank and sees both sides", "hides about 15 of 100 words"),
-        ("GPT goes on writing and sees the left side", "guesses after every word"),
+        (
+            "BERT fills a blank and sees the words on both sides",
+            "hides about 15 of 100 words",
+        ),
+        (
+            "GPT writes the next word and sees the words before it",
+            "guesses after every word",
+        ),
     ]
     questions = "Which word is hidden here?", "Which word comes next?"
     for i, (title, how_often) in enumerate(panels):
@@ -114,10 +120,10 @@ def text_to_rows() -> Drawing:
     d = Drawing(
         "From text to rows of numbers",
         f"""The text “{text}” is split into the tokens {", ".join(tokens[:-1])} and a
-        full stop. Each becomes an id: {", ".join(map(str, ids))}; lamp is not in the
-        vocabulary and becomes [UNK], id {UNK}. On the left the embedding table, one row
-        of 256 numbers for each of {size:,} words. On the right the text, one row for
-        each token, shape (T, D) = ({len(ids)}, 256). An arrow leads from row {marked}
+        full stop. Each token becomes an id: {", ".join(map(str, ids))}; lamp is not in the
+        vocabulary and becomes [UNK], id {UNK}. On the left is the embedding table, with
+        one row of 256 numbers for each of {size:,} words. On the right is the text,
+        with one row for each token, shape (T, D) = ({len(ids)}, 256). An arrow leads from row {marked}
         of the table to the row of the token {look}: both hold
         {", ".join(number(v, 2) for v in table[marked])} and so on.""",
         548,
@@ -192,14 +198,14 @@ def merge_tree() -> Drawing:
         steps.append((*(pieces[i] for i in both), times))
     said = "; ".join(f"{a} and {b}, {times} times" for a, b, times in steps)
     left = "; ".join(
-        f"{word} is {' '.join(pieces[i] for i in ids)}" for word, ids in words.items()
+        f"{word}: {' '.join(pieces[i] for i in ids)}" for word, ids in words.items()
     )
     d = Drawing(
         "Seven merges build words from letters",
-        f"""A text holds low 5 times, lower 2, newest 6 and widest 3 times. Again and
-        again the most frequent pair of neighbours is merged into one piece: {said}.
-        Trees over the letters of each word show which pieces grow together. After seven
-        merges {left}.""",
+        f"""A text contains low 5 times, lower 2 times, newest 6 times and widest 3
+        times. Seven times, the most frequent pair of neighbouring pieces is merged into
+        one piece: {said}. Trees over the letters of each word show which pieces grow
+        together. After seven merges, the words have these pieces: {left}.""",
         376,
     )
     d.text(24, 30, "Each step merges the most frequent pair", 15, at="start", bold=True)

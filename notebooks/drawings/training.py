@@ -122,12 +122,13 @@ def paired_seeds() -> Drawing:
     )
     d = Drawing(
         "Pairs of runs show a small difference",
-        f"""Invented losses of two models, A and B, each trained with five seeds. On the
-        left a line joins the two losses of each seed; the losses lie far apart, but
-        all lines fall a little: {pairs}. On the right the mean difference with its
-        95 % interval. If the runs are taken as unrelated it is {words[0]} nats, and the
-        interval includes 0. From the five differences of the pairs it is {words[1]},
-        and 0 lies outside.""",
+        f"""The losses of two models, A and B, are invented. Each model was trained with
+        five seeds. On the left, a line joins the two losses of each seed. The seeds lie
+        far apart, but every line falls a little: {pairs}. On the right is the mean
+        difference with its 95 % interval. Computed as for two groups of unrelated runs,
+        it is {words[0]} nats, and the interval includes 0. Computed from the
+        differences of the five pairs, it is {words[1]} nats, and the interval does not
+        include 0.""",
         380,
     )
     d.text(24, 30, "Five seeds, two models", 15, at="start", bold=True)
@@ -145,7 +146,7 @@ def paired_seeds() -> Drawing:
         d.circle(250, height(y), 6, "blue")
         d.text(82, height(x), number(x, 3), SMALL, at="end")
         d.text(264, height(y), f"seed {i}", SMALL, "quiet", "start")
-    d.text(362, 30, "A − B: which is it?", 15, at="start", bold=True)
+    d.text(362, 30, "The difference A − B", 15, at="start", bold=True)
     d.text(362, 52, "mean and 95 % interval", SMALL, "quiet", "start")
 
     def across(difference):
@@ -156,8 +157,8 @@ def paired_seeds() -> Drawing:
     d.text(across(0.05), 330, "0.05", SMALL)
     d.text(across(0.1), 330, "0.10 nats", SMALL)
     rows = [
-        ("runs taken as unrelated", apart, words[0], 112, "orange"),
-        ("differences of the pairs", paired, words[1], 228, "green"),
+        ("as two groups", apart, words[0], 112, "orange"),
+        ("as pairs", paired, words[1], 228, "green"),
     ]
     for title, half, text, y, colour in rows:
         d.text(across(0) + 12, y - 22, title, at="start", bold=True)
