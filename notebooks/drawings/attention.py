@@ -174,7 +174,8 @@ def padding_mask() -> Drawing:
         set to minus infinity. On the right are the weights after softmax: the columns
         of [PAD] are exactly 0, and the two words share the whole weight. She gives a
         weight of {number(weights[0][0], 2)} to itself and of
-        {number(weights[0][1], 2)} to slept. The rows of the two [PAD] tokens are computed as well, but nobody reads them.""",
+        {number(weights[0][1], 2)} to slept. The rows of the two [PAD] tokens are
+        computed as well, but nobody reads them.""",
         296,
     )
     d.text(200, 34, "scores", bold=True)

@@ -120,11 +120,11 @@ def text_to_rows() -> Drawing:
     d = Drawing(
         "From text to rows of numbers",
         f"""The text “{text}” is split into the tokens {", ".join(tokens[:-1])} and a
-        full stop. Each token becomes an id: {", ".join(map(str, ids))}; lamp is not in the
-        vocabulary and becomes [UNK], id {UNK}. On the left is the embedding table, with
-        one row of 256 numbers for each of {size:,} words. On the right is the text,
-        with one row for each token, shape (T, D) = ({len(ids)}, 256). An arrow leads from row {marked}
-        of the table to the row of the token {look}: both hold
+        full stop. Each token becomes an id: {", ".join(map(str, ids))}; lamp is not in
+        the vocabulary and becomes [UNK], id {UNK}. On the left is the embedding table,
+        with one row of 256 numbers for each of {size:,} words. On the right is the
+        text, with one row for each token, shape (T, D) = ({len(ids)}, 256). An arrow
+        leads from row {marked} of the table to the row of the token {look}: both hold
         {", ".join(number(v, 2) for v in table[marked])} and so on.""",
         548,
     )
