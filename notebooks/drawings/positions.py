@@ -20,17 +20,18 @@ def rotary() -> Drawing:
     pairs = [(i, 10_000 ** (-2 * i / D_HEAD)) for i in (0, 4)]
     d = Drawing(
         "Rotary positions turn queries and keys",
-        f"""Three dials have an arrow for a query and an arrow for a key. In the first
-        dial the arrows are not turned, and their product is q · k = {scores[0]}. In the
-        other two dials, each arrow is turned by {STEP} radians for each position. At
-        the positions 3 and 1 the angle between the arrows has changed, and
-        q · k = {scores[1]}. At the positions 7 and 5 both arrows have turned further,
-        but the angle between them is the same, and q · k = {scores[2]} again: only the
-        distance of the two positions counts. Below, hands of a clock show two pairs of
-        coordinates at ten positions. Pair 0 turns by 1 radian for each position, and
-        pair 4 turns by {number(pairs[1][1])} radians. A head of {D_HEAD} numbers has
-        {D_HEAD // 2} such pairs, and each pair turns more slowly than the pair before
-        it.""",
+        f"""Each of three dials has an arrow for a query and an arrow for a key. In the
+        first dial, the arrows are not turned, and their product is
+        q · k = {scores[0]}. In the other two dials, each arrow is turned by {STEP}
+        radians for each position. With a query at position 3 and a key at position 1,
+        the angle between the arrows has changed, and q · k = {scores[1]}. At the
+        positions 7 and 5, both arrows have turned further. But the angle between the
+        arrows is the same as at the positions 3 and 1, and so is the product,
+        q · k = {scores[2]}. Only the distance between the two positions counts. Below,
+        two pairs of coordinates are drawn as clock hands at ten positions. From one
+        position to the next, pair 0 turns by 1 radian, and pair 4 turns by
+        {number(pairs[1][1])} radians. A head of {D_HEAD} numbers has {D_HEAD // 2} such
+        pairs, and each pair turns more slowly than the pair before it.""",
         510,
     )
     for i, (q_at, k_at, title, what) in enumerate(cases):
