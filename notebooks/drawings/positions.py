@@ -90,7 +90,7 @@ def rollout() -> Drawing:
     sums = " + ".join(f"{number(a, 2)}·{number(b, 2)}" for a, b in she)
     result = number(followed[of][0], 2)
     rows = "; ".join(
-        f"{word} {', '.join(row)}"
+        f"in “{word}”, {', '.join(row[:-1])} and {row[-1]}"
         for word, row in zip(words, shown(followed, 2), strict=True)
     )
     d = Drawing(
@@ -101,8 +101,9 @@ def rollout() -> Drawing:
         connection. Blue lines stand for the other half, which comes through attention;
         a thicker line is a larger weight. Between the middle and the top, blue lines
         are drawn only to “her”. Each layer multiplies by Ã = ½ A + ½ I. The product of
-        layer 2 and layer 1 says how much of each word at the bottom arrives in each
-        word at the top: {rows}. For “She” in “her”: {sums} = {result}.""",
+        layer 2 and layer 1 says how much of “She”, “lost”, “her” and “key” at the
+        bottom arrives in each word at the top: {rows}. The share of “She” in “her”, for
+        example, is {sums} = {result}.""",
         436,
     )
     xs, ys = [66, 152, 238, 324], [358, 224, 90]

@@ -117,18 +117,17 @@ def paired_seeds() -> Drawing:
     paired = half_width(gain, 2.776)  # 4 degrees of freedom
     words = [f"{number(mean, 3)} ± {number(h, 3)}" for h in (apart, paired)]
     pairs = "; ".join(
-        f"seed {i}: {number(x, 3)} and {number(y, 3)}"
+        f"with seed {i}, from {number(x, 3)} to {number(y, 3)}"
         for i, (x, y) in enumerate(zip(a, b, strict=True))
     )
     d = Drawing(
         "Pairs of runs show a small difference",
-        f"""The losses of two models, A and B, are invented. Each model was trained with
-        five seeds. On the left, a line joins the two losses of each seed. The seeds lie
-        far apart, but every line falls a little: {pairs}. On the right is the mean
-        difference with its 95 % interval. Computed as for two groups of unrelated runs,
-        it is {words[0]} nats, and the interval includes 0. Computed from the
-        differences of the five pairs, it is {words[1]} nats, and the interval does not
-        include 0.""",
+        f"""Two models, A and B, have invented losses for five seeds each. On the left,
+        a line joins the two losses of each seed. The seeds lie far apart, but every
+        line falls a little from A to B: {pairs}. On the right is the mean difference
+        with its 95 % interval. As two groups of unrelated runs, the losses give
+        {words[0]} nats, and the interval includes 0. As five pairs, the losses give
+        {words[1]} nats, and the interval does not include 0.""",
         380,
     )
     d.text(24, 30, "Five seeds, two models", 15, at="start", bold=True)
