@@ -26,12 +26,12 @@ def rotary() -> Drawing:
         radians for each position. With a query at position 3 and a key at position 1,
         the angle between the arrows has changed, and q · k = {scores[1]}. At the
         positions 7 and 5, both arrows have turned further. But the angle between the
-        arrows is the same as at the positions 3 and 1, and so is the product,
-        q · k = {scores[2]}. Only the distance between the two positions counts. Below,
-        two pairs of coordinates are drawn as clock hands at ten positions. From one
-        position to the next, pair 0 turns by 1 radian, and pair 4 turns by
-        {number(pairs[1][1])} radians. A head of {D_HEAD} numbers has {D_HEAD // 2} such
-        pairs, and each pair turns more slowly than the pair before it.""",
+        arrows is the same as before, so the product is again q · k = {scores[2]}. Only
+        the distance between the two positions counts. Below, two pairs of coordinates
+        are drawn as clock hands at ten positions. From one position to the next, pair 0
+        turns by 1 radian, and pair 4 turns by {number(pairs[1][1])} radians. A head of
+        {D_HEAD} numbers has {D_HEAD // 2} such pairs, and each pair turns more slowly
+        than the pair before it.""",
         510,
     )
     for i, (q_at, k_at, title, what) in enumerate(cases):
