@@ -89,8 +89,8 @@ def rollout() -> Drawing:
     she = [(halves[1][of][j], halves[0][j][0]) for j in range(4)]
     sums = " + ".join(f"{number(a, 2)}·{number(b, 2)}" for a, b in she)
     result = number(followed[of][0], 2)
-    rows = "; ".join(
-        f"in “{word}”, {', '.join(row[:-1])} and {row[-1]}"
+    rows = " ".join(
+        f"Row “{word}”: {', '.join(row)}."
         for word, row in zip(words, shown(followed, 2), strict=True)
     )
     d = Drawing(
@@ -101,9 +101,10 @@ def rollout() -> Drawing:
         connection. Blue lines stand for the other half, which comes through attention;
         a thicker line is a larger weight. Between the middle and the top, blue lines
         are drawn only to “her”. Each layer multiplies by Ã = ½ A + ½ I. The product of
-        layer 2 and layer 1 says how much of “She”, “lost”, “her” and “key” at the
-        bottom arrives in each word at the top: {rows}. The share of “She” in “her”, for
-        example, is {sums} = {result}.""",
+        layer 2 and layer 1 is a table. A row is a word at the top; its four numbers say
+        how much of “She”, “lost”, “her” and “key” at the bottom, in this order, arrives
+        there. {rows} For example, the share of “She” in “her” is
+        {sums} = {result}.""",
         436,
     )
     xs, ys = [66, 152, 238, 324], [358, 224, 90]
