@@ -40,14 +40,15 @@ def require_attention(weights_TS: Tensor, queries: list[str], keys: list[str]) -
     There may be dimensions before T and S, such as those of layers and heads.
     """
     if weights_TS.shape[-2:] != (len(queries), len(keys)):
+        rows, columns = weights_TS.shape[-2:]
         raise ValueError(
-            f"Weights of shape {tuple(weights_TS.shape)} need as many labels, not "
-            f"{len(queries)} queries and {len(keys)} keys."
+            f"Weights of shape {tuple(weights_TS.shape)} need {rows} query labels and "
+            f"{columns} key labels, but got {len(queries)} and {len(keys)}."
         )
     if not (weights_TS.sum(-1) - 1).abs().max() < 1e-3:  # also of NaN
         raise ValueError(
-            "The rows do not sum to 1. Give weights as attention has them, before "
-            "dropout, with a row for each token that looks."
+            "The rows do not sum to 1. Pass the attention weights from before dropout, "
+            "one row for each token that looks."
         )
 
 

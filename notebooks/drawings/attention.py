@@ -43,17 +43,20 @@ def attention() -> Drawing:
     scaled = [[score / 2**0.5 for score in row] for row in scores]
     weights = [softmax(row) for row in scaled]
     mixed = product(weights, v)
-    terms = zip(weights[1], v, strict=True)
-    sums = " + ".join(f"{number(w, 2)}·{pair(row)}" for w, row in terms)
+    of_are = [number(weight, 2) for weight in weights[1]]
+    terms = zip(of_are, v, strict=True)
+    sums = " + ".join(f"{weight}·{pair(row)}" for weight, row in terms)
     d = Drawing(
         "One head of attention, with numbers",
-        f"""Three words, keys, are and old, have a vector of four numbers each: x, shape
-        (T, D). Three matrices, W_Q, W_K and W_V, turn x into queries Q, keys K and
-        values V of two numbers each, shape (T, K). The product of each query with each
-        key, divided by the root of K = 2, is a score; softmax turns each row of scores
-        into weights that sum to 1, shape (T, S). The word are looks at keys, are and
-        old with the weights {", ".join(number(w, 2) for w in weights[1])}. They mix the
-        values: {sums} = {pair(mixed[1], 2)}, the new vector of are.""",
+        f"""The words “keys”, “are” and “old” have vectors of four numbers. Together,
+        these vectors are the table x of shape (T, D). Three matrices, W_Q, W_K and W_V,
+        turn x into queries Q, keys K and values V. Each query, key and value has two
+        numbers, so these tables have the shape (T, K). The product of a query and a
+        key, divided by √2, is a score. Softmax turns each row of scores into weights
+        that sum to 1. The table of weights has the shape (T, S). The word “are” gives
+        “keys” the weight {of_are[0]}, itself {of_are[1]} and “old” {of_are[2]}. These
+        weights mix the values: {sums} = {pair(mixed[1], 2)}. The result is the new
+        vector of “are”.""",
         580,
     )
     d.text(142, 84, "x: one vector for each word", bold=True)
@@ -64,7 +67,7 @@ def attention() -> Drawing:
     parts = [
         ("Q", W_Q, q, "orange", "what the word", "looks for"),
         ("K", W_K, k, "green", "what the word", "is found by"),
-        ("V", W_V, v, "violet", "what the word", "hands over"),
+        ("V", W_V, v, "violet", "what the word", "passes on"),
     ]
     for i, (name, by, rows, colour, what, then) in enumerate(parts):
         y, ink = 36 + 112 * i, f"{colour}-ink"
@@ -101,7 +104,7 @@ def attention() -> Drawing:
     rings = ((66, 154, 152), (416, 63, 88), (66, 450, 144), (310, 450, 132))
     for x, y, w in (*rings, (550, 450, 96)):
         d.box(x - 2, y - 1, w + 4, 28 if y == 63 else 30, "", "bare", "ink", thick=2)
-    d.text(360, top + 134, f"are: {sums} = {pair(mixed[1], 2)}", SMALL, mono=True)
+    d.text(360, top + 134, f"“are”: {sums} = {pair(mixed[1], 2)}", SMALL, mono=True)
     return d
 
 
@@ -111,10 +114,10 @@ def heads() -> Drawing:
         "Four heads share the eight columns",
         """The queries, keys and values of four positions have eight columns each, shape
         (T, D). They are cut into four heads of two columns each, shape (T, K) with
-        K = D / H. Each head computes weights of its own, shape (T, S), which differ
-        from those of the other heads, and mixes its own values. The four results stand
-        side by side again, shape (T, D), and the matrix W_O combines them. In the
-        series' model D is 256, H is 8 and K is 32.""",
+        K = D / H. Each head computes weights of its own, shape (T, S), and mixes its
+        own values. The weights of the four heads differ. The four results are put side
+        by side again, shape (T, D), and the matrix W_O combines them. In the series'
+        model, D is 256, H is 8 and K is 32.""",
         544,
     )
     names, side = ["blue", "orange", "green", "violet"], 26
@@ -168,12 +171,13 @@ def padding_mask() -> Drawing:
     weights = [softmax([*row, -math.inf, -math.inf]) for row in scores]
     d = Drawing(
         "Padding is hidden before softmax",
-        f"""A row of a batch holds two words, She and slept, and two [PAD] tokens that
-        fill it up. On the left the scores: those in the columns of [PAD] are set to
-        minus infinity. On the right the weights after softmax: the columns of [PAD] are
-        exactly 0, and the two words share the whole weight. She looks at itself with
-        {number(weights[0][0], 2)} and at slept with {number(weights[0][1], 2)}. The
-        rows of the two [PAD] tokens are computed as well, but nobody reads them.""",
+        f"""A row of a batch holds the words “She” and “slept”, and two [PAD] tokens
+        that fill the row up. On the left are the scores. In the columns of [PAD], the
+        scores are set to minus infinity. On the right are the weights after softmax. In
+        the columns of [PAD], the weights are exactly 0, and the two words share the
+        whole weight. “She” gives itself the weight {number(weights[0][0], 2)} and
+        “slept” the weight {number(weights[0][1], 2)}. The rows of the two [PAD] tokens
+        are computed as well, but nobody reads these rows.""",
         296,
     )
     d.text(200, 34, "scores", bold=True)

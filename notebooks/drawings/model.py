@@ -125,7 +125,7 @@ def model() -> Drawing:
         d.text(478 + wide, y + 17, f"{n:,}", SMALL, at="start")
     d.arrow((210, 490), (210, 510))
     d.text(210, 526, "logits: a score for each word", bold=True)
-    d.text(470, 526, f"together {total:,}", at="start", bold=True)
+    d.text(470, 526, f"total {total:,}", at="start", bold=True)
     d.text(470, 547, f"{sizes} · N {c.n_layers}", SMALL, "quiet", "start")
     d.line([(76, 79), (46, 79), (46, 471), (76, 471)], "violet-ink", 2, dash=True)
     d.text(28, 275, "the same table", SMALL, "violet-ink", turn=-90)
@@ -182,7 +182,7 @@ def masking() -> Drawing:
     d.text(24, 266, "What the model sees", 15, at="start", bold=True)
     sentence(286, chosen)
     d.text(24, 384, "The labels", 15, at="start", bold=True)
-    labels = f"keys, are and clock at the red places, {IGNORE} elsewhere:"
+    labels = f"“keys”, “are” and “clock” at the red places, {IGNORE} at all others"
     d.text(116, 384, labels.replace("-", "−"), at="start")
-    d.text(116, 404, "only red places count in the loss.", SMALL, "red-ink", "start")
+    d.text(116, 404, "The loss counts only the red places.", SMALL, "red-ink", "start")
     return d

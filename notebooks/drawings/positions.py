@@ -20,15 +20,18 @@ def rotary() -> Drawing:
     pairs = [(i, 10_000 ** (-2 * i / D_HEAD)) for i in (0, 4)]
     d = Drawing(
         "Rotary positions turn queries and keys",
-        f"""Three dials, each with an arrow for a query and one for a key. Not turned,
-        they have the product q · k = {scores[0]}. Each is then turned by
-        {STEP} radians for each position. At the positions 3 and 1 the angle between
-        them has changed and q · k = {scores[1]}. At the positions 7 and 5 both have
-        turned further, the angle between them is the same, and q · k = {scores[2]}
-        again: of the positions, only their distance counts. Below, ten positions of two
-        pairs of coordinates, as hands of a clock: pair 0 turns by 1 radian a position,
-        pair 4 by {number(pairs[1][1])}. A head of {D_HEAD} numbers has
-        {D_HEAD // 2} such pairs, each slower than the one before.""",
+        f"""Each of three dials has an arrow for a query and an arrow for a key. In the
+        first dial, the arrows are not turned, and their product is
+        q · k = {scores[0]}. In the other two dials, each arrow is turned by {STEP}
+        radians for each position. With a query at position 3 and a key at position 1,
+        the angle between the arrows has changed, and q · k = {scores[1]}. At the
+        positions 7 and 5, both arrows have turned further. But the angle between the
+        arrows is the same as before, so the product is again q · k = {scores[2]}. Only
+        the distance between the two positions counts. Below, two pairs of coordinates
+        are drawn as clock hands at ten positions. From one position to the next, pair 0
+        turns by 1 radian, and pair 4 turns by {number(pairs[1][1])} radians. A head of
+        {D_HEAD} numbers has {D_HEAD // 2} such pairs, and each pair turns more slowly
+        than the pair before it.""",
         510,
     )
     for i, (q_at, k_at, title, what) in enumerate(cases):
@@ -46,7 +49,7 @@ def rotary() -> Drawing:
         d.circle(x, y, 3, "ink", None)
         d.text(x, y + 102, f"q · k = {scores[i]}", 15, bold=True)
     d.text(340, 292, "query of the word that looks", ink="orange-ink", at="end")
-    d.text(380, 292, "key of the word looked at", ink="green-ink", at="start")
+    d.text(380, 292, "key of the word that is looked at", ink="green-ink", at="start")
     d.line([(24, 318), (696, 318)], "frame", 1)
     d.text(
         24,
@@ -86,19 +89,22 @@ def rollout() -> Drawing:
     she = [(halves[1][of][j], halves[0][j][0]) for j in range(4)]
     sums = " + ".join(f"{number(a, 2)}·{number(b, 2)}" for a, b in she)
     result = number(followed[of][0], 2)
-    rows = "; ".join(
-        f"{word} {', '.join(row)}"
+    rows = " ".join(
+        f"Row “{word}”: {', '.join(row)}."
         for word, row in zip(words, shown(followed, 2), strict=True)
     )
     d = Drawing(
         "Attention followed through two layers",
-        f"""The words She, lost, her and key at the bottom, the same after layer 1 in
-        the middle and after layer 2 at the top. Grey lines run straight up: half of
-        each vector comes through the residual connection. Blue lines are the other
-        half, attention, thick where its weight is large; the ways that end at her are
-        strong, the others pale. With Ã = ½ A + ½ I for each layer, the product of
-        layer 2 and layer 1 says how much of each word at the bottom arrives at the top:
-        {rows}. For She in her: {sums} = {result}.""",
+        f"""The words “She”, “lost”, “her” and “key” stand in three rows: at the bottom
+        as they enter, in the middle after layer 1, and at the top after layer 2. Grey
+        lines run straight up: one half of each vector comes through the residual
+        connection. Blue lines stand for the other half, which comes through attention;
+        a thicker line is a larger weight. Between the middle and the top, blue lines
+        are drawn only to “her”. Each layer multiplies by Ã = ½ A + ½ I. The product of
+        layer 2 and layer 1 is a table. A row is a word at the top; its four numbers say
+        how much of “She”, “lost”, “her” and “key” at the bottom, in this order, arrives
+        there. {rows} For example, the share of “She” in “her” is
+        {sums} = {result}.""",
         436,
     )
     xs, ys = [66, 152, 238, 324], [358, 224, 90]
@@ -136,5 +142,5 @@ def rollout() -> Drawing:
     d.box(left - 2, top + 30 * of - 1, 196, 32, "", "bare", "ink", thick=2)
     d.text(left + 96, 306, "rows: the words on top", SMALL, "quiet")
     d.text(left + 96, 326, "columns: the words at the bottom", SMALL, "quiet")
-    d.text(360, 408, f"She in her: {sums} = {result}", SMALL, mono=True)
+    d.text(360, 408, f"“She” in “her”: {sums} = {result}", SMALL, mono=True)
     return d

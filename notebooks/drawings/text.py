@@ -19,19 +19,19 @@ STATIONS = (
     ("Evidence", icons.evidence, "what held true"),
     ("Speed", icons.speed, "fast and robust training"),
     ("Bugs", icons.bugs, "faults that nobody sees"),
-    ("BERT", icons.bert, "a real BERT in the same lines"),
+    ("BERT", icons.bert, "a real BERT in the same code"),
 )
 
 
 def series_map() -> Drawing:
     """The nine notebooks as a path."""
-    listed = "; ".join(
-        f"0{i} {name}: {what}" for i, (name, _, what) in enumerate(STATIONS, 1)
+    listed = " ".join(
+        f"0{i} {name}: {what}." for i, (name, _, what) in enumerate(STATIONS, 1)
     )
     d = Drawing(
         "The path through the nine notebooks",
-        f"""Nine stations on one path. {listed}. The first five build a model, train it
-        and look inside; the last four can be read in any order.""",
+        f"""Nine stations stand on one path. {listed} The first five stations build a
+        model, train it and look inside. The last four can be read in any order.""",
         388,
     )
     w, h, pitch, tops = 116, 122, 134, (46, 232)
@@ -59,18 +59,25 @@ def bert_and_gpt() -> Drawing:
     """The same sentence, as BERT and as GPT see it."""
     words, hidden = "the keys near the lamp are old".split(), 5
     d = Drawing(
-        "BERT fills a blank, GPT goes on writing",
-        """The sentence "the keys near the lamp are old", twice. Above, BERT: the word
-        "are" is replaced by [MASK], and arrows lead to it from all other words, those
-        on its left and "old" on its right. Below, GPT: arrows lead to the same place
-        only from the words on its left, because "old" is not written yet. BERT asks
-        which word is hidden; in training, about 15 of 100 words are. GPT
-        guesses after every word which one comes next.""",
+        "BERT fills a blank, GPT writes the next word",
+        """The drawing shows the sentence “the keys near the lamp are old” twice. Above,
+        for BERT, the word “are” is replaced by [MASK]. Arrows lead to [MASK] from all
+        other words, on both sides. BERT guesses the hidden word. In training, about 15
+        of 100 words are hidden. Below, for GPT, a question mark stands in the place
+        of “are”. Arrows lead to the question mark only from the words on its left,
+        because “old” is not written yet. After every word, GPT guesses the next
+        one.""",
         400,
     )
     panels = [
-        ("BERT fills a blank and sees both sides", "hides about 15 of 100 words"),
-        ("GPT goes on writing and sees the left side", "guesses after every word"),
+        (
+            "BERT fills a blank and sees the words on both sides",
+            "hides about 15 of 100 words",
+        ),
+        (
+            "GPT writes the next word and sees the words before it",
+            "guesses after every word",
+        ),
     ]
     questions = "Which word is hidden here?", "Which word comes next?"
     for i, (title, how_often) in enumerate(panels):
@@ -111,15 +118,17 @@ def text_to_rows() -> Drawing:
     table = file["embedding.token.weight"].float()[:, :4].tolist()
     size = len(tokenizer)
     marked = ids[tokens.index(look)]
+    quoted = ", ".join(f"“{token}”" for token in tokens[:-1])
     d = Drawing(
         "From text to rows of numbers",
-        f"""The text “{text}” is split into the tokens {", ".join(tokens[:-1])} and a
-        full stop. Each becomes an id: {", ".join(map(str, ids))}; lamp is not in the
-        vocabulary and becomes [UNK], id {UNK}. On the left the embedding table, one row
-        of 256 numbers for each of {size:,} words. On the right the text, one row for
-        each token, shape (T, D) = ({len(ids)}, 256). An arrow leads from row {marked}
-        of the table to the row of the token {look}: both hold
-        {", ".join(number(v, 2) for v in table[marked])} and so on.""",
+        f"""The text “{text}” is split into the tokens {quoted} and a full stop. Each
+        token becomes an id, in this order: {", ".join(map(str, ids))}. The word “lamp”
+        is not in the vocabulary, so it becomes [UNK], whose id is {UNK}. On the left is
+        the embedding table, with one row of 256 numbers for each of {size:,} words. On
+        the right is the text, with one row for each token. Its shape is
+        (T, D) = ({len(ids)}, 256). An arrow leads from row {marked} of the table to the
+        row of the token “{look}”. Both rows begin with the numbers
+        {", ".join(number(v, 2) for v in table[marked])}.""",
         548,
     )
 
@@ -142,7 +151,7 @@ def text_to_rows() -> Drawing:
         d.box(x, 135, 82, 30, f"{i}", mono=True, **how)
         if i == UNK:
             d.text(
-                x, 64, f"{token} is not in the vocabulary", SMALL, "red-ink", "start"
+                x, 64, f"“{token}” is not in the vocabulary", SMALL, "red-ink", "start"
             )
     left, right, top = 150, 480, 242
     for x, what, shape in (
@@ -190,16 +199,20 @@ def merge_tree() -> Drawing:
         )
         words = {w: merge(ids, both, FIRST_MERGE + rank) for w, ids in words.items()}
         steps.append((*(pieces[i] for i in both), times))
-    said = "; ".join(f"{a} and {b}, {times} times" for a, b, times in steps)
-    left = "; ".join(
-        f"{word} is {' '.join(pieces[i] for i in ids)}" for word, ids in words.items()
+    said = ", ".join(f"“{a}” + “{b}” ({times} times)" for a, b, times in steps)
+    left = " ".join(
+        f"The word “{word}” is {' + '.join(f'“{pieces[i]}”' for i in ids)}."
+        if len(ids) > 1
+        else f"The word “{word}” is one piece."
+        for word, ids in words.items()
     )
     d = Drawing(
         "Seven merges build words from letters",
-        f"""A text holds low 5 times, lower 2, newest 6 and widest 3 times. Again and
-        again the most frequent pair of neighbours is merged into one piece: {said}.
-        Trees over the letters of each word show which pieces grow together. After seven
-        merges {left}.""",
+        f"""A text contains “low” 5 times, “lower” 2 times, “newest” 6 times and
+        “widest” 3 times. Seven times, the most frequent pair of neighbouring pieces is
+        merged into one piece. The pairs are, in this order: {said}. Trees over the
+        letters of each word show which pieces grow together. This is the result of the
+        seven merges. {left}""",
         376,
     )
     d.text(24, 30, "Each step merges the most frequent pair", 15, at="start", bold=True)

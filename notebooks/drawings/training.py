@@ -111,24 +111,24 @@ def half_width(values: list[float], t: float) -> float:
 def paired_seeds() -> Drawing:
     """Two arms with five seeds: the differences of pairs vary less than the losses."""
     a = [3.765, 3.668, 3.722, 3.640, 3.694]
-    gain = [0.024, 0.037, 0.018, 0.027, 0.034]
-    b = [loss - g for loss, g in zip(a, gain, strict=True)]
-    mean = statistics.fmean(gain)
+    change = [-0.024, -0.037, -0.018, -0.027, -0.034]
+    b = [loss + c for loss, c in zip(a, change, strict=True)]
+    mean = statistics.fmean(change)
     apart = math.hypot(half_width(a, 2.306), half_width(b, 2.306))  # 8 degrees
-    paired = half_width(gain, 2.776)  # 4 degrees of freedom
+    paired = half_width(change, 2.776)  # 4 degrees of freedom
     words = [f"{number(mean, 3)} ± {number(h, 3)}" for h in (apart, paired)]
     pairs = "; ".join(
-        f"seed {i}: {number(x, 3)} and {number(y, 3)}"
+        f"with seed {i}, from {number(x, 3)} to {number(y, 3)}"
         for i, (x, y) in enumerate(zip(a, b, strict=True))
     )
     d = Drawing(
         "Pairs of runs show a small difference",
-        f"""Invented losses of two models, A and B, each trained with five seeds. On the
-        left a line joins the two losses of each seed; the losses lie far apart, but
-        all lines fall a little: {pairs}. On the right the mean difference with its
-        95 % interval. If the runs are taken as unrelated it is {words[0]} nats, and the
-        interval includes 0. From the five differences of the pairs it is {words[1]},
-        and 0 lies outside.""",
+        f"""Two models, A and B, have invented losses for five seeds each. On the left,
+        a line joins the two losses of each seed. The seeds lie far apart, but every
+        line falls a little from A to B: {pairs}. On the right is the mean difference,
+        B minus A, with its 95 % interval. As two groups of unrelated runs, the losses
+        give {words[0]} nats, and the interval includes 0. As five pairs, the losses
+        give {words[1]} nats, and the interval does not include 0.""",
         380,
     )
     d.text(24, 30, "Five seeds, two models", 15, at="start", bold=True)
@@ -146,27 +146,27 @@ def paired_seeds() -> Drawing:
         d.circle(250, height(y), 6, "blue")
         d.text(82, height(x), number(x, 3), SMALL, at="end")
         d.text(264, height(y), f"seed {i}", SMALL, "quiet", "start")
-    d.text(362, 30, "A − B: which is it?", 15, at="start", bold=True)
+    d.text(362, 30, "The difference B − A", 15, at="start", bold=True)
     d.text(362, 52, "mean and 95 % interval", SMALL, "quiet", "start")
 
     def across(difference):
-        return 456 + 1900 * difference
+        return 590 + 1900 * difference
 
     d.line([(across(0), 76), (across(0), 312)], "edge", dash=True)
     d.text(across(0), 330, "0", SMALL)
-    d.text(across(0.05), 330, "0.05", SMALL)
-    d.text(across(0.1), 330, "0.10 nats", SMALL)
+    d.text(across(-0.05), 330, "−0.05", SMALL)
+    d.text(across(-0.1), 330, "−0.10 nats", SMALL)
     rows = [
-        ("runs taken as unrelated", apart, words[0], 112, "orange"),
-        ("differences of the pairs", paired, words[1], 228, "green"),
+        ("as two groups", apart, words[0], 112, "orange"),
+        ("as pairs", paired, words[1], 228, "green"),
     ]
     for title, half, text, y, colour in rows:
-        d.text(across(0) + 12, y - 22, title, at="start", bold=True)
+        d.text(across(0) - 12, y - 22, title, at="end", bold=True)
         ends = (across(mean - half), y + 4), (across(mean + half), y + 4)
         d.line(ends, colour, 5)
         d.circle(across(mean), y + 4, 7, colour)
-        d.text(across(0) + 12, y + 28, text, SMALL, at="start", mono=True)
-    for g in gain:
-        d.circle(across(g), 276, 4.5, "green", alpha=0.7)
-    d.text(across(0.05), 276, "the five differences", SMALL, "quiet", "start")
+        d.text(across(0) - 12, y + 28, text, SMALL, at="end", mono=True)
+    for difference in change:
+        d.circle(across(difference), 276, 4.5, "green", alpha=0.7)
+    d.text(across(-0.05), 276, "the five differences", SMALL, "quiet", "end")
     return d

@@ -33,7 +33,7 @@ def capitals(before) -> str | None:
     if not isinstance(before, list) or not all(isinstance(w, str) for w in before):
         return "give a list of words, such as ['the', 'year']."
     if len(before) > 8:
-        return f"{len(before)} words are more than it takes; try with fewer."
+        return f"you need fewer than {len(before)} words; try it with one or a few."
     for words in STARTS:
         answer = fill_mask(*shipped(), [*before, *words], len(before))
         if not answer.pred[0].isupper():
@@ -60,9 +60,9 @@ def standing_in(surplus) -> str | None:
         expected = both - fall(*given, one) - fall(*given, two)
         answer, names = float(surplus(*given, one, two)), given[2].words
         if abs(answer - expected) > 1e-3:
-            hint = "the sign is turned round" if abs(answer + expected) < 1e-3 else ""
+            hint = "the sign is reversed" if abs(answer + expected) < 1e-3 else ""
             if abs(answer - both) < 1e-3:
-                hint = "that is the fall with both; the two single falls come off it"
+                hint = "that is the fall for both; subtract the two single falls"
             return (
                 f"for “{names[one]}” and “{names[two]}” it gives {answer:+.3f}, not "
                 f"{expected:+.3f} nats{hint and ': ' + hint}."

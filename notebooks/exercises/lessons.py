@@ -44,7 +44,8 @@ def two_groups(unpaired) -> str | None:
         if abs(high - low - 2 * half) > 1e-6:
             return (
                 f"the interval of {arm} and {reference} is ± {(high - low) / 2:.3f}, "
-                f"not ± {half:.3f}. Which scatter enters, and is it divided by n?"
+                f"not ± {half:.3f}. Which two variances enter, and is their sum "
+                "divided by n?"
             )
     return None
 
@@ -54,9 +55,9 @@ def seeds_for_half(seeds) -> str | None:
     if seeds == 12:
         return "that is what the square root alone asks for; the factor t shrinks, too."
     if seeds == 6:
-        return "twice the seeds are more than enough; look at the factors, too."
+        return "6 seeds are more than you need; the factor t shrinks, too."
     if seeds == 4:
-        return "with 4 seeds it is 3.18/√4 = 1.59, not yet half of 2.48."
+        return "with 4 seeds, t/√n is 3.18/√4 = 1.59, which is more than half of 2.48."
     return None if seeds == 5 else "compute t/√n for n = 3, 4, 5 and compare."
 
 

@@ -20,7 +20,7 @@ def coverage(answer):
     if got == 6 / 11:
         return "<unk> is a part of the text, too, although it has no entry."
     if got != 6 / 12:
-        return f"with 7 entries, one half of {LINES} is covered; you have {got}."
+        return f"with 7 entries, one half of {LINES} is covered; you return {got}."
     if answer(LINES, 100) != 11 / 12:
         return "with an entry for each word, all but <unk> is covered: 11 of 12."
 
@@ -34,17 +34,17 @@ def word_pieces(answer):
         return f"the answer is a list of pieces, not {got!r}."
     if got == ["[UNK]"]:
         return (
-            "unbelievable is known: take the longest piece that fits, and look up "
-            "a piece inside the word with its ##."
+            "“unbelievable” can be cut into known pieces: take the longest piece that "
+            "fits, and look up a piece inside the word with its ##."
         )
     if got[:2] == ["un", "believ"]:
         return "a piece inside a word is returned with its ##."
     if got != ["un", "##believ", "##able"]:
-        return f"unbelievable is un ##believ ##able, but you return {got}."
+        return f"“unbelievable” is un ##believ ##able, but you return {got}."
     if (got := answer("ably", PIECES)) != ["[UNK]"]:
-        return f"after a ##b no piece fits, so ably is [UNK], but you return {got}."
+        return f"“ably” is [UNK], as no piece fits after a ##b, but you return {got}."
     if (got := answer("bab", PIECES)) != ["b", "##a", "##b"]:
-        return f"bab is b ##a ##b, but you return {got}."
+        return f"“bab” is b ##a ##b, but you return {got}."
 
 
 @exercise("1.3")
