@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from helpers.figure import QUIET, default_style, drawable
+from explorer.drawable import drawable
+from helpers.figure import QUIET, default_style
 
 # Light enough that black text on it has a contrast of 5:1 everywhere.
 BLUES = LinearSegmentedColormap.from_list("attention", ["white", "#4c92c3"])

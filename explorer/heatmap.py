@@ -12,8 +12,9 @@ from matplotlib.patches import FancyBboxPatch
 from PIL import Image, ImageFilter
 
 from explorer.attention_plots import BLUES, RING
+from explorer.drawable import drawable
 from explorer.predict import Prediction
-from helpers.figure import DPI, default_style, drawable
+from helpers.figure import DPI, default_style
 
 WIDTH, LINE, MARGIN, GAP = 880, 46, 24, 20  # pixels
 

@@ -2,9 +2,8 @@
 
 Finished models are safetensors files: numbers and a few strings, nothing that could run
 code. They carry their configuration and digests of themselves and of their vocabulary.
-The state of a running training is PyTorch's own format, read with `weights_only=True`
-and written so that a crash leaves a whole one. Left out: sharding and formats of other
-libraries.
+The state of a running training is PyTorch's own format, read with `weights_only=True`.
+Left out: sharding and formats of other libraries.
 """
 
 import hashlib
@@ -146,9 +145,8 @@ def load_state(path: str | Path) -> dict:
             print(f"{candidate} is damaged; it is passed over.")
             continue
         with reading(candidate, OTHER_NAME):
-            return torch.load(
-                io.BytesIO(content), map_location="cpu", weights_only=True
-            )
+            buffer = io.BytesIO(content)
+            return torch.load(buffer, map_location="cpu", weights_only=True)
     if candidates:
         raise ValueError(f"No state in {path.parent} is whole. {OTHER_NAME}")
     return {}

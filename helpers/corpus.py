@@ -11,11 +11,17 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.files import reading
-from helpers.hub import CONFIG, FILES, REPOSITORY, REVISION, SPLITS, download
+from tqdm.auto import tqdm
+
+from helpers.files import reading, write_whole
 from helpers.text import UNSEEN
 from helpers.toy import toy_split
 
+REPOSITORY, CONFIG = "Salesforce/wikitext", "wikitext-2-v1"
+REVISION = "b08601e04326c79dfdd32d625aee71d232d685c3"
+SPLITS = "train", "validation", "test"
+FILES = [f"{CONFIG}/{split}-00000-of-00001.parquet" for split in SPLITS]
+PATIENCE = 10.0  # seconds without a new byte, after which the hub is given up
 WIKITEXT, TOY = "WikiText-2", "toy"
 DIGEST = "4138d777194201bda53985ba56fef8730283c343eaa5c9313e628c9052f7272a"
 FOLDER_VARIABLE = "MINI_TRANSFORMER_DATA"
@@ -31,19 +37,6 @@ class Corpus:
     test: list[str]
 
 
-def read_rows(file: Path) -> list[str | None]:
-    """The column "text" of a parquet file. Raises ValueError if it cannot be read."""
-    from pyarrow.parquet import ParquetFile
-
-    with reading(file, 'It needs a column "text" of strings.'):
-        with ParquetFile(file) as parquet:
-            rows = parquet.read(["text"])["text"].to_pylist()
-        for row in rows:
-            if not isinstance(row, str | None):
-                raise ValueError(f"{row!r:.40} is no text")
-    return rows
-
-
 def clean(text: str) -> str:
     """A text as typed text is read: without what nobody sees, with single spaces."""
     text = unicodedata.normalize("NFC", UNSEEN.sub(r"\1", text))
@@ -51,15 +44,18 @@ def clean(text: str) -> str:
 
 
 def read_split(folder: Path, split: str) -> list[str]:
-    """The lines of a split that are not empty. Raises ValueError if it has none."""
-    pattern = f"{split}-*.parquet"
-    files = sorted((folder / CONFIG).glob(pattern))
-    if not files:
-        raise ValueError(f"There is no file {folder / CONFIG / pattern}.")
-    rows = [row for file in files for row in read_rows(file) if row]
-    lines = [" ".join(row.split()) for row in rows if clean(row)]
+    """The lines of a split that are not empty. Raises ValueError if there are none."""
+    from pyarrow.parquet import ParquetFile
+
+    files, rows = folder / CONFIG / f"{split}-*.parquet", []
+    for file in sorted(files.parent.glob(files.name)):
+        with reading(file, 'It needs a column "text" of strings.'):
+            rows += ParquetFile(file).read(["text"])["text"].to_pylist()
+            if others := [row for row in rows if not isinstance(row, str | None)]:
+                raise ValueError(f"{others[0]!r:.40} is no text")
+    lines = [" ".join(row.split()) for row in rows if row and clean(row)]
     if not lines:
-        raise ValueError(f"There is no text in {folder / CONFIG / pattern}.")
+        raise ValueError(f"There is no text in {files}.")
     return lines
 
 
@@ -86,38 +82,60 @@ def read_corpus(folder: Path) -> Corpus:
     return Corpus(f"text-{digest[:8]}", **splits)
 
 
-def read_cache() -> Corpus | None:
-    """WikiText-2 from the hub's cache, or None. Raises ValueError if it is damaged."""
-    from huggingface_hub import try_to_load_from_cache
+def cause(error: BaseException) -> str:
+    """What was at the bottom of an error, in one line."""
+    while error.__cause__:
+        error = error.__cause__
+    text = str(error).strip().partition("\n")[0].rstrip(".:")
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
-    place = {"revision": REVISION, "repo_type": "dataset"}
-    first = try_to_load_from_cache(REPOSITORY, FILES[0], **place)
-    if not isinstance(first, str):
-        return None
-    corpus = read_corpus(folder := Path(first).parents[1])
-    if corpus.name != WIKITEXT:
-        raise ValueError(f"The text in {folder} is not WikiText-2.")
-    return corpus
+
+def download(folder: Path) -> None:
+    """Downloads the files into a folder, over what lies there, with a bar.
+
+    A slow download goes on. Raises ConnectionError with the cause if it fails, or if
+    nothing arrives for `PATIENCE` seconds. The client's own `hf_hub_download` would
+    then try again for minutes, so only its session is used.
+    """
+    from huggingface_hub import close_session, get_session, hf_hub_url
+    from huggingface_hub import hf_raise_for_status as require_success
+
+    close_session()  # the next one knows of a proxy that was set since
+    try:
+        with tqdm(desc=WIKITEXT, unit="B", unit_scale=True, leave=False) as bar:
+            for name in FILES:
+                where = {"repo_type": "dataset", "revision": REVISION}
+                url, content = hf_hub_url(REPOSITORY, name, **where), bytearray()
+                with get_session().stream("GET", url, timeout=PATIENCE) as answer:
+                    require_success(answer)
+                    for part in answer.iter_bytes():
+                        content += part
+                        bar.update(len(part))
+                write_whole(folder / name, bytes(content))
+    except Exception as error:  # of the session, or of the disk
+        raise ConnectionError(cause(error)) from error
 
 
 def load_wikitext() -> Corpus:
-    """WikiText-2 from the cache, else from the hub. Raises ConnectionError."""
-    damage = ""
-    try:
-        if corpus := read_cache():
-            return corpus
-    except ValueError as error:
-        damage = f"; the copy in the cache is damaged: {str(error).rstrip('.')}"
-    try:
-        download()
-        return read_cache()
-    except (ConnectionError, ValueError) as error:
-        why = str(error).rstrip(".") + damage
-        raise ConnectionError(
-            f"WikiText-2 is not within reach ({why}). Connect to the network, or set "
-            f"{FOLDER_VARIABLE} to a folder that holds it, or to {TOY!r} for the "
-            "built-in toy corpus."
-        ) from error
+    """WikiText-2 from the hub's cache, else from the hub. Raises ConnectionError."""
+    from huggingface_hub import constants
+
+    name = f"datasets--{REPOSITORY.replace('/', '--')}"
+    folder, why = Path(constants.HF_HUB_CACHE, name, "snapshots", REVISION), []
+    for ask_hub in (False, True) if folder.exists() else (True,):
+        try:
+            if ask_hub:
+                download(folder)
+            if (corpus := read_corpus(folder)).name == WIKITEXT:
+                return corpus
+            why.append(f"the text in {folder} is not WikiText-2")
+        except (ConnectionError, ValueError) as error:
+            why.append(str(error).rstrip("."))
+    raise ConnectionError(
+        f"WikiText-2 is not within reach ({'; '.join(why)}). Connect to the network, "
+        f"or set {FOLDER_VARIABLE} to a folder that holds it, or to {TOY!r} for the "
+        "built-in toy corpus."
+    )
 
 
 def toy_corpus() -> Corpus:

@@ -1,8 +1,7 @@
 """How models are scored: fixed masks, the same words for every model.
 
-The validation text is divided once into seven disjoint sets of positions. During
-training the first set is scored; final figures take all seven, so that every word is
-predicted exactly once. Left out: perplexity, which a masked loss does not give.
+During training the first of the seven `evaluation_subsets` is scored; final figures
+take all of them. Left out: perplexity, which a masked loss does not give.
 
 Shapes: B blocks, T positions, M positions of a block that are scored, V vocabulary;
 without B, M counts those of all blocks.

@@ -1,4 +1,4 @@
-"""A figure in a notebook: one look for all, shown with a text, saved in its place.
+"""Figures in a notebook: one look for all, shown with a text; curves of a training.
 
 Figures are made without pyplot, so none is shown twice or kept in memory. A reader's
 own style does not reach them: what makes or draws one does so in the `default_style`.
@@ -7,28 +7,23 @@ own style does not reach them: what makes or draws one does so in the `default_s
 import base64
 import html
 import io
-import unicodedata
-from functools import cache
-from pathlib import Path
+from functools import partial
 
+import numpy as np
 from IPython.display import display
-from matplotlib import font_manager, ft2font, style
+from matplotlib import style
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
-from helpers.files import write_whole
-from helpers.notebook import plots_dir
-
 DPI = 100  # with a width of at most 9 inches, a figure fits a notebook's page
-QUIET = "#595959"
+QUIET, TRAIN, VALIDATION = "#595959", "#0072B2", "#D55E00"
+TITLES = {"no_dropout": "without dropout", "dropout": "with dropout"}
 
 
-def default_style():
-    """Matplotlib's own style, for a `with` statement or as a decorator.
-
-    Its settings act both when the parts of a figure are made and when it is drawn.
-    """
-    return style.context("default")
+# Matplotlib's own style, for a `with` statement or as a decorator. Its settings act
+# both when the parts of a figure are made and when it is drawn.
+default_style = partial(style.context, "default")
 
 
 @default_style()
@@ -44,28 +39,16 @@ def png(figure: Figure) -> bytes:
     return packed.getvalue()
 
 
-def show(figure: Figure | bytes, alt: str, live: dict | None = None) -> None:
-    """Displays a figure, or the PNG of one; `alt` describes it in words.
+def show(figure: Figure | bytes, alt: str, live: dict | None = None, kind="png"):
+    """Displays a figure, or a picture of that kind; `alt` describes it in words.
 
     `live` is a form of the same output, by MIME type, for pages that can show it.
     """
     content = figure if isinstance(figure, bytes) else png(figure)
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     # As HTML, because no front end gives the text of a bare picture to its readers.
-    page = image_html("image/png", content, alt)
+    page = f'<img alt="{html.escape(alt)}" src="{source}">'
     display({**(live or {}), "text/html": page, "text/plain": alt}, raw=True)
-
-
-def image_html(kind: str, content: bytes, alt: str) -> str:
-    """An `img` element of that MIME type that holds its picture and describes it."""
-    source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
-    return f'<img alt="{html.escape(alt)}" src="{source}">'
-
-
-def save(figure: Figure, name: str) -> Path:
-    """Saves a figure among the plots of the current budget."""
-    path = plots_dir() / name
-    write_whole(path, png(figure))
-    return path
 
 
 def reference_lines(axes, losses: dict[str, float]) -> None:
@@ -77,23 +60,39 @@ def reference_lines(axes, losses: dict[str, float]) -> None:
         axes.annotate(f"{name} {loss:.2f}", (1, loss), (-2, 3), **place, **style)
 
 
-@cache
-def glyphs() -> frozenset[int]:
-    """The characters that matplotlib's own font can draw, in bold too."""
-    font = ft2font.FT2Font(font_manager.findfont("DejaVu Sans:bold"))
-    return frozenset(font.get_charmap())
+@default_style()
+def training_curves(records: list[dict]) -> Figure:
+    """Draws the runs over each other: losses on the left, right guesses beside them.
 
-
-def drawable(text: str, limit: int = 24) -> str:
-    """A text with ▯ for each character that cannot be drawn, cut at `limit`."""
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    # Only matplotlib 3.11 and later draws right-to-left script in its own direction.
-    leftward = () if hasattr(ft2font, "__libraqm_version__") else ("R", "AL")
-    return "".join(
-        c
-        if ord(c) in glyphs()
-        and c.isprintable()
-        and unicodedata.bidirectional(c) not in leftward
-        else "▯"
-        for c in text
-    )
+    All of it is measured with dropout off. A dot marks the lowest validation loss;
+    dotted lines are the uniform guess and the unigram plateau.
+    """
+    figure = Figure(figsize=(8.8, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    colors = TRAIN, VALIDATION, "#009E73"
+    for color, record in zip(colors, records, strict=False):
+        steps, train, validation, accuracy = (
+            [entry[name] for entry in record["history"]]
+            for name in ("step", "train_loss", "validation_loss", "validation_accuracy")
+        )
+        name = TITLES.get(record["name"], record["name"])
+        label, best = f"{name}, seed {record['seed']}", int(np.argmin(validation))
+        left.plot(steps, train, "--", color=color, linewidth=1)
+        left.plot(steps, validation, "-", color=color, linewidth=1.8)
+        left.plot(steps[best], validation[best], "o", color=color, clip_on=False)
+        right.plot(steps, accuracy, "-", color=color, linewidth=1.8, label=label)
+    left.plot([], [], "-", color="#555555", label="validation text")
+    left.plot([], [], "--", color="#555555", linewidth=1, label="training text")
+    uniform, unigram = np.log(record["vocab_size"]), record["unigram_loss"]
+    reference_lines(left, {"uniform": uniform, "unigram": unigram})
+    left.set_ylabel("loss (nats per word)")
+    right.set_ylabel("validation words guessed right")
+    right.set_ylim(0)
+    right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    left.legend(frameon=False, fontsize=9, loc=(0.55, 0.4))
+    right.legend(frameon=False, fontsize=9, loc="lower right")
+    for axes in (left, right):
+        axes.set_xlabel("step")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{record['corpus']}, dropout off while scoring", fontsize=11)
+    return figure

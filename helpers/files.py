@@ -1,6 +1,9 @@
-"""Files that are written whole or not at all, and read whole or refused."""
+"""Nothing is left half done: files are whole, or refused, and Ctrl-C can wait."""
 
 import os
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,3 +45,20 @@ def reading(path: Path, advice="Save it again, or fetch it again.") -> Iterator[
         raise ValueError(
             f"{path} is missing, damaged or of another kind ({error!r}). {advice}"
         ) from error
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Has Ctrl-C wait for the end of the block, which should be a short one."""
+    before, pressed = signal.getsignal(signal.SIGINT), []
+    main = threading.current_thread() is threading.main_thread()
+    held = main and callable(before)  # only that thread may, and some ignore Ctrl-C
+    if held:
+        signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        if held:
+            signal.signal(signal.SIGINT, before)
+    if pressed:
+        before(signal.SIGINT, sys._getframe())

@@ -1,19 +1,15 @@
 """The layers of a transformer encoder, written out.
 
-Multi-head self-attention and the feed-forward layer (Vaswani et al. 2017, sections 3.2
-and 3.3), sinusoidal positions (section 3.5), rotary positions (Su et al. 2021, section
-3.4), and the encoder block. Cross-attention, causal masks and key-value caches are left
-out, because an encoder needs none of them.
-
-Tensor names carry their dimensions: B batch, T position that looks, S position looked
-at, D d_model, H heads, K head dimension, F feed-forward.
+Cross-attention, causal masks and key-value caches are left out, because an encoder
+needs none of them. Tensor names carry their dimensions: B batch, T position that looks,
+S position looked at, D d_model, H heads, K head dimension, F feed-forward.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from helpers.shortcuts import attend_fused, gather_positions
 
 
 def attend(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
@@ -30,6 +26,23 @@ def attend(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
     weights_BHTS = scores_BHTS.softmax(dim=-1)
     used_BHTS = weights_BHTS if dropout is None else dropout(weights_BHTS)
     return used_BHTS @ v_BHSK, weights_BHTS
+
+
+def attend_fused(q_BHTK, k_BHSK, v_BHSK, real_BS=None, dropout=None):
+    """`attend` in one fused kernel, which never forms the weights: they are None."""
+    mask = None if real_BS is None else real_BS[:, None, None, :]
+    p = dropout.p if dropout is not None and dropout.training else 0.0
+    mixed_BHTK = F.scaled_dot_product_attention(
+        q_BHTK, k_BHSK, v_BHSK, attn_mask=mask, dropout_p=p
+    )
+    return mixed_BHTK, None
+
+
+def gather_positions(x_BSD: Tensor, at_BT: Tensor | None) -> Tensor:
+    """The vectors at the positions `at_BT` of each row, (B, T, D); None takes all."""
+    if at_BT is None:
+        return x_BSD
+    return x_BSD.gather(1, at_BT[..., None].expand(-1, -1, x_BSD.shape[-1]))
 
 
 def sinusoidal_positions(length: int, d_model: int) -> Tensor:
@@ -101,6 +114,29 @@ class SelfAttention(nn.Module):
         mixed_BHTK, weights_BHTS = mix(q_BHTK, k_BHSK, v_BHSK, real_BS, self.dropout)
         mixed_BTD = mixed_BHTK.transpose(1, 2).flatten(2)
         return self.output(mixed_BTD), weights_BHTS if need_weights else None
+
+
+class FastDropout(nn.Dropout):
+    """Zeroes each number with probability p and scales the rest by 1 / (1 - p).
+
+    Srivastava et al. 2014. In evaluation nothing changes. On a CPU PyTorch draws one
+    random number at a time; here one draw of 64 bits decides about four numbers,
+    with p rounded to a multiple of 1/65,536. `rank` and `world_size` are those of DDP:
+    each process draws for the whole batch and uses its own rows, so that together the
+    processes drop what a single one would.
+    """
+
+    rank, world_size = 0, 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda or not self.training or not self.p:
+            return super().forward(x)
+        count = self.world_size * x.numel()
+        draws = torch.empty(math.ceil(count / 4), dtype=torch.int64, device="cpu")
+        bits = draws.random_(-(2**63), None).view(torch.int16)[:count]
+        own_bits = bits.view(self.world_size, *x.shape)[self.rank]
+        kept = own_bits >= round(self.p * 2**16) - 2**15
+        return x * (kept.to(x.dtype) / (1 - self.p))
 
 
 class FeedForward(nn.Module):

@@ -1,8 +1,7 @@
 """BERT's masked-word task: which positions are selected, what replaces them, the loss.
 
-Masks follow the 80/10/10 rule (Devlin et al. 2019, section 3.1) and are drawn anew each
-time (dynamic masking, Liu et al. 2019, section 4.1). All models are compared on the
-same fixed masks. Left out: masks of whole words and of spans, next-sentence prediction.
+Masks follow the 80/10/10 rule (Devlin et al. 2019, section 3.1). Left out: masks of
+whole words and of spans, next-sentence prediction.
 
 Shapes: B rows of text, T positions, M selected positions of a row, V vocabulary. Rates
 are shares of the eligible tokens.

@@ -1,11 +1,6 @@
-"""What surrounds a lesson: its budget, where figures go, checks and their ledger."""
+"""What surrounds a lesson: its budget, its checks and their ledger."""
 
 import os
-import tempfile
-from functools import cache
-from pathlib import Path
-
-from helpers import ROOT
 
 verified: dict[str, str] = {}
 
@@ -25,28 +20,6 @@ def budget() -> str:
             f"MINI_TRANSFORMER_BUDGET is {chosen!r}; choose 'quick' or 'full'."
         )
     return chosen
-
-
-def plots_dir() -> Path:
-    """Returns where figures go: plots/ if `full`, else plots/quick/, ignored by git.
-
-    If that cannot be written to, they go to a temporary folder.
-    """
-    folder = ROOT / "plots" if budget() == "full" else ROOT / "plots" / "quick"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        return folder
-    except OSError as error:
-        return temporary_folder(f"{folder} cannot be written to ({error.strerror}).")
-
-
-@cache
-def temporary_folder(why: str) -> Path:
-    """Makes a folder outside the project and says, once, why it is used."""
-    folder = Path(tempfile.mkdtemp(prefix="mini-transformer-"))
-    print(f"{why} Figures go to {folder}.")
-    return folder
 
 
 def check(claim: str, condition, numbers: str = "") -> None:

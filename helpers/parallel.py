@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from helpers.dropout import FastDropout
+from helpers.layers import FastDropout
 from helpers.seeds import seeded
 
 

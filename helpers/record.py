@@ -24,17 +24,6 @@ def plain(identity: dict) -> dict:
     return {k: asdict(v) if is_dataclass(v) else v for k, v in identity.items()}
 
 
-def settings(kind: type, part: str, recorded: dict) -> dict:
-    """The settings of a configuration that stand in one part of a record.
-
-    A field that is newer than the record has its default. Raises ValueError if the part
-    holds no settings.
-    """
-    if not isinstance(values := recorded.get(part), dict):
-        raise ValueError(f"The {part} settings are {values!r}; make the record again.")
-    return asdict(kind()) | values
-
-
 def require_same(
     place,
     recorded: dict,
@@ -44,14 +33,14 @@ def require_same(
 ) -> None:
     """Raises ValueError if the record in a place is not of the run with an identity.
 
-    Configurations are compared field by field. What is named in `free` may differ. The
-    error ends with the advice.
+    Configurations are compared field by field; a field that is newer than the record
+    has its default. What is named in `free` may differ. The error ends with the advice.
     """
     for part, value in identity.items():
         then, now = {part: recorded.get(part)}, {part: value}
         if is_dataclass(value):
-            there = isinstance(recorded.get(part), dict)
-            then = settings(type(value), part, recorded) if there else {}
+            known = isinstance(recorded.get(part), dict)
+            then = asdict(type(value)()) | recorded[part] if known else {}
             now = asdict(value)
         for name in {**now, **then}:
             if name not in free and then.get(name) != now.get(name):

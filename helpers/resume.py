@@ -66,14 +66,13 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(folder / "lock", timeout=0).acquire()
+        with FileLock(folder / "lock", timeout=0):
+            yield
     except Timeout:
         raise ValueError(
             f"Another training is at work in {folder}; wait for its end, or choose "
             "another name."
         ) from None
-    with lock:
-        yield
 
 
 @contextmanager

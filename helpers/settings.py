@@ -48,9 +48,6 @@ POSITIVE, SHARE = Number(0, open=True), Number(0, 1)
 class SettingError(ValueError):
     """A setting that cannot be honoured: its name, its value, and what can."""
 
-    def __init__(self, name: str, value, wanted):
-        super().__init__(name, value, wanted)
-
     def __str__(self) -> str:
         name, value, wanted = self.args
         if isinstance(wanted, tuple):

@@ -132,19 +132,18 @@ def season_sentence(draw: random.Random) -> ToySentence:
 
 KINDS = [number_sentence, person_sentence]
 KINDS += [topic_sentence] * 2 + [season_sentence] * 2  # whose rules are harder to find
-SPLITS = {"train": (8_000, 0), "validation": (600, 1), "test": (600, 2)}
-
-
-def toy_sentences(count: int, seed: int) -> list[ToySentence]:
-    """Draws sentences, each of a kind at random; the same for the same seed."""
-    draw = random.Random(seed)
-    return [draw.choice(KINDS)(draw) for _ in range(count)]
+SPLITS = {"train": (8_000, 0), "validation": (600, 1), "test": (600, 2)}  # and seed
 
 
 def toy_split(split: str) -> list[ToySentence]:
-    """Sentences of "train", "validation" or "test"; none of the latter is in train."""
-    sentences = toy_sentences(*SPLITS[split])
+    """Sentences of "train", "validation" or "test"; none of the latter is in train.
+
+    Each is of a kind drawn at random, and they are the same each time.
+    """
+    count, seed = SPLITS[split]
+    draw = random.Random(seed)
+    sentences = [draw.choice(KINDS)(draw) for _ in range(count)]
     if split != "train":
-        seen = {tuple(s.words) for s in toy_sentences(*SPLITS["train"])}
+        seen = {tuple(s.words) for s in toy_split("train")}
         sentences = [s for s in sentences if tuple(s.words) not in seen]
     return sentences

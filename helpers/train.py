@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from helpers import parallel
 from helpers.data import TrainingData, batches, steps_per_epoch
 from helpers.evaluate import require_match, validate
-from helpers.interrupt import held_back
+from helpers.files import held_back
 from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
 from helpers.optimize import TrainConfig, memory_advice, rate_factor
 from helpers.resume import identity, kept, require_finite

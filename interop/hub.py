@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from helpers.hub import PATIENCE, cause
+from helpers.corpus import PATIENCE, cause
 
 WANTED = "config.json", "model.safetensors", "vocab.txt", "tokenizer*.json"
 # Small ones first. Whichever has no safetensors on the hub is passed over.

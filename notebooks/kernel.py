@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm.auto import tqdm
 
-from helpers.interrupt import held_back
+from helpers.files import held_back
 from notebooks.source import read
 
 

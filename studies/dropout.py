@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from helpers import ROOT, record
 from helpers.checkpoint import load_model, save_model
-from helpers.curves import training_curves
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
+from helpers.figure import training_curves
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import TRAIN_VALUES

@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 
 from helpers import ROOT, record
-from helpers.curves import true_vs_pred
 from helpers.files import write_whole
 from studies import dropout, fifty, plateau
 from studies.attention import erasure, knowledge, tables
 from studies.lab.command import RECORDS, command
+from studies.lab.samples import true_vs_pred
 from studies.lab.study import Study
 from studies.lessons.study import STUDY as LESSONS
 from studies.speed import speedrun, throughput

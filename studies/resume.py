@@ -28,7 +28,7 @@ from helpers import record
 from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData
-from helpers.interrupt import held_back
+from helpers.files import held_back
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train

@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import pickle
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,14 +17,7 @@ from safetensors.torch import load_file, save
 from tiny import CONFIG, fresh_model, random_data, same_weights
 
 from helpers import ROOT, parallel
-from helpers.checkpoint import (
-    load_model,
-    load_state,
-    save_model,
-    save_state,
-    signed,
-    vocabulary_digest,
-)
+from helpers.checkpoint import load_model, load_state, save_model, save_state, signed
 from helpers.resume import identity, kept, locked
 from helpers.run import TrainingRun
 from helpers.tokenizer import SPECIALS, WordTokenizer
@@ -46,45 +38,27 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "choices",
-    [
-        {},
-        {"tied": False},
-        {"positions": "sinusoidal"},
-        {"positions": "learned", "norm": "post", "dropout": 0.1},
-    ],
+    "choices", [{"tied": False}, {"positions": "learned", "norm": "post"}]
 )
 def test_a_model_comes_back_as_it_was(choices, tmp_path):
-    model, path = fresh_model(**choices).eval(), str(tmp_path / "model.safetensors")
+    model, path = fresh_model(**choices), str(tmp_path / "model.safetensors")
     save_model(path, model, TOKENIZER, INFO)
     found, tokenizer, info = load_model(path, TOKENIZER)
     assert tokenizer is TOKENIZER and info == INFO
     assert found.config == model.config and not found.training
-    for name, weight in model.state_dict().items():
-        got = found.state_dict()[name]
-        assert got.dtype == torch.float32
-        assert torch.equal(got, weight.half().float()), name
+    assert {w.dtype for w in found.state_dict().values()} == {torch.float32}
+    assert same_weights(found, model.half().float())
     tied = found.head.decoder.weight is found.embedding.token.weight
     assert tied == model.config.tied
-    ids = torch.tensor([[2, 5, 6, 7, 3, 0]])
-    torch.testing.assert_close(found(ids), model(ids), atol=2e-3, rtol=0)
     tensors = load_file(path).values()  # 16 bits, and each weight once
     assert {t.dtype for t in tensors} == {torch.float16}
     held = sum(p.numel() for p in model.parameters())
     assert sum(t.numel() for t in tensors) == held
 
 
-@pytest.mark.parametrize("name", ["dropout", "no_dropout"])
-def test_the_shipped_weights_load(name):
-    model, tokenizer, info = load_model(ROOT / "weights" / f"{name}.safetensors")
-    assert model.config.vocab_size == len(tokenizer)
-    assert (model.config.dropout > 0) == (name == "dropout")
-    assert info["name"] == name
-
-
 def test_the_vocabulary_beside_the_weights_is_taken_and_no_other(saved):
     assert load_model(saved)[1].words == TOKENIZER.words
-    for words in ("abcdefh", "bacdefg", "abcdef"):
+    for words in ("abcdefh", "bacdefg", "abcdef", [*"abcdef", "\ud800"]):
         with pytest.raises(ValueError, match="another vocabulary; load"):
             load_model(saved, WordTokenizer([*SPECIALS, *words]))
     (saved.parent / "vocabulary.json").unlink()
@@ -92,17 +66,13 @@ def test_the_vocabulary_beside_the_weights_is_taken_and_no_other(saved):
         load_model(saved)
     with pytest.raises(ValueError, match="none.safetensors is missing"):
         load_model(saved.with_name("none.safetensors"), TOKENIZER)
-    odd = "\ud800", "\ud801", "😀", "<b>", "\0"
-    digests = {vocabulary_digest(WordTokenizer([*SPECIALS, word])) for word in odd}
-    assert len(digests) == 5
 
 
 def test_what_would_not_load_is_not_written(saved):
     before = saved.read_bytes()
-    for value in (65_520.0, float("nan"), float("inf")):
+    for value in (65_520.0, float("nan")):
         model = fresh_model()
-        with torch.no_grad():
-            model.norm.bias[0] = value
+        torch.nn.init.constant_(model.norm.bias, value)
         with pytest.raises(ValueError, match="not all numbers of 16 bits.*not written"):
             save_model(saved, model, TOKENIZER, INFO)
     words = WordTokenizer([*SPECIALS, *"abcdef"])
@@ -111,42 +81,21 @@ def test_what_would_not_load_is_not_written(saved):
     assert saved.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        *(lambda whole, kept=kept: whole[:kept] for kept in (0, 7, 8, 100, 2_000, -1)),
-        lambda whole: b"<html>404</html>",
-        lambda whole: b"\0" * 5_000,
-    ],
-)
-def test_a_damaged_file_is_refused(saved, damage):
-    saved.write_bytes(damage(saved.read_bytes()))
-    with pytest.raises(ValueError, match=f"^{saved} is missing, damaged or of another"):
-        load_model(saved, TOKENIZER)
-
-
-def test_a_single_bit_that_changed_is_noticed_wherever_it_is(saved):
-    """In the length of the header, its metadata, its padding, in the numbers."""
+def test_a_damaged_file_is_refused_wherever_the_damage_is(saved):
+    """Cut off, another file, or one bit in the header, the digest or the numbers."""
     whole = saved.read_bytes()
     digest = whole.index(b'"digest"')
-    near = {*range(16), *range(digest, digest + 80, 3)}
-    for at in sorted({*near, *range(0, len(whole), 5)}):
-        for bit in range(8) if at in near else (at // 5 % 8,):
-            flipped = bytes([whole[at] ^ (1 << bit)])
-            saved.write_bytes(whole[:at] + flipped + whole[at + 1 :])
-            with pytest.raises(ValueError, match=re.escape(str(saved))):
-                load_model(saved, TOKENIZER)
+    near = {*range(16), *range(digest, digest + 80, 7)}
+    others = [whole[:size] for size in (0, 7, 8, 100, -1)] + [b"<html>404</html>"]
+    for at in sorted(near | {*range(0, len(whole), 9)}):
+        flipped = bytes([whole[at] ^ (1 << at % 8)])
+        others.append(whole[:at] + flipped + whole[at + 1 :])
+    for content in others:
+        saved.write_bytes(content)
+        with pytest.raises(ValueError, match=f"^{saved} is missing, damaged or of"):
+            load_model(saved, TOKENIZER)
     saved.write_bytes(whole)
     load_model(saved, TOKENIZER)
-
-
-def rewrite(path, change, sign=signed):
-    """Writes a safetensors file anew, its tensors and metadata changed."""
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata() | {"digest": "0" * 64}
-    tensors = load_file(path)
-    change(tensors, metadata)
-    path.write_bytes(sign(save(tensors, metadata)))
 
 
 def reconfigure(**choices):
@@ -165,37 +114,23 @@ def reconfigure(**choices):
         lambda t, m: m.update(config="{"),
         lambda t, m: t.pop("norm.weight"),
         reconfigure(wings=2),
-        reconfigure(positions="relative"),
-        reconfigure(d_model="eight"),
         reconfigure(d_model=16),
         reconfigure(n_layers=3),
-        reconfigure(n_layers=10**9),
         reconfigure(vocab_size=10**9),
-        reconfigure(positions="learned"),
     ],
 )
 def test_a_file_that_contradicts_itself_is_refused(saved, change):
-    """With a digest that fits."""
-    rewrite(saved, change)
+    """With a digest that fits, and without one."""
+    with safe_open(saved, "pt") as file:
+        metadata = file.metadata() | {"digest": "0" * 64}
+    tensors = load_file(saved)
+    change(tensors, metadata)
+    content = save(tensors, metadata)
+    saved.write_bytes(signed(content))
     with pytest.raises(ValueError, match="of another kind .*again, or train it again"):
         load_model(saved, TOKENIZER)
-
-
-def test_a_file_whose_digest_is_missing_or_of_other_content_is_refused(saved):
-    for change in (
-        reconfigure(n_heads=4),
-        lambda tensors, metadata: metadata.update(info="{}"),
-        lambda tensors, metadata: metadata.pop("digest"),
-    ):
-        rewrite(saved, change, sign=lambda content: content)
-        with pytest.raises(ValueError, match="does not fit its digest.*again"):
-            load_model(saved, TOKENIZER)
-    # A header that claims 8 GB, with a digest that fits.
-    claim = {"dtype": "F16", "shape": [2**32], "data_offsets": [0, 2**33]}
-    header = {"head.norm.bias": claim, "__metadata__": {"digest": "0" * 64}}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    saved.write_bytes(signed(len(text).to_bytes(8, "little") + text + b"\0" * 64))
-    with pytest.raises(ValueError, match="is missing, damaged or"):
+    saved.write_bytes(content)
+    with pytest.raises(ValueError, match="does not fit its digest.*again"):
         load_model(saved, TOKENIZER)
 
 
@@ -230,16 +165,13 @@ class Bomb:
 
 
 def test_no_file_runs_code(tmp_path):
-    target, path = tmp_path / "executed", tmp_path / "bomb"
-    bomb, buffer = pickle.dumps(Bomb(target), protocol=2), io.BytesIO()
-    path.write_bytes(bomb)
-    with pytest.raises(ValueError, match="is missing, damaged"):
-        load_model(path, TOKENIZER)
+    target, path, buffer = tmp_path / "executed", tmp_path / "bomb", io.BytesIO()
     torch.save({"model": Bomb(target)}, buffer)
+    bomb = pickle.dumps(Bomb(target), protocol=2)
     for content in (bomb, buffer.getvalue()):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="No state in .* is whole"):
-            load_state(path)
+        with pytest.raises(ValueError, match="is missing, damaged"):
+            load_model(path, TOKENIZER)
         path.write_bytes(hashlib.sha256(content).digest() + content)
         with pytest.raises(ValueError, match="bomb is missing, damaged or of another"):
             load_state(path)
@@ -254,17 +186,8 @@ def states(tmp_path):
     path = tmp_path / "run" / "state.pt"
     assert load_state(str(path)) == {}
     for step in (1, 2):
-        save_state(path, {"step": step, "weights": torch.full((300,), float(step))})
+        save_state(path, {"step": step, "dtype": torch.bfloat16, "w": torch.ones(300)})
     return path
-
-
-def test_a_state_and_the_one_before_are_kept_and_nothing_else(states):
-    assert load_state(states)["weights"].tolist() == [2.0] * 300
-    assert load_state(states.with_suffix(".old"))["step"] == 1
-    assert {path.name for path in states.parent.iterdir()} == {"state.pt", "state.old"}
-    save_state(str(states), {"step": 3, "dtype": torch.bfloat16, "history": [{"a": 1}]})
-    assert load_state(states)["dtype"] == torch.bfloat16
-    assert load_state(states)["history"] == [{"a": 1}]
 
 
 def flip(path, at):
@@ -275,44 +198,40 @@ def flip(path, at):
 
 def test_a_damaged_state_is_passed_over_and_takes_no_place(states, capsys):
     """A changed byte anywhere, or a file that is cut off."""
-    whole, told = states.read_bytes(), f"{states} is damaged; it is passed over.\n"
+    old, told = states.with_suffix(".old"), f"{states} is damaged; it is passed over.\n"
+    assert {*states.parent.iterdir()} == {states, old}
+    whole = states.read_bytes()
     for at in {0, 31, 32, len(whole) - 1, *range(0, len(whole), len(whole) // 36)}:
         flip(states, at)
         assert load_state(states)["step"] == 1, at
         assert capsys.readouterr().out == told
         flip(states, at)
     assert load_state(states)["step"] == 2 and capsys.readouterr().out == ""
-    for size in (0, 1, 31, 32, 33, 500, -1):
+    for size in (0, 31, 32, 33, 500, -1):
         states.write_bytes(whole[:size])
         assert load_state(states)["step"] == 1
-    save_state(states, {"step": 3})
-    assert load_state(states)["step"] == 3
-    assert load_state(states.with_suffix(".old"))["step"] == 1
+    save_state(str(states), {"step": 3})
+    assert load_state(states)["step"] == 3 and load_state(old)["step"] == 1
+    flip(states, 40)
+    flip(old, 40)
+    for _ in range(2):  # none is whole, nor is there one beside it
+        with pytest.raises(ValueError, match="No state in .*run is whole. Choose"):
+            load_state(states)
+        states.unlink(missing_ok=True)
 
 
-def test_without_a_whole_state_the_run_is_refused(states, capsys):
-    flip(states, 100)
-    flip(states.with_suffix(".old"), 100)
-    with pytest.raises(ValueError, match="No state in .*run is whole. Choose"):
-        load_state(states)
-    assert capsys.readouterr().out.count("is damaged") == 2
-    states.unlink()
-    with pytest.raises(ValueError, match="is whole"):
-        load_state(states)
-
-
-@pytest.mark.parametrize("moment", ["write", 0, 1])
+@pytest.mark.parametrize("moment", ["fsync", 0, 1])
 def test_a_crash_at_any_moment_leaves_a_state(states, moment, monkeypatch, capsys):
-    """While it is written, or at the first or second change of names."""
+    """While it goes to the disk, or at the first or second change of names after it."""
     calls, rename = itertools.count(), os.replace
 
     def crash(*paths):
-        if moment == "write" or next(calls) == moment:
+        if moment == "fsync" or next(calls) == moment:
             raise KeyboardInterrupt
         rename(*paths)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(os, "fsync" if moment == "write" else "replace", crash)
+        patch.setattr(os, "fsync" if moment == "fsync" else "replace", crash)
         save_state(states, {"step": 3})
     assert states.exists() == (moment != 1)
     assert load_state(states)["step"] == 2
@@ -324,73 +243,37 @@ def test_a_crash_at_any_moment_leaves_a_state(states, moment, monkeypatch, capsy
     assert not states.with_suffix(".pt.part").exists()
 
 
-def test_a_state_is_on_the_disk_before_it_gets_its_name(states, monkeypatch):
-    calls, fsync, rename = [], os.fsync, os.replace
-
-    def synced(file):
-        calls.append(("fsync", os.fstat(file).st_size))
-        fsync(file)
-
-    def replaced(old, new):
-        calls.append((old.name, new.name))
-        rename(old, new)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "replace", replaced)
-    save_state(states, {"step": 3})
-    assert calls == [
-        ("fsync", states.stat().st_size),
-        ("state.pt", "state.old"),
-        ("state.pt.part", "state.pt"),
-    ]
-
-
-def changed(state, *path, value):
-    """A copy of a state with another value at a place."""
-    if not path:
-        return value
-    copy = state.copy()
-    copy[path[0]] = changed(state[path[0]], *path[1:], value=value)
-    return copy
-
-
 HUGE = torch.zeros(1).expand(2**31)  # of 8 GB, if it were copied
 FOREIGN = [
-    ((), [1, 2]),
-    ((), {"weights": HUGE}),
-    (("identity",), [1]),
-    (("model",), {}),
-    (("model", "norm.bias"), HUGE),
-    (("optimizers",), []),
+    lambda state: [1, 2],
+    lambda state: state | {"identity": [1]},
+    lambda state: state | {"optimizers": []},
+    lambda state: state | {"model": state["model"] | {"norm.bias": HUGE}},
 ]
 
 
-@pytest.mark.parametrize(("place", "value"), FOREIGN, ids=range(len(FOREIGN)))
-def test_a_whole_file_that_is_no_state_of_this_run_is_refused(place, value, tmp_path):
+@pytest.mark.parametrize("change", FOREIGN)
+def test_a_whole_file_that_is_no_state_of_this_run_is_refused(change, tmp_path):
     train(fresh_model(), random_data(), SHORT, tmp_path)
     path = tmp_path / "state.pt"
-    save_state(path, changed(load_state(path), *place, value=value))
+    save_state(path, change(load_state(path)))
     with pytest.raises(ValueError, match=f"^{path} is missing, damaged or of another"):
         train(fresh_model(), random_data(), SHORT, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("choices", "config", "change", "said"),
-    [
-        ({}, {"learning_rate": 1e-3}, {}, "learning_rate is 0.002, not 0.001"),
-        ({}, {"seed": 1}, {}, "seed is 0, not 1"),
-        ({"d_ff": 16}, {}, {}, "d_ff is 8, not 16"),
-        ({}, {}, {"stream": random_data(1).stream}, "text is [0-9a-f]{64}, not "),
-        ({}, {}, {"validation_BT": random_data(1).validation_BT}, "validation_BT is"),
-        ({}, {}, {"sample_BT": random_data(1).sample_BT}, "sample_BT is"),
-    ],
-)
-def test_a_folder_of_another_run_is_refused(choices, config, change, said, tmp_path):
+def test_a_folder_of_another_run_is_refused(tmp_path):
     whole = train(fresh_model(), random_data(), SHORT, folder=tmp_path)
-    before = (tmp_path / "state.pt").read_bytes()
-    with pytest.raises(ValueError, match=f"holds another run: its {said}.*Choose"):
-        data = replace(random_data(), **change)
-        train(fresh_model(**choices), data, replace(SHORT, **config), folder=tmp_path)
+    before, other = (tmp_path / "state.pt").read_bytes(), random_data(1)
+    for choices, config, change, said in [
+        ({}, {"learning_rate": 1e-3}, {}, "learning_rate is 0.002, not 0.001"),
+        ({"d_ff": 16}, {}, {}, "d_ff is 8, not 16"),
+        ({}, {}, {"stream": other.stream}, "text is [0-9a-f]{64}, not "),
+        ({}, {}, {"validation_BT": other.validation_BT}, "validation_BT is"),
+        ({}, {}, {"sample_BT": other.sample_BT}, "sample_BT is"),
+    ]:
+        with pytest.raises(ValueError, match=f"holds another run: its {said}.*Choose"):
+            data = replace(random_data(), **change)
+            train(fresh_model(**choices), data, replace(SHORT, **config), tmp_path)
     assert (tmp_path / "state.pt").read_bytes() == before
     again = train(fresh_model(), random_data(), SHORT, folder=tmp_path)
     assert again.history == whole.history
@@ -407,9 +290,6 @@ def test_a_state_of_before_is_still_of_its_run(tmp_path):
     save_state(path, state | {"identity": identity})
     again = train(fresh_model(), random_data(), SHORT, tmp_path)
     assert again.history == whole.history
-    save_state(path, state | {"identity": identity | {"text": None}})
-    with pytest.raises(ValueError, match="another run: its text is None"):
-        train(fresh_model(), random_data(), SHORT, tmp_path)
 
 
 def test_a_second_training_in_a_folder_ends_and_touches_nothing(tmp_path):
@@ -428,7 +308,7 @@ def test_a_second_training_in_a_folder_ends_and_touches_nothing(tmp_path):
 
 def test_a_killed_training_leaves_its_folder_free(tmp_path):
     program = (
-        "import signal, pathlib\nfrom helpers.resume import identity, kept, locked\n"
+        "import signal, pathlib\nfrom helpers.resume import locked\n"
         f"with locked(pathlib.Path({str(tmp_path)!r})):\n"
         "    print('in', flush=True)\n    signal.pause()"
     )
@@ -448,10 +328,5 @@ def test_only_the_first_process_locks_and_writes(tmp_path, monkeypatch):
     with kept(run, tmp_path, identity(run.model, data, SHORT), 0) as save:
         save()
     assert [*tmp_path.iterdir()] == []
-
-
-def test_a_folder_without_a_name_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="^folder is ''; name one"):
-        train(fresh_model(), random_data(), SHORT, "")
-    assert [*tmp_path.iterdir()] == []
+        train(fresh_model(), data, SHORT, "")

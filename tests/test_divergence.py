@@ -6,7 +6,6 @@ import pytest
 import torch
 from tiny import CONFIG, acting, fresh_model, random_data, same_weights, without_clock
 
-from helpers import resume
 from helpers.checkpoint import load_state, save_state
 from helpers.evaluate import evaluate
 from helpers.resume import identity, kept, require_finite
@@ -29,15 +28,6 @@ def poison(model):
         model.head.norm.weight[0] = float("nan")
 
 
-def tensors(state):
-    """All tensors in a state, however deep."""
-    if isinstance(state, torch.Tensor):
-        yield state
-    elif isinstance(state, dict | list):
-        for part in state.values() if isinstance(state, dict) else state:
-            yield from tensors(part)
-
-
 @pytest.mark.parametrize(
     ("save_seconds", "noticed", "saved"), [(99, 24, 16), (0, 18, 17)]
 )
@@ -57,51 +47,35 @@ def test_a_loss_that_is_no_number_ends_the_training(
     assert best["step"] > 0 and score["loss"] == best["validation_loss"]
     # What is on the disk is from before, and the training can go on from it.
     assert state["step"] == saved
-    found = list(tensors(state))
-    assert len(found) > 60 and all(tensor.isfinite().all() for tensor in found)
     again = train(fresh_model(), data, LONG, tmp_path)
     whole = train(fresh_model(), data, LONG)
     assert without_clock(again.history) == without_clock(whole.history)
 
 
-def test_a_loss_that_is_no_number_before_the_first_evaluation(data):
-    model = fresh_model()
-    poison(model)
-    with pytest.raises(FloatingPointError, match="a number at step 0. Try half the"):
-        train(model, data, CONFIG)
-
-
-SHORTAGES = [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
-    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
-]
-
-
-@pytest.mark.parametrize("error", SHORTAGES, ids=["gpu", "cpu"])
 @pytest.mark.parametrize(
-    ("size", "advice"),
-    [(8, "batch_size=4"), (5, "batch_size=2"), (1, "a smaller model or shorter blo")],
+    ("error", "size", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), 8, "batch_size=4"),
+        (RuntimeError("can't allocate memory: 8 bytes"), 5, "batch_size=2"),
+        (RuntimeError("out of memory"), 1, "a smaller model or shorter blo"),
+        (RuntimeError("mat1 and mat2 shapes differ"), 8, None),
+        (KeyError("memory"), 8, None),
+    ],
+    ids=str,
 )
-def test_too_large_a_batch_names_what_would_fit(data, error, size, advice):
+def test_too_large_a_batch_names_what_would_fit(data, error, size, told):
+    """Other failures pass unchanged."""
+
     def mask(*arguments, **options):
         raise error
 
-    told = f"A batch of {size} blocks does not fit into memory; use {advice}"
-    with pytest.raises(MemoryError, match=told) as caught:
+    with pytest.raises(MemoryError if told else type(error)) as caught:
         train(fresh_model(), data, replace(CONFIG, batch_size=size), mask=mask)
-    assert caught.value.__cause__ is error
-
-
-@pytest.mark.parametrize(
-    "error", [RuntimeError("mat1 and mat2 shapes differ"), KeyError("memory")]
-)
-def test_other_failures_pass_unchanged(data, error):
-    def mask(*arguments, **options):
-        raise error
-
-    with pytest.raises(type(error)) as caught:
-        train(fresh_model(), data, CONFIG, mask=mask)
-    assert caught.value is error and caught.value.__cause__ is None
+    if told:
+        what = f"A batch of {size} blocks does not fit into memory; use {told}"
+        assert str(caught.value).startswith(what) and caught.value.__cause__ is error
+    else:
+        assert caught.value is error
 
 
 def in_float16(scale=2.0**16):
@@ -127,9 +101,12 @@ def weights_of(run):
     return {name: p.detach().clone() for name, p in run.model.named_parameters()}
 
 
-@pytest.mark.parametrize("value", [float("inf"), float("nan")])
 @pytest.mark.parametrize(
-    "name", ["blocks.0.attention.query.weight", "embedding.token.weight", "norm.bias"]
+    ("name", "value"),
+    [
+        ("blocks.0.attention.query.weight", float("inf")),
+        ("embedding.token.weight", float("nan")),
+    ],
 )
 def test_with_a_scaler_all_optimisers_step_or_none(data, name, value):
     """An overflow in a parameter of either; then the scale is halved, once."""
@@ -174,11 +151,8 @@ def test_a_batch_that_asks_nothing_changes_nothing(data):
     assert run.step == 2
     assert all(torch.equal(before[k], w) for k, w in weights_of(run).items())
 
-
-@pytest.mark.parametrize("masks", ["fixed", "independent"])
-def test_a_batch_may_be_one_block_though_some_ask_nothing(data, masks):
-    data.stream[40:120] = UNK
-    config = replace(CONFIG, batch_size=1, epochs=2, masks=masks)
+    data.stream[40:120] = UNK  # and a training goes on over such blocks
+    config = replace(CONFIG, batch_size=1, epochs=2, masks="independent")
     history = train(fresh_model(), data, config).history
     assert history[-1]["step"] == 48
     assert history[-1]["validation_loss"] < history[0]["validation_loss"]
@@ -212,17 +186,3 @@ def test_a_run_begun_in_float16_goes_on_where_that_is_slow_and_back(
     assert back.scaler.is_enabled() and back.scaler.get_scale() == 8.0
     back.load_state_dict(state | {"scaler": {}})  # of before, saved while it was off
     assert same_weights(back.model, run.model)
-
-
-def test_a_clock_that_is_set_back_does_not_stop_the_saves(data, tmp_path, monkeypatch):
-    times, saves = iter(range(10**9, 0, -1)), []
-    monkeypatch.setattr("time.time", lambda: float(next(times)))
-    monkeypatch.setattr(
-        resume,
-        "save_state",
-        lambda path, state: (saves.append(state["step"]), save_state(path, state)),
-    )
-    config = replace(CONFIG, epochs=2, evaluations=1)
-    history = train(fresh_model(), data, config, tmp_path, save_seconds=0).history
-    assert saves == [*range(13)]
-    assert 0 < history[-1]["seconds"] < 60

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import drive
+from notebooks import drive
 
 
 @pytest.fixture
@@ -36,39 +36,39 @@ def states(folder: Path) -> dict[str, str]:
     return {p.parent.name: p.read_text("utf-8") for p in folder.glob("*/state.pt")}
 
 
-@pytest.mark.parametrize("twice", [False, True])
-def test_runs_of_both_sides_are_on_the_drive(twice, places, capsys):
+def test_runs_of_both_sides_are_on_the_drive(places, tmp_path, capsys):
     here, there = places
     make(here, "dropout", "mine", state="here")
+    make(tmp_path / "other", "linked")
+    (here / "linked").symlink_to(tmp_path / "other" / "linked")
     make(there, "dropout", "dropout-2", "theirs", state="there")
-    drive.keep_runs_on_drive()
-    if twice:
+    for _ in range(2):
         drive.keep_runs_on_drive()
     assert here.is_symlink() and here.resolve() == there.resolve()
     kept = {name: "there" for name in ("dropout", "dropout-2", "theirs")}
-    assert states(here) == kept | {"dropout-3": "here", "mine": "here"}
+    kept |= {"dropout-3": "here", "linked": "state", "mine": "here"}
+    assert states(here) == kept and not (there / "linked").is_symlink()
     assert capsys.readouterr().out == (
         "dropout: moved to the Drive as dropout-3; its name is taken there.\n"
+        "linked: moved to the Drive.\n"
         "mine: moved to the Drive.\n"
     )
 
 
 def test_without_runs_the_drive_is_ready_for_them(places, capsys):
     here, there = places
-    for _ in range(2):
-        drive.keep_runs_on_drive()
-        assert capsys.readouterr().out == ""
-        there.rmdir()  # the reader deletes the folder, which is made again
     drive.keep_runs_on_drive()
+    there.rmdir()  # the reader deletes the folder, which is made again
+    drive.keep_runs_on_drive()
+    assert capsys.readouterr().out == ""
     make(here, "dropout")
     assert states(there) == {"dropout": "state"}
 
 
 @pytest.mark.parametrize("owner, call", [(shutil, "copyfile"), (Path, "rename")])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "full")])
-@pytest.mark.parametrize("moment", [1, 2])
 def test_what_is_stopped_has_lost_nothing_and_goes_on(
-    owner, call, error, moment, places, monkeypatch
+    owner, call, error, places, monkeypatch
 ):
     here, there = places
     make(here, "dropout", "more", state="here")
@@ -77,7 +77,7 @@ def test_what_is_stopped_has_lost_nothing_and_goes_on(
 
     def failing(*arguments, **options):
         calls.append(arguments)
-        if len(calls) == moment:
+        if len(calls) == 2:
             raise error
         return real(*arguments, **options)
 
@@ -89,17 +89,6 @@ def test_what_is_stopped_has_lost_nothing_and_goes_on(
     drive.keep_runs_on_drive()
     assert {("dropout", "there"), ("more", "here")} <= {*states(here).items()}
     assert states(here)["dropout-2"] == "here" and here.is_symlink()
-
-
-def test_what_a_link_among_the_runs_leads_to_is_copied(places, tmp_path):
-    here, there = places
-    here.mkdir()
-    make(tmp_path, "mine")
-    (here / "dropout").symlink_to(tmp_path / "mine")
-    (here / "notes.txt").write_text("mine", "utf-8")
-    drive.keep_runs_on_drive()
-    assert states(there) == {"dropout": "state"} == states(here)
-    assert states(tmp_path)["mine"] == "state" and (there / "notes.txt").exists()
 
 
 def test_a_symbolic_link_of_the_readers_own_stays(places, tmp_path, capsys):

@@ -18,10 +18,12 @@ from PIL import Image
 from test_notebooks import loose_figures
 
 from explorer.attention_plots import attention_matrix, attention_mosaic, head_matrix
+from explorer.drawable import drawable
 from explorer.heatmap import WIDTH, caption, sentence_heatmap, text_widths
 from explorer.predict import Prediction
 from helpers import ROOT, figure, record
-from helpers.curves import training_curves, true_vs_pred
+from helpers.figure import training_curves
+from studies.lab.samples import true_vs_pred
 
 HARD = ["$5", "$x$", "–", "東京", "😀", "<unk>", "@-@", '""', "שלום", "\0a", "\ud800"]
 SHIP = "In 1905 the ship sank".split()
@@ -91,9 +93,9 @@ def test_any_sentence_is_drawn_whole_and_not_kept_by_pyplot(words):
 
 
 def test_odd_characters_are_replaced_visibly_and_all_others_stay():
-    assert figure.drawable("東a\0\ud800\u200b") == "▯a▯▯▯"
-    assert figure.drawable("$ – ’ £ ° é @-@ <unk>") == "$ – ’ £ ° é @-@ <unk>"
-    assert figure.drawable("x" * 300) == "x" * 23 + "…"
+    assert drawable("東a\0\ud800\u200b") == "▯a▯▯▯"
+    assert drawable("$ – ’ £ ° é @-@ <unk>") == "$ – ’ £ ° é @-@ <unk>"
+    assert drawable("x" * 300) == "x" * 23 + "…"
 
 
 def test_a_matrix_names_its_axes_and_puts_queries_down():

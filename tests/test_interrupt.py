@@ -1,5 +1,6 @@
-"""Ctrl-C: the run is saved, and it ends a command at the first press."""
+"""Ctrl-C: a run is saved, a command ends. SIGKILL: a run goes on all the same."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,11 +15,11 @@ from tiny import CONFIG, acting, fresh_model, random_data, same_weights, without
 
 from helpers import ROOT
 from helpers.checkpoint import load_state
-from helpers.early_stopping import EarlyStopping
-from helpers.interrupt import held_back
+from helpers.files import held_back
 from helpers.masking import mask_tokens
-from helpers.run import TrainingRun
+from helpers.run import EarlyStopping, TrainingRun
 from helpers.train import train, train_step
+from studies import resume
 
 MUON = replace(CONFIG, optimizer="muon", evaluations=2)  # evaluated at 0, 1, 12, 24
 
@@ -55,31 +56,27 @@ def pressing(function, at):
 
 
 @pytest.mark.parametrize(
-    ("place", "at", "step"),
+    ("owner", "name", "at", "step"),
     [
-        ("mask", 8, 7),
-        ("helpers.train.mlm_loss", 8, 7),
-        ("helpers.train.rate_factor", 8, 7),
-        ("torch.optim.Muon.step", 8, 8),  # between the steps of both optimisers
-        ("helpers.train.validate", 4, 24),
-        ("helpers.early_stopping.EarlyStopping.update", 4, 24),
-        ("source", 7, 7),
+        ("source", None, 7, 7),
+        ("mask", None, 8, 7),
+        (sys.modules["helpers.train"], "rate_factor", 8, 7),
+        (torch.optim.Muon, "step", 8, 8),  # between the steps of both optimisers
+        (sys.modules["helpers.train"], "validate", 4, 24),
+        (EarlyStopping, "update", 4, 24),
     ],
 )
 def test_a_run_is_saved_and_goes_on_as_if_nothing_had_been(
-    data, place, at, step, tmp_path, monkeypatch
+    data, owner, name, at, step, tmp_path, monkeypatch
 ):
     whole, options = train(fresh_model(dropout=0.1), data, MUON), {}
     with monkeypatch.context() as patch:
-        if place == "mask":
+        if owner == "mask":
             options["mask"] = pressing(mask_tokens, at)
-        elif place == "source":
+        elif owner == "source":
             options["source"] = acting(lambda s: press() if s == at else None, data)
         else:
-            name = place.rpartition(".")[2]
-            owner = {"step": torch.optim.Muon, "update": EarlyStopping}.get(name)
-            original = getattr(owner or sys.modules["helpers.train"], name)
-            patch.setattr(place, pressing(original, at))
+            patch.setattr(owner, name, pressing(getattr(owner, name), at))
         with pytest.raises(KeyboardInterrupt) as caught:
             model = fresh_model(dropout=0.1)
             train(model, data, MUON, str(tmp_path), save_seconds=9e9, **options)
@@ -114,21 +111,19 @@ def test_an_interrupted_evaluation_is_made_again_with_all_that_follows_it(
     assert seen == [(0, 0, 0), (1, 1, 1), None, (12, 2, 2), (24, 3, 3)]
 
 
-@pytest.mark.parametrize("name", ["get_scale", "unscale_", "step", "update"])
+@pytest.mark.parametrize("name", ["unscale_", "step", "update"])
 def test_a_step_ends_whole_or_has_not_been(data, name, monkeypatch):
     """All optimisers have moved or none, whenever Ctrl-C is pressed within a step."""
     run, before = TrainingRun(fresh_model(), MUON), fresh_model().state_dict()
     scaler = torch.amp.GradScaler
     press_at = pressing(getattr(scaler, name), 2 if name == "step" else 1)
     monkeypatch.setattr(scaler, name, press_at)
-    if name == "get_scale":
-        monkeypatch.setattr(scaler, "scale", lambda *_: press())
     with pytest.raises(KeyboardInterrupt):
         train_step(run, data.validation_BT, MUON, 9)
     after = run.model.state_dict()
     moved = [not torch.equal(weight, before[k]) for k, weight in after.items()]
     assert all(moved) if run.step else not any(moved)
-    assert run.step == (name in ("update", "step"))
+    assert run.step == (name != "unscale_")
 
 
 def test_a_press_within_a_short_block_counts_at_its_end():
@@ -145,38 +140,28 @@ def test_a_press_within_a_short_block_counts_at_its_end():
 
 
 def test_training_in_another_thread_works(data):
-    runs = []
-    thread = threading.Thread(
-        target=lambda: runs.append(train(fresh_model(), data, MUON))
-    )
+    """Though the model was used before, and has gradients to which no step belongs."""
+    model, runs = fresh_model(), []
+    model(data.validation_BT).sum().backward()
+    thread = threading.Thread(target=lambda: runs.append(train(model, data, MUON)))
     thread.start()
     thread.join()
-    assert len(runs[0].history) == 4
-
-
-def test_what_an_interrupted_step_left_is_no_part_of_the_next(data):
-    """Gradients of a backward pass after which no optimiser stepped."""
-    used = fresh_model()
-    used(data.validation_BT).sum().backward()
-    config = replace(CONFIG, epochs=0.5)
-    runs = [train(model, data, config) for model in (used, fresh_model())]
-    assert same_weights(runs[0].model, runs[1].model)
+    assert same_weights(runs[0].model, train(fresh_model(), data, MUON).model)
 
 
 PROGRAM = """
-import signal, sys
+import signal, time
 from studies.lab.command import command
+
+class Last:
+    def __del__(self):
+        signal.raise_signal(2)
+
 with command("x", "").one_sentence():
-    {body}
+    {}
+    time.sleep(20)
 print("went on")
 """
-SWALLOWED = [
-    # A library that goes on when its import is interrupted.
-    "sys.path.insert(0, {folder!r}); import stubborn",
-    # Python itself, in a destructor.
-    "Last = type('Last', (), dict(__del__=lambda _: signal.raise_signal(2)))\n"
-    "    Last(); import time; time.sleep(20)",
-]
 
 
 def usual():
@@ -184,17 +169,17 @@ def usual():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.mark.parametrize("body", SWALLOWED)
-def test_the_first_press_ends_a_command_though_it_be_swallowed(body, tmp_path):
-    stubborn = "import signal\ntry: signal.raise_signal(signal.SIGINT)\nexcept: pass\n"
+@pytest.mark.parametrize("swallowing", ["Last()", "import stubborn"])
+def test_the_first_press_ends_a_command_though_it_be_swallowed(swallowing, tmp_path):
+    """By Python in a destructor, or by a library that goes on with its import."""
+    stubborn = "import signal\ntry: signal.raise_signal(2)\nexcept: pass\n"
     (tmp_path / "stubborn.py").write_text(stubborn, "utf-8")
-    program = PROGRAM.format(body=body.format(folder=str(tmp_path)))
-    start, told = time.monotonic(), {"capture_output": True, "encoding": "utf-8"}
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, timeout=60, preexec_fn=usual, **told)
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    told = {"capture_output": True, "encoding": "utf-8", "timeout": 60}
+    command = [sys.executable, "-c", PROGRAM.format(swallowing)]
+    done = subprocess.run(command, env=env, preexec_fn=usual, **told)
     assert "went on" not in done.stdout
     assert done.returncode == 130 and "nterrupted.\n" in done.stderr
-    assert time.monotonic() - start < 40
 
 
 @pytest.mark.parametrize("moment", ["imports", "work"])
@@ -211,13 +196,9 @@ def test_the_study_of_kills_ends_at_the_first_press_with_its_children(moment, tm
         preexec_fn=usual,
     )
     try:
-        if moment == "imports":
-            time.sleep(0.5)
-        else:
-            for _ in range(600):
-                if list(tmp_path.glob("*/*/state.pt")):
-                    break
-                time.sleep(0.1)
+        deadline = time.monotonic() + (0.5 if moment == "imports" else 60)
+        while time.monotonic() < deadline and not list(tmp_path.glob("*/*/state.pt")):
+            time.sleep(0.1)
         program.send_signal(signal.SIGINT)  # to this one alone
         said, _ = program.communicate(timeout=30)
         if moment == "work":
@@ -230,3 +211,33 @@ def test_the_study_of_kills_ends_at_the_first_press_with_its_children(moment, tm
     finally:
         if program.poll() is None:
             os.killpg(program.pid, signal.SIGKILL)
+
+
+# In a process of its own, because the trainings are forks and pytest has threads.
+KILLS = "import json; from studies.resume import study; print(json.dumps(study(5)))"
+
+
+@pytest.fixture(scope="module")
+def record():
+    """Of five kills at random moments."""
+    command = [sys.executable, "-c", KILLS]
+    how = {"cwd": ROOT, "check": True, "timeout": 240}
+    done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", **how)
+    return json.loads(done.stdout)
+
+
+def test_a_killed_training_ends_as_an_unbroken_one(record):
+    """It ends by early stopping, with weights that are not its last."""
+    assert record["kills"] == sum(record["kills_in_run"]) == 5
+    assert max(record["step_on_disk"]) > 0
+    assert record["best_step"] < record["steps"]
+    assert record["all_equal"] and not record["other_digests"]
+    assert record["damaged_files"] == 0
+
+
+@pytest.mark.parametrize(
+    "change, status", [({}, 0), ({"all_equal": False}, 1), ({"damaged_files": 1}, 1)]
+)
+def test_a_difference_is_an_exit_status(record, change, status, tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, "study", lambda: record | change)
+    assert resume.main(["--out", str(tmp_path / "record.json")]) == status

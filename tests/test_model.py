@@ -5,7 +5,7 @@ import torch
 from tiny import scattered
 
 from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
-from helpers.model import MaskedLanguageModel, ModelConfig, matrix_weights
+from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import PAD
 from studies.speed.peers import PEERS
 from studies.speed.steps import copy_weights
@@ -53,19 +53,6 @@ def test_bert_configuration_equals_transformers_bert():
     assert count(model) == count(theirs) - SIZES["d_model"]  # of segments
 
 
-def test_parameter_counts():
-    """By the sizes on paper: 4 blocks, d_model 256, d_ff 512, 2,000 words, tied."""
-    block = 4 * (256 * 256 + 256) + 256 * 512 + 512 + 512 * 256 + 256 + 4 * 256
-    head = 256 * 256 + 256 + 2 * 256 + 2_000
-    assert count(MaskedLanguageModel(ModelConfig())) == 2_689_232
-    assert 2_000 * 256 + 4 * block + 2 * 256 + head == 2_689_232
-    for positions in POSITIONS:
-        model = build(positions=positions)
-        held = [*model.embedding.parameters(), *model.embedding.buffers()]
-        held += [p for p in model.blocks.parameters() if p.ndim == 2]
-        assert matrix_weights(model.config) == sum(p.numel() for p in held)
-
-
 def test_tied_weights_are_one_parameter_and_untied_are_two():
     tied, untied = build(), build(tied=False)
     assert tied.head.decoder.weight is tied.embedding.token.weight
@@ -76,10 +63,10 @@ def test_tied_weights_are_one_parameter_and_untied_are_two():
         assert all(p.grad is not None for p in model.parameters())
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
 @every_position
 @torch.no_grad()
-def test_padding_cannot_change_the_output_of_a_real_position(positions, norm):
+def test_padding_cannot_change_the_output_of_a_real_position(positions):
+    norm = "post" if positions == "learned" else "pre"
     model, ids = build(positions=positions, norm=norm, tied=False), padded()
     real = ids != PAD
     before = model(ids)[real]
@@ -96,6 +83,8 @@ def test_only_position_none_is_permutation_equivariant(positions):
     order = torch.tensor([3, 0, 1, 2, 10, 4, 9, 5, 8, 6, 7])
     gap = (model(ids[:, order]) - model(ids)[:, order]).abs().max()
     assert gap < 1e-4 if positions == "none" else gap > 0.1
+    with pytest.raises(ValueError, match="13 tokens are more than max_length 12"):
+        model(text(length=13))
 
 
 @pytest.mark.parametrize("bert", [False, True])
@@ -121,7 +110,6 @@ def test_weights_are_of_all_layers_and_heads_and_cost_no_accuracy():
     model, ids = build(), padded()
     logits, weights = model(ids, need_weights=True)
     torch.testing.assert_close(logits, model(ids))
-    assert weights.shape == (4, 3, 4, 11, 11)
     torch.testing.assert_close(weights.sum(-1), torch.ones(4, 3, 4, 11))
     assert (weights[2, ..., 2:] == 0).all()
     # The first layer's weights, from the layer itself.
@@ -136,46 +124,23 @@ def test_dropout_is_off_in_eval_and_acts_at_every_site():
     torch.testing.assert_close(model(ids), build()(ids))
     sites = [m for m in model.modules() if isinstance(m, torch.nn.Dropout)]
     assert len(sites) == 1 + 2 * SIZES["n_layers"]  # embedding; attention and block
-    assert {site.p for site in sites} == {0.3}
     for site in sites:
         site.train()
-        assert not torch.equal(model(ids), model(ids))
+        assert site.p == 0.3 and not torch.equal(model(ids), model(ids))
         site.eval()
     apart = build(dropout=0.3, attention_dropout=0.0)
     assert {block.attention.dropout.p for block in apart.blocks} == {0.0}
 
 
-@pytest.mark.parametrize("config", [ModelConfig(), ModelConfig.bert()])
-@torch.no_grad()
-def test_fresh_weights_give_chance(config):
-    torch.manual_seed(0)
-    model = MaskedLanguageModel(config).eval()
-    ids = torch.randint(5, 2_000, (16, 32))
-    loss = mlm_loss(model(ids).roll(1, 1), ids)  # roll: asks for other words
-    assert abs(loss.item() - 7.60) < 0.15
-    stds = [p.std().item() for p in model.parameters() if p.ndim == 2]
-    assert all(abs(std - 0.02) < 1e-3 for std in stds)
-    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-    assert all((m.bias == 0).all() for m in linear)
-
-
 @pytest.mark.parametrize(
     ("choices", "said"),
     [
-        ({"positions": "relative"}, "'relative'; choose 'rotary'"),
-        ({"norm": "none"}, "'none'; choose 'pre' or 'post'"),
         ({"n_heads": 5}, "d_model is 24; choose a multiple of 10, as n_heads is 5"),
         ({"n_heads": 8}, "multiple of 16, as n_heads is 8 and positions is 'rotary'"),
         ({"positions": "sinusoidal", "d_model": 9, "n_heads": 3}, "d_model is 9"),
-        ({"max_length": 10**7}, "from 3 up to 1,000,000"),
+        ({"positions": "none", "n_heads": 7}, "multiple of 7"),
     ],
 )
-def test_impossible_choices_are_refused(choices, said):
+def test_sizes_that_do_not_fit_together_are_refused(choices, said):
     with pytest.raises(ValueError, match=said):
-        MaskedLanguageModel(ModelConfig(**(SIZES | choices)))
-
-
-@every_position
-def test_a_text_that_is_too_long_is_refused(positions):
-    with pytest.raises(ValueError, match="13 tokens are more than max_length 12"):
-        build(positions=positions)(text(length=13))
+        ModelConfig(**(SIZES | choices))

@@ -26,16 +26,15 @@ from notebooks.source import (
     numbered,
 )
 
-TAUGHT = (
-    "tokenizer bpe layers masking data model optimize early_stopping run train evaluate"
-).split()
+TAUGHT = "tokenizer bpe layers masking data model optimize run train evaluate".split()
 NOT_LISTED = {
     "check_model_config",  # says which sizes go together; 02 and 03 meet them
     "require_known",  # refuses a text that is encoded for another model
     "require_match",  # refuses a text that is cut for another model
     "require_same_words",  # refuses a tokenizer of another model
     "shallow_copy",  # leaves alone a reader's model, whose mode and layers are its own
-    "matrix_weights",  # counts what a giant would have; 03 counts every parameter
+    "attend_fused",  # `attend` as torch has it; 02 compares the two
+    "gather_positions",  # takes some positions of a row; 02 and 03 use it
     "memory_advice",  # says what to try where a batch does not fit into memory
     "encode_lines",  # calls the tokenizer of 01 once for each line
     "fill",  # adds [PAD]; `pad` and `bucket` in 07 say how much

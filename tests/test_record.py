@@ -21,21 +21,13 @@ def test_a_run_is_known_by_its_settings_field_by_field():
         ValueError, match="here holds another run: its seed is 7, not 0"
     ):
         record.require_same("here", recorded, IDENTITY)
-
-
-@pytest.mark.parametrize(
-    "change, said",
-    [
-        ({"text": "another"}, "its text is another, not digest"),
+    for change, said in [
         ({"text": None}, "its text is None, not digest"),
         ({"model": {"unknown": 1}}, "its unknown is 1, not None"),
-        ({"model": None}, "its vocab_size is None, not 2000"),
         ({"training": [1]}, "its epochs is None, not"),
-    ],
-)
-def test_a_record_of_another_run_is_refused(change, said):
-    with pytest.raises(ValueError, match=said):
-        record.require_same("here", record.plain(IDENTITY) | change, IDENTITY)
+    ]:
+        with pytest.raises(ValueError, match=said):
+            record.require_same("here", record.plain(IDENTITY) | change, IDENTITY)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "5", "null", "[" * 10**5, None])

@@ -45,27 +45,6 @@ def parser():
     return parser
 
 
-@pytest.mark.parametrize(
-    "options, told",
-    [
-        (["--degrees", "nan"], "--degrees is nan; choose a number above 0."),
-        (["--mode", "x"], "--mode is 'x'; choose 'fan' or 'grill'."),
-        (["--degrees", "hot"], "--degrees is 'hot'; choose a number above 0."),
-        (["--trays", "0"], "argument --trays: '0' is not a whole number from 1"),
-        (["--trays", "1.5"], "argument --trays: '1.5' is not a whole number from 1"),
-        (["--other"], "--other"),
-    ],
-)
-def test_a_wrong_option_ends_a_command_with_2_and_one_sentence(
-    options, told, parser, capsys
-):
-    with pytest.raises(SystemExit) as ended:
-        parser.build(Oven, parser.parse_args(options))
-    said = capsys.readouterr().err
-    assert ended.value.code == 2 and told in said
-    assert said.count("\n") == 1 and said.startswith("bake: ")
-
-
 def test_right_options_make_a_configuration(parser):
     given = parser.parse_args(["--degrees", "90", "--no-light", "--trays", "2"])
     assert parser.build(Oven, given) == Oven(90.0, light=False) and given.trays == 2
@@ -76,55 +55,49 @@ def test_right_options_make_a_configuration(parser):
     [
         (ValueError("No\n  corpus."), 1, "bake: No corpus.\n"),
         (FileNotFoundError(2, "No such file", "x"), 1, "bake: [Errno 2] No such"),
-        (MemoryError("Too large."), 1, "bake: Too large.\n"),
         (KeyboardInterrupt(), 130, "bake: interrupted.\n"),
         (KeyboardInterrupt("Run it again."), 130, "bake: Run it again.\n"),
+        (AttributeError(), None, ""),  # no failure of the work: it keeps its traceback
     ],
 )
 def test_a_failure_is_one_sentence(error, status, told, parser, capsys):
-    with pytest.raises(SystemExit) as ended, parser.one_sentence():
+    kind = SystemExit if status else type(error)
+    with pytest.raises(kind) as ended, parser.one_sentence():
         raise error
-    assert ended.value.code == status
+    assert getattr(ended.value, "code", None) == status
     assert capsys.readouterr().err.startswith(told)
-
-
-def test_what_is_no_failure_of_the_work_keeps_its_traceback(parser):
-    with pytest.raises(AttributeError), parser.one_sentence():
-        raise AttributeError
 
 
 BAD = math.nan, math.inf, -math.inf, -1, -0.5, 10**400, "x", "", None, [1], {}, 1j
 ENDS = {  # of the ranges: values that are taken, and values that are not
     ModelConfig: {
-        "vocab_size": ([6], [5]),  # special tokens alone
-        "max_length": ([3], [2]),  # [CLS], [SEP]
-        "n_layers": ([1], [0, 2.0]),
-        "d_model": ([16], [True]),
-        "d_ff": ([1], [0]),
+        "vocab_size": ([6], [5, 10**8]),  # special tokens alone, and a giant
+        "max_length": ([3], [2, 10**7]),  # [CLS], [SEP]
+        "n_layers": ([1], [0, 2.0, 10**9]),
+        "d_model": ([16], [True, 10**6]),
+        "n_heads": ([1], [0]),
+        "d_ff": ([1], [0, 10**9]),
         "dropout": ([0, 0.9], [1]),
         "attention_dropout": ([None, 0, 0.9], [1.0]),
         "positions": (["none", "sinusoidal"], ["Rotary"]),
         "norm": (["post"], ["Pre"]),
         "norm_eps": ([1e-12], [0]),
+        "tied": ([False], []),
     },
     TrainConfig: {
         "masks": (["independent"], ["Fixed"]),
-        "patience": ([1], [0]),
-        "evaluations": ([1], [0]),
-        "epochs": ([3], [0, 1e308]),
-        "batch_size": ([1], [0]),
-        "mask_rate": ([1], [0, 1.01, 1e-9]),
-        "last_mask_rate": ([0], [1.01]),
-        "learning_rate": ([1e-9], [1e39]),
-        "muon_rate": ([1e-9], [1e39]),
-        "weight_decay": ([0], [1e39]),
-        "warmup": ([0, 1], [2]),
-        "cooldown": ([0, 1], [1.5]),
-        "clip": ([1e-9], [0]),
         "optimizer": (["muon"], ["sgd"]),
         "precision": (["float32"], ["float64"]),
+        "epochs": ([3], [0, 1e308]),
+        "mask_rate": ([1], [0, 1.01, 1e-9]),
+        "last_mask_rate": ([0], [1.01]),
+        "weight_decay": ([0], [1e39]),
+        "clip": ([1e-9], [0]),
         "seed": ([0], [1.5]),
-    },
+    }
+    | dict.fromkeys(("patience", "evaluations", "batch_size"), ([1], [0]))
+    | dict.fromkeys(("learning_rate", "muon_rate"), ([1e-9], [1e39]))
+    | dict.fromkeys(("warmup", "cooldown"), ([0, 1], [1.5])),
 }
 
 
@@ -132,7 +105,7 @@ ENDS = {  # of the ranges: values that are taken, and values that are not
     "kind, name", [(kind, field.name) for kind in ENDS for field in fields(kind)]
 )
 def test_every_field_of_a_configuration_is_checked(kind, name):
-    taken, refused = ENDS[kind].get(name, ([], []))
+    taken, refused = ENDS[kind][name]
     for value in taken:
         assert asdict(kind(**{name: value})) == asdict(kind()) | {name: value}
     for value in (*BAD, *refused):
@@ -142,11 +115,6 @@ def test_every_field_of_a_configuration_is_checked(kind, name):
             told = f"^{name} is {re.escape(repr(value))}; choose"
             with pytest.raises(SettingError, match=told):
                 make(**{name: value})
-
-
-def test_the_smallest_models_are_taken():
-    assert ModelConfig(d_model=1, n_heads=1, positions="none").d_model == 1
-    assert ModelConfig(d_model=2, n_heads=1, positions="sinusoidal").d_model == 2
 
 
 def test_numbers_of_other_libraries_are_the_same_settings():
@@ -159,12 +127,3 @@ def test_numbers_of_other_libraries_are_the_same_settings():
     assert ModelConfig(d_model=np.int32(128)) == ModelConfig(d_model=128)
     odd = ModelConfig(d_model=np.int32(128), norm=np.str_("post"), tied=np.False_)
     assert json.loads(json.dumps(asdict(odd)))["tied"] is False
-
-
-@pytest.mark.parametrize(
-    "sizes",
-    [{"n_layers": 10**9}, {"d_model": 10**6}, {"d_ff": 10**9}, {"vocab_size": 10**8}],
-)
-def test_a_giant_is_refused_before_it_takes_memory(sizes):
-    with pytest.raises(SettingError, match="weights are over a billion"):
-        ModelConfig(**sizes)

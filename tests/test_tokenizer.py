@@ -115,13 +115,6 @@ def test_signs_that_belong_to_no_word_stand_apart(text, words):
     assert split_words(text) == words
 
 
-def test_words_that_are_split_already_stay_and_nearly_all_joined_ones_return(wikitext):
-    lines = [line.split(" ") for line in wikitext.validation]
-    assert [split_words(line) for line in wikitext.validation] == lines
-    share = sum(split_words(join_words(words)) == words for words in lines) / len(lines)
-    assert share > 0.99, f"only {share:.1%} of the validation lines come back"
-
-
 def test_words_of_odd_signs_stay_too():
     draw = random.Random(0)
     signs = [*"ab7é🇩🇪👍🏽☕,-;_ˑष", "...", "___", "[MASK]", "<unk>", " "]
@@ -132,32 +125,18 @@ def test_words_of_odd_signs_stay_too():
         assert "" not in words and split_words(" ".join(words)) == words, ascii(text)
 
 
+LONG = "word ", "x", "'x", "' ", "'a ", "No. ", "A.", "-", "\xad"
+LONG += "\u200d", "\u200d ", "a\u200d"
 UNKIND = [
     "",
-    "😀👨‍👩‍👧 🏳️‍🌈",
-    "שלום עולם. مرحبا",
-    "\0",
-    " \n\t",
+    "\0 \x1c\x1d\x85 \xa0 \u3000 \n\t",
     "😀👨‍👩‍👧 🏳️‍🌈 👍🏽 👩🏽‍🚀 🇩🇪🇫🇷🇩🇪!🇩 1️⃣ ❤️ ☕",
     "🏴\U000e0067\U000e0062\U000e0065\U000e007f!",
     "שלום עולם. مرحبا हिन्दी சிங்கம் ภาษาไทย שָׁלוֹם مُحَمَّد می\u200cخواهم क्\u200dष",
-    "你好,世界。",
-    "\0 \x1c\x1d\x85 \xa0 \u3000",
+    "你好,世界。\u202eabc\u2066",
     "<b>bold</b> &amp; <script>alert(1)</script>",
-    "\u202eabc\u2066",
     "the[MASK]'s (___) ______ and ___",
-    "word " * 10_000,
-    "x" * 50_000,
-    "'x" * 10_000,
-    "' " * 10_000,
-    "'a " * 10_000,
-    "No. " * 10_000,
-    "A." * 10_000 + "!",
-    "-" * 20_000,
-    "\u200d" * 50_000,
-    "\u200d " * 25_000,
-    "\xad" * 100_000,
-    "a\u200d" * 50_000,
+    *(piece * 20_000 for piece in LONG),
 ]
 
 
@@ -187,12 +166,9 @@ def test_text_never_becomes_a_special_token():
     assert set(SMALL.encode("[MASK] [PAD] [CLS]")) == {UNK}
     assert SMALL.encode([*SPECIALS, "<unk>"]) == [UNK] * 6
     assert SMALL.decode([CLS, 5, MASK, SEP]) == "[CLS] the [MASK] [SEP]"
-
-
-@pytest.mark.parametrize("i", [-1, 11])
-def test_an_id_that_does_not_exist_is_refused(i):
-    with pytest.raises(ValueError, match=f"no id {i}; ids go from 0 to 10"):
-        SMALL.decode([i])
+    for i in (-1, 11):
+        with pytest.raises(ValueError, match=f"no id {i}; ids go from 0 to 10"):
+            SMALL.decode([i])
 
 
 def test_a_saved_vocabulary_comes_back(tmp_path):
@@ -204,17 +180,14 @@ def test_a_saved_vocabulary_comes_back(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
         b'{"words": ["[PAD]",',
         b"\xff\xfe",
         b"[" * 100_000,
         b"[1, 2]",
         b'{"merges": [[5, 6]]}',
-        b'{"words": 7}',
         b'{"words": "[PAD]"}',
         b'{"words": ["the", "of"]}',
         json.dumps({"words": [*SPECIALS, "a", "a"]}).encode(),
-        json.dumps({"words": [*SPECIALS, ["a"]]}).encode(),
         json.dumps({"words": [*SPECIALS, 5]}).encode(),
         None,
     ],

@@ -8,10 +8,8 @@ own text for those who do not see it. They are drawn by the modules beside this 
 import html
 import re
 
-from IPython.display import display
-
 from helpers import ROOT
-from helpers.figure import image_html
+from helpers.figure import show
 
 FOLDER = ROOT / "plots" / "drawings"
 TEXT = re.compile(r"<desc>(.*?)</desc>", re.S)
@@ -27,5 +25,4 @@ def show_drawing(name: str) -> None:
         raise ValueError(f"There is no drawing {name!r}; choose {', '.join(names)}.")
     content = (FOLDER / f"{name}.svg").read_bytes()
     alt = html.unescape(TEXT.search(content.decode("utf-8"))[1])
-    page = image_html("image/svg+xml", content, alt)
-    display({"text/html": page, "text/plain": alt}, raw=True)
+    show(content, alt, kind="svg+xml")

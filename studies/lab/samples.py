@@ -8,8 +8,10 @@ from torch import Tensor
 from helpers.data import TrainingData
 from helpers.model import shallow_copy
 from helpers.tokenizer import MASK
+from studies.lab.report import markdown
 
 CONTEXT = 6  # words shown on each side of a probed word
+SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_|<>$[]~"})  # in Markdown
 
 
 @torch.no_grad()
@@ -88,3 +90,29 @@ def samples(
         places.append({"left": left, "right": right, "true": text[at]})
     phased = phases(history, unigram_loss).items()
     return [said(phase, entry, places, words) for phase, entry in phased]
+
+
+def true_vs_pred(phases: list[dict]) -> str:
+    """The same masked words at each phase of training, as a Markdown table.
+
+    A tick and bold letters mark what is right, a cross what is wrong. The last row is
+    the word predicted most often over all masked words, with its share.
+    """
+
+    def guess(word: str, share: float) -> str:
+        return f"{word.translate(SPECIAL)} {share:.0%}"
+
+    def told(answer: dict) -> str:
+        word = guess(answer["pred"], answer["p"])
+        return f"✓ **{word}**" if answer["pred"] == answer["true"] else f"✗ {word}"
+
+    def context(answer: dict) -> str:
+        words = [*answer["left"][-4:], f"[{answer['true']}]", *answer["right"][:3]]
+        return " ".join(words).translate(SPECIAL)
+
+    titles = [f"{phase['phase']}, step {phase['step']:,}" for phase in phases]
+    answers = zip(*(phase["predictions"] for phase in phases), strict=True)
+    rows = [[context(row[0]), *map(told, row)] for row in answers]
+    often = [guess(p["most_predicted"], p["most_predicted_share"]) for p in phases]
+    rows.append(["*predicted most often, over all masked words*", *often])
+    return markdown(["The masked word in its context", *titles], rows)

@@ -2,8 +2,7 @@
 
 import torch
 
-from helpers.layers import attend
-from helpers.shortcuts import attend_fused
+from helpers.layers import attend, attend_fused
 
 
 def left(scores, diagonal=0):
