@@ -26,7 +26,7 @@ from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
 from studies.lab.figures import band
 from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plain, plus_minus
-from studies.lab.runs import LENGTH, read_run, readable, subsample
+from studies.lab.runs import LENGTH, read_run, subsample
 from studies.lab.samples import probing, said
 from studies.lab.stats import student
 from studies.lab.study import Arm, Results, Study
@@ -118,14 +118,11 @@ def read(path: Path, identity: dict) -> dict | None:
     ValueError if it is of another run.
     """
     # A run's arm says no more than its settings, and older records do not have it.
-    free = *LENGTH, "precision", "arm"
-    parts = "history.step", "history.epoch", "history.validation_loss"
-    run = read_run(path, identity, free, parts)
+    run = read_run(path, identity, free=(*LENGTH, "precision", "arm"))
     if run is None:
         return None
-    with readable(path):
-        last, training = run["history"][-1], run["training"]
-        warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
+    last, training = run["history"][-1], run["training"]
+    warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
     history = [e for e in run["history"] if e["step"] in EVALUATED]
     steps = [entry["step"] for entry in history]
     if not math.isclose(warmed, WARM_UP) or steps != [*EVALUATED]:

@@ -9,7 +9,6 @@ helpers.evaluate; P pairs of neighbours.
 import itertools
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,12 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from helpers import record
 from helpers.data import TrainingData
 from helpers.evaluate import unigram, word_frequencies
 from helpers.masking import IGNORE, masked_positions
 from helpers.tokenizer import MASK, PAD
-from studies.lab.runs import read_run
 
 GUESSES, SCORES = ("uniform", "unigram", "bigram"), ("loss", "accuracy")
 STRENGTHS = 3, 10, 30, 100, 300, 1_000, 3_000
@@ -120,9 +117,3 @@ def references(data: TrainingData, vocab_size: int) -> dict:
         "unigram": unigram(data.stream, data.validation_BT, data.subset_BT, vocab_size),
         "bigram": bigram(data, vocab_size),
     }
-
-
-def read_references(path: Path) -> dict:
-    """The record of `references`; ValueError if it lacks a number of a guess."""
-    parts = [f"{guess}.{score}" for guess in GUESSES for score in SCORES]
-    return read_run(path, {}, parts=parts) or record.read(path)

@@ -22,7 +22,6 @@ from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.seeds import seeded
-from helpers.settings import require
 from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
 from studies.lab.runs import FAST
 from studies.lab.wikitext import require_wikitext
@@ -58,10 +57,6 @@ class Arm:
     masks: str = "fresh"
     small: bool = False
     steps: int = STEPS
-
-    def __post_init__(self):
-        masks = "fresh", "static", "all hidden", "known only"
-        require(self, layout=("pack", "pad", "bucket"), masks=masks)
 
     @property
     def model_config(self) -> ModelConfig:
@@ -166,10 +161,8 @@ def mask_known(ids_BT: Tensor, vocab_size: int, *how, **options):
 def static_masks(arm: Arm, seed: int) -> Callable:
     """What `mask_tokens` is to fresh masks, with those that each block has for ever.
 
-    ValueError if an arm's blocks are not always the same.
+    For the small text in packed blocks, which are always the same.
     """
-    if not arm.small or arm.layout != "pack":
-        raise ValueError("Static masks need the small text in packed blocks.")
     config, vocab_size = arm.train_config(seed), arm.model_config.vocab_size
     blocks_BT = rows_of(arm, text_of(arm, "train"))
     draw, fixed = seeded(seed, "static"), config.masks == "fixed"

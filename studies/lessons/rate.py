@@ -16,7 +16,6 @@ CLAIMS = [
     Claim(
         "A learning rate that falls to 0 beats a constant one of half its peak.",
         Effect("falling", "base"),
-        "below",
         sides=("a rate that falls", "a constant rate"),
     )
 ]

@@ -15,12 +15,11 @@ from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare
 from studies.lab.machine import hardware
 from studies.lab.runs import (
+    ADVICE,
     FAST,
     by_seed,
     read_run,
-    readable,
     recorded,
-    require_run,
     score,
     subsample,
 )
@@ -72,12 +71,7 @@ def run_name(arm: str, rate: float, epochs: float) -> str:
 def read_baseline(arm: str, rate: float, epochs: float) -> dict | None:
     """Reads the record of a baseline's run, if there is one."""
     path = FOLDER / f"{run_name(arm, rate, epochs)}.json"
-    parts = "text_length", "validation", "best_step"
-    run = read_run(path, settings(arm, epochs, learning_rate=rate), parts=parts)
-    if run and run["validation"]:
-        more = "validation.loss", "history.validation_loss"
-        read_run(path, {}, parts=more)
-    return run
+    return read_run(path, settings(arm, epochs, learning_rate=rate))
 
 
 def baseline(arm: str, rate: float, epochs: float) -> dict:
@@ -154,9 +148,8 @@ def entry(seed: int) -> dict:
 def read_entries() -> list[dict]:
     """Reads the records of all entries; ValueError if there are none."""
     hardware, entries = step_times_of("entry")["hardware"], []
-    parts = "text_length", "validation.loss", "seconds", "seconds_in_steps", "hardware"
     for seed, path in by_seed(FOLDER, entry_name("{seed}")).items():
-        entries.append(read_run(path, settings("entry", seed=seed), parts=parts))
+        entries.append(read_run(path, settings("entry", seed=seed)))
         if entries[-1]["hardware"] != hardware:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
     if not entries:
@@ -193,8 +186,6 @@ def step_times_of(arm: str) -> dict:
     if not path.exists():
         raise ValueError(f"There is no {path}; make it: {COMMAND} --time")
     times = record.read(path)
-    with readable(path):
-        model, training = times["recipes"][arm]
-        row = {"hardware": times["hardware"], "ratio": times[arm]["ratio"][1]}
-    require_run(path, {"model": model, "training": training}, vars(RECIPES[arm]))
-    return row
+    recipe = dict(zip(("model", "training"), times["recipes"][arm], strict=True))
+    record.require_same(path, recipe, vars(RECIPES[arm]), advice=ADVICE)
+    return {"hardware": times["hardware"], "ratio": times[arm]["ratio"][1]}
