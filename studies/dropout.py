@@ -22,7 +22,7 @@ from helpers.model import ModelConfig
 from helpers.optimize import TRAIN_VALUES
 from helpers.seeds import seeded
 from helpers.settings import whole
-from studies.attention.references import references
+from studies.attention.references import read_references, references
 from studies.lab.command import RECORDS, option
 from studies.lab.experiment import prepare, run_experiment
 from studies.lab.figures import curves_beside_effects
@@ -124,7 +124,7 @@ def table(results: Results) -> str:
 
 def figure(results: Results) -> Figure:
     """The curves of all runs beside what each kind of dropout costs or gains."""
-    bigram = record.read(REFERENCES)["bigram"]["loss"]
+    bigram = read_references(REFERENCES)["bigram"]["loss"]
     return curves_beside_effects(results, LOOKS, "none", {"bigram": bigram})
 
 

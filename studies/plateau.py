@@ -26,7 +26,7 @@ from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
 from studies.lab.figures import band
 from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plain, plus_minus
-from studies.lab.runs import LENGTH, read_run, subsample
+from studies.lab.runs import LENGTH, read_run, readable, subsample
 from studies.lab.samples import probing, said
 from studies.lab.stats import student
 from studies.lab.study import Arm, Results, Study
@@ -118,11 +118,12 @@ def read(path: Path, identity: dict) -> dict | None:
     ValueError if it is of another run.
     """
     # A run's arm says no more than its settings, and older records do not have it.
-    run = read_run(path, identity, free=(*LENGTH, "precision", "arm"))
+    run = read_run(path, identity, (*LENGTH, "precision", "arm"))
     if run is None:
         return None
-    last, training = run["history"][-1], run["training"]
-    warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
+    with readable(path):
+        last, training = run["history"][-1], run["training"]
+        warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
     history = [e for e in run["history"] if e["step"] in EVALUATED]
     steps = [entry["step"] for entry in history]
     if not math.isclose(warmed, WARM_UP) or steps != [*EVALUATED]:

@@ -160,8 +160,6 @@ def test_a_block_keeps_its_masks(share, masks):
     ids_BT, masked_BT = torch.tensor([*kept]), labels_BT != IGNORE
     assert torch.equal(labels_BT, ids_BT.where(masked_BT, IGNORE))
     assert same(inputs_BT[~masked_BT], ids_BT[~masked_BT]) and inputs_BT.max() > 1_900
-    assert (inputs_BT[masked_BT] == MASK).float().mean() == pytest.approx(0.8, abs=0.04)
-    assert len({*map(tuple, masked_BT.tolist())}) == len(rows_of(arm, lines_of(arm)))
     assert masked_BT.sum() / (ids_BT > MASK).sum() == pytest.approx(share, abs=0.02)
     assert (len({*masked_BT.sum(1).tolist()}) <= 2) == (masks == "fixed")
 
@@ -244,7 +242,7 @@ def tiny(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_a_run_is_of_its_arm_and_made_once(name, tiny, tmp_path):
+def test_a_run_is_of_its_arm(name, tiny, tmp_path):
     arm, config = TINY[name], TINY[name].train_config(1)
     torch.manual_seed(1)
     again = TrainingRun(MaskedLanguageModel(arm.model_config), config)
@@ -269,10 +267,6 @@ def test_a_run_is_of_its_arm_and_made_once(name, tiny, tmp_path):
         scores = runs.score(model, known_BT, subset_BT, [0])
     assert {key: run[key] for key in run.keys() & TINY.keys()} == {name: scores}
     assert [path.name for path in tmp_path.glob("*_seed_1*")] == [f"{name}_seed_1.json"]
-    assert replace(tiny, make=None).run(name, 1) == run
-    changed = TINY | {name: replace(arm, small=True)}
-    with pytest.raises(ValueError, match="another run: its small is False, not True"):
-        replace(tiny, arms=changed).run(name, 1)
 
 
 def test_a_run_goes_on_where_it_was_interrupted(tiny, monkeypatch):

@@ -204,7 +204,7 @@ def test_a_summary_trains_nothing_and_names_what_is_missing(
         record.write(
             tmp_path / f"{name}.json", record.read(STUDY.folder / f"{name}.json")
         )
-    monkeypatch.setattr(study, "LESSONS", {5: tying})
+    monkeypatch.setattr(study, "LESSONS", {5: tying.CLAIMS})
     few.main(["--summary"])
     said = capsys.readouterr().out
     assert "unfinished: `python -m studies.lessons --arms base untied` |" in said

@@ -59,7 +59,7 @@ def parser():
 def test_a_wrong_option_ends_a_command_with_2_and_one_sentence(
     options, told, parser, capsys
 ):
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as ended, parser.one_sentence():
         parser.build(Oven, parser.parse_args(options))
     said = capsys.readouterr().err
     assert ended.value.code == 2 and told in said

@@ -81,8 +81,6 @@ def test_what_cannot_be_compared_is_refused(toy):
         ({"hardware": {"device": "another"}}, "other hardware"),
         ({"training": run["training"] | {"learning_rate": 9.0}}, "rate is 9.0"),
         ({"steps": 9}, "its steps is 9"),
-        ({"seconds": "long"}, "a time that is no finite number"),
-        ({"validation": {}}, "KeyError"),
     ):
         record.write(path, run | change)
         with pytest.raises(ValueError, match=message):

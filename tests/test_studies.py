@@ -1,5 +1,6 @@
 """Does dropout help, and what ends the plateau? The two studies, from run to table."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -33,10 +34,13 @@ def toy(monkeypatch):
 
 @pytest.fixture
 def few(tmp_path):
-    """Of the recorded runs of dropout those of two arms, but one arm has one seed."""
-    runs = dropout.STUDY.runs()
-    runs = {"none": runs["none"], "attention": {1: runs["attention"][1]}}
-    return Results(elsewhere(dropout.STUDY, tmp_path), runs)
+    """Of the recorded runs of dropout those of two arms; of one arm one seed."""
+    study = elsewhere(dropout.STUDY, tmp_path)
+    study.folder.mkdir()
+    for name in ("none", 0), ("none", 1), ("none", 2), ("attention", 1):
+        file = "{}_8_epochs_seed_{}.json".format(*name)
+        shutil.copy(dropout.STUDY.folder / file, study.folder)
+    return study.results()
 
 
 def test_the_gap_is_that_of_the_best_epoch():

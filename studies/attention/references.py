@@ -9,6 +9,7 @@ helpers.evaluate; P pairs of neighbours.
 import itertools
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from helpers import record
 from helpers.data import TrainingData
 from helpers.evaluate import unigram, word_frequencies
 from helpers.masking import IGNORE, masked_positions
 from helpers.tokenizer import MASK, PAD
 
-GUESSES, SCORES = ("uniform", "unigram", "bigram"), ("loss", "accuracy")
+SCORES = "loss", "accuracy"
 STRENGTHS = 3, 10, 30, 100, 300, 1_000, 3_000
 
 Guess = Callable[[Tensor, Tensor], Tensor]
@@ -117,3 +119,8 @@ def references(data: TrainingData, vocab_size: int) -> dict:
         "unigram": unigram(data.stream, data.validation_BT, data.subset_BT, vocab_size),
         "bigram": bigram(data, vocab_size),
     }
+
+
+def read_references(path: Path) -> dict:
+    """The record of `references`."""
+    return record.read(path)

@@ -3,8 +3,9 @@
 import hashlib
 import multiprocessing
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,6 @@ FAST = TrainConfig(
     optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
 )
 LENGTH = "epochs", "warmup", "evaluations"  # settings that say how long a run is
-ADVICE = "The arm or the record was changed; restore it as it was."
 
 
 def shipped_models(*names: str) -> tuple:
@@ -49,6 +49,23 @@ def shipped_models(*names: str) -> tuple:
     return models, tokenizer, corpus, {"corpus": text, "weights": digests}
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Within it, a record that lacks a part or has one of another kind: ValueError."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is no record of this study ({error!r}); restore it as it was made."
+        ) from error
+
+
+def require_run(path: Path, run: dict, identity: dict, free=()) -> None:
+    """ValueError if a file holds another run; settings in `free` may differ."""
+    advice = "The arm or the record was changed; restore it as it was."
+    record.require_same(path, run, identity, free, advice)
+
+
 def read_run(path: Path, identity: dict, free=()) -> dict | None:
     """The record of a run, if there is one; ValueError if it is of another run.
 
@@ -57,7 +74,7 @@ def read_run(path: Path, identity: dict, free=()) -> dict | None:
     if not path.exists():
         return None
     run = record.read(path)
-    record.require_same(path, run, identity, free, ADVICE)
+    require_run(path, run, identity, free)
     return run
 
 

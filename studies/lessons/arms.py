@@ -75,6 +75,13 @@ class Arm:
 
 
 BASE = Arm()  # from which all others differ
+FALLING = Arm(
+    training={
+        "learning_rate": FAST.learning_rate,
+        "muon_rate": FAST.muon_rate,
+        "cooldown": 1 - WARM_UP / STEPS,
+    }
+)
 
 
 @cache

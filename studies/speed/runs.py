@@ -15,11 +15,12 @@ from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare
 from studies.lab.machine import hardware
 from studies.lab.runs import (
-    ADVICE,
     FAST,
     by_seed,
     read_run,
+    readable,
     recorded,
+    require_run,
     score,
     subsample,
 )
@@ -186,6 +187,8 @@ def step_times_of(arm: str) -> dict:
     if not path.exists():
         raise ValueError(f"There is no {path}; make it: {COMMAND} --time")
     times = record.read(path)
-    recipe = dict(zip(("model", "training"), times["recipes"][arm], strict=True))
-    record.require_same(path, recipe, vars(RECIPES[arm]), advice=ADVICE)
-    return {"hardware": times["hardware"], "ratio": times[arm]["ratio"][1]}
+    with readable(path):
+        model, training = times["recipes"][arm]
+        row = {"hardware": times["hardware"], "ratio": times[arm]["ratio"][1]}
+    require_run(path, {"model": model, "training": training}, vars(RECIPES[arm]))
+    return row
