@@ -71,13 +71,8 @@ def test_options_at_the_ends_of_their_ranges_are_taken(no_work):
     "options, mentioned",
     [
         (["--n-heads", "7"], ["--n-heads is 7", "--d-model is 256", "multiple of 14"]),
-        (["--d-model", "100"], ["--d-model is 100", "multiple of 16"]),
-        (
-            ["--positions=sinusoidal", "--d-model=9", "--n-heads=3"],
-            ["--d-model is 9", "multiple of 6"],
-        ),
+        (["--positions=sinusoidal", "--d-model=9"], ["--d-model is 9", "multiple of"]),
         (["--n-layers", "1000000000"], ["--n-layers is 1000000000", "billion"]),
-        (["--vocab-size", "900000000"], ["--vocab-size is 900000000", "billion"]),
         (["--warm", "2"], ["--warmup is 2.0", "from 0 up to 1"]),
         (["--masks", "Fixed"], ["--masks is 'Fixed'", "'fixed' or 'independent'"]),
         (["--masks", "two\nlines"], ["--masks is"]),
