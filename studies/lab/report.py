@@ -42,9 +42,9 @@ def markdown(titles: list[str], rows: list[list[str]]) -> str:
 
 
 def figure_of(*panels: int, size: tuple[float, float], **how) -> Callable:
-    """Makes of a function that draws into panels one that returns the figure of them.
+    """Turns a function that draws into panels into one that returns their figure.
 
-    Arguments are those of Figure.subplots, and the figure's width and height in inches.
+    Takes the arguments of Figure.subplots, and the width and height in inches.
     """
 
     def decorate(fill: Callable) -> Callable:
