@@ -89,14 +89,6 @@ def test_the_length_claim_is_a_fit_of_relative_errors():
     made += [{"max_length": 64, "ms": 900, "fused": False}]
     parts = [*length.fit({"growth": made}, "fused").values()]
     assert parts == pytest.approx([80, 0.5, 160, 32 / 112, 0], abs=1e-9)
-    row, written = length.growing_part(), length.fit(GROWTH, "written")
-    share, error = (100 * written[key] for key in ("share_at_64", "largest_error"))
-    ends = [share - 50, share - error - 50, share + error - 50]
-    assert [*row["interval"].values()] == pytest.approx(ends)
-    steps = [one["ms"] for one in GROWTH["growth"] if "max_length" in one]
-    minutes = 2 * sum(steps) * (1 + 3) / 60_000  # on two cores, with a warm-up
-    assert row["core_minutes"] == pytest.approx(minutes)
-    assert row["budget"] == f"{len(steps)} kinds of steps, 3 each"
 
 
 def dots(figure, order: int = 1) -> list:
