@@ -116,8 +116,8 @@ def known_only(ids_BT: Tensor) -> Tensor:
 
 def rows_of(arm: Arm, lines: list[list[int]]) -> Tensor:
     """Lines in rows of an arm's length, packed or one line per row. Shape (B, T)."""
-    layout = pack if arm.layout == "pack" else pad
-    return layout(lines, arm.model_config.max_length)
+    layouts = {"pack": pack, "pad": pad, "bucket": pad}
+    return layouts[arm.layout](lines, arm.model_config.max_length)
 
 
 def scored_rows(arm: Arm, parts: int = 1) -> tuple[Tensor, Tensor]:
