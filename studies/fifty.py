@@ -18,6 +18,7 @@ as the paired difference of an arm to the one without dropout, at each arm's bes
 (of the selection half) and at epoch fifty.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from studies.dropout import LOOKS, MODELS, best
 from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
 from studies.lab.readings import at
-from studies.lab.report import markdown, number
+from studies.lab.report import markdown
 from studies.lab.runs import FAST, lone_rows, score
 from studies.lab.samples import sample_guesses
 from studies.lab.study import Arm, Study
@@ -89,13 +90,10 @@ def fit(arm: Fifty, seed: int, folder: Path, part: int, keep: bool) -> tuple:
     With `keep` the weights of each epoch stay in the run's folder, in 16 bits.
     """
     _, tokenizer, data, model = prepare(arm.model, seed)
-    scoring = half(data.validation_BT, "scoring"), half(data.subset_BT, "scoring")
-    data = replace(
-        data,
-        stream=data.stream[: len(data.stream) // part],
-        validation_BT=half(data.validation_BT, "selection"),
-        subset_BT=half(data.subset_BT, "selection"),
-    )
+    validation = {"validation_BT": data.validation_BT, "subset_BT": data.subset_BT}
+    scoring = [half(rows_BT, "scoring") for rows_BT in validation.values()]
+    own = {name: half(rows_BT, "selection") for name, rows_BT in validation.items()}
+    data = replace(data, stream=data.stream[: len(data.stream) // part], **own)
 
     def note(run: TrainingRun, entry: dict) -> None:
         """Scores the other half and keeps the weights."""
@@ -162,16 +160,13 @@ def choose(losses: dict[str, dict[str, float]]) -> dict[str, str]:
 
     This is the rule at the top of this module.
     """
-    lowest = {arm: min(trials.values()) for arm, trials in losses.items()}
-
-    def behind(recipe: str) -> float:
-        """How far a recipe is behind the best trial, in the arm where it is worst."""
-        return max(trials[recipe] - lowest[arm] for arm, trials in losses.items())
-
-    shared = [recipe for recipe in TRIALS if behind(recipe) <= NEAR]
-    if shared:
-        total = {r: sum(trials[r] for trials in losses.values()) for r in shared}
-        return dict.fromkeys(losses, min(total, key=total.get))
+    behind = {  # the best trial, in the arm where a recipe is worst
+        recipe: max(arm[recipe] - min(arm.values()) for arm in losses.values())
+        for recipe in TRIALS
+    }
+    total = {r: sum(arm[r] for arm in losses.values()) for r in TRIALS}
+    if shared := [recipe for recipe in TRIALS if behind[recipe] <= NEAR]:
+        return dict.fromkeys(losses, min(shared, key=total.get))
     return {arm: min(trials, key=trials.get) for arm, trials in losses.items()}
 
 
@@ -180,7 +175,7 @@ def trials_table() -> str:
     losses, rows = trial_losses([*MODELS]), []
     for recipe, change in TRIALS.items():
         share = change["learning_rate"] / FAST.learning_rate
-        cells = (number(trials[recipe], 3) for trials in losses.values())
+        cells = (f"{trials[recipe]:.3f}" for trials in losses.values())
         rows.append([f"{share:g}", f"{change['weight_decay']:g}", *cells])
     names = (LOOKS[kind][0] for kind in losses)
     return markdown(["Share of the fast rates", "Weight decay", *names], rows)
@@ -188,12 +183,11 @@ def trials_table() -> str:
 
 def trial_losses(kinds: list[str]) -> dict[str, dict[str, float]]:
     """The loss with which each trial counts, by kind of dropout and recipe."""
-
-    def loss(kind: str, recipe: str) -> float:
+    losses = {kind: {} for kind in kinds}
+    for kind, recipe in itertools.product(kinds, TRIALS):
         run = OF_TRIALS.run(f"{kind}_{recipe}", TRIAL_SEED)
-        return run["best"]["validation_loss"]
-
-    return {kind: {recipe: loss(kind, recipe) for recipe in TRIALS} for kind in kinds}
+        losses[kind][recipe] = run["best"]["validation_loss"]
+    return losses
 
 
 STUDY = Study(
@@ -210,13 +204,8 @@ STUDY = Study(
         "best_epoch": at("best_epoch"),
     },
 )
-OF_TRIALS = replace(
-    STUDY,
-    arms=arms(EPOCHS // 2),
-    make=make_trial,
-    pattern="trial_{arm}",
-    seeds=[TRIAL_SEED],
-)
+TRIAL = {"make": make_trial, "pattern": "trial_{arm}", "seeds": [TRIAL_SEED]}
+OF_TRIALS = replace(STUDY, arms=arms(EPOCHS // 2), **TRIAL)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -161,9 +161,7 @@ def read(path: Path, identity: dict) -> dict | None:
     ValueError if it is of another run.
     """
     # A run's arm says no more than its settings, and older records do not have it.
-    free = *LENGTH, "precision", "arm"
-    parts = "history.step", "history.epoch", "history.validation_loss"
-    run = read_run(path, identity, free, parts)
+    run = read_run(path, identity, (*LENGTH, "precision", "arm"))
     if run is None:
         return None
     with readable(path):

@@ -70,18 +70,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--name", required=True, help="folder under runs/")
     parser.add_configurations(ModelConfig, TrainConfig)
     given = parser.parse_args(arguments)
-    with parser.named():
+    with one_of_many(), parser.one_sentence():
         folder = run_folder(given.name)
-    configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
-    advice = memory_advice(given.batch_size)
-    with (
-        one_of_many(),
-        parser.one_sentence(),
-        parser.named(),
-        telling_of_others(),
-        advice,
-    ):
-        run = run_experiment(folder, *configs)
+        configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
+        with telling_of_others(), memory_advice(given.batch_size):
+            run = run_experiment(folder, *configs)
     if run:  # else another process has it
         print(
             f"{given.name}: best at step {run['best_step']} with a validation loss of "

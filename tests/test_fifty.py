@@ -12,6 +12,7 @@ from studies import fifty
 from studies.lab import experiment
 
 ONE, TWO, THREE, FOUR = fifty.TRIALS
+TRIAL_SEED = fifty.TRIAL_SEED
 
 
 def test_the_halves_share_no_block_and_leave_none_out():
@@ -51,13 +52,15 @@ def small(monkeypatch, tmp_path):
     return runs, replace(fifty.OF_TRIALS, **places, arms=fifty.arms(1))
 
 
-def test_a_run_records_both_halves_at_each_epoch_and_both_moments(small):
-    study, name = small[0], f"none_{ONE}"
-    run = study.run(name, 0)
-    assert {"name", "hardware", "arm", "seed", "model", "training", "text"} < {*run}
-    assert (run["arm"], run["recipe"], run["name"]) == ("none", ONE, f"{name}_seed_0")
+def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
+    study, trials = small
+    run, trial = study.run(f"none_{FOUR}", 0), trials.run(f"none_{FOUR}", TRIAL_SEED)
+    assert (
+        (run["arm"], run["recipe"]) == (trial["arm"], trial["trial"]) == ("none", FOUR)
+    )
     history = run["history"]
     assert history[-1]["epoch"] == 2 and run["training"]["patience"] > 10**5
+    assert run["training"]["weight_decay"] == fifty.TRIALS[FOUR]["weight_decay"]
     assert all({"validation_loss", "scoring_loss"} <= {*entry} for entry in history)
     chosen = min(history, key=lambda entry: entry["validation_loss"])
     assert run["best_epoch"] == chosen["epoch"]
@@ -67,21 +70,11 @@ def test_a_run_records_both_halves_at_each_epoch_and_both_moments(small):
     assert both == run["last"]["validation"]["words"]
     kept = [*(study.states / run["name"]).glob("step_*")]
     assert len(kept) == len([entry for entry in history if entry["step"]])
-    # Made once: the second time it is read.
-    assert replace(study, make=None).run(name, 0) == run
-    assert f"| {name} | 1 |" in study.table(study.results())
-
-
-def test_a_trial_has_a_part_of_the_text_and_another_seed(small):
-    study, trials = small
-    name = f"none_{FOUR}"
-    trial = trials.run(name, fifty.TRIAL_SEED)
-    assert record.read(trials.folder / f"trial_{name}.json") == trial
-    assert trial["seed"] == fifty.TRIAL_SEED and "probes" not in trial["history"][0]
-    assert (trial["arm"], trial["trial"]) == ("none", FOUR)
+    assert f"| none_{FOUR} | 1 |" in study.table(study.results())
+    # And the trial.
+    assert record.read(trials.folder / f"trial_none_{FOUR}.json") == trial
+    assert trial["seed"] == TRIAL_SEED and "probes" not in trial["history"][0]
     losses = [entry["validation_loss"] for entry in trial["history"]]
     assert trial["best"]["validation_loss"] == min(losses)
-    assert trial["training"]["weight_decay"] == fifty.TRIALS[FOUR]["weight_decay"]
-    whole = study.run(name, 0)
-    steps = whole["history"][-1]["step"], trial["history"][-1]["step"]
-    assert steps[0] >= fifty.PART * steps[1] > 0 and trial["text"] != whole["text"]
+    steps = history[-1]["step"], trial["history"][-1]["step"]
+    assert steps[0] >= fifty.PART * steps[1] > 0 and trial["text"] != run["text"]

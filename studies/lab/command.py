@@ -80,27 +80,23 @@ class Parser(argparse.ArgumentParser):
 
     def build(self, kind: type, given: argparse.Namespace):
         """A configuration from the options."""
-        with self.named():
-            return kind(**{f.name: getattr(given, f.name) for f in fields(kind)})
+        return kind(**{f.name: getattr(given, f.name) for f in fields(kind)})
 
     @contextmanager
-    def named(self) -> Iterator[None]:
-        """Within it, a setting that is refused is named as it was typed: status 2."""
+    def one_sentence(self) -> Iterator[None]:
+        """Work whose failure is told in one sentence: status 1, or 130 after Ctrl-C.
+
+        A setting that is refused is named as it was typed: status 2.
+        """
         try:
-            yield
+            with ended_at_first_press():
+                yield
         except SettingError as error:
             message = str(error)
             for action in self._actions:
                 option = action.option_strings[0]
                 message = re.sub(rf"\b{action.dest}(?= is )", option, message)
             self.error(message)
-
-    @contextmanager
-    def one_sentence(self) -> Iterator[None]:
-        """Work whose failure is told in one sentence: status 1, or 130 after Ctrl-C."""
-        try:
-            with ended_at_first_press():
-                yield
         except KeyboardInterrupt as error:
             self.exit(130, f"{self.prog}: {str(error) or 'interrupted.'}\n")
         except (ValueError, OSError, ArithmeticError, MemoryError) as error:

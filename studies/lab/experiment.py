@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from helpers import parallel, record
-from helpers.checkpoint import load_model, save_model
+from helpers.checkpoint import save_model
 from helpers.corpus import training_corpus
 from helpers.data import TrainingData
 from helpers.evaluate import unigram
@@ -16,8 +16,6 @@ from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
 from studies.lab.machine import hardware
 from studies.lab.samples import probing, samples
-
-INFO = "name", "corpus", "seed", "best_loss"  # what the weights know of their run
 
 
 def prepare(model_config: ModelConfig, seed: int) -> tuple:
@@ -46,23 +44,14 @@ def outcome(history: list[dict], data: TrainingData, words: list[str]) -> dict:
     }
 
 
-def require_results(path: Path, run: dict, tokenizer: WordTokenizer) -> None:
-    """Raises ValueError unless a record is whole and stands beside its own weights."""
-    if missing := {"history", "best_step", "best_accuracy", *INFO} - run.keys():
-        raise ValueError(f"it lacks {', '.join(sorted(missing))}.")
-    _, kept, info = load_model(path)
-    if info != {key: run[key] for key in INFO} or kept.words != tokenizer.words:
-        raise ValueError(f"{path} or its vocabulary is of another run.")
-
-
 def run_experiment(
     folder: Path, model_config: ModelConfig, config: TrainConfig
 ) -> dict:
     """Trains a model on the corpus at hand; returns the record.
 
-    Leaves weights, vocabulary and record in the folder; a run that has left all of them
-    is not made again. Under `torchrun` the first process does what follows the
-    training; in the others the record is empty.
+    Leaves vocabulary, weights and record in the folder; a run that has left them is not
+    made again. Under `torchrun` the first process does what follows the training; in
+    the others the record is empty.
     """
     name, target = folder.name, folder / f"{folder.name}.json"
     weights = target.with_suffix(".safetensors")
@@ -71,11 +60,8 @@ def run_experiment(
     if target.exists():
         run = record.read(target)
         record.require_same(folder, run, settings)
-        try:
-            require_results(weights, run | {"name": name}, tokenizer)
+        if weights.exists():
             return run
-        except ValueError as error:
-            print(f"The record of {name} is there, but {error} It is made again.")
     training = train(model, data, config, folder, on_evaluation=probing(data))
     if parallel.rank():
         return {}
@@ -93,6 +79,7 @@ def run_experiment(
         **outcome(training.history, data, tokenizer.words),
     }
     tokenizer.save(folder / "vocabulary.json")
-    save_model(weights, model, tokenizer, {key: run[key] for key in INFO})
+    info = {key: run[key] for key in ("name", "corpus", "seed", "best_loss")}
+    save_model(weights, model, tokenizer, info)
     record.write(target, run)
     return run

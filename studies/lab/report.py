@@ -1,36 +1,32 @@
 """How results are told: numbers with intervals as text, tables, figures."""
 
+from collections.abc import Callable
+from functools import wraps
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers import ROOT
-from helpers.figure import png
+from helpers.figure import default_style, png
 from helpers.files import write_whole
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito, for all eyes
 
 
-def number(value: float, digits: int, sign: str = "") -> str:
-    """A number as text; a zero has no minus."""
-    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
-
-
 def plus_minus(interval: dict, digits: int, scale: float = 1.0, sign: str = "") -> str:
     """A mean and the half-width of its interval, if it has one: 2.894 ± 0.016."""
-    text = number(scale * interval["mean"], digits, sign)
+    text = f"{scale * interval['mean']:{sign}z.{digits}f}"  # z: a zero has no minus
     if interval["low"] is None:
         return text
-    half_width = (interval["high"] - interval["low"]) / 2
-    return f"{text} ± {number(scale * half_width, digits)}"
+    half_width = scale * (interval["high"] - interval["low"]) / 2
+    return f"{text} ± {half_width:.{digits}f}"
 
 
 def between(interval: dict, digits: int = 2, scale: float = 1.0, sign: str = "") -> str:
     """A mean and the ends of its interval, if it has one: +0.070 (+0.047 to +0.093)."""
-    mean = number(scale * interval["mean"], digits, sign)
-    if interval["low"] is None:
-        return mean
-    low, high = (number(scale * interval[k], digits, sign) for k in ("low", "high"))
-    return f"{mean} ({low} to {high})"
+    known = [end for k in ("mean", "low", "high") if (end := interval[k]) is not None]
+    mean, *ends = (f"{scale * value:{sign}z.{digits}f}" for value in known)
+    return f"{mean} ({' to '.join(ends)})" if ends else mean
 
 
 def whole_percent(share: float) -> str:
@@ -45,40 +41,53 @@ def markdown(titles: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
+def figure_of(*panels: int, size: tuple[float, float], **how) -> Callable:
+    """Turns a function that draws into panels into one that returns their figure.
+
+    Takes the arguments of Figure.subplots, and the width and height in inches.
+    """
+
+    def decorate(fill: Callable) -> Callable:
+        @wraps(fill)
+        @default_style()
+        def figure(*arguments) -> Figure:
+            drawing = Figure(figsize=size, layout="constrained")
+            fill(drawing.subplots(*panels, **how), *arguments)
+            return drawing
+
+        return figure
+
+    return decorate
+
+
 def plain(axes: Axes) -> None:
     """Leaves out the frame's upper and right side."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def interval_rows(
-    axes: Axes, intervals: list[dict], color: str = BLUE, shift: float = 0.0
+    axes: Axes, intervals: list[dict], color: str = BLUE, first: int = 0
 ) -> None:
     """One row an interval, the first on top: values as faint dots, mean, interval."""
-    for row, interval in enumerate(intervals):
-        y = row + shift
-        values = interval.get("values", [])
-        axes.plot(values, [y] * len(values), ".", color=color, alpha=0.5, markersize=5)
+    for y, interval in enumerate(intervals, first):
+        for x in interval["values"]:
+            axes.plot(x, y, ".", color=color, alpha=0.5, markersize=5)
         axes.plot(interval["mean"], y, "o", color=color, markersize=5)
         if interval["low"] is not None:
             axes.hlines(y, interval["low"], interval["high"], color, linewidth=1.4)
 
 
 def interval_columns(
-    axes: Axes,
-    places: list[float],
-    intervals: list[dict],
-    style="o-",
-    color=BLUE,
-    **look,
+    axes: Axes, places: list, intervals: list[dict], style="o-", color=BLUE, **look
 ) -> None:
     """The same upright: a line through the means, and at each place its interval."""
     means = [interval["mean"] for interval in intervals]
     axes.plot(places, means, style, color=color, linewidth=1, **look)
     for x, interval in zip(places, intervals, strict=True):
-        values, (low, high) = interval["values"], (interval[k] for k in ("low", "high"))
-        axes.plot([x] * len(values), values, ".", color=color, alpha=0.5)
-        if low is not None:
-            axes.vlines(x, low, high, color, linewidth=1.4)
+        for y in interval["values"]:
+            axes.plot(x, y, ".", color=color, alpha=0.5)
+        if interval["low"] is not None:
+            axes.vlines(x, interval["low"], interval["high"], color, linewidth=1.4)
 
 
 def named_rows(axes: Axes, names: list[str]) -> None:

@@ -18,7 +18,6 @@ from helpers.corpus import REVISION
 from helpers.data import TrainingData, pad
 from helpers.evaluate import evaluate
 from helpers.optimize import TrainConfig
-from helpers.settings import Number
 from studies.lab.machine import hardware
 from studies.lab.wikitext import require_wikitext
 
@@ -50,15 +49,6 @@ def shipped_models(*names: str) -> tuple:
     return models, tokenizer, corpus, {"corpus": text, "weights": digests}
 
 
-def all_finite(value, name: str = "") -> bool:
-    """Whether each loss, accuracy and time, at any depth, is a finite number."""
-    if isinstance(value, dict):
-        return all(all_finite(part, key) for key, part in value.items())
-    if isinstance(value, list):
-        return all(all_finite(part, name) for part in value)
-    return not name.endswith(("loss", "accuracy", "seconds")) or value in Number()
-
-
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Within it, a record that lacks a part or has one of another kind: ValueError."""
@@ -76,39 +66,23 @@ def require_run(path: Path, run: dict, identity: dict, free=()) -> None:
     record.require_same(path, run, identity, free, advice)
 
 
-def require_part(value, keys: list[str]) -> None:
-    """LookupError or TypeError if a record, or one in a list of them, lacks a part."""
-    for one in (value if isinstance(value, list) else [value]) if keys else ():
-        require_part(one[keys[0]], keys[1:])
-
-
-def read_run(path: Path, identity: dict, free=(), parts=()) -> dict | None:
+def read_run(path: Path, identity: dict, free=()) -> dict | None:
     """The record of a run, if there is one; ValueError if it is of another run.
 
-    Settings in `free` may be other ones. `parts`, as "validation.loss", must be there.
+    Settings in `free` may be other ones.
     """
     if not path.exists():
         return None
     run = record.read(path)
     require_run(path, run, identity, free)
-    with readable(path):
-        for part in parts:
-            require_part(run, part.split("."))
-    if not all_finite(run):
-        raise ValueError(
-            f"{path} has a loss, an accuracy or a time that is no finite number; "
-            "restore it as it was made."
-        )
     return run
 
 
 def by_seed(folder: Path, name: str) -> dict[int, Path]:
     """The records of an arm by seed; `name`, that of its runs, has {seed} in it."""
-    paths, named = {}, re.compile(name.format(seed="([0-9]+)"))
-    for path in folder.glob("*.json"):
-        if match := named.fullmatch(path.stem):
-            paths[int(match[1])] = path
-    return dict(sorted(paths.items()))
+    named = re.compile(name.format(seed="([0-9]+)"))
+    found = ((named.fullmatch(path.stem), path) for path in folder.glob("*.json"))
+    return dict(sorted((int(match[1]), path) for match, path in found if match))
 
 
 def recorded(

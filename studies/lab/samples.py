@@ -1,6 +1,7 @@
 """What a model says at a few words in the phases of its training."""
 
 from collections.abc import Callable
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -26,8 +27,7 @@ def sample_guesses(model, data: TrainingData, count: int = 8) -> list[dict]:
     probes = []
     for row in rows.unique().tolist():
         hidden_T = data.subset_BT[row] == 0
-        positions = hidden_T.nonzero().squeeze(1)
-        if len(positions) == 0:
+        if not len(positions := hidden_T.nonzero().squeeze(1)):
             continue
         at_BM = positions[len(positions) // 2].view(1, 1)
         inputs_BT = data.validation_BT[row].masked_fill(hidden_T, MASK)[None]
@@ -51,16 +51,12 @@ def phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:
     after: the first of them at least 1 nat below it; end: the one of lowest validation
     loss. A phase that was never reached is missing.
     """
-
-    def loss(entry: dict) -> float:
-        return entry["validation_loss"]
-
-    later = history[1:] or history
+    loss, later = itemgetter("validation_loss"), history[1:] or history
     plateau = min(later, key=lambda entry: abs(loss(entry) - unigram_loss))
-    below = [entry for entry in later if loss(entry) < unigram_loss - 1]
-    after = {"after": below[0]} if below else {}
-    end = min(history, key=loss)
-    return {"start": history[0], "plateau": plateau} | after | {"end": end}
+    chosen = {"start": history[0], "plateau": plateau}
+    if below := [entry for entry in later if loss(entry) < unigram_loss - 1]:
+        chosen["after"] = below[0]
+    return chosen | {"end": min(history, key=loss)}
 
 
 def said(phase: str, entry: dict, places: list[dict], words: list[str]) -> dict:

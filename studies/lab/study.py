@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 from helpers import ROOT
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.settings import require
 from studies.lab.command import COUNT, SEED, Parser, command
 from studies.lab.readings import Claim, Effect, Reading, Runs, verdict
 from studies.lab.report import draw, markdown, plus_minus
-from studies.lab.runs import FAST, by_seed, read_run, readable, recorded, run_all
+from studies.lab.runs import FAST, by_seed, read_run, recorded, run_all
 from studies.lab.stats import student
 from studies.lab.wikitext import require_wikitext
 
@@ -60,13 +59,6 @@ class Study:
     pattern: str = "{arm}_seed_{seed}"
     states: Path = ROOT / "runs"
 
-    def __post_init__(self):
-        for effect in (claim.effect for claim in self.claims):
-            if isinstance(effect, Effect):
-                if unknown := {*effect.arms} - self.arms.keys():
-                    raise ValueError(f"No such arms: {', '.join(sorted(unknown))}.")
-                require(effect, reading=(*self.readings,))
-
     def job(self, arm: str, seed: int) -> tuple:
         """What `recorded` needs for one run: its arguments."""
         name = self.pattern.format(arm=arm, seed=seed)
@@ -92,23 +84,20 @@ class Study:
             name = self.pattern.format(arm=arm, seed="{seed}")
             for seed, path in by_seed(self.folder, name).items():
                 run = self.read(path, self.identity(arm, seed))
-                with readable(path):
-                    shared = {part: run[part] for part in self.alike}
-                if shared != (first := first or shared):
+                runs.setdefault(arm, {})[seed] = run
+                first = first or run
+                if other := [part for part in self.alike if run[part] != first[part]]:
                     raise ValueError(
-                        f"{path} has another {' or '.join(self.alike)} than the runs "
+                        f"{path} has another {' and '.join(other)} than the runs "
                         "before it; compare within one."
                     )
-                runs.setdefault(arm, {})[seed] = run
         return runs
 
     def results(self) -> "Results":
         """What the records say. ValueError if there are none."""
-        if not (runs := self.runs()):
-            raise ValueError(
-                f"There are no runs in {self.folder}; leave out --summary."
-            )
-        return Results(self, runs)
+        if runs := self.runs():
+            return Results(self, runs)
+        raise ValueError(f"There are no runs in {self.folder}; leave out --summary.")
 
     def command_for(self, arms: Iterable[str]) -> str:
         """What makes the runs of some arms."""
@@ -186,13 +175,12 @@ class Results:
 
     def decide(self, claim: Claim) -> dict:
         """A claim's fields, its interval, its verdict, and what would decide it."""
-        row = {key: value for key, value in vars(claim).items() if key != "effect"}
-        row["margin"] = claim.margin
-        if isinstance(claim.effect, Effect):
-            row["interval"] = self.effect(claim.effect)
-            row["command"] = self.study.command_for(claim.effect.arms)
+        row = vars(claim) | {"margin": claim.margin}
+        if isinstance(effect := row.pop("effect"), Effect):
+            command = self.study.command_for(effect.arms)
+            row |= {"interval": self.effect(effect), "command": command}
         else:
-            row |= claim.effect()
+            row |= effect()
         said = verdict(row["interval"], claim.expected, claim.margin)
         return row | {"verdict": said}
 

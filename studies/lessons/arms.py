@@ -22,7 +22,6 @@ from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.seeds import seeded
-from helpers.settings import require
 from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
 from studies.lab.runs import FAST
 from studies.lab.wikitext import require_wikitext
@@ -59,10 +58,6 @@ class Arm:
     small: bool = False
     steps: int = STEPS
 
-    def __post_init__(self):
-        masks = "fresh", "static", "all hidden", "known only"
-        require(self, layout=("pack", "pad", "bucket"), masks=masks)
-
     @property
     def model_config(self) -> ModelConfig:
         return ModelConfig(**self.model)
@@ -80,6 +75,13 @@ class Arm:
 
 
 BASE = Arm()  # from which all others differ
+FALLING = Arm(
+    training={
+        "learning_rate": FAST.learning_rate,
+        "muon_rate": FAST.muon_rate,
+        "cooldown": 1 - WARM_UP / STEPS,
+    }
+)
 
 
 @cache
@@ -114,8 +116,8 @@ def known_only(ids_BT: Tensor) -> Tensor:
 
 def rows_of(arm: Arm, lines: list[list[int]]) -> Tensor:
     """Lines in rows of an arm's length, packed or one line per row. Shape (B, T)."""
-    layout = pack if arm.layout == "pack" else pad
-    return layout(lines, arm.model_config.max_length)
+    layouts = {"pack": pack, "pad": pad, "bucket": pad}
+    return layouts[arm.layout](lines, arm.model_config.max_length)
 
 
 def scored_rows(arm: Arm, parts: int = 1) -> tuple[Tensor, Tensor]:
@@ -166,10 +168,8 @@ def mask_known(ids_BT: Tensor, vocab_size: int, *how, **options):
 def static_masks(arm: Arm, seed: int) -> Callable:
     """What `mask_tokens` is to fresh masks, with those that each block has for ever.
 
-    ValueError if an arm's blocks are not always the same.
+    For the small text in packed blocks, which are always the same.
     """
-    if not arm.small or arm.layout != "pack":
-        raise ValueError("Static masks need the small text in packed blocks.")
     config, vocab_size = arm.train_config(seed), arm.model_config.vocab_size
     blocks_BT = rows_of(arm, text_of(arm, "train"))
     draw, fixed = seeded(seed, "static"), config.masks == "fixed"

@@ -21,7 +21,14 @@ from studies.lab.timing import (
     time_in_turns,
     training_step,
 )
-from studies.lessons.arms import Arm, mask_function, rows_of, text_of, training_batches
+from studies.lessons.arms import (
+    BASE,
+    Arm,
+    mask_function,
+    rows_of,
+    text_of,
+    training_batches,
+)
 
 COSTS = RECORDS / "lessons" / "costs.json"
 ROUNDS = 9
@@ -64,31 +71,26 @@ def prepare(arm: Arm, device: str) -> tuple[Callable[[], float], dict]:
     }
 
 
-def untimed(arms: dict[str, Arm]) -> list[str]:
-    """The arms whose costs are not on record, or are of another design."""
-    made = record.read(COSTS)["arms"] if COSTS.exists() else {}
-    return [
-        name
-        for name, arm in arms.items()
-        if name not in made or Arm(**made[name]["design"]) != arm
-    ]
-
-
-def measure(arms: dict[str, Arm], base: Arm) -> None:
-    """Times arms beside the base and adds them to the record. For an idle machine.
+def measure(arms: dict[str, Arm]) -> None:
+    """Times the arms that are not on record as they are, each beside the base.
 
     Quartiles of seconds per step, and of the ratios to the base within each round. Of
-    other arms what is on record stays, so that a new one moves no older number.
+    other arms what is on record stays, so that a new one moves no older number. For an
+    idle machine.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    turns, facts = {}, {}
-    for name, arm in {"base": base, **arms}.items():
-        turns[name], facts[name] = prepare(arm, device)
-    seconds = time_in_turns(turns, ROUNDS)
     costs = {"hardware": hardware(), "rounds": ROUNDS, "arms": {}}
     if COSTS.exists():
         costs = record.read(COSTS)
-    for name in arms:
+    timed = {name: Arm(**cost["design"]) for name, cost in costs["arms"].items()}
+    new = {name: arm for name, arm in arms.items() if timed.get(name) != arm}
+    if not new:
+        return
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    turns, facts = {}, {}
+    for name, arm in {"base": BASE, **new}.items():
+        turns[name], facts[name] = prepare(arm, device)
+    seconds = time_in_turns(turns, ROUNDS)
+    for name in new:
         costs["arms"][name] = facts[name] | {
             "seconds": spread(seconds[name]),
             "ratio": ratio_spread(seconds[name], seconds["base"]),

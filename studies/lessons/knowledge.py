@@ -4,8 +4,6 @@ from helpers import record
 from studies.lab.command import RECORDS
 from studies.lab.readings import Claim
 
-GRAMMAR, FACTS = "function words", "names"
-
 
 def grammar_minus_facts() -> dict:
     """Points by which function words are named more often than names.
@@ -13,20 +11,14 @@ def grammar_minus_facts() -> dict:
     The two intervals, bootstrapped over the text, are added.
     """
     study = record.read(RECORDS / "knowledge.json")
-    good, bad = (
-        study["bands"]["class"][kind]["accuracy"]["no_dropout"]
-        for kind in (GRAMMAR, FACTS)
-    )
+    kinds = (study["bands"]["class"][kind] for kind in ("function words", "names"))
+    good, bad = (kind["accuracy"]["no_dropout"] for kind in kinds)
+    ends = {"mean": "mean", "low": "high", "high": "low"}
     return {
-        "interval": {
-            "mean": 100 * (good["mean"] - bad["mean"]),
-            "low": 100 * (good["low"] - bad["high"]),
-            "high": 100 * (good["high"] - bad["low"]),
-        },
+        "interval": {a: 100 * (good[a] - bad[b]) for a, b in ends.items()},
         "budget": f"{study['words']:,} words asked",
         "hardware": [study["hardware"]["device"]],
         "core_minutes": study["seconds"] * study["hardware"]["threads"] / 60,
-        "command": "python -m studies.attention.knowledge",
     }
 
 

@@ -1,11 +1,8 @@
 """Lesson 2: is a length of 64 better than 128, and is padding why?"""
 
-from matplotlib.figure import Figure
-
 from helpers import record
-from helpers.figure import default_style
 from studies.lab.readings import Claim, Effect
-from studies.lab.report import interval_rows, named_rows, note
+from studies.lab.report import figure_of, interval_rows, named_rows
 from studies.lessons.arms import STEPS, Arm
 from studies.lessons.costs import COSTS
 from studies.lessons.readings import AT_TIME, LONE
@@ -23,71 +20,61 @@ ARMS = {
     for layout in ("pack", "pad", "bucket")
     for length in (64, 128)
 }
+PACKED = "pack_64", "pack_128"
 CLAIMS = [
     Claim(
         "With one line per row, a max_length of 64 beats 128.",
         Effect("pad_64", "pad_128", AT_TIME),
-        "below",
         sides=("64, one line per row", "128, one line per row"),
         primary=True,
     ),
     Claim(
         "That lead comes from padding: with packed rows it is smaller.",
-        Effect("pad_64", "pad_128", AT_TIME, ("pack_64", "pack_128")),
-        "below",
+        Effect("pad_64", "pad_128", AT_TIME, PACKED),
     ),
     Claim(
         "At 64, packing beats padding.",
         Effect("pack_64", "pad_64", AT_TIME),
-        "below",
         sides=("64, packed", "64, one line per row"),
     ),
     Claim(
         "Scored on the same sentences, each by itself, packing still beats padding.",
         Effect("pack_64", "pad_64", LONE),
-        "below",
         sides=("packed, scored on sentences", "one line per row, scored so"),
     ),
     Claim(
         "Scored on these sentences, the lead of 64 over 128 is still smaller with "
         "packed rows.",
-        Effect("pad_64", "pad_128", LONE, ("pack_64", "pack_128")),
-        "below",
+        Effect("pad_64", "pad_128", LONE, PACKED),
     ),
     Claim(
         "At 64, buckets of rows of similar length beat padding.",
         Effect("bucket_64", "pad_64", AT_TIME),
-        "below",
         sides=("64, buckets", "64, one line per row"),
     ),
 ]
 
 
-@default_style()
-def figure(results) -> Figure:
+@figure_of(1, 3, size=(8.8, 3.3), sharey=True)
+def figure(panels, results) -> None:
     """Three ways to fill rows, at two lengths: padding, words per second, loss."""
-    drawing = Figure(figsize=(8.8, 3.3), layout="constrained")
-    panels = drawing.subplots(1, 3, sharey=True)
-    arms = [f"{layout}_{length}" for layout in NAMES for length in (64, 128)]
-    recorded = record.read(COSTS)["arms"]
-    costs = [recorded[arm] for arm in arms]
+    sizes = [(layout, length) for layout in NAMES for length in (64, 128)]
+    arms = [f"{layout}_{length}" for layout, length in sizes]
+    recorded, rows = record.read(COSTS)["arms"], range(len(arms))
     bars = {"color": "#9a9a9a", "height": 0.6}
-    padding = [100 * cost["padding"] for cost in costs]
-    panels[0].barh(range(len(arms)), padding, **bars)
-    for row, share in enumerate(padding):
-        note(panels[0], f"{share:.1f}", (share, row), (3, 0), va="center")
+    padding = [100 * recorded[arm]["padding"] for arm in arms]
+    shares = panels[0].barh(rows, padding, **bars)
+    panels[0].bar_label(shares, fmt="{:.1f}", padding=3)
     panels[0].set(xlabel="[PAD], % of all positions", xlim=(0, 1.2 * max(padding)))
-    pace = [cost["asked"] / cost["seconds"][1] for cost in costs]
-    panels[1].barh(range(len(arms)), pace, **bars)
+    pace = [recorded[arm]["asked"] / recorded[arm]["seconds"][1] for arm in arms]
+    panels[1].barh(rows, pace, **bars)
     panels[1].set_xlabel("masked words per second")
     panels[1].xaxis.set_major_formatter("{x:,.0f}")
     interval_rows(panels[2], [results.readings[arm][AT_TIME] for arm in arms])
     panels[2].set_xlabel("loss at equal time (nats)")
-    names = [f"{name}, {length}" for name in NAMES.values() for length in (64, 128)]
     for axes in panels:
-        named_rows(axes, names)
+        named_rows(axes, [f"{NAMES[layout]}, {length}" for layout, length in sizes])
         axes.locator_params(axis="x", nbins=4)
     panels[2].margins(x=0.12)  # or a narrow interval would lie on the axis
     for axes in panels[1:]:
         axes.tick_params("y", length=0)
-    return drawing

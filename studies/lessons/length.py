@@ -5,14 +5,13 @@ tokens, in blocks of different lengths, with attention written out or fused.
 """
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from helpers import record
-from helpers.figure import QUIET, default_style
+from helpers.figure import QUIET
 from studies.lab.command import RECORDS
 from studies.lab.readings import Claim
-from studies.lab.report import BLUE, ORANGE, note, plain
+from studies.lab.report import BLUE, ORANGE, figure_of, note, plain
 
 GROWTH = RECORDS / "growth.json"
 FROM = 64  # below, short rows cost extra
@@ -35,13 +34,13 @@ def fit(growth: dict, form: str) -> dict:
     """
     rows = [row for row in timed(growth, form) if row["max_length"] >= FROM]
     lengths, times = (np.array([r[k] for r in rows]) for k in ("max_length", "ms"))
-    slope, constant = np.polyfit(lengths, times, 1, w=1 / times)
+    slope, constant = np.polyfit(lengths, times, 1, w=1 / times).tolist()
     fitted = constant + slope * lengths
     return {
-        "constant_ms": float(constant),
-        "ms_a_position": float(slope),
-        "equal_at": float(constant / slope),
-        "share_at_64": float(64 * slope / (constant + 64 * slope)),
+        "constant_ms": constant,
+        "ms_a_position": slope,
+        "equal_at": constant / slope,
+        "share_at_64": 64 * slope / (constant + 64 * slope),
         "largest_error": float(abs(fitted / times - 1).max()),
     }
 
@@ -51,21 +50,17 @@ def growing_part() -> dict:
     growth = record.read(GROWTH)
     written, fused = (fit(growth, form) for form in LOOKS)
     mean, error = 100 * written["share_at_64"], 100 * written["largest_error"]
+    low, high = mean - error, mean + error
     times = [row["ms"] for form in LOOKS for row in timed(growth, form)]
     return {
-        "interval": {
-            "mean": mean - 50,
-            "low": mean - error - 50,
-            "high": mean + error - 50,
-        },
-        "effect": f"{mean:.0f} % ({mean - error:.0f} to {mean + error:.0f} %) of a "
-        f"step; half of it from {written['equal_at']:,.0f} positions on "
+        "interval": {"mean": mean - 50, "low": low - 50, "high": high - 50},
+        "effect": f"{mean:.0f} % ({low:.0f} to {high:.0f} %) of a step; half of it "
+        f"from {written['equal_at']:,.0f} positions on "
         f"(fused: {fused['equal_at']:,.0f})",
         "budget": f"{len(times)} kinds of steps, 3 each",
         "hardware": [growth["hardware"]["device"]],
         # Three of each, and one to warm up.
         "core_minutes": growth["hardware"]["threads"] * 4 * sum(times) / 60_000,
-        "command": "python -m studies.speed.scaling",
     }
 
 
@@ -80,11 +75,10 @@ CLAIMS = [
 ]
 
 
-@default_style()
-def figure(growth: dict) -> Figure:
+@figure_of(1, 2, size=(8.8, 3.6))
+def figure(panels, growth: dict) -> None:
     """Time and memory of a step of as many tokens, by length; and the fit in parts."""
-    drawing = Figure(figsize=(8.8, 3.6), layout="constrained")
-    left, right = drawing.subplots(1, 2)
+    left, right = panels
     for form, (color, mark, label) in LOOKS.items():
         rows, parts = timed(growth, form), fit(growth, form)
         lengths = [row["max_length"] for row in rows]
@@ -103,17 +97,13 @@ def figure(growth: dict) -> Figure:
     left.plot([], [], "--", color=QUIET, label="fit: the part that grows")
     left.plot([], [], ":", color=QUIET, label="fit: the part that does not")
     left.legend(frameon=False, fontsize=8.5, loc="upper left")
-    left.set(yscale="log", ylabel="milliseconds per step")
-    right.set(yscale="log", ylabel="peak memory (MB)")
-    for axes in (left, right):
-        axes.set(
-            xscale="log", xlabel=f"length; always {growth['tokens']:,} tokens per step"
-        )
+    label = f"length; always {growth['tokens']:,} tokens per step"
+    for axes in panels:
+        axes.set(xscale="log", yscale="log", xlabel=label)
         axes.set_xticks(lengths, map("{:,}".format, lengths), fontsize=8.5)
         axes.minorticks_off()
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         plain(axes)
+    left.set(ylabel="milliseconds per step", ylim=(None, 4_500))  # room for the legend
     left.set_yticks([20, 50, 100, 200, 500, 1_000, 2_000])
-    left.set_ylim(top=4_500)  # room for the legend
-    right.set_yticks([200, 500, 1_000, 1_500])
-    return drawing
+    right.set(ylabel="peak memory (MB)", yticks=[200, 500, 1_000, 1_500])

@@ -1,21 +1,23 @@
 """Lesson 7: what ends the collapse, how much to mask, and by what."""
 
-from matplotlib.figure import Figure
-
-from helpers.figure import default_style
 from studies import plateau
 from studies.lab.readings import Claim, Effect
-from studies.lab.report import interval_columns, interval_rows, named_rows, plain
+from studies.lab.report import (
+    figure_of,
+    interval_columns,
+    interval_rows,
+    named_rows,
+    plain,
+)
 from studies.lessons.arms import Arm
 from studies.lessons.readings import measured
 
-ARMS = {
-    f"rate_{percent}": Arm(
-        training=dict.fromkeys(("mask_rate", "last_mask_rate"), percent / 100)
-    )
-    for percent in (10, 15, 40, 50)
-} | {"all_hidden": Arm(masks="all hidden")}
 RATES = {10: "rate_10", 15: "rate_15", 30: "base", 40: "rate_40", 50: "rate_50"}
+ARMS = {
+    name: Arm(training=dict.fromkeys(("mask_rate", "last_mask_rate"), percent / 100))
+    for percent, name in RATES.items()
+    if name != "base"
+} | {"all_hidden": Arm(masks="all hidden")}
 WAYS = {
     "base": "80/10/10,\nfixed number",
     "all_hidden": "[MASK] only,\nfixed number",
@@ -35,30 +37,26 @@ CLAIMS = [
     Claim(
         "The collapse ends sooner with rotary positions than with learned ones.",
         end_of_the_collapse,
-        "below",
-        "steps",
+        unit="steps",
     ),
     Claim(
         "Masking 15 % of the words, as BERT does, beats masking 30 %.",
         Effect("rate_15", "base"),
-        "below",
         sides=("15 % masked", "30 % masked"),
         primary=True,
     ),
     Claim(
         "80/10/10 beats [MASK] in every masked place.",
         Effect("base", "all_hidden"),
-        "below",
         sides=("80/10/10", "[MASK] everywhere"),
     ),
 ]
 
 
-@default_style()
-def figure(results) -> Figure:
+@figure_of(1, 2, size=(8.4, 3.4), width_ratios=(3, 2))
+def figure(panels, results) -> None:
     """Loss by the share of words that is masked in training, and by what masks them."""
-    drawing = Figure(figsize=(8.4, 3.4), layout="constrained")
-    left, right = drawing.subplots(1, 2, width_ratios=(3, 2))
+    left, right = panels
     loss = {arm: readings["loss"] for arm, readings in results.readings.items()}
     interval_columns(left, [*RATES], [loss[arm] for arm in RATES.values()])
     left.set(xlabel="masked in training (% of the words)", xticks=[*RATES])
@@ -68,4 +66,3 @@ def figure(results) -> Figure:
     named_rows(right, [*WAYS.values()])
     right.set_xlabel("loss (nats), 30 % masked")
     right.locator_params(axis="x", nbins=4)
-    return drawing

@@ -7,7 +7,7 @@ the curve; "loss" is the final one. Shares of words are in percent.
 from functools import partial
 
 from helpers import record
-from studies.lab.readings import Effect, at, at_step, best, best_minus_last
+from studies.lab.readings import Effect, at, at_step, losses
 from studies.lessons.arms import STEPS
 from studies.lessons.costs import COSTS
 
@@ -25,8 +25,8 @@ READINGS = {
     "loss": at("validation.loss"),
     AT_STEPS: partial(at_step, step=STEPS),
     AT_TIME: at_equal_time,
-    "best loss": best,
-    "best minus last": best_minus_last,
+    "best loss": lambda run: min(losses(run)),
+    "best minus last": lambda run: min(losses(run)) - losses(run)[-1],
     "unread": at("validation_unread.loss"),
     LONE: at("alone.loss"),
     "shared": at("asked.shared.right", 100),

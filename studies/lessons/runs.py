@@ -18,6 +18,7 @@ from studies.lab.wikitext import require_wikitext
 from studies.lessons.arms import (
     KNOWN,
     Arm,
+    encoded,
     known_only,
     mask_function,
     rows_of,
@@ -30,14 +31,12 @@ from studies.lessons.vocabulary import ASKED
 from studies.lessons.words import places_of, score_words
 
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
-NEVER = 10**6  # evaluations: no run stops early
 
 
 @cache
 def digest(pieces: bool, vocab_size: int) -> str:
     """Which text, in which tokens: of the training and the validation split."""
-    arm = Arm({"vocab_size": vocab_size}, pieces=pieces)
-    texts = [text_of(arm, split) for split in ("train", "validation")]
+    texts = [encoded(pieces, vocab_size, split) for split in ("train", "validation")]
     return hashlib.sha256(repr(texts).encode()).hexdigest()
 
 
@@ -74,7 +73,7 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     data, config = TrainingData(join(text), *scored), arm.train_config(seed)
     shape = arm.model_config.max_length, config.batch_size
     epochs = arm.steps / steps_per_epoch(data.stream, *shape)
-    length = {"epochs": epochs, "evaluations": arm.steps // EVERY, "patience": NEVER}
+    often = {"evaluations": arm.steps // EVERY, "patience": 10**6}  # never stops early
 
     def on_evaluation(run, entry: dict) -> None:
         entry["batch"] = float(run.loss)
@@ -84,7 +83,7 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     run = train(
         model,
         data,
-        replace(config, **length),
+        replace(config, epochs=epochs, **often),
         folder,
         on_evaluation=on_evaluation,
         mask=mask_function(arm, seed),

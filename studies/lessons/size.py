@@ -1,11 +1,9 @@
 """Lesson 4: how small may the model be?"""
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from helpers.figure import default_style
 from studies.lab.readings import Claim, Effect
-from studies.lab.report import BLUE, ORANGE, interval_columns, plain
+from studies.lab.report import BLUE, ORANGE, figure_of, interval_columns, plain
 from studies.lessons.arms import Arm
 from studies.lessons.readings import AT_STEPS, AT_TIME
 
@@ -30,14 +28,12 @@ CLAIMS = [
     Claim(
         "In the same time, a model with half the layers gets further.",
         Effect("layers_2", "base", AT_TIME),
-        "below",
         sides=("2 layers, same time", "4 layers"),
         primary=True,
     ),
     Claim(
         "In the same time, a model with half the width gets further.",
         Effect("d_model_128", "base", AT_TIME),
-        "below",
         sides=("half the width, same time", "full width"),
     ),
     Claim(
@@ -47,27 +43,21 @@ CLAIMS = [
         sides=("1 head", "8 heads"),
     ),
 ]
+LOOKS = {  # label, colour, style, and a shift, so that intervals lie side by side
+    AT_STEPS: ("same steps", BLUE, "o-", 0.97),
+    AT_TIME: ("same time", ORANGE, "s--", 1.03),
+}
 
 
-@default_style()
-def figure(results) -> Figure:
+@figure_of(1, 3, size=(8.8, 3.2), sharey=True)
+def figure(panels, results) -> None:
     """Loss by layers, width and heads, after as many steps and after as much time."""
-    drawing = Figure(figsize=(8.8, 3.2), layout="constrained")
-    panels = drawing.subplots(1, 3, sharey=True)
     for axes, (factor, arms) in zip(panels, SIZES.items(), strict=True):
-        for reading, label, color, style, shift in (
-            (AT_STEPS, "same steps", BLUE, "o-", 0.97),
-            (AT_TIME, "same time", ORANGE, "s--", 1.03),
-        ):
-            interval_columns(
-                axes,
-                [size * shift for size in arms],
-                [results.readings[arm][reading] for arm in arms.values()],
-                style,
-                color,
-                label=label,
-                markersize=5,
-            )
+        for reading, (label, color, style, shift) in LOOKS.items():
+            places = [size * shift for size in arms]
+            intervals = [results.readings[arm][reading] for arm in arms.values()]
+            look = {"label": label, "markersize": 5}
+            interval_columns(axes, places, intervals, style, color, **look)
         axes.set(xscale="log", xlabel=factor)
         axes.set_xticks([*arms], [*arms])
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -75,4 +65,3 @@ def figure(results) -> Figure:
         plain(axes)
     panels[0].set_ylabel("validation loss (nats per word)")
     panels[0].legend(frameon=False, fontsize=9)
-    return drawing

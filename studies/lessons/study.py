@@ -1,14 +1,13 @@
 """All lessons in one study: their arms, the table of their claims, the figures."""
 
 import math
-from functools import partial
 
 from matplotlib.figure import Figure
 
 from helpers import ROOT, record
 from helpers.figure import QUIET, default_style
 from studies.lab.command import RECORDS
-from studies.lab.readings import SEEDS, SMALLEST, Claim, Effect, Runs
+from studies.lab.readings import SEEDS, SMALLEST, Claim, Effect
 from studies.lab.report import (
     BLUE,
     ORANGE,
@@ -18,30 +17,34 @@ from studies.lab.report import (
     named_rows,
     note,
 )
-from studies.lab.runs import read_run
 from studies.lab.study import Results, Study
 from studies.lessons import (
     knowledge,
     layout,
     length,
     masks,
-    rate,
     size,
     small,
     tying,
     vocabulary,
 )
-from studies.lessons.arms import BASE
-from studies.lessons.costs import COSTS, measure, untimed
+from studies.lessons.arms import BASE, FALLING
+from studies.lessons.costs import COSTS, measure
 from studies.lessons.readings import READINGS
 from studies.lessons.runs import digest, make
 
-# The last is a choice of this study itself.
-LESSONS = {1: length, 2: layout, 3: vocabulary, 4: size, 5: tying, 6: small, 7: masks}
-LESSONS |= {8: knowledge, None: rate}
+MODULES = length, layout, vocabulary, size, tying, small, masks, knowledge
+LESSONS = {number: module.CLAIMS for number, module in enumerate(MODULES, 1)}
+LESSONS[None] = [  # a choice of this study itself
+    Claim(
+        "A learning rate that falls to 0 beats a constant one of half its peak.",
+        Effect("falling", "base"),
+        sides=("a rate that falls", "a constant rate"),
+    )
+]
 ARMS = {"base": BASE} | vocabulary.ARMS | tying.ARMS | layout.ARMS | size.ARMS
-ARMS |= small.ARMS | masks.ARMS | rate.ARMS
-PARTS = "curve.step", "curve.loss", "validation.loss", "weights"  # of each record
+ARMS |= small.ARMS | masks.ARMS | {"falling": FALLING}
+EFFECT = "Effect (95 % interval)"  # the title of its column
 DIGITS = {"nats": 3, "points": 1, "steps": 0}
 
 
@@ -51,16 +54,7 @@ class Lessons(Study):
     def make_missing(self, arms, seeds, processes: int = 1) -> None:
         """Makes the runs that are missing, then times the arms that were not timed."""
         super().make_missing(arms, seeds, processes)
-        if names := untimed(self.arms):
-            measure({name: self.arms[name] for name in names}, BASE)
-
-    def runs(self) -> Runs:
-        """All records that there are; ValueError if there are no times of an arm."""
-        if names := untimed(self.arms):
-            raise ValueError(
-                f"No step times of {', '.join(names)}: leave out --summary."
-            )
-        return super().runs()
+        measure(self.arms)
 
 
 def claim_row(results: Results, claim: Claim) -> dict:
@@ -87,12 +81,6 @@ def claim_row(results: Results, claim: Claim) -> dict:
     }
 
 
-def verdict_text(row: dict) -> str:
-    """The verdict; of a claim with too few seeds, the command that finishes it."""
-    said = row["verdict"]
-    return f"{said}: `{row['command']}`" if said == "unfinished" else said
-
-
 def effect_text(row: dict) -> str:
     """A claim's number with its interval and unit; empty if there is none yet."""
     if row["interval"]["mean"] is None:
@@ -101,46 +89,45 @@ def effect_text(row: dict) -> str:
     return row.get("effect") or between(row["interval"], digits, sign="+") + f" {unit}"
 
 
-def kind(row: dict) -> str:
-    """Whether a claim is the lesson's own sentence, or was added to understand it."""
-    return "primary" if row["primary"] else "exploratory"
+def told(results: Results, claim: Claim) -> dict[str, str]:
+    """A claim and what became of it, by the titles of the table.
 
-
-def seeds_text(row: dict) -> str:
-    """How many seeds; of how many, where some are missing; none if none are drawn."""
-    count = row["interval"].get("n", "")
-    return f"{count} of {SEEDS}" if row["verdict"] == "unfinished" else f"{count}"
+    A primary claim is the lesson's own sentence; others were added to understand it.
+    One with too few seeds names the command that finishes it.
+    """
+    row = claim_row(results, claim)
+    verdict, seeds = row["verdict"], f"{row['interval'].get('n', '')}"
+    if verdict == "unfinished":
+        verdict, seeds = f"{verdict}: `{row['command']}`", f"{seeds} of {SEEDS}"
+    return {
+        "Claim": row["text"],
+        "Kind": "primary" if row["primary"] else "exploratory",
+        "Verdict": verdict,
+        EFFECT: effect_text(row),
+        "Seeds": seeds,
+        "Budget of a run": row["budget"],
+        "Core minutes": f"{row['core_minutes']:.0f}",
+        "Processor": ", ".join(row["hardware"]),
+    }
 
 
 def lesson_lines(results: Results, lesson: int | None) -> str:
     """One lesson's claims, each with its verdict and number, as a Markdown list."""
-    rows = (claim_row(results, claim) for claim in LESSONS[lesson].CLAIMS)
+    rows = (told(results, claim) for claim in LESSONS[lesson])
     return "\n".join(
-        f"* {kind(row).capitalize()}: *{row['text']}* **{verdict_text(row)}** "
-        f"{effect_text(row)}".rstrip()
+        f"* {row['Kind'].capitalize()}: *{row['Claim']}* **{row['Verdict']}** "
+        f"{row[EFFECT]}".rstrip()
         for row in rows
     )
 
 
 def lessons_table(results: Results) -> str:
-    """All claims in Markdown; one with too few seeds names the command for it."""
-    rows = []
-    for lesson, module in LESSONS.items():
-        for claim in module.CLAIMS:
-            told = claim_row(results, claim)
-            rows.append(
-                {
-                    "Lesson": f"{lesson or ''}",
-                    "Claim": told["text"],
-                    "Kind": kind(told),
-                    "Verdict": verdict_text(told),
-                    "Effect (95 % interval)": effect_text(told),
-                    "Seeds": seeds_text(told),
-                    "Budget of a run": told["budget"],
-                    "Core minutes": f"{told['core_minutes']:.0f}",
-                    "Processor": ", ".join(told["hardware"]),
-                }
-            )
+    """All claims as a Markdown table."""
+    rows = [
+        {"Lesson": f"{lesson or ''}"} | told(results, claim)
+        for lesson, claims in LESSONS.items()
+        for claim in claims
+    ]
     return markdown([*rows[0]], [[*row.values()] for row in rows])
 
 
@@ -151,34 +138,31 @@ def effects_figure(results: Results) -> Figure:
     Grey is the margin; a colour says that an interval leaves zero behind it on that
     side. What lies beyond the scale is an arrow with its mean.
     """
-    pairs = [row for row in results.claims if row["sides"] and row["unit"] == "nats"]
+    pairs = [row for row in results.claims if row["sides"]]
     rows = [row for row in pairs if row["interval"]["mean"] is not None]
     figure = Figure(figsize=(8.8, 0.29 * len(rows) + 1.2), layout="constrained")
-    axes, end = figure.subplots(), 0.4
-    margin = SMALLEST["nats"]
+    axes, end, margin = figure.subplots(), 0.4, SMALLEST["nats"]
     axes.axvspan(-margin, margin, color="#ececec", linewidth=0)
     axes.axvline(0, color=QUIET, linewidth=1)
-    for at, row in enumerate(rows):
-        interval = row["interval"]
-        low, high = interval["low"], interval["high"]
-        left, right = high is not None and high < 0, low is not None and low > 0
-        color = BLUE if left else ORANGE if right else QUIET
-        if abs(interval["mean"]) < end:
-            interval_rows(axes, [interval], color, shift=at)
+    for y, row in enumerate(rows):
+        mean, low, high = (row["interval"][key] or 0 for key in ("mean", "low", "high"))
+        color = BLUE if high < 0 else ORANGE if low > 0 else QUIET
+        if abs(mean) < end:
+            interval_rows(axes, [row["interval"]], color, y)
         else:
-            side = math.copysign(end, interval["mean"])
-            axes.plot(side * 0.97, at, "<" if side < 0 else ">", color=color)
-            text = f"{interval['mean']:+.2f}".replace("-", "−")
+            x, text = math.copysign(end, mean) * 0.97, f"{mean:+.2f}".replace("-", "−")
+            axes.plot(x, y, "<" if x < 0 else ">", color=color)
             look = {"va": "center", "color": color, "fontsize": 9}
-            note(axes, text, (side * 0.97, at), (8, 0), **look)
-    named_rows(axes, [row["sides"][0] for row in rows])
+            note(axes, text, (x, y), (8, 0), **look)
+    left, right = zip(*(row["sides"] for row in rows), strict=True)
+    named_rows(axes, left)
     axes.set_xlim(-end, end)
     other = axes.secondary_yaxis("right")
-    other.set_yticks(range(len(rows)), [row["sides"][1] for row in rows], fontsize=9)
+    other.set_yticks(range(len(rows)), right, fontsize=9)
     other.spines["right"].set_visible(False)
     other.tick_params(length=0)
-    told = "← the one on the left is better        the one on the right is better →"
-    axes.set_title(told, fontsize=10)
+    title = "← the one on the left is better        the one on the right is better →"
+    axes.set_title(title, fontsize=10)
     axes.set_xlabel("difference in validation loss (nats per word); small dots: seeds")
     return figure
 
@@ -193,9 +177,8 @@ STUDY = Lessons(
     arms=ARMS,
     make=make,
     text=lambda arm: {"text": digest(arm.pieces, arm.model_config.vocab_size)},
-    read=partial(read_run, parts=PARTS),
     readings=READINGS,
-    claims=[claim for module in LESSONS.values() for claim in module.CLAIMS],
+    claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
     figures={
         "lesson_length.png": lambda _: length.figure(record.read(length.GROWTH)),

@@ -1,10 +1,8 @@
 """Lesson 5: does it matter whether the output layer's weights are the embedding's?"""
 
-from matplotlib.figure import Figure
-
-from helpers.figure import QUIET, default_style
+from helpers.figure import QUIET
 from studies.lab.readings import Claim, Effect
-from studies.lab.report import BLUE, note, plain
+from studies.lab.report import BLUE, figure_of, note, plain
 from studies.lessons.arms import Arm
 
 ARMS = {
@@ -27,21 +25,20 @@ CLAIMS = [
 ]
 
 
-@default_style()
-def figure(results) -> Figure:
+@figure_of(1, 2, size=(6.8, 3.2))
+def figure(panels, results) -> None:
     """Loss with tied weights and with own ones; a line joins the two of one seed.
 
     Both panels span as many nats, so that equal slopes are equal differences.
     """
-    drawing = Figure(figsize=(6.8, 3.2), layout="constrained")
-    panels, spans = drawing.subplots(1, 2), []
+    look = {"va": "center", "fontsize": 8.5, "color": QUIET}
+    spans = []
     for axes, (title, (tied, untied)) in zip(panels, PAIRS.items(), strict=True):
         losses = []
         for seed in results.effect(Effect(tied, untied))["seeds"]:
             runs = [results.runs[arm][seed] for arm in (tied, untied)]
             pair = [run["validation"]["loss"] for run in runs]
             axes.plot([0, 1], pair, "o-", color=BLUE, linewidth=1)
-            look = {"va": "center", "fontsize": 8.5, "color": QUIET}
             note(axes, f"seed {seed}", (1, pair[1]), (7, 0), **look)
             losses += pair
         spans.append((min(losses, default=0), max(losses, default=0)))
@@ -52,4 +49,3 @@ def figure(results) -> Figure:
     for axes, (low, high) in zip(panels, spans, strict=True):
         axes.set_ylim((low + high) / 2 - half, (low + high) / 2 + half)
     panels[0].set_ylabel("validation loss (nats per word)")
-    return drawing

@@ -1,10 +1,7 @@
 """Lesson 3: does a small vocabulary train better, and are subwords the fix?"""
 
-from matplotlib.figure import Figure
-
-from helpers.figure import default_style
 from studies.lab.readings import Claim, Effect
-from studies.lab.report import BLUE, ORANGE, interval_rows, named_rows
+from studies.lab.report import BLUE, ORANGE, figure_of, interval_rows, named_rows
 from studies.lessons.arms import BASE, Arm
 
 NAMES = {
@@ -50,7 +47,6 @@ CLAIMS = [
         "[UNK] makes other words harder: the same 2,000 words are easier for a model "
         "that reads 8,000 more.",
         Effect("read_10000", "base"),
-        "below",
         sides=("reads 10,000 words", "reads 2,000 words"),
     ),
 ]
@@ -61,21 +57,17 @@ TITLES = {
 }
 
 
-@default_style()
-def figure(results) -> Figure:
+@figure_of(1, 3, size=(8.8, 3.0), sharey=True)
+def figure(panels, results) -> None:
     """The same words asked of models with different vocabularies."""
-    drawing = Figure(figsize=(8.8, 3.0), layout="constrained")
-    panels = drawing.subplots(1, 3, sharey=True)
     readings = [results.readings[arm] for arm in NAMES]
     for axes, (key, title) in zip(panels, TITLES.items(), strict=True):
         interval_rows(axes, [reading[key] for reading in readings])
         axes.set_xlabel(title)
         named_rows(axes, [*NAMES.values()])
-    held = [reading["held"]["mean"] for reading in readings]
-    hollow = {"color": ORANGE, "markerfacecolor": "none"}
-    panels[2].plot(held, range(len(held)), "D", **hollow)
-    panels[2].plot([], [], "o", color=BLUE, label="right")
-    panels[2].plot([], [], "D", label="in the vocabulary", **hollow)
-    panels[2].set_xlim(-4, 104)
-    panels[2].legend(frameon=False, fontsize=8.5, loc="upper right")
-    return drawing
+    rare, held = panels[2], [reading["held"]["mean"] for reading in readings]
+    hollow = {"color": ORANGE, "markerfacecolor": "none", "label": "in the vocabulary"}
+    rare.plot([], [], "o", color=BLUE, label="right")
+    rare.plot(held, range(len(held)), "D", **hollow)
+    rare.set_xlim(-4, 104)
+    rare.legend(frameon=False, fontsize=8.5, loc="upper right")

@@ -64,12 +64,9 @@ def spans(tokenizer, lines: list[str]) -> tuple[list[int], dict[Place, range]]:
 def questions(stream: list[int], span: range, length: int) -> list[tuple]:
     """One row for each piece of a word: inputs (T,), the place asked, the true id.
 
-    The word stands in the middle, unless the text begins or ends there. ValueError if
-    it does not fit in a row.
+    The word stands in the middle, unless the text begins or ends there.
     """
     size = min(length - 1, len(stream))
-    if len(span) > size:
-        raise ValueError(f"A word of {len(span)} tokens does not fit in {size}.")
     middle = (span.start + span.stop) // 2
     first = min(max(0, middle - size // 2), len(stream) - size)
     rows = []
