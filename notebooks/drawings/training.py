@@ -35,7 +35,7 @@ def packing() -> Drawing:
     ]
     top = 28
     for title, rows, share in texts:
-        d.text(24, top, title, 15, at="start", bold=True)
+        d.head(24, top, title)
         for i, row in enumerate(rows.tolist()):
             for j, token in enumerate(row):
                 how = {"fill": "paper", "dash": True}
@@ -130,7 +130,7 @@ def paired_seeds() -> Drawing:
         and 0 lies outside.""",
         380,
     )
-    d.text(24, 30, "Five seeds, two models", 15, at="start", bold=True)
+    d.head(24, 30, "Five seeds, two models")
     d.text(24, 52, "invented losses, in nats", SMALL, "quiet", "start")
 
     def height(loss):
@@ -145,7 +145,7 @@ def paired_seeds() -> Drawing:
         d.circle(250, height(y), 6, "blue")
         d.text(82, height(x), number(x, 3), SMALL, at="end")
         d.text(264, height(y), f"seed {i}", SMALL, "quiet", "start")
-    d.text(362, 30, "A − B: which is it?", 15, at="start", bold=True)
+    d.head(362, 30, "A − B: which is it?")
     d.text(362, 52, "mean and 95 % interval", SMALL, "quiet", "start")
 
     def across(difference):
