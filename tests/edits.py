@@ -1,24 +1,16 @@
-"""Code with a fault, written as a table: which piece of the right code is another.
+"""Tables of changes that spoil right code, each with what has to be said about it.
 
-A table has a line that says what follows, and below it, indented by four, the changes
-that lead to it, as in `.tril() => .triu()`. A change of several pieces separates them
-with ` | `, and goes on in lines that are indented deeper.
+An entry is a line such as `.tril() => .triu() ✗ looks at words that come after`. It may
+go on in lines that are indented. ` | ` separates the pieces of one change.
 """
 
 import re
 
 
 def entries(table: str) -> list[tuple[str, str]]:
-    """What each change of a table leads to, and the change."""
-    found, heading = [], ""
-    for line in table.splitlines():
-        if line.startswith(" " * 8):
-            found[-1] = heading, f"{found[-1][1]} {line.strip()}"
-        elif line.startswith(" " * 4):
-            found.append((heading, line.strip()))
-        elif line:
-            heading = line
-    return found
+    """Each change of a table, and what is said about it."""
+    lines = re.sub(r"\n +", " ", table).splitlines()
+    return [tuple(line.split(" ✗ ")) for line in lines if line]
 
 
 def changed(source: str, change: str) -> str:

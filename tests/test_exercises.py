@@ -26,7 +26,7 @@ GRADED = re.compile(r"^grade\(\"(\d+\.\d+)\", (\w+)\)$", re.M)
 CELLS = [cell.source for path in notebooks() for cell in read(path).cells]
 GRADES = dict(pair for cell in CELLS for pair in GRADED.findall(cell))
 SOLUTIONS = dict(pair for cell in CELLS for pair in SOLUTION.findall(cell))
-WRONG = [(*heading.split(" ", 1), change) for heading, change in entries(TABLE)]
+WRONG = [(*change.split(" ", 1), advice) for change, advice in entries(TABLE)]
 
 
 def answer(number: str, change: str | None = None):
@@ -57,8 +57,8 @@ def test_the_solution_passes(number):
     assert complaint(number, answer(number)) is None
 
 
-@pytest.mark.parametrize("number, advice, change", WRONG)
-def test_a_wrong_answer_is_told_what_helps(number, advice, change):
+@pytest.mark.parametrize("number, change, advice", WRONG)
+def test_a_wrong_answer_is_told_what_helps(number, change, advice):
     assert advice in complaint(number, answer(number, change))
 
 
