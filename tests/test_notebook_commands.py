@@ -110,8 +110,7 @@ def test_a_definition_has_its_decorators_and_no_neighbours(project):
 
 
 def test_relist_rewrites_listings_and_setup_and_nothing_else(project):
-    before = cells_of(project)
-    paths = [project / "notebooks" / "01_one.ipynb"]
+    before, paths = cells_of(project), [project / "notebooks" / "01_one.ipynb"]
     relist(paths)
     once, after = paths[0].read_bytes(), cells_of(project)
     changed = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
