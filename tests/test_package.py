@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import sys
 from functools import cache
 from graphlib import TopologicalSorter
@@ -11,6 +10,7 @@ from importlib.metadata import packages_distributions, version
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as canonical
+from program import python
 
 from helpers import ROOT
 from notebooks.source import notebooks, read
@@ -158,6 +158,4 @@ def test_notebooks_need_no_package_of_the_studies():
         if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in PACKAGES
     }
     program = "\n".join(["import sys", *missing, *sorted(imports)])
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
-    assert done.stderr == ""
+    assert python("-c", program).stderr == ""
