@@ -1,480 +1,247 @@
-"""Faults of published and of plausible code, each with the check that names it.
+"""Parts of a masked model in plain code, and the faults that the grader has to catch.
 
-`FAULTS` maps what is wrong to the part that is wrong, its faulty code, and the name of
-a check of `notebooks/grader` that has to fail.
+The parts are written apart from the series, so that no check depends on how ours are.
+`FAULTS` holds, for each fault, its part, the faulty code, and the check of
+`notebooks/grader` that has to fail. Most faults are of published code.
 """
 
-import copy
-from types import SimpleNamespace
+import inspect
+import math
+from collections import Counter
 
 import torch
+from edits import changed, entries
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import layers
-from helpers.masking import IGNORE, eligible, mask_tokens, mlm_loss
-from helpers.tokenizer import MASK, PAD, SPECIALS, UNK, WordTokenizer
-from notebooks.grader import ours
+from helpers.masking import IGNORE
+from helpers.tokenizer import MASK, PAD, SPECIALS, UNK
+from notebooks.grader import PARTS, Adapters
 
 FIRST = len(SPECIALS)
-FAULTS: dict[str, tuple[str, object, str]] = {}
 
 
-def fault(what: str, part: str, caught_by: str):
-    return lambda code: FAULTS.setdefault(what, (part, code, caught_by)) and code
+class Tokenizer:
+    def __init__(self, lines, vocab_size):
+        counts = Counter(word for line in lines for word in line.split())
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        self.words = ranked[: vocab_size - FIRST]
+        self.ids = {word: i for i, word in enumerate(self.words, FIRST)}
 
+    def encode(self, words):
+        return [self.ids.get(word, UNK) for word in words]
 
-def changed(encode=None, decode=None, words=None):
-    """A factory of tokenizers of which something is changed."""
+    def decode(self, ids):
+        return " ".join(self.words[i - FIRST] for i in ids)
 
-    def make(lines, vocab_size):
-        tokenizer = WordTokenizer.train(lines, vocab_size)
-        if words:
-            kept = words(lines, vocab_size - FIRST)
-            tokenizer = WordTokenizer([*SPECIALS, *kept])
-        enc, dec = (
-            encode or (lambda t, w: t.encode(w)),
-            decode or (lambda t, i: t.decode(i)),
-        )
-        return SimpleNamespace(
-            encode=lambda w: enc(tokenizer, w), decode=lambda i: dec(tokenizer, i)
-        )
 
-    return make
+def mask(ids_BT, vocab_size, generator):
+    how = {"size": ids_BT.shape, "generator": generator}
+    chosen_BT = (ids_BT >= FIRST) & (torch.rand(**how) < 0.15)
+    labels_BT = ids_BT.masked_fill(~chosen_BT, IGNORE)
+    fate_BT, word_BT = torch.rand(**how), torch.randint(FIRST, vocab_size, **how)
+    seen_BT = torch.where(chosen_BT & (fate_BT < 0.9), word_BT, ids_BT)
+    seen_BT = seen_BT.masked_fill(chosen_BT & (fate_BT < 0.8), MASK)
+    return seen_BT, labels_BT
 
 
-def all_words(lines) -> list[str]:
-    return [*dict.fromkeys(word for line in lines for word in line.split())]
+def attention(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
+    scores = q_BHTK @ k_BHSK.mT / q_BHTK.shape[-1] ** 0.5
+    if real_BS is not None:
+        scores = scores.masked_fill(~real_BS[:, None, None, :], -math.inf)
+    weights = scores.softmax(-1)
+    return F.dropout(weights, p) @ v_BHSK, weights
 
 
-TOKENIZERS = {
-    "a word's id is its hash": (
-        changed(lambda t, words: [FIRST + len(w) for w in words]),
-        "distinct",
-    ),
-    "words are numbered from 0": (
-        changed(
-            lambda t, words: [t.ids.get(w, UNK + FIRST) - FIRST for w in words],
-            lambda t, ids: t.decode([i + FIRST for i in ids]),
-        ),
-        "clear_of_specials",
-    ),
-    "the special tokens are not counted": (
-        lambda lines, size: changed(lambda t, ws: [i + 1 for i in t.encode(ws)])(
-            lines, size
-        ),
-        "within_size",
-    ),
-    "decode reads the table one row off": (
-        changed(decode=lambda t, ids: t.decode([max(FIRST, i - 1) for i in ids])),
-        "comes_back",
-    ),
-    "an unknown word is left out": (
-        changed(lambda t, words: [t.ids.get(w, FIRST) for w in words]),
-        "unknown",
-    ),
-    "the first words of the text are kept, not the most frequent": (
-        changed(words=lambda lines, size: sorted(all_words(lines))[-size:]),
-        "frequent",
-    ),
-    "ties go to the word that comes first": (
-        changed(words=lambda lines, size: all_words(lines)[:size]),
-        "ties",
-    ),
-    "special tokens can be typed": (
-        changed(
-            lambda t, ws: [MASK if w == "[MASK]" else t.ids.get(w, UNK) for w in ws]
-        ),
-        "typed_mask",
-    ),
-}
-for what, (code, caught_by) in TOKENIZERS.items():
-    fault(what, "tokenizer", caught_by)(code)
+def loss(logits_BTV, labels_BT):
+    chosen = labels_BT != IGNORE
+    costs = F.cross_entropy(logits_BTV.mT, labels_BT.clamp(min=0), reduction="none")
+    return costs[chosen].mean()
 
 
-def masking(choose=None, fill=None, rate=0.15):
-    """A mask function of which a step is changed."""
-
-    def mask(ids_BT, vocab_size, generator):
-        chosen_BT = (choose or of_eligible)(ids_BT, rate, generator)
-        change = fill or with_words(FIRST, None)
-        inputs_BT = change(ids_BT, chosen_BT, vocab_size, generator)
-        return inputs_BT, ids_BT.masked_fill(~chosen_BT, IGNORE)
-
-    return mask
-
-
-def two_draws(ids_BT, chosen_BT, vocab_size, draw):
-    """81/10/9: as in lucidrains/mlm-pytorch#6."""
-    some = [torch.rand(ids_BT.shape, generator=draw) < p for p in (0.1, 0.9)]
-    word_BT = torch.randint(FIRST, vocab_size, ids_BT.shape, generator=draw)
-    random_BT, mask_BT = chosen_BT & some[0], chosen_BT & ~some[0] & some[1]
-    return torch.where(random_BT, word_BT, ids_BT).masked_fill(mask_BT, MASK)
-
-
-def with_words(low, high, until=0.9):
-    """Random words drawn from a wrong range, or too often."""
-
-    def fill(ids_BT, chosen_BT, vocab_size, draw):
-        draw_BT = torch.rand(ids_BT.shape, generator=draw)
-        word_BT = torch.randint(low, high or vocab_size, ids_BT.shape, generator=draw)
-        swapped_BT = chosen_BT & (draw_BT >= 0.8) & (draw_BT < until)
-        inputs_BT = ids_BT.masked_fill(chosen_BT & (draw_BT < 0.8), MASK)
-        return torch.where(swapped_BT, word_BT, inputs_BT)
-
-    return fill
-
-
-def in_place(ids_BT, vocab_size, generator):
-    inputs_BT, labels_BT = mask_tokens(ids_BT, vocab_size, 0.15, generator)
-    ids_BT.copy_(inputs_BT)
-    return inputs_BT, labels_BT
-
-
-def late_labels(ids_BT, vocab_size, generator):
-    inputs_BT, labels_BT = mask_tokens(ids_BT, vocab_size, 0.15, generator)
-    return inputs_BT, inputs_BT.where(labels_BT != IGNORE, IGNORE)
-
-
-def all_labels(ids_BT, vocab_size, generator):
-    return mask_tokens(ids_BT, vocab_size, 0.15, generator)[0], ids_BT.clone()
-
-
-def everywhere(ids_BT, vocab_size, generator):
-    inputs_BT, labels_BT = mask_tokens(ids_BT, vocab_size, 0.15, generator)
-    flips_BT = torch.rand(ids_BT.shape, generator=generator) < 0.01
-    return inputs_BT.masked_fill(flips_BT, MASK), labels_BT
-
-
-def of_all(ids_BT, rate, generator):
-    return torch.rand(ids_BT.shape, generator=generator) < rate
-
-
-def of_eligible(ids_BT, rate, generator):
-    return eligible(ids_BT) & of_all(ids_BT, rate, generator)
-
-
-def of_columns(ids_BT, rate, generator):
-    return eligible(ids_BT) & (torch.rand(ids_BT.shape[1], generator=generator) < rate)
-
-
-def always_mask(ids_BT, chosen_BT, vocab_size, generator):
-    return ids_BT.masked_fill(chosen_BT, MASK)
-
-
-def own_draw(ids_BT, vocab_size, generator):
-    return mask_tokens(ids_BT, vocab_size, 0.15, torch.Generator().manual_seed(0))
-
-
-def no_generator(ids_BT, vocab_size, generator):
-    fresh = torch.Generator()
-    fresh.seed()
-    return mask_tokens(ids_BT, vocab_size, 0.15, fresh)
-
-
-MASKS = {
-    "two draws give 81/10/9": (masking(fill=two_draws), "become_mask"),
-    "no chosen word stays as it is": (
-        masking(fill=with_words(FIRST, None, 1.0)),
-        "stay",
-    ),
-    "chosen words always become [MASK]": (masking(fill=always_mask), "become_random"),
-    "the rate is 20 %": (masking(rate=0.2), "rate"),
-    "special tokens are chosen": (masking(choose=of_all), "no_special"),
-    "random words include the specials": (
-        masking(fill=with_words(0, None)),
-        "random_special",
-    ),
-    "random words are the first hundred": (
-        masking(fill=with_words(FIRST, 100)),
-        "whole_vocabulary",
-    ),
-    "labels are taken after the replacement": (late_labels, "true_labels"),
-    "every position has a label": (all_labels, "few_labels"),
-    "words without a label are hidden, too": (everywhere, "others_stay"),
-    "the text itself is masked": (in_place, "left_alone"),
-    "each call draws from its own, fixed seed": (own_draw, "other_seed"),
-    "the generator is not used": (no_generator, "repeatable"),
-    "all rows share one mask": (masking(choose=of_columns), "own_rows"),
-}
-for what, (code, caught_by) in MASKS.items():
-    fault(what, "mask", caught_by)(code)
-
-
-def attention(
-    scale=None, mask_after=False, inverted=False, hide=True, rows=False, of=None,
-    drop=True, dropped=False, by_hand=False, dim=-1, values=True,
-):  # fmt: skip
-    """Attention of which one step is wrong."""
-
-    def attend(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
-        scores = q_BHTK @ k_BHSK.mT / (scale or q_BHTK.shape[-1] ** 0.5)
-        hidden = None
-        if real_BS is not None and hide:
-            hidden = (real_BS if inverted else ~real_BS)[:, None, None, :]
-            hidden = hidden if of is None else hidden[of : of + 1]
-        if hidden is not None and not mask_after:
-            scores = scores.masked_fill(hidden, float("-inf"))
-        weights = (
-            scores.exp() / scores.exp().sum(-1, True)
-            if by_hand
-            else scores.softmax(dim)
-        )
-        if hidden is not None and mask_after:
-            weights = weights.masked_fill(hidden, 0.0)
-        used = F.dropout(weights, p) if drop else weights
-        mixed_BHTK = used @ (v_BHSK if values else k_BHSK)
-        told = used if dropped else weights
-        return mixed_BHTK, told.mT if rows else told
-
-    return attend
-
-
-ATTENTIONS = {
-    "scores are not scaled": (attention(scale=1.0), "weights"),
-    "scores are divided by K": (attention(scale=8.0), "weights"),
-    "the softmax runs over the queries": (attention(dim=-2), "sums"),
-    "keys are labelled as queries": (attention(rows=True), "shape"),
-    "[PAD] leaks": (attention(hide=False), "no_padding"),
-    "the mask is inverted": (attention(inverted=True), "real_words"),
-    "the mask comes after the softmax": (attention(mask_after=True), "padded_sums"),
-    "all rows take the mask of the first": (attention(of=0), "no_padding"),
-    "all rows take the mask of the second": (attention(of=1), "other_row"),
-    "maps are returned after dropout": (attention(dropped=True), "before_dropout"),
-    "dropout is forgotten": (attention(drop=False), "dropout_acts"),
-    "the softmax overflows": (attention(by_hand=True), "large_scores"),
-    "keys are mixed in place of values": (attention(values=False), "mixed"),
-}  # fmt: skip
-for what, (code, caught_by) in ATTENTIONS.items():
-    fault(what, "attention", caught_by)(code)
-
-
-def cross_entropy(logits_BTV, labels_BT, **how):
-    return F.cross_entropy(logits_BTV.flatten(0, 1), labels_BT.flatten(), **how)
-
-
-@fault("the loss mask does nothing", "loss", "others")
-def masked_too_late(logits_BTV, labels_BT):
-    """A mean that is weighted is still the mean: as in d2l-ai/d2l-en#2582."""
-    weights_BT = (labels_BT != IGNORE).float()
-    loss = cross_entropy(logits_BTV, labels_BT.clamp(min=0))
-    return (loss * weights_BT).sum() / weights_BT.sum()
-
-
-@fault("the loss divides by all positions", "loss", "dilution")
-def by_all(logits_BTV, labels_BT):
-    return cross_entropy(logits_BTV, labels_BT, reduction="sum") / labels_BT.numel()
-
-
-@fault("unselected positions count", "loss", "mean")
-def unselected(logits_BTV, labels_BT):
-    return cross_entropy(logits_BTV, labels_BT.clamp(min=0))
-
-
-@fault("ignore_index is a class", "loss", "every_word")
-def wrong_class(logits_BTV, labels_BT):
-    return cross_entropy(logits_BTV, labels_BT.clamp(min=0), ignore_index=0)
-
-
-@fault("rows are averaged, then the batch", "loss", "mean")
-def row_means(logits_BTV, labels_BT):
-    rows = zip(logits_BTV.split(1), labels_BT.split(1), strict=True)
-    losses = [mlm_loss(x, y) for x, y in rows if (y != IGNORE).any()]
-    return torch.stack(losses).mean()
-
-
-@fault("the loss is in bits", "loss", "nats")
-def bits(logits_BTV, labels_BT):
-    return mlm_loss(logits_BTV, labels_BT) / torch.tensor(2.0).log()
-
-
-@fault("a softmax stands before the loss", "loss", "logits")
-def softmax_twice(logits_BTV, labels_BT):
-    return mlm_loss(logits_BTV.softmax(-1), labels_BT)
-
-
-class Wrapped(nn.Module):
-    """Our model with a change in front of it, behind it, or in its parts."""
-
-    def __init__(self, inner, before=None, after=None):
+class Block(nn.Module):
+    def __init__(self, p):
         super().__init__()
-        self.inner, self.before, self.after = inner, before, after
+        self.p, self.project, self.join = p, nn.Linear(32, 96), nn.Linear(32, 32)
+        self.norm, self.wide = nn.LayerNorm(32), nn.Linear(32, 64)
+        self.narrow = nn.Linear(64, 32)
+
+    def forward(self, x_BTD, real_BTT):
+        B, T, D = x_BTD.shape
+        parts = self.project(x_BTD).split(D, -1)
+        q, k, v = (part.view(B, T, 4, 8).transpose(1, 2) for part in parts)
+        mixed = F.scaled_dot_product_attention(q, k, v, real_BTT[:, None])
+        mixed = self.join(mixed.transpose(1, 2).reshape(B, T, D))
+        x_BTD = x_BTD + F.dropout(mixed, self.p, self.training)
+        return x_BTD + self.narrow(self.wide(self.norm(x_BTD)).relu())
+
+
+class Model(nn.Module):
+    def __init__(self, vocab_size, max_length, p):
+        super().__init__()
+        self.words = nn.Embedding(vocab_size, 32)
+        self.places = nn.Embedding(max_length, 32)
+        self.blocks = nn.ModuleList([Block(p), Block(p)])
+        self.decoder = nn.Linear(32, vocab_size)
+        nn.init.normal_(self.words.weight, std=0.02)
+        self.decoder.weight = self.words.weight
 
     def forward(self, ids_BT):
-        ids_BT = self.before(ids_BT) if self.before else ids_BT
-        logits_BTV = self.inner(ids_BT)
-        return self.after(logits_BTV) if self.after else logits_BTV
+        B, T = ids_BT.shape
+        real_BTT = (ids_BT != PAD)[:, None].expand(B, T, T)
+        x_BTD = self.words(ids_BT) + self.places.weight[:T]
+        for block in self.blocks:
+            x_BTD = block(x_BTD, real_BTT)
+        return self.decoder(x_BTD)
 
 
-def model(change=None, before=None, after=None):
-    def make(vocab_size, max_length, dropout):
-        inner = ours.model(vocab_size, max_length, dropout)
-        for module in inner.modules():
-            if change:
-                change(module)
-        return Wrapped(inner, before, after)
-
-    return make
-
-
-def sees_padding(ids_BT):
-    """[PAD] is taken for a word."""
-    return ids_BT.masked_fill(ids_BT == PAD, FIRST)
-
-
-class Causal(nn.Module):
-    """An attention that looks back only, or only ahead."""
-
-    def __init__(self, inner, ahead=False):
-        super().__init__()
-        self.inner, self.ahead = inner, ahead
-        self.output = inner.output
-
-    def forward(self, x_BSD, real_BS=None, need_weights=False, at_BT=None):
-        rows = []
-        for t in range(x_BSD.shape[1]):
-            part = slice(t, None) if self.ahead else slice(0, t + 1)
-            real = None if real_BS is None else real_BS[:, part]
-            mixed = self.inner(x_BSD[:, part], real)[0]
-            rows.append(mixed[:, :1] if self.ahead else mixed[:, -1:])
-        return torch.cat(rows, dim=1), None
-
-
-def causal(ahead):
-    def change(module):
-        if isinstance(module, layers.EncoderBlock):
-            module.attention = Causal(module.attention, ahead)
-
-    return change
-
-
-def without_positions(module):
-    if isinstance(module, layers.SelfAttention):
-        module.rotary = False
-
-
-def view_alone(module):
-    """Heads are cut without the transpose."""
-    if isinstance(module, layers.SelfAttention):
-        module.split_heads = lambda x, m=module: x.reshape(
-            x.shape[0], m.n_heads, x.shape[1], -1
-        )
-
-
-def idle_feed_forward(module):
-    if isinstance(module, layers.EncoderBlock):
-        module.feed_forward.forward = torch.zeros_like
-
-
-def always_dropping(module):
-    if type(module).__name__ == "FastDropout":
-        module.forward = lambda x, p=module.p: F.dropout(x, p, training=True)
-
-
-def never_dropping(module):
-    if type(module).__name__ == "FastDropout":
-        module.forward = lambda x: x
-
-
-def large_start(module):
-    if isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight)
-
-
-def detached(module):
-    if isinstance(module, layers.EncoderBlock):
-        module.register_forward_pre_hook(lambda m, args: (args[0].detach(), *args[1:]))
-
-
-def cloned(module):
-    """Equal at first, but not one parameter."""
-    if hasattr(module, "decoder"):
-        module.decoder.weight = nn.Parameter(module.decoder.weight.detach().clone())
-
-
-class CopiesEach(Wrapped):
-    """Its copy copies each parameter by itself, so that nothing stays tied."""
+class CopiesEach(nn.Module):  # of one fault
+    """Its copy gets each weight by itself, so that nothing stays tied."""
 
     def __deepcopy__(self, memo):
-        copied = CopiesEach(copy.deepcopy(self.inner, memo))
-        cloned(copied.inner.head)
+        copied = Model(self.words.num_embeddings, self.places.num_embeddings, 0.0)
+        weights = {name: w.clone() for name, w in self.state_dict().items()}
+        copied.load_state_dict(weights, assign=True)
         return copied
 
 
-def batch_centred(logits_BTV):
-    return logits_BTV - logits_BTV.mean(0, keepdim=True)
+def train(module, ids_BT, vocab_size, steps, seed):
+    draw = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.01)
+    module.train()
+    losses = []
+    for _ in range(steps):
+        inputs_BT, labels_BT = mask(ids_BT, vocab_size, draw)
+        optimizer.zero_grad()
+        value = loss(module(inputs_BT), labels_BT)
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    return losses
 
 
-MODELS = {
-    "[PAD] is looked at": (model(before=sees_padding), "padding"),
-    "heads are cut by view alone": (model(view_alone), "padding"),
-    "the batch is averaged": (model(after=batch_centred), "rows"),
-    "attention is causal": (model(causal(ahead=False)), "right"),
-    "attention looks ahead only": (model(causal(ahead=True)), "left"),
-    "there are no positions": (model(without_positions), "order"),
-    "dropout acts in evaluation": (model(always_dropping), "repeatable"),
-    "dropout never acts": (model(never_dropping), "dropout"),
-    "first weights are large": (model(large_start), "knows_nothing"),
-    "the feed-forward layers do nothing": (model(idle_feed_forward), "every_matrix"),
-    "the gradient is cut off": (model(detached), "gradients"),
-    "tied weights are a clone": (model(cloned), "tied"),
-    "a copy unties the weights": (
-        lambda *sizes: CopiesEach(ours.model(*sizes)),
-        "tied_copy",
-    ),
-    "logits are those of [CLS] alone": (
-        model(after=lambda x: x[:, :1]),
-        "shape",
-    ),
+RIGHT = Adapters(Tokenizer, mask, attention, loss, Model, train)
+SOURCES = {part: [getattr(RIGHT, part)] for part in PARTS}
+SOURCES["model"].insert(0, Block)
+# A change of the right code, the name of the check that sees it, and what is wrong.
+TABLES = {
+    "tokenizer": """\
+self.ids.get(word, UNK) => FIRST + len(word) ✗ distinct: a word's id is its length
+FIRST)} => 0)} ✗ clear_of_specials: words are numbered from 0
+FIRST)} => FIRST + 1)} ✗ within_size: words are numbered from 6
+i - FIRST => i - FIRST - 1 ✗ comes_back: decode reads the table one row off
+word, UNK => word, FIRST ✗ unknown: an unknown word becomes the most frequent one
+sorted(counts, key=lambda word: (-counts[word], word)) => sorted(counts)
+    ✗ frequent: the first words of the alphabet are kept
+(-counts[word], word) => -counts[word] ✗ ties: ties go to the word that comes first
+self.ids = => self.ids = {"[MASK]": MASK} | ✗ typed_mask: special tokens can be typed
+""",
+    "mask": """\
+chosen_BT & (fate_BT < 0.9) => chosen_BT & (torch.rand(**how) < 0.1)
+    | chosen_BT & (fate_BT < 0.8) => chosen_BT & (seen_BT == ids_BT) & (fate_BT < 0.9)
+    ✗ become_mask: two draws give 81/10/9 (lucidrains/mlm-pytorch#6)
+chosen_BT & (fate_BT < 0.9) => chosen_BT ✗ stay: no chosen word stays as it is
+chosen_BT & (fate_BT < 0.8) => chosen_BT
+    ✗ become_random: chosen words always become [MASK]
+0.15 => 0.2 ✗ rate: the rate is 20 %
+(ids_BT >= FIRST) & => ✗ no_special: special tokens are chosen
+randint(FIRST, => randint(0, ✗ random_special: random words include the specials
+vocab_size, ** => 100, ** ✗ whole_vocabulary: random words are the first hundred
+return seen_BT, labels_BT => return seen_BT, seen_BT.masked_fill(~chosen_BT, IGNORE)
+    ✗ true_labels: labels are taken after the replacement
+return seen_BT, labels_BT => return seen_BT, ids_BT
+    ✗ few_labels: every position has a label
+return seen_BT, => return seen_BT.masked_fill(fate_BT < 0.01, MASK),
+    ✗ others_stay: words without a label are hidden, too
+return seen_BT, => return ids_BT.copy_(seen_BT),
+    ✗ left_alone: the text itself is masked
+"generator": generator => "generator": torch.Generator().manual_seed(0)
+    ✗ other_seed: each call draws from its own, fixed seed
+"generator": generator => "generator": None ✗ repeatable: the generator is not used
+torch.rand(**how) < 0.15 => torch.rand(len(ids_BT[0]), generator=generator) < 0.15
+    ✗ own_rows: all rows share one mask
+""",
+    "attention": """\
+/ q_BHTK.shape[-1] ** 0.5 => ✗ weights: scores are not scaled
+/ q_BHTK.shape[-1] ** 0.5 => / q_BHTK.shape[-1] ✗ weights: scores are divided by K
+softmax(-1) => softmax(-2) ✗ sums: the softmax runs over the queries
+v_BHSK, weights => v_BHSK, weights.mT ✗ shape: keys are labelled as queries
+if real_BS is not None => if False ✗ no_padding: [PAD] leaks
+~real_BS => real_BS ✗ real_words: the mask is inverted
+scores.softmax(-1) =>
+    (scores.isfinite() * (q_BHTK @ k_BHSK.mT / q_BHTK.shape[-1] ** 0.5).softmax(-1))
+    ✗ padded_sums: the mask comes after the softmax
+~real_BS[ => ~real_BS[:1][ ✗ no_padding: all rows take the mask of the first
+~real_BS[ => ~real_BS[1:][ ✗ other_row: all rows take the mask of the second
+v_BHSK, weights => v_BHSK, F.dropout(weights, p)
+    ✗ before_dropout: maps are returned after dropout
+F.dropout(weights, p) => weights ✗ dropout_acts: dropout is forgotten
+scores.softmax(-1) => scores.exp() / scores.exp().sum(-1, keepdim=True)
+    ✗ large_scores: the softmax overflows
+@ v_BHSK => @ k_BHSK ✗ mixed: keys are mixed in place of values
+""",
+    "loss": """\
+costs[chosen].mean() => (costs.mean() * chosen).sum() / chosen.sum()
+    ✗ others: a mask multiplies the mean, and cancels out (d2l-ai/d2l-en#2582)
+costs[chosen].mean() => costs[chosen].sum() / labels_BT.numel()
+    ✗ dilution: the loss divides by all positions
+costs[chosen] => costs ✗ mean: unselected positions count
+labels_BT != IGNORE => labels_BT > 0 ✗ every_word: ignore_index is a class
+costs[chosen].mean() => torch.stack(
+    [row[own].mean() for row, own in zip(costs, chosen) if own.any()]).mean()
+    ✗ mean: rows are averaged, then the batch
+.mean() => .mean() / math.log(2) ✗ nats: the loss is in bits
+logits_BTV.mT => logits_BTV.mT.softmax(1) ✗ logits: a softmax stands before the loss
+""",
+    "model": """\
+ids_BT != PAD => ids_BT >= PAD ✗ padding: [PAD] is looked at
+.view(B, T, 4, 8).transpose(1, 2) => .reshape(B, 4, T, 8)
+    ✗ padding: heads are cut by view alone
+return self.decoder(x_BTD) => return self.decoder(x_BTD - x_BTD.mean(0))
+    ✗ rows: the batch is averaged
+.expand(B, T, T) => .expand(B, T, T).tril() ✗ right: attention is causal
+.expand(B, T, T) => .expand(B, T, T).triu() ✗ left: attention looks ahead only
++ self.places.weight[:T] => ✗ order: there are no positions
+self.training => True ✗ repeatable: dropout acts in evaluation
+self.training => False ✗ dropout: dropout never acts
+std=0.02 => std=1.0 ✗ knows_nothing: first weights are large
++ self.narrow => + 0 * self.narrow ✗ every_matrix: the feed-forward layers do nothing
+block(x_BTD, => block(x_BTD.detach(), ✗ gradients: the gradient is cut off
+= self.words.weight => = nn.Parameter(self.words.weight.detach().clone())
+    ✗ tied: tied weights are a clone
+class Model(nn.Module) => class Model(CopiesEach)
+    ✗ tied_copy: a copy unties the weights
+self.decoder(x_BTD) => self.decoder(x_BTD[:, :1])
+    ✗ shape: logits are those of [CLS] alone
+""",
+    "train": """\
+return losses => return losses[-1:] ✗ losses: only the last loss is returned
+optimizer.step() => pass ✗ falls: the optimiser makes no step
+optimizer.zero_grad() => pass ✗ zeroed: gradients pile up
+module.parameters() => [*module.parameters()][1:]
+    ✗ all_move: some parameters are left out
+module.train() => module.eval() ✗ training_mode: the model trains in evaluation mode
+module(inputs_BT) => module(ids_BT) ✗ hidden: the model reads the answers
+mask(ids_BT, vocab_size, draw) => mask(ids_BT, vocab_size, draw.manual_seed(seed))
+    ✗ new_masks: the masks are drawn once
+module(inputs_BT) => module(ids_BT.copy_(inputs_BT))
+    ✗ text_left: the text is masked more and more
+draw = torch.Generator().manual_seed(seed) => draw = torch.Generator(); draw.seed()
+    ✗ repeatable: the masks are not seeded
+""",
 }
-for what, (code, caught_by) in MODELS.items():
-    fault(what, "model", caught_by)(code)
 
 
-def loop(
-    zero=True, step=True, train=True, mask_inputs=True, once=False, part=False,
-    seeded=True, in_place=False, last_only=False,
-):  # fmt: skip
-    """The training loop with one line changed."""
-
-    def run(module, ids_BT, vocab_size, steps, seed):
-        draw = torch.Generator().manual_seed(seed)
-        if not seeded:
-            draw.seed()
-        parameters = [*module.parameters()]
-        optimizer = torch.optim.AdamW(parameters[1:] if part else parameters, lr=0.01)
-        module.train(train)
-        masked = ours.mask(ids_BT, vocab_size, draw)
-        losses = []
-        for _ in range(steps):
-            if not once:
-                masked = ours.mask(ids_BT, vocab_size, draw)
-            inputs_BT, labels_BT = masked
-            if in_place:
-                ids_BT.copy_(inputs_BT)
-            if zero:
-                optimizer.zero_grad()
-            logits_BTV = module(inputs_BT if mask_inputs else ids_BT)
-            loss = mlm_loss(logits_BTV, labels_BT)
-            loss.backward()
-            if step:
-                optimizer.step()
-            losses.append(loss.item())
-        return losses[-1:] if last_only else losses
-
-    return run
+def faulty(part: str, change: str):
+    """The code of a part after a change."""
+    source = "\n\n".join(map(inspect.getsource, SOURCES[part]))
+    exec(changed(source, change), names := {**globals()})
+    return names[SOURCES[part][-1].__name__]
 
 
-LOOPS = {
-    "only the last loss is returned": (loop(last_only=True), "losses"),
-    "the optimiser makes no step": (loop(step=False), "falls"),
-    "gradients pile up": (loop(zero=False), "zeroed"),
-    "some parameters are left out": (loop(part=True), "all_move"),
-    "the model trains in evaluation mode": (loop(train=False), "training_mode"),
-    "the model reads the answers": (loop(mask_inputs=False), "hidden"),
-    "the masks are drawn once": (loop(once=True), "new_masks"),
-    "the text is masked more and more": (loop(in_place=True), "text_left"),
-    "the masks are not seeded": (loop(seeded=False), "repeatable"),
+FAULTS = {
+    what: (part, faulty(part, change), caught_by)
+    for part, table in TABLES.items()
+    for change, told in entries(table)
+    for caught_by, what in [told.split(": ", 1)]
 }
-for what, (code, caught_by) in LOOPS.items():
-    fault(what, "train", caught_by)(code)

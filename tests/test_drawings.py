@@ -8,6 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 from matplotlib import font_manager
+from matplotlib.colors import to_rgb
+from matplotlib.path import Path
+from matplotlib.transforms import Affine2D, Bbox
 from PIL import ImageFont
 
 from notebooks.drawings import FOLDER, show_drawing
@@ -26,141 +29,105 @@ def font(classes: set[str], size: float):
     return ImageFont.truetype(path, 100), size / 100
 
 
-def length(element) -> float:
-    """How wide a text is, subscripts in their own size."""
-    classes, total = set(element.get("class").split()), 0
-    pieces = [(element.text, element.get("font-size"))]
-    for span in element:
-        pieces.append((span.text, span.get("font-size", element.get("font-size"))))
-        pieces.append((span.tail, element.get("font-size")))
-    for text, size in pieces:
-        face, scale = font(classes, float(size))
-        total += face.getlength(text or "") * scale
-    return total
-
-
-def text_box(element) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of a text, of its letters without descenders."""
+def text_box(element) -> Bbox:
+    """Where a text stands, its letters without descenders, subscripts in their size."""
+    classes, wide = set(element.get("class").split()), 0
     x, y, size = (float(element.get(name)) for name in ("x", "y", "font-size"))
-    wide = length(element)
+    pieces = [(element.text, size)]
+    for span in element:
+        pieces += [(span.text, span.get("font-size", size)), (span.tail, size)]
+    for text, own in pieces:
+        face, scale = font(classes, float(own))
+        wide += face.getlength(text or "") * scale
     x -= wide * {"start": 0, "middle": 0.5, "end": 1}[element.get("text-anchor")]
-    box = x, y - 0.74 * size, x + wide, y + 0.1 * size
-    if turned := element.get("transform"):
-        angle, cx, cy = (float(n) for n in re.findall(r"-?[\d.]+", turned))
-        assert angle == -90
-        corners = [(cx + (b - cy), cy - (a - cx)) for a in box[::2] for b in box[1::2]]
-        xs, ys = zip(*corners, strict=True)
-        box = min(xs), min(ys), max(xs), max(ys)
-    return box
+    box = Bbox.from_extents(x, y - 0.74 * size, x + wide, y + 0.1 * size)
+    turn = map(float, re.findall(r"-?[\d.]+", element.get("transform", "0 0 0")))
+    angle, *around = turn
+    return box.transformed(Affine2D().rotate_deg_around(*around, angle))
 
 
-def points(path: str) -> list[tuple[float, float]]:
-    """Points along a path of one line or curve."""
-    numbers = [float(n) for n in re.findall(r"-?[\d.]+", path)]
-    ends = [*zip(numbers[::2], numbers[1::2], strict=True)]
-    kind = re.findall("[LQC]", path)[0]
-    if kind == "L":
-        parts = [[a, b] for a, b in zip(ends, ends[1:], strict=False)]
-    else:
-        parts = [ends]
-    along = []
-    for part in parts:
-        for i in range(61):
-            t, now = i / 60, part
-            while len(now) > 1:  # de Casteljau
-                now = [
-                    tuple(p + t * (q - p) for p, q in zip(a, b, strict=True))
-                    for a, b in zip(now, now[1:], strict=False)
-                ]
-            along.append(now[0])
-    return along
+def curve(element) -> Path:
+    """The path of a line or of one curve."""
+    numbers = re.findall(r"-?[\d.]+", element.get("d"))
+    points = [*zip(map(float, numbers[::2]), map(float, numbers[1::2]), strict=True)]
+    kinds = {"L": Path.LINETO, "Q": Path.CURVE3, "C": Path.CURVE4}
+    kind = kinds[re.search("[LQC]", element.get("d"))[0]]
+    return Path(points, [Path.MOVETO] + [kind] * (len(points) - 1))
 
 
-def rectangle(element) -> tuple[float, float, float, float]:
-    x, y, w, h = (float(element.get(name)) for name in ("x", "y", "width", "height"))
-    return x, y, x + w, y + h
+def rectangle(element) -> Bbox:
+    sides = (element.get(name) for name in ("x", "y", "width", "height"))
+    return Bbox.from_bounds(*map(float, sides))
 
 
-def covering(element, box) -> bool:
-    """Whether a box hides all that was drawn before it where a text stands."""
-    if element.tag != f"{SVG}rect" or role(element) == "bare":
-        return False
-    x0, y0, x1, y1 = rectangle(element)
-    holds = x0 <= box[0] and box[2] <= x1 and y0 <= box[1] and box[3] <= y1
-    return holds and float(element.get("fill-opacity", 1)) == 1
+def holds(outer: Bbox, inner: Bbox) -> bool:
+    return outer.contains(*inner.min) and outer.contains(*inner.max)
 
 
 def role(element) -> str:
     return element.get("class").split()[0]
 
 
-def rgb(colour: str) -> list[float]:
-    return [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-
-
-def contrast(a: list[float], b: list[float]) -> float:
+def contrast(*colours) -> float:
     """The ratio of WCAG 2.2, from 1 to 21."""
-
-    def luminance(colour):
-        linear = [
-            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour
-        ]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    linear = [
+        [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        for colour in colours
+    ]
+    low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in linear)
     return (high + 0.05) / (low + 0.05)
+
+
+def ground(box: Bbox, shapes: list, scheme: dict) -> list[float]:
+    """The colour below the middle of a text."""
+    colour = to_rgb(scheme["paper"])
+    middle = (box.min + box.max) / 2
+    for shape in shapes:
+        if role(shape) != "bare" and rectangle(shape).contains(*middle):
+            part = float(shape.get("fill-opacity", 1))
+            mixed = zip(colour, to_rgb(scheme[role(shape)]), strict=True)
+            colour = [(1 - part) * below + part * above for below, above in mixed]
+    return colour
 
 
 def problems(svg: str) -> list[str]:
     """What a reader of a drawing would stumble over."""
     root = ElementTree.fromstring(svg)
-    found, before, texts, lines = [], [], [], []
-    width, height = float(root.get("width")), float(root.get("height"))
-    for element in root:
-        tag = element.tag.removeprefix(SVG)
-        if tag in ("rect", "circle"):
-            before.append(element)
-        elif tag == "path":
-            lines.append((element, len(before)))
-        elif tag == "text":
-            texts.append((element, text_box(element), [*before]))
-    boxes = [rectangle(e) for e in before if e.tag == f"{SVG}rect"]
-    for n, (element, box, under) in enumerate(texts):
-        name = "".join(element.itertext())
-        left, top, right, bottom = box
-        if left < 8 or top < 8 or right > width - 8 or bottom > height - 8:
+    sizes = float(root.get("width")), float(root.get("height"))
+    paper = Bbox.from_extents(0, 0, *sizes).padded(-8)
+    order = [(e.tag.removeprefix(SVG), e) for e in root]
+    shapes = [(at, e) for at, (tag, e) in enumerate(order) if tag == "rect"]
+    lines = [(at, curve(e)) for at, (tag, e) in enumerate(order) if tag == "path"]
+    found, texts = [], []
+    for at, (tag, element) in enumerate(order):
+        if tag != "text":
+            continue
+        name, box = "".join(element.itertext()), text_box(element)
+        if not holds(paper, box):
             found.append(f"{name!r} leaves the picture")
-        for size in [element.get("font-size"), *(s.get("font-size") for s in element)]:
-            if size and float(size) < SMALL:
-                found.append(f"{name!r} is small")
-        for x0, y0, x1, y1 in boxes:
-            apart = right < x0 or left > x1 or bottom < y0 or top > y1
-            inside = x0 <= left and right <= x1 and y0 <= top and bottom <= y1
-            around = left <= x0 and x1 <= right and top <= y0 and y1 <= bottom
-            if not apart and not inside or around:
+        if any(float(e.get("font-size", SMALL)) < SMALL for e in (element, *element)):
+            found.append(f"{name!r} is small")
+        for other in (rectangle(shape) for _, shape in shapes):
+            if holds(box, other) or (box.overlaps(other) and not holds(other, box)):
                 found.append(f"{name!r} runs over the border of a box")
-        for other, (x0, y0, x1, y1), _ in texts[:n]:
-            if left < x1 and x0 < right and top < y1 and y0 < bottom:
-                found.append(f"{name!r} covers {''.join(other.itertext())!r}")
-        for line, since in lines:
-            covers = [e for e in under[since:] if covering(e, box)]
-            if not covers and any(
-                left - 1 < x < right + 1 and top - 1 < y < bottom + 1
-                for x, y in points(line.get("d"))
-            ):
+        for other, place in texts:
+            if box.fully_overlaps(place):
+                found.append(f"{name!r} covers {other!r}")
+        texts.append((name, box))
+        under = [(since, shape) for since, shape in shapes if since < at]
+        covers = [
+            since
+            for since, shape in under
+            if role(shape) != "bare" and float(shape.get("fill-opacity", 1)) == 1
+            if holds(rectangle(shape), box)
+        ]
+        for since, line in lines:
+            hidden = any(since < cover for cover in covers)
+            if not hidden and line.intersects_bbox(box.padded(1), filled=False):
                 found.append(f"a line runs through {name!r}")
         for scheme in (LIGHT, DARK):
-            ground = rgb(scheme["paper"])
-            for shape in under:
-                if role(shape) == "bare" or shape.tag != f"{SVG}rect":
-                    continue
-                x0, y0, x1, y1 = rectangle(shape)
-                if x0 <= (left + right) / 2 <= x1 and y0 <= (top + bottom) / 2 <= y1:
-                    part = float(shape.get("fill-opacity", 1))
-                    over = rgb(scheme[role(shape)])
-                    mixed = zip(ground, over, strict=True)
-                    ground = [(1 - part) * g + part * c for g, c in mixed]
-            ratio = contrast(rgb(scheme[role(element)]), ground)
+            below = ground(box, [shape for _, shape in under], scheme)
+            ratio = contrast(to_rgb(scheme[role(element)]), below)
             if ratio < 4.5:
                 found.append(f"{name!r} has a contrast of {ratio:.1f}")
     return found

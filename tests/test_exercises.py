@@ -1,105 +1,71 @@
 """Exercises: each solution passes, plausible wrong answers do not, and each is told.
 
-`tests/answers/NN.py` holds, for each exercise of a notebook, the wrong answers; the
-solution is read from the notebook itself, where it is folded.
+The solution is read from the notebook, where it is folded.
 """
 
-import importlib.util
+import importlib
 import math
 import re
 
-import nbformat
 import pytest
 import torch
+from answers import TABLE
+from edits import changed, entries
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import ROOT
 from notebooks.exercises import MODULES, Unanswered, complaint, grade
-from notebooks.source import notebooks
+from notebooks.source import notebooks, read
 
 TAUGHT = "tokenizer bpe layers model masking data train evaluate".split()
 SOLUTION = re.compile(
     r"<details><summary>Solution (\d+\.\d+)</summary>.*?```python\n(.*?)```", re.S
 )
 GRADED = re.compile(r"^grade\(\"(\d+\.\d+)\", (\w+)\)$", re.M)
+CELLS = [cell.source for path in notebooks() for cell in read(path).cells]
+GRADES = dict(pair for cell in CELLS for pair in GRADED.findall(cell))
+SOLUTIONS = dict(pair for cell in CELLS for pair in SOLUTION.findall(cell))
+WRONG = [(*change.split(" ", 1), advice) for change, advice in entries(TABLE)]
 
 
-def read(path):
-    return nbformat.read(path, as_version=4).cells
-
-
-def namespace() -> dict:
-    """What a solution may use beside its own imports."""
+def answer(number: str, change: str | None = None):
+    """The solution of an exercise, or what a change makes of it."""
     names = {"math": math, "torch": torch, "nn": nn, "F": F, "Tensor": Tensor}
     for module in TAUGHT:
         names |= vars(importlib.import_module(f"helpers.{module}"))
-    return names
-
-
-def wrong_answers(path) -> dict[str, list]:
-    spec = importlib.util.spec_from_file_location("answers", path)
-    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
-    return module.WRONG
-
-
-CELLS = {path.name[:2]: read(path) for path in notebooks()}
-GRADES = {
-    number: name
-    for cells in CELLS.values()
-    for cell in cells
-    if cell.cell_type == "code"
-    for number, name in GRADED.findall(cell.source)
-}
-SOLUTIONS = {
-    number: code
-    for cells in CELLS.values()
-    for cell in cells
-    if cell.cell_type == "markdown"
-    for number, code in SOLUTION.findall(cell.source)
-}
-WRONG = {
-    number: answers
-    for path in sorted((ROOT / "tests/answers").glob("[0-9]*.py"))
-    for number, answers in wrong_answers(path).items()
-}
+    code = SOLUTIONS[number]
+    exec(changed(code, change) if change else code, names)
+    return names[GRADES[number]]
 
 
 def test_every_exercise_has_a_solution_and_two_wrong_answers():
-    assert GRADES.keys() == SOLUTIONS.keys() == WRONG.keys()
-    assert all(len(answers) >= 2 for answers in WRONG.values())
+    wrong = [number for number, _, _ in WRONG]
+    assert GRADES.keys() == SOLUTIONS.keys() == {*wrong}
+    assert min(map(wrong.count, wrong)) >= 2
 
 
-@pytest.mark.parametrize("book", CELLS)
-def test_each_notebook_has_exercises(book):
-    assert 2 <= len([n for n in GRADES if n.startswith(f"{int(book)}.")]) <= 4
+def test_each_notebook_has_exercises_and_a_module_of_graders():
+    books = [str(int(path.name[:2])) for path in notebooks()]
+    assert all(2 <= sum(n.startswith(f"{b}.") for n in GRADES) <= 4 for b in books)
+    modules = [path.stem for path in (ROOT / "notebooks/exercises").glob("[!_]*.py")]
+    assert MODULES.keys() == {*books} and sorted(MODULES.values()) == sorted(modules)
 
 
 @pytest.mark.parametrize("number", SOLUTIONS)
 def test_the_solution_passes(number):
-    exec(SOLUTIONS[number], names := namespace())
-    assert complaint(number, names[GRADES[number]]) is None
+    assert complaint(number, answer(number)) is None
 
 
-@pytest.mark.parametrize(
-    "number, place",
-    [(n, i) for n, answers in WRONG.items() for i in range(len(answers))],
-)
-def test_a_wrong_answer_is_refused(number, place):
-    assert complaint(number, WRONG[number][place])
+@pytest.mark.parametrize("number, change, advice", WRONG)
+def test_a_wrong_answer_is_told_what_helps(number, change, advice):
+    assert advice in complaint(number, answer(number, change))
 
 
-@pytest.mark.parametrize("number", WRONG)
+@pytest.mark.parametrize("number", SOLUTIONS)
 def test_an_open_exercise_is_no_mistake(number, capsys):
     grade(number, ...)
     assert capsys.readouterr().out.startswith(f"○ Exercise {number} is open")
-    if callable(WRONG[number][0]):
+    if callable(answer(number)):
         with pytest.raises(Unanswered):
             complaint(number, lambda *arguments: ...)
-
-
-def test_there_is_a_module_of_graders_for_each_notebook():
-    books = {str(int(book)) for book in CELLS}
-    modules = {f"{ROOT}/notebooks/exercises/{name}.py" for name in MODULES.values()}
-    present = {*map(str, (ROOT / "notebooks/exercises").glob("[!_]*.py"))}
-    assert books <= MODULES.keys() and present <= modules

@@ -14,6 +14,7 @@ import nbformat
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from program import python
 
 from helpers import ROOT
 from notebooks import source
@@ -85,21 +86,16 @@ def cells_of(project, name="01_one", folder="notebooks"):
     return read(project / folder / f"{name}.ipynb").cells
 
 
-def environment(project, **variables):
+def environment(project) -> dict[str, str]:
     """The variables of a command whose kernels import the small project."""
-    variables = {"MINI_TRANSFORMER_DATA": str(project), "TQDM_DISABLE": ""} | variables
-    return os.environ | {"PYTHONPATH": str(project)} | variables
+    folders = dict.fromkeys(["MINI_TRANSFORMER_DATA", "PYTHONPATH"], str(project))
+    return folders | {"TQDM_DISABLE": ""}
 
 
 def command(project, *arguments, **variables):
     """Runs `python -m notebooks` in the small project."""
-    return subprocess.run(
-        [sys.executable, "-m", "notebooks", *arguments],
-        cwd=project,
-        env=environment(project, **variables),
-        capture_output=True,
-        encoding="utf-8",
-    )
+    variables = environment(project) | variables
+    return python("-m", "notebooks", *arguments, folder=project, **variables)
 
 
 def test_a_definition_has_its_decorators_and_no_neighbours(project):
@@ -110,8 +106,7 @@ def test_a_definition_has_its_decorators_and_no_neighbours(project):
 
 
 def test_relist_rewrites_listings_and_setup_and_nothing_else(project):
-    before = cells_of(project)
-    paths = [project / "notebooks" / "01_one.ipynb"]
+    before, paths = cells_of(project), [project / "notebooks" / "01_one.ipynb"]
     relist(paths)
     once, after = paths[0].read_bytes(), cells_of(project)
     changed = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
@@ -262,7 +257,7 @@ def test_ctrl_c_ends_a_run_at_the_first_press(moment, project):
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "notebooks", "--run", "01"],
         cwd=project,
-        env=environment(project),
+        env=os.environ | environment(project),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,  # a terminal interrupts the whole group

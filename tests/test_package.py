@@ -2,19 +2,18 @@
 
 import ast
 import re
-import subprocess
 import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions, version
 
-import nbformat
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as canonical
+from program import python
 
 from helpers import ROOT
-from notebooks.source import notebooks
+from notebooks.source import notebooks, read
 
 # Each may import from itself and from those before it.
 PACKAGES = "helpers explorer interop studies notebooks".split()
@@ -27,9 +26,7 @@ SOURCES = {
 MODULES = {m: source for m, source in SOURCES.items() if not m.startswith("tests")}
 CELLS = {
     path.name[:2]: "\n".join(
-        cell.source
-        for cell in nbformat.read(path, as_version=4).cells
-        if cell.cell_type == "code"
+        cell.source for cell in read(path).cells if cell.cell_type == "code"
     )
     for path in notebooks()
 }
@@ -62,16 +59,10 @@ def test_imports_have_no_circle_and_none_leads_back_up():
     assert climbing == set()
 
 
-@pytest.mark.parametrize(
-    "line, module",
-    [
-        ("import helpers.train", "helpers.train"),
-        ("from helpers import files", "helpers.files"),
-        ("def f():\n    from helpers.model import ModelConfig", "helpers.model"),
-    ],
-)
-def test_every_form_of_import_is_seen(line, module):
-    assert imported(line) & MODULES.keys() == {module}
+def test_every_form_of_import_is_seen():
+    code = "import helpers.train\ndef f():\n    from helpers.model import ModelConfig"
+    seen = imported(f"from helpers import files\n{code}") & MODULES.keys()
+    assert seen == {"helpers.files", "helpers.model", "helpers.train"}
 
 
 def test_modules_and_packages_are_short():
@@ -120,11 +111,8 @@ def packages(folders: tuple[str, ...]) -> set[str]:
     """Returns the packages of others that the code of some folders imports."""
     code = [source for m, source in SOURCES.items() if m.startswith(folders)]
     # Notebook 09 compares with libraries that the ones before it do without.
-    code += [
-        c
-        for n, c in CELLS.items()
-        if ("interop" if n == "09" else "notebooks") in folders
-    ]
+    owners = {number: "notebooks" for number in CELLS} | {"09": "interop"}
+    code += [CELLS[number] for number, owner in owners.items() if owner in folders]
     tops = {name.split(".")[0] for source in code for name in imported(source)}
     ours = {*PACKAGES, "tests", "google"}  # and Colab's own, which is nowhere else
     ours |= {module.removeprefix("tests.") for module in SOURCES}
@@ -170,6 +158,4 @@ def test_notebooks_need_no_package_of_the_studies():
         if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in PACKAGES
     }
     program = "\n".join(["import sys", *missing, *sorted(imports)])
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
-    assert done.stderr == ""
+    assert python("-c", program).stderr == ""

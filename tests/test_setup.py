@@ -1,11 +1,10 @@
 """The set-up cell: a notebook alone finds its project, fetches it, or says why not."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from program import python
 
 from helpers import ROOT, __version__
 from notebooks.source import SETUP
@@ -23,13 +22,7 @@ def published(tmp_path_factory):
 
 def set_up(folder: Path, source: str = SETUP, **variables):
     """Runs a set-up cell in a folder, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", source],
-        cwd=folder,
-        env=os.environ | variables,
-        capture_output=True,
-        encoding="utf-8",
-    )
+    return python("-c", source, folder=folder, **variables)
 
 
 def test_the_project_is_fetched_and_comes_first(published, tmp_path):

@@ -45,15 +45,9 @@ def processes() -> Drawing:
 def checkpoint() -> Drawing:
     """Write aside, flush, rename: a crash leaves the old file whole, or the new."""
     steps = [
-        (
-            "1 write aside",
-            "file.write(…)",
-            "old, whole",
-            "new, in part",
-            "the old state",
-        ),
-        ("2 flush", "os.fsync(…)", "old, whole", "new, whole", "the old state"),
-        ("3 rename", "os.replace(…)", "new, whole", None, "the new state"),
+        ("1 write aside", "file.write(…)", "old, whole", "new, in part", "old"),
+        ("2 flush", "os.fsync(…)", "old, whole", "new, whole", "old"),
+        ("3 rename", "os.replace(…)", "new, whole", None, "new"),
     ]
     d = Drawing(
         "Write aside, flush, rename",
@@ -71,9 +65,8 @@ def checkpoint() -> Drawing:
         d.text(middle, 30, name, 15, bold=True)
         d.text(middle, 54, code, SMALL, "blue-ink", mono=True)
         d.box(x, 74, 208, 168, fill="plain", radius=10)
-        shown = {"green" if i == 2 else "orange": 0.35}
-        for fill, alpha in shown.items():
-            d.box(x + 14, 88, 180, 62, ["state.pt", old], fill, alpha=alpha)
+        fill = "green" if i == 2 else "orange"
+        d.box(x + 14, 88, 180, 62, ["state.pt", old], fill, alpha=0.35)
         if new:
             how = {"dash": True, "alpha": 0.15} if i == 0 else {"alpha": 0.35}
             d.box(x + 14, 166, 180, 62, ["state.pt.part", new], "green", **how)
@@ -82,5 +75,5 @@ def checkpoint() -> Drawing:
         if i < 2:
             d.arrow((x + 211, 158), (x + 229, 158))
         d.text(middle, 272, "A crash here leaves", SMALL, "quiet")
-        d.text(middle, 296, left, bold=True)
+        d.text(middle, 296, f"the {left} state", bold=True)
     return d

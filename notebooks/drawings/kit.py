@@ -15,42 +15,25 @@ WIDTH = 720
 SMALL, NORMAL = 13, 14
 SANS = "system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',Arial,sans-serif"
 MONO = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
-LIGHT = {
-    "paper": "#fdfcfa",
-    "frame": "#d9d6d0",
-    "plain": "#f1efea",
-    "ink": "#161616",
-    "quiet": "#595959",
-    "edge": "#767676",
-    "blue": "#4c92c3",
-    "blue-ink": "#1c5c8c",
-    "orange": "#de7a28",
-    "orange-ink": "#97480c",
-    "green": "#28a078",
-    "green-ink": "#11664a",
-    "violet": "#9166c8",
-    "violet-ink": "#6535a0",
-    "red": "#c8102e",
-    "red-ink": "#b80d28",
+COLOURS = {  # in a light scheme, and in a dark one
+    "paper": ("#fdfcfa", "#1b1c1e"),
+    "frame": ("#d9d6d0", "#3c3e42"),
+    "plain": ("#f1efea", "#2a2c2f"),
+    "ink": ("#161616", "#eeeeee"),
+    "quiet": ("#595959", "#b4b4b4"),
+    "edge": ("#767676", "#8f8f8f"),
+    "blue": ("#4c92c3", "#2f7ab5"),
+    "blue-ink": ("#1c5c8c", "#86c0ea"),
+    "orange": ("#de7a28", "#b5601f"),
+    "orange-ink": ("#97480c", "#f0aa6e"),
+    "green": ("#28a078", "#1c7d5b"),
+    "green-ink": ("#11664a", "#72cfab"),
+    "violet": ("#9166c8", "#7550ac"),
+    "violet-ink": ("#6535a0", "#c3a4f0"),
+    "red": ("#c8102e", "#ff6678"),
+    "red-ink": ("#b80d28", "#ff8a98"),
 }
-DARK = {
-    "paper": "#1b1c1e",
-    "frame": "#3c3e42",
-    "plain": "#2a2c2f",
-    "ink": "#eeeeee",
-    "quiet": "#b4b4b4",
-    "edge": "#8f8f8f",
-    "blue": "#2f7ab5",
-    "blue-ink": "#86c0ea",
-    "orange": "#b5601f",
-    "orange-ink": "#f0aa6e",
-    "green": "#1c7d5b",
-    "green-ink": "#72cfab",
-    "violet": "#7550ac",
-    "violet-ink": "#c3a4f0",
-    "red": "#ff6678",
-    "red-ink": "#ff8a98",
-}
+LIGHT, DARK = ({name: pair[i] for name, pair in COLOURS.items()} for i in (0, 1))
 
 
 def style() -> str:
@@ -97,9 +80,8 @@ class Drawing:
     def svg(self) -> str:
         """The drawing as a file that stands alone."""
         size = f'width="{WIDTH}" height="{self.height}"'
-        start = (
-            f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.height}"'
-        )
+        start = 'xmlns="http://www.w3.org/2000/svg" '
+        start += f'viewBox="0 0 {WIDTH} {self.height}"'
         paper = f'<rect class="paper frame-line" x="1" y="1" width="{WIDTH - 2}" '
         paper += f'height="{self.height - 2}" rx="12"/>'
         head = f"<title>{escape(self.title)}</title>\n"
@@ -134,13 +116,16 @@ class Drawing:
             ),
             escape(text, quote=False),
         )
-        turned = (
-            f' transform="rotate({how["turn"]} {x} {y})"' if how.get("turn") else ""
-        )
+        turn = how.get("turn")
+        turned = f' transform="rotate({turn} {x} {y})"' if turn else ""
         self.marks.append(
             f'<text class="{classes}" x="{round(x, 1):g}" y="{y + 0.36 * size:.1f}" '
             f'font-size="{size}" text-anchor="{at}"{turned}>{shown}</text>'
         )
+
+    def head(self, x, y, text, size=15):
+        """A heading, which begins at `x`."""
+        self.text(x, y, text, size, at="start", bold=True)
 
     def box(self, x, y, w, h, text="", fill="plain", line="edge", **how):
         """A rectangle with lines of text in its middle.

@@ -47,7 +47,7 @@ def block() -> Drawing:
         left = 26 + 352 * column
         stream, side, wide = left + 46, left + 112, 204
         middle = side + wide / 2
-        d.text(left, 30, title, 15, at="start", bold=True)
+        d.head(left, 30, title)
         d.text(left, 52, who, SMALL, "quiet", "start")
         d.text(stream, 84, "x", 16, bold=True)
         d.text(stream + 18, 84, "(B, T, D)", SMALL, "quiet", "start", mono=True)
@@ -82,23 +82,15 @@ def model() -> Drawing:
     """From ids to logits, with shapes and numbers of weights."""
     c = ModelConfig()
     made = MaskedLanguageModel(c)
-    blocks = [
-        (f"encoder block {i}", "(B, T, D)", count(b), "blue")
-        for i, b in enumerate(made.blocks, 1)
+    head = made.head
+    parts = [
+        ("embedding: one row for each word", [made.embedding], "violet"),
+        *((f"encoder block {i}", [b], "blue") for i, b in enumerate(made.blocks, 1)),
+        ("LayerNorm", [made.norm], "green"),
+        ("head: Linear, GELU, LayerNorm", [head.transform, head.norm], "orange"),
     ]
-    head = count(made.head.transform, made.head.norm)
-    rows = [
-        (
-            "embedding: one row for each word",
-            "(B, T, D)",
-            count(made.embedding),
-            "violet",
-        ),
-        *blocks,
-        ("LayerNorm", "(B, T, D)", count(made.norm), "green"),
-        ("head: Linear, GELU, LayerNorm", "(B, T, D)", head, "orange"),
-        ("decoder", "(B, T, V)", made.head.decoder.bias.numel(), "violet"),
-    ]
+    rows = [(name, "(B, T, D)", count(*some), colour) for name, some, colour in parts]
+    rows.append(("decoder", "(B, T, V)", head.decoder.bias.numel(), "violet"))
     total = count(made)
     sizes = f"V {c.vocab_size:,} · D {c.d_model} · F {c.d_ff} · H {c.n_heads}"
     listed = "; ".join(f"{name}, {shape}, {n:,} weights" for name, shape, n, _ in rows)
@@ -149,14 +141,7 @@ def masking() -> Drawing:
         only the three selected words count in the loss.""",
         432,
     )
-    d.text(
-        24,
-        28,
-        f"The text: {share} of its tokens are selected",
-        15,
-        at="start",
-        bold=True,
-    )
+    d.head(24, 28, f"The text: {share} of its tokens are selected")
 
     def sentence(top, seen):
         for i, word in enumerate(words):
@@ -179,9 +164,9 @@ def masking() -> Drawing:
         d.box(left, 174, 204, 60, fill=colour, alpha=alpha / 2, line=colour)
         d.text(left + 102, 192, what, bold=True)
         d.text(left + 102, 215, example, SMALL, mono=True)
-    d.text(24, 266, "What the model sees", 15, at="start", bold=True)
+    d.head(24, 266, "What the model sees")
     sentence(286, chosen)
-    d.text(24, 384, "The labels", 15, at="start", bold=True)
+    d.head(24, 384, "The labels")
     labels = f"“keys”, “are” and “clock” at the red places, {IGNORE} at all others"
     d.text(116, 384, labels.replace("-", "−"), at="start")
     d.text(116, 404, "The loss counts only the red places.", SMALL, "red-ink", "start")

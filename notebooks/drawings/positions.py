@@ -3,7 +3,7 @@
 import math
 
 from notebooks.drawings.attention import product, shown
-from notebooks.drawings.kit import SMALL, Drawing, number
+from notebooks.drawings.kit import NORMAL, SMALL, Drawing, number
 
 STEP, QUERY, KEY = 0.4, 0.9, 0.7  # angles in radians
 D_HEAD = 32
@@ -51,13 +51,7 @@ def rotary() -> Drawing:
     d.text(340, 292, "query of the word that looks", ink="orange-ink", at="end")
     d.text(380, 292, "key of the word that is looked at", ink="green-ink", at="start")
     d.line([(24, 318), (696, 318)], "frame", 1)
-    d.text(
-        24,
-        342,
-        "Each pair of coordinates turns at its own speed",
-        at="start",
-        bold=True,
-    )
+    d.head(24, 342, "Each pair of coordinates turns at its own speed", NORMAL)
     for i, (which, turn) in enumerate(pairs):
         y = 386 + 74 * i
         d.text(24, y - 9, f"pair {which}", at="start", bold=True)
@@ -89,10 +83,8 @@ def rollout() -> Drawing:
     she = [(halves[1][of][j], halves[0][j][0]) for j in range(4)]
     sums = " + ".join(f"{number(a, 2)}·{number(b, 2)}" for a, b in she)
     result = number(followed[of][0], 2)
-    rows = " ".join(
-        f"Row “{word}”: {', '.join(row)}."
-        for word, row in zip(words, shown(followed, 2), strict=True)
-    )
+    named = zip(words, shown(followed, 2), strict=True)
+    rows = " ".join(f"Row “{word}”: {', '.join(row)}." for word, row in named)
     d = Drawing(
         "Attention followed through two layers",
         f"""The words “She”, “lost”, “her” and “key” stand in three rows: at the bottom
@@ -128,7 +120,7 @@ def rollout() -> Drawing:
             d.box(x - 31, y - 15, 62, 30, word, "plain", **how)
     for y, name in zip(ys, ("words", "layer 1", "layer 2"), strict=True):
         d.text(364, y, name, SMALL, "quiet", "start")
-    d.text(424, 30, "Ã = ½ A + ½ I  in each layer", 15, at="start", bold=True)
+    d.head(424, 30, "Ã = ½ A + ½ I  in each layer")
     d.box(424, 52, 26, 8, fill="blue", line=None, radius=0)
     d.text(460, 56, "½ A: attention, mean of the heads", SMALL, at="start")
     d.box(424, 74, 26, 8, fill="edge", line=None, radius=0)

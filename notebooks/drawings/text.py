@@ -8,7 +8,7 @@ from helpers import ROOT
 from helpers.bpe import FIRST_BYTE, FIRST_MERGE, learn_merges, merge, token_bytes
 from helpers.tokenizer import UNK, WordTokenizer, split_words
 from notebooks.drawings import icons
-from notebooks.drawings.kit import SMALL, Drawing, number, width_of
+from notebooks.drawings.kit import NORMAL, SMALL, Drawing, number, width_of
 
 STATIONS = (
     ("Tokens", icons.tokens, "text becomes numbers"),
@@ -35,16 +35,16 @@ def series_map() -> Drawing:
         388,
     )
     w, h, pitch, tops = 116, 122, 134, (46, 232)
-    d.text(34, 26, "Build a model, train it, look inside", at="start", bold=True)
-    d.text(50, 213, "Then go on as you like", at="start", bold=True)
-    d.line([(60, 107), (660, 107)], "blue", 5, alpha=0.5)
-    turn = [(660, 107), (712, 107), (712, 188), (660, 188)]
-    d.line(turn, "blue", 5, curve=True, alpha=0.5)
-    d.line([(660, 188), (60, 188)], "blue", 5, alpha=0.5)
-    d.line(
-        [(60, 188), (10, 188), (10, 293), (60, 293)], "blue", 5, curve=True, alpha=0.5
-    )
-    d.line([(60, 293), (530, 293)], "blue", 5, alpha=0.5)
+    d.head(34, 26, "Build a model, train it, look inside", NORMAL)
+    d.head(50, 213, "Then go on as you like", NORMAL)
+    for way in (
+        [(60, 107), (660, 107)],
+        [(660, 107), (712, 107), (712, 188), (660, 188)],
+        [(660, 188), (60, 188)],
+        [(60, 188), (10, 188), (10, 293), (60, 293)],
+        [(60, 293), (530, 293)],
+    ):
+        d.line(way, "blue", 5, curve=True, alpha=0.5)
     for i, (name, icon, _) in enumerate(STATIONS):
         x, y = 34 + pitch * (i % 5), tops[i // 5]
         d.box(x, y, w, h, fill="plain", radius=10)
@@ -83,7 +83,7 @@ def bert_and_gpt() -> Drawing:
     for i, (title, how_often) in enumerate(panels):
         top = 14 + 192 * i
         y = top + 112
-        d.text(24, top + 18, title, 15, at="start", bold=True)
+        d.head(24, top + 18, title)
         d.text(696, top + 18, how_often, SMALL, "quiet", "end")
         middles = [52 + 88 * j + 44 for j in range(len(words))]
         for j, (word, middle) in enumerate(zip(words, middles, strict=True)):
@@ -98,9 +98,8 @@ def bert_and_gpt() -> Drawing:
                 continue
             to = middles[hidden] + (26 if j > hidden else 12 - 11 * j)
             high = (middle + to) / 2, y - 20 - 0.25 * abs(to - middle)
-            d.arrow(
-                (middle, y - 3), high, (to, y - 6), line="blue", curve=True, thick=2
-            )
+            way = (middle, y - 3), high, (to, y - 6)
+            d.arrow(*way, line="blue", curve=True, thick=2)
         side = middles[hidden] + 38
         d.text(side, y + 52, questions[i], SMALL, "red-ink", "end")
     d.text(side + 12, y + 52, "not written yet", SMALL, "quiet", "start")
@@ -150,9 +149,8 @@ def text_to_rows() -> Drawing:
         d.arrow((x + 41, 111), (x + 41, 133))
         d.box(x, 135, 82, 30, f"{i}", mono=True, **how)
         if i == UNK:
-            d.text(
-                x, 64, f"“{token}” is not in the vocabulary", SMALL, "red-ink", "start"
-            )
+            missing = f"“{token}” is not in the vocabulary"
+            d.text(x, 64, missing, SMALL, "red-ink", "start")
     left, right, top = 150, 480, 242
     for x, what, shape in (
         (left, "the table: one row for each word", f"(V, D) = ({size}, 256)"),
@@ -174,15 +172,8 @@ def text_to_rows() -> Drawing:
         row(right, top + 25 + 25 * k, tokenizer.words[i], i, 8)
         if i == marked:
             end = right - 36, top + 25 + 25 * k + 12.5
-    d.arrow(
-        start,
-        (start[0] + 52, start[1]),
-        (end[0] - 52, end[1]),
-        end,
-        line="blue-ink",
-        curve=True,
-        thick=2,
-    )
+    way = start, (start[0] + 52, start[1]), (end[0] - 52, end[1]), end
+    d.arrow(*way, line="blue-ink", curve=True, thick=2)
     return d
 
 
@@ -215,7 +206,7 @@ def merge_tree() -> Drawing:
         seven merges. {left}""",
         376,
     )
-    d.text(24, 30, "Each step merges the most frequent pair", 15, at="start", bold=True)
+    d.head(24, 30, "Each step merges the most frequent pair")
     for i, (a, b, times) in enumerate(steps):
         x = 24 + 96.8 * i
         d.box(x, 50, 91, 64)

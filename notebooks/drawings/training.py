@@ -35,7 +35,7 @@ def packing() -> Drawing:
     ]
     top = 28
     for title, rows, share in texts:
-        d.text(24, top, title, 15, at="start", bold=True)
+        d.head(24, top, title)
         for i, row in enumerate(rows.tolist()):
             for j, token in enumerate(row):
                 how = {"fill": "paper", "dash": True}
@@ -131,7 +131,7 @@ def paired_seeds() -> Drawing:
         give {words[1]} nats, and the interval does not include 0.""",
         380,
     )
-    d.text(24, 30, "Five seeds, two models", 15, at="start", bold=True)
+    d.head(24, 30, "Five seeds, two models")
     d.text(24, 52, "invented losses, in nats", SMALL, "quiet", "start")
 
     def height(loss):
@@ -146,7 +146,7 @@ def paired_seeds() -> Drawing:
         d.circle(250, height(y), 6, "blue")
         d.text(82, height(x), number(x, 3), SMALL, at="end")
         d.text(264, height(y), f"seed {i}", SMALL, "quiet", "start")
-    d.text(362, 30, "The difference B − A", 15, at="start", bold=True)
+    d.head(362, 30, "The difference B − A")
     d.text(362, 52, "mean and 95 % interval", SMALL, "quiet", "start")
 
     def across(difference):

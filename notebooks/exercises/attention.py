@@ -29,7 +29,7 @@ def shipped() -> tuple:
 
 
 @exercise("5.1")
-def capitals(before) -> str | None:
+def capitals(before):
     if not isinstance(before, list) or not all(isinstance(w, str) for w in before):
         return "give a list of words, such as ['the', 'year']."
     if len(before) > 8:
@@ -41,7 +41,6 @@ def capitals(before) -> str | None:
                 f"with {before} before “{' '.join(words[:4])} …” the best guess for "
                 f"the first word is still “{answer.pred}”."
             )
-    return None
 
 
 def fall(model, tokenizer, prediction: Prediction, *hidden: int) -> float:
@@ -53,7 +52,7 @@ def fall(model, tokenizer, prediction: Prediction, *hidden: int) -> float:
 
 
 @exercise("5.2")
-def standing_in(surplus) -> str | None:
+def standing_in(surplus):
     given = *shipped(), fill_mask(*shipped(), SENTENCE, 7)
     for one, two in ((0, 8), (8, 9), (6, 2)):
         both = fall(*given, one, two)
@@ -67,7 +66,6 @@ def standing_in(surplus) -> str | None:
                 f"for “{names[one]}” and “{names[two]}” it gives {answer:+.3f}, not "
                 f"{expected:+.3f} nats{hint and ': ' + hint}."
             )
-    return None
 
 
 def random_answers(seed: int) -> tuple[list[Prediction], list]:
@@ -89,7 +87,7 @@ def random_answers(seed: int) -> tuple[list[Prediction], list]:
 
 
 @exercise("5.3")
-def pointing_head(best_pointer) -> str | None:
+def pointing_head(best_pointer):
     for seed in range(6):
         answers, falls = random_answers(seed)
         total = torch.zeros(3, 2)
@@ -107,4 +105,3 @@ def pointing_head(best_pointer) -> str | None:
                 f"{expected}. Which tokens must not win, and does each share stand "
                 "beside the fall of the same word?"
             )
-    return None

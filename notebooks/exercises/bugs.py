@@ -1,11 +1,10 @@
 """Graders of notebook 08."""
 
 import torch
-from torch import nn
 
-from helpers.layers import attend
 from notebooks.exercises import exercise
 from notebooks.grader import Adapters, results
+from notebooks.grader.ours import attention
 
 
 @exercise("8.1")
@@ -33,12 +32,8 @@ def faulty_lines(answer):
     return "follow one weight and one mask through two steps of the loop."
 
 
-def correct(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
-    return attend(q_BHTK, k_BHSK, v_BHSK, real_BS, nn.Dropout(p))
-
-
 def unmasked(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
-    return attend(q_BHTK, k_BHSK, v_BHSK, None, nn.Dropout(p))
+    return attention(q_BHTK, k_BHSK, v_BHSK, None, p)
 
 
 def leaking_a_little(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
@@ -52,7 +47,7 @@ def leaking_a_little(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
 @exercise("8.3")
 def suspicious(answer):
     torch.manual_seed(0)
-    if bool(answer(correct)):
+    if bool(answer(attention)):
         return "your test suspects a function that hides [PAD]; return False for it."
     if not bool(answer(unmasked)):
         return "a function without any mask passes your test; use a row with [PAD]."

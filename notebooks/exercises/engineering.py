@@ -26,7 +26,6 @@ def largest_scale(answer):
             return f"{told} your scale is {found:g}, which is not a power of two."
         if (gradients * 2 * found).half().isfinite().all():
             return f"{told} your scale is {found:g}, but {2 * found:g} still fits."
-    return None
 
 
 @exercise("7.2")
@@ -49,4 +48,3 @@ def whole_gradient(answer):
                 f"for counts {counts}, this is not the gradient of the mean over all "
                 "words. Weight each process by its number of masked words."
             )
-    return None

@@ -27,9 +27,8 @@ def causal(attend_left):
         return "a word does not look at itself, or at a word before it."
     if (weights.sum(-1) - 1).abs().max() > 1e-4:
         return "the weights of a word do not sum to 1; does the mask act in time?"
-    if not torch.allclose(
-        mixed, F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    ):
+    right = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    if not torch.allclose(mixed, right):
         return "the right words are looked at, but with the wrong weights."
 
 

@@ -29,7 +29,7 @@ CASES = [  # low, high, what is expected, margin
 
 
 @exercise("6.1")
-def two_groups(unpaired) -> str | None:
+def two_groups(unpaired):
     for arm, reference, t in GROUPS:
         scatter = stdev(arm) ** 2 + stdev(reference) ** 2
         half = t * (scatter / len(arm)) ** 0.5
@@ -47,11 +47,10 @@ def two_groups(unpaired) -> str | None:
                 f"not ± {half:.3f}. Which two variances enter, and is their sum "
                 "divided by n?"
             )
-    return None
 
 
 @exercise("6.2")
-def seeds_for_half(seeds) -> str | None:
+def seeds_for_half(seeds):
     if seeds == 12:
         return "that is what the square root alone asks for; the factor t shrinks, too."
     if seeds == 6:
@@ -73,7 +72,7 @@ def rule(low: float, high: float, expected: str, margin: float) -> str:
 
 
 @exercise("6.3")
-def verdicts(decide) -> str | None:
+def verdicts(decide):
     for case in CASES:
         low, high, expected, margin = case
         if (given := decide(*case)) != (right := rule(*case)):
@@ -81,4 +80,3 @@ def verdicts(decide) -> str | None:
                 f"an interval from {low:+.2f} to {high:+.2f}, with {expected!r} "
                 f"expected and a margin of {margin}, is {right!r}, not {given!r}."
             )
-    return None

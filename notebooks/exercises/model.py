@@ -67,7 +67,6 @@ def hide_each(answer):
         return "A label other than IGNORE may stand only where the word is hidden."
     if not torch.equal(labels_MT, ids_T.masked_fill(~right_MT, IGNORE)):
         return "The label at the hidden position must be the id of the true word."
-    return None
 
 
 @exercise("3.3")

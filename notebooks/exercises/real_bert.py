@@ -1,37 +1,23 @@
 """Graders of notebook 09."""
 
-from helpers.model import MaskedLanguageModel, ModelConfig
 from interop.names import BERT, theirs
 from notebooks.exercises import exercise
+from notebooks.exercises.model import counted
 
 
 @exercise("9.1")
 def n_weights(answer):
     for sizes in ((47, 19, 3, 30, 22), (30_522, 512, 12, 768, 3_072)):
-        vocab_size, max_length, n_layers, d_model, d_ff = sizes
+        V, T, N, D, F = sizes
         # Two small models give the size of a block; BERT-base need not be built.
-        one, two = (
-            MaskedLanguageModel(
-                ModelConfig.bert(
-                    vocab_size=6,
-                    max_length=3,
-                    n_layers=n,
-                    d_model=d_model,
-                    n_heads=1,
-                    d_ff=d_ff,
-                )
-            )
-            for n in (1, 2)
-        )
-        count = [sum(p.numel() for p in m.parameters()) for m in (one, two)]
-        block = count[1] - count[0]
-        want = (vocab_size + max_length + 2) * d_model + 2 * d_model + n_layers * block
+        block = counted(6, 3, D, F, 2) - counted(6, 3, D, F, 1)
+        want = (V + T + 2) * D + 2 * D + N * block
         if (found := answer(*sizes)) != want:
             gap = abs(found - want)
             return (
-                f"For N = {n_layers}, D = {d_model} and F = {d_ff} you are off by "
-                f"{gap:,}, which is {gap / d_model:g} times D. Look at the biases, the "
-                "LayerNorms and the segments."
+                f"For N = {N}, D = {D} and F = {F} you are off by {gap:,}, which is "
+                f"{gap / D:g} times D. Look at the biases, the LayerNorms and the "
+                "segments."
             )
 
 

@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 PARTS = "tokenizer mask attention loss model train".split()
@@ -70,9 +71,20 @@ class Result:
 CHECKS: list[Check] = []
 
 
-def check(part: str, title: str, remedy: str):
-    """Decorator: a function of the part's evidence becomes a check."""
-    return lambda look: CHECKS.append(Check(part, title, remedy, look)) or look
+def check(title: str, remedy: str):
+    """Decorator: a function of the evidence becomes a check of its module's part."""
+
+    def add(look):
+        part = look.__module__.rpartition(".")[2]
+        CHECKS.append(Check(part, title, remedy, look))
+        return look
+
+    return add
+
+
+def apart(left, right) -> float:
+    """The largest difference between two tensors."""
+    return float((left - right).abs().max())
 
 
 def results(adapters: Adapters) -> list[Result]:
@@ -84,9 +96,9 @@ def results(adapters: Adapters) -> list[Result]:
         module = import_module(f"notebooks.grader.{part}")
         if getattr(adapters, part) is None:
             continue
-        checks = [one for one in CHECKS if one.part == part]
+        checks, evidence = [c for c in CHECKS if c.part == part], SimpleNamespace()
         try:
-            evidence = module.evidence(adapters)
+            module.gather(evidence, adapters)
         except Exception as error:  # of the reader's code
             seen = f"it raised {type(error).__name__}: {error}"
             outcomes += [Result(one, False, seen) for one in checks]

@@ -1,164 +1,134 @@
 """Checks of scaled dot-product attention."""
 
 import math
-from types import SimpleNamespace
 
 import torch
 
-from notebooks.grader import check
+from notebooks.grader import apart, check
 
 
-def reference(q_TK, k_SK, v_SK):
-    """Attention of one head in plain loops: mixed values and weights."""
+def reference(q_TK, k_SK):
+    """The weights of one head, in plain loops."""
     rows = []
     for q_K in q_TK:
         powers = [math.exp(float(q_K @ k_K) / math.sqrt(len(q_K))) for k_K in k_SK]
         rows.append([power / sum(powers) for power in powers])
-    weights_TS = torch.tensor(rows)
-    return weights_TS @ v_SK, weights_TS
+    return torch.tensor(rows)
 
 
-def evidence(adapters):
+def gather(seen, adapters):
     draw = torch.Generator().manual_seed(0)
     q_BHTK = torch.randn(2, 3, 4, 8, generator=draw)
     k_BHSK, v_BHSK = torch.randn(2, 2, 3, 6, 8, generator=draw)
     real_BS = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
-    attend = adapters.attention
-    mixed_BHTK, weights_BHTS = attend(q_BHTK, k_BHSK, v_BHSK, None, 0.0)
-    mixed_TK, weights_TS = reference(q_BHTK[1, 2], k_BHSK[1, 2], v_BHSK[1, 2])
-    return SimpleNamespace(
-        inputs=(q_BHTK, k_BHSK, v_BHSK, real_BS),
-        attend=attend,
-        mixed_BHTK=mixed_BHTK,
-        weights_BHTS=weights_BHTS,
-        mixed_TK=mixed_TK,
-        weights_TS=weights_TS,
-        padded=attend(q_BHTK, k_BHSK, v_BHSK, real_BS, 0.0),
-    )
+    seen.inputs, seen.attend = (q_BHTK, k_BHSK, v_BHSK), adapters.attention
+    seen.mixed_BHTK, seen.weights_BHTS = seen.attend(*seen.inputs, None, 0.0)
+    seen.weights_TS = reference(q_BHTK[1, 2], k_BHSK[1, 2])
+    seen.padded_BHTS = seen.attend(*seen.inputs, real_BS, 0.0)[1]
 
 
-def apart(left, right) -> float:
-    return float((left - right).abs().max())
+def near(left, right, told: str) -> tuple[bool, str]:
+    """Whether two tensors are equal but for rounding, and how far they are apart."""
+    furthest = apart(left, right)
+    return furthest < 1e-5, told.format(furthest)
 
 
 @check(
-    "attention",
     "weights have the shape (B, H, T, S)",
     "Give each word that looks a row, and each that is looked at a column: q @ k.mT.",
 )
 def shape(seen):
-    return seen.weights_BHTS.shape == (
-        2,
-        3,
-        4,
-        6,
-    ), f"it is {[*seen.weights_BHTS.shape]}"
+    found = [*seen.weights_BHTS.shape]
+    return found == [2, 3, 4, 6], f"it is {found}"
 
 
 @check(
-    "attention",
     "each row of weights sums to 1",
     "Apply the softmax over S, the last dimension.",
 )
 def sums(seen):
-    furthest = apart(seen.weights_BHTS.sum(-1), 1)
-    return furthest < 1e-5, f"a sum is {furthest:.2f} off"
+    return near(seen.weights_BHTS.sum(-1), 1, "a sum is {:.2f} off")
 
 
 @check(
-    "attention",
     "weights equal those of plain loops",
     "softmax(q kᵀ / √K): K is the size of a head. Divide by √K, not by K or √d_model.",
 )
 def weights(seen):
-    furthest = apart(seen.weights_BHTS[1, 2], seen.weights_TS)
-    return furthest < 1e-5, f"a weight is {furthest:.2f} off"
+    return near(seen.weights_BHTS[1, 2], seen.weights_TS, "a weight is {:.2f} off")
 
 
 @check(
-    "attention",
     "mixed values are the weighted mean of the values",
     "Multiply the weights by v, not by k, and separately in each head.",
 )
 def mixed(seen):
-    v_BHSK = seen.inputs[2]
-    furthest = apart(seen.mixed_BHTK, seen.weights_BHTS @ v_BHSK)
-    return furthest < 1e-5, f"a number is {furthest:.2f} off"
+    right_BHTK = seen.weights_BHTS @ seen.inputs[2]
+    return near(seen.mixed_BHTK, right_BHTK, "a number is {:.2f} off")
 
 
 @check(
-    "attention",
     "[PAD] gets no weight",
     "Set its scores to -inf before the softmax. Hide columns (keys), not rows.",
 )
 def no_padding(seen):
-    share = float(seen.padded[1][1, :, :, 4:].sum(-1).max())
+    share = float(seen.padded_BHTS[1, :, :, 4:].sum(-1).max())
     return share < 1e-6, f"up to {share:.0%} of a row's weight lies on [PAD]"
 
 
 @check(
-    "attention",
     "real words are looked at",
     "The mask may be upside down: in scaled_dot_product_attention True means 'look', "
     "in MultiheadAttention's key_padding_mask it means 'do not look'.",
 )
 def real_words(seen):
-    share = float(seen.padded[1][1, :, :, :4].sum(-1).min())
+    share = float(seen.padded_BHTS[1, :, :, :4].sum(-1).min())
     return share > 0.01, f"in a padded row they get {share:.0%} of the weight"
 
 
 @check(
-    "attention",
     "rows beside [PAD] still sum to 1",
     "Mask the scores before the softmax, not the weights after it.",
 )
 def padded_sums(seen):
-    furthest = apart(seen.padded[1][1].sum(-1), 1)
-    return furthest < 1e-5, f"a sum is {furthest:.2f} off"
+    return near(seen.padded_BHTS[1].sum(-1), 1, "a sum is {:.2f} off")
 
 
 @check(
-    "attention",
     "a row without [PAD] is not changed by the mask",
     "Each row of the batch has a mask of its own: real_BS[:, None, None, :].",
 )
 def other_row(seen):
-    furthest = apart(seen.padded[1][0], seen.weights_BHTS[0])
-    return furthest < 1e-5, f"a weight moved by {furthest:.2f}"
+    return near(seen.padded_BHTS[0], seen.weights_BHTS[0], "a weight moved by {:.2f}")
 
 
 @check(
-    "attention",
     "the weights are returned as they are before dropout",
     "Return the softmax, and use dropout(weights) only for the mixing. Otherwise a "
     "map shows holes, and its rows do not sum to 1.",
 )
 def before_dropout(seen):
-    q_BHTK, k_BHSK, v_BHSK, _ = seen.inputs
     torch.manual_seed(0)
-    weights_BHTS = seen.attend(q_BHTK, k_BHSK, v_BHSK, None, 0.5)[1]
-    furthest = apart(weights_BHTS, seen.weights_BHTS)
-    return furthest < 1e-5, f"with dropout a weight is {furthest:.2f} off"
+    weights_BHTS = seen.attend(*seen.inputs, None, 0.5)[1]
+    told = "with dropout a weight is {:.2f} off"
+    return near(weights_BHTS, seen.weights_BHTS, told)
 
 
 @check(
-    "attention",
     "dropout acts on the mixing",
     "Mix the values with dropout(weights).",
 )
 def dropout_acts(seen):
-    q_BHTK, k_BHSK, v_BHSK, _ = seen.inputs
     torch.manual_seed(0)
-    mixed_BHTK = seen.attend(q_BHTK, k_BHSK, v_BHSK, None, 0.5)[0]
+    mixed_BHTK = seen.attend(*seen.inputs, None, 0.5)[0]
     return apart(mixed_BHTK, seen.mixed_BHTK) > 1e-3, "with p = 0.5 nothing changes"
 
 
 @check(
-    "attention",
     "large scores give numbers, not nan",
     "Use torch.softmax, which subtracts the largest score, not exp(x) / sum(exp(x)).",
 )
 def large_scores(seen):
-    q_BHTK, k_BHSK, v_BHSK, _ = seen.inputs
+    q_BHTK, k_BHSK, v_BHSK = seen.inputs
     mixed_BHTK, _ = seen.attend(q_BHTK * 1_000, k_BHSK, v_BHSK, None, 0.0)
     return bool(mixed_BHTK.isfinite().all()), "scores in the thousands give nan or inf"

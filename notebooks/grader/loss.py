@@ -1,7 +1,6 @@
 """Checks of the loss of a masked language model."""
 
 import math
-from types import SimpleNamespace
 
 import torch
 
@@ -11,7 +10,7 @@ from notebooks.grader import check
 V = 11
 
 
-def evidence(adapters):
+def gather(seen, adapters):
     draw = torch.Generator().manual_seed(0)
     logits_BTV = torch.randn(4, V, V, generator=draw)
     labels_BT = torch.full((4, V), IGNORE)
@@ -20,22 +19,16 @@ def evidence(adapters):
     leaf_BTV = logits_BTV.clone().requires_grad_()
     value = adapters.loss(leaf_BTV, labels_BT)
     value.backward()
+    seen.value, seen.pull_BT = value.item(), leaf_BTV.grad.abs().sum(-1)
     losses = [
         -float(logits_BTV[b, t].double().log_softmax(-1)[labels_BT[b, t]])
         for b, t in (labels_BT != IGNORE).nonzero().tolist()
     ]
-    return SimpleNamespace(
-        loss=adapters.loss,
-        logits_BTV=logits_BTV,
-        labels_BT=labels_BT,
-        value=value.item(),
-        mean=sum(losses) / len(losses),
-        pull_BT=leaf_BTV.grad.abs().sum(-1),
-    )
+    seen.mean = sum(losses) / len(losses)
+    seen.loss, seen.logits_BTV, seen.labels_BT = adapters.loss, logits_BTV, labels_BT
 
 
 @check(
-    "loss",
     "it is the mean over the selected words",
     "Divide the sum over the selected words by their number, not by the number of all "
     "positions. Do not average the means of the rows.",
@@ -45,7 +38,6 @@ def mean(seen):
 
 
 @check(
-    "loss",
     "positions without a label do not count",
     "Apply the mask to the loss of each position (reduction='none'). After the mean, "
     "it multiplies a single number and cancels out.",
@@ -56,7 +48,6 @@ def others(seen):
 
 
 @check(
-    "loss",
     "every word with a label counts, whatever its id",
     "ignore_index must be -100, the label of positions that are not selected. If it is "
     "the id of a class, that class is never learned.",
@@ -67,7 +58,6 @@ def every_word(seen):
 
 
 @check(
-    "loss",
     "rows without a selected word do not dilute it",
     "Divide by the number of selected words, not by B·T.",
 )
@@ -81,20 +71,17 @@ def dilution(seen):
 
 
 @check(
-    "loss",
     "it is measured in nats",
     "Use the natural logarithm; a model that knows nothing then has a loss of ln V.",
 )
 def nats(seen):
     flat = float(seen.loss(torch.zeros_like(seen.logits_BTV), seen.labels_BT))
     wanted = math.log(V)
-    return abs(
-        flat - wanted
-    ) < 1e-4, f"equal scores give {flat:.3f}, ln V is {wanted:.3f}"
+    told = f"equal scores give {flat:.3f}, ln V is {wanted:.3f}"
+    return abs(flat - wanted) < 1e-4, told
 
 
 @check(
-    "loss",
     "it takes logits, whatever their size",
     "Pass the logits to cross_entropy as they are, without a softmax before it.",
 )

@@ -1,7 +1,5 @@
 """Checks of BERT's masking: which words are selected, and what replaces them."""
 
-from types import SimpleNamespace
-
 import torch
 
 from helpers.masking import IGNORE
@@ -11,7 +9,7 @@ from notebooks.grader import check
 V, FIRST, ROWS, LENGTH = 200, len(SPECIALS), 6_000, 64
 
 
-def evidence(adapters):
+def gather(seen, adapters):
     draw = torch.Generator().manual_seed(0)
     ids_BT = torch.randint(FIRST, V, (ROWS, LENGTH), generator=draw)
     ids_BT[:, 0], ids_BT[:, -3], ids_BT[:, -2:] = CLS, SEP, PAD
@@ -21,22 +19,14 @@ def evidence(adapters):
         draw = torch.Generator().manual_seed(seed)
         return adapters.mask(given_BT, V, draw)
 
-    inputs_BT, labels_BT = masked(1)
-    untouched = bool((given_BT == ids_BT).all())
+    seen.ids_BT, (seen.inputs_BT, seen.labels_BT) = ids_BT, masked(1)
+    seen.untouched = bool((given_BT == ids_BT).all())
     given_BT = ids_BT.clone()
-    selected_BT = labels_BT != IGNORE
-    shown = inputs_BT[selected_BT]
-    return SimpleNamespace(
-        ids_BT=ids_BT,
-        inputs_BT=inputs_BT,
-        labels_BT=labels_BT,
-        selected_BT=selected_BT,
-        untouched=untouched,
-        shown=shown,
-        replaced=shown[(shown != MASK) & (shown != ids_BT[selected_BT])],
-        stayed=float((shown == ids_BT[selected_BT]).float().mean()),
-        again=[masked(seed)[1] for seed in (1, 2)],
-    )
+    seen.selected_BT = seen.labels_BT != IGNORE
+    seen.shown, true = seen.inputs_BT[seen.selected_BT], ids_BT[seen.selected_BT]
+    seen.replaced = seen.shown[(seen.shown != MASK) & (seen.shown != true)]
+    seen.stayed = float((seen.shown == true).float().mean())
+    seen.again = [masked(seed)[1] for seed in (1, 2)]
 
 
 def near(share: float, wanted: float, count: int) -> tuple[bool, str]:
@@ -46,7 +36,6 @@ def near(share: float, wanted: float, count: int) -> tuple[bool, str]:
 
 
 @check(
-    "mask",
     "15 % of the words are selected",
     "The rate is a share of the words: do not count [PAD], [CLS] and [SEP].",
 )
@@ -56,7 +45,6 @@ def rate(seen):
 
 
 @check(
-    "mask",
     "special tokens are never selected",
     "Choose only ids from 5 up; a model that predicts [PAD] learns to count padding.",
 )
@@ -66,7 +54,6 @@ def no_special(seen):
 
 
 @check(
-    "mask",
     "80 % of the selected words become [MASK]",
     "Let one draw decide all three cases. Two draws give 81, 10 and 9 %.",
 )
@@ -75,7 +62,6 @@ def become_mask(seen):
 
 
 @check(
-    "mask",
     "10 % become another word",
     "Give random words one tenth of the deciding draw, such as 0.8 to 0.9.",
 )
@@ -86,7 +72,6 @@ def become_random(seen):
 
 
 @check(
-    "mask",
     "10 % stay as they are",
     "Let one draw decide all three cases. Two draws give 81, 10 and 9 %.",
 )
@@ -96,7 +81,6 @@ def stay(seen):
 
 
 @check(
-    "mask",
     "a random word is never a special token",
     "Draw from randint(5, vocab_size): a [PAD] in the middle of a sentence hides a "
     "word from attention.",
@@ -107,7 +91,6 @@ def random_special(seen):
 
 
 @check(
-    "mask",
     "random words come from the whole vocabulary",
     "Draw a word for each position. Note that randint excludes its upper end.",
 )
@@ -117,19 +100,16 @@ def whole_vocabulary(seen):
 
 
 @check(
-    "mask",
     "the label of a selected position is the true word",
     "Take the labels from the ids before they are replaced.",
 )
 def true_labels(seen):
     right = seen.labels_BT[seen.selected_BT] == seen.ids_BT[seen.selected_BT]
-    return bool(
-        right.all()
-    ), f"{float(right.float().mean()):.0%} of the labels are true"
+    share = float(right.float().mean())
+    return bool(right.all()), f"{share:.0%} of the labels are true"
 
 
 @check(
-    "mask",
     "most positions have no label",
     "Fill labels with -100 where nothing is selected; otherwise the model is "
     "rewarded for copying what it sees.",
@@ -140,7 +120,6 @@ def few_labels(seen):
 
 
 @check(
-    "mask",
     "words that are not selected stay as they are",
     "Replace a word only under the condition `selected & …`.",
 )
@@ -150,7 +129,6 @@ def others_stay(seen):
 
 
 @check(
-    "mask",
     "the caller's ids are left alone",
     "Work on a copy (torch.where, or masked_fill without the underscore); otherwise "
     "the next epoch reads a text that is already masked.",
@@ -160,7 +138,6 @@ def left_alone(seen):
 
 
 @check(
-    "mask",
     "the same seed gives the same mask",
     "Pass the generator to every draw.",
 )
@@ -170,7 +147,6 @@ def repeatable(seen):
 
 
 @check(
-    "mask",
     "another seed gives another mask",
     "Use the generator that is passed in, not one with a fixed seed.",
 )
@@ -180,7 +156,6 @@ def other_seed(seen):
 
 
 @check(
-    "mask",
     "each row is masked on its own",
     "Draw numbers of shape (B, T), not (T,).",
 )

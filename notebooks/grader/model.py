@@ -2,50 +2,50 @@
 
 import copy
 import math
-from types import SimpleNamespace
 
 import torch
 from torch.nn import functional as F
 
 from helpers.tokenizer import CLS, PAD, SEP, SPECIALS
-from notebooks.grader import check
+from notebooks.grader import apart, check
 
 V, LENGTH, FIRST = 40, 16, len(SPECIALS)
 
 
-def evidence(adapters):
+@torch.no_grad()
+def logits(model, ids_BT):
+    return model(ids_BT)
+
+
+def gather(seen, adapters):
     torch.manual_seed(0)
-    model = adapters.model(V, LENGTH, 0.0).eval()
+    seen.make, seen.tied = adapters.model, adapters.tied
+    seen.model = seen.make(V, LENGTH, 0.0).eval()
     draw = torch.Generator().manual_seed(0)
     ids_BT = torch.randint(FIRST, V, (3, 12), generator=draw)
     ids_BT[:, 0], ids_BT[:, -1] = CLS, SEP
-    with torch.no_grad():
-        logits_BTV = model(ids_BT)
-    return SimpleNamespace(
-        make=adapters.model,
-        tied=adapters.tied,
-        model=model,
-        ids_BT=ids_BT,
-        logits_BTV=logits_BTV,
-    )
-
-
-def after(seen, position: int, *changes) -> float:
-    """How far the logits at a position of row 0 move when words of it change."""
-    ids_BT = seen.ids_BT[:1].clone()
-    for at, word in changes:
-        ids_BT[0, at] = word
-    with torch.no_grad():
-        moved_BTV = seen.model(ids_BT) - seen.model(seen.ids_BT[:1])
-    return float(moved_BTV[0, position].abs().max())
+    seen.ids_BT, seen.logits_BTV = ids_BT, logits(seen.model, ids_BT)
 
 
 def other(word) -> int:
     return FIRST + (int(word) - FIRST + 7) % (V - FIRST)
 
 
+def pull(seen, place: int, at: int) -> float:
+    """How far the logits at a place of row 0 move when the word at another changes."""
+    row_BT = seen.ids_BT[:1]
+    changed_BT = row_BT.clone()
+    changed_BT[0, at] = other(row_BT[0, at])
+    moved_BTV = logits(seen.model, changed_BT) - logits(seen.model, row_BT)
+    return float(moved_BTV[0, place].abs().max())
+
+
+def unsteady(model, ids_BT) -> float:
+    """How far the logits of two passes are apart."""
+    return apart(logits(model, ids_BT), logits(model, ids_BT))
+
+
 @check(
-    "model",
     "there is a logit for each position and word",
     "The result has the shape (B, T, V).",
 )
@@ -54,53 +54,44 @@ def shape(seen):
 
 
 @check(
-    "model",
     "[PAD] changes nothing",
     "Hide [PAD] from every head in every block. Heads that are split with view alone, "
     "without transpose, let it through as well.",
 )
 def padding(seen):
     row_BT = seen.ids_BT[:1]
-    with torch.no_grad():
-        padded_BTV = seen.model(F.pad(row_BT, (0, 4), value=PAD))[:, :12]
-        moved = float((padded_BTV - seen.model(row_BT)).abs().max())
+    padded_BTV = logits(seen.model, F.pad(row_BT, (0, 4), value=PAD))[:, :12]
+    moved = apart(padded_BTV, logits(seen.model, row_BT))
     return moved < 1e-4, f"four [PAD] at the end move a logit by {moved:.3f}"
 
 
 @check(
-    "model",
     "a row does not depend on the other rows of its batch",
     "Do not average over the batch: BatchNorm does that, LayerNorm does not.",
 )
 def rows(seen):
-    with torch.no_grad():
-        alone_BTV = torch.cat([seen.model(row_BT) for row_BT in seen.ids_BT.split(1)])
-    moved = float((alone_BTV - seen.logits_BTV).abs().max())
+    alone = [logits(seen.model, row_BT) for row_BT in seen.ids_BT.split(1)]
+    moved = apart(torch.cat(alone), seen.logits_BTV)
     return moved < 1e-4, f"alone, a logit is {moved:.3f} different"
 
 
 @check(
-    "model",
     "it reads the words on the right",
     "A masked model looks both ways, so it must not use a causal mask.",
 )
 def right(seen):
-    moved = after(seen, 4, (7, other(seen.ids_BT[0, 7])))
-    return moved > 1e-6, "a word three places to the right changes nothing"
+    return pull(seen, 4, 7) > 1e-6, "a word three places to the right changes nothing"
 
 
 @check(
-    "model",
     "it reads the words on the left",
     "Every block needs attention over all positions.",
 )
 def left(seen):
-    moved = after(seen, 7, (4, other(seen.ids_BT[0, 4])))
-    return moved > 1e-6, "a word three places to the left changes nothing"
+    return pull(seen, 7, 4) > 1e-6, "a word three places to the left changes nothing"
 
 
 @check(
-    "model",
     "the order of the words matters",
     "Without positions a sentence is a bag of words. Add them to the embedding, or "
     "rotate queries and keys by them.",
@@ -110,38 +101,31 @@ def order(seen):
     ids_T[3] = other(ids_T[2])  # so that two different words change places
     exchanged_T = ids_T.clone()
     exchanged_T[2], exchanged_T[3] = ids_T[3], ids_T[2]
-    with torch.no_grad():
-        moved_TV = seen.model(ids_T[None])[0] - seen.model(exchanged_T[None])[0]
-    moved = float(moved_TV[8].abs().max())
-    return moved > 1e-5, "two words that change places change nothing elsewhere"
+    one_V, other_V = (logits(seen.model, x[None])[0][8] for x in (ids_T, exchanged_T))
+    return apart(
+        one_V, other_V
+    ) > 1e-5, "two words that change places change nothing elsewhere"
 
 
 @check(
-    "model",
     "evaluation is repeatable",
     "Dropout must be off after model.eval(): give F.dropout training=self.training.",
 )
 def repeatable(seen):
-    model = seen.make(V, LENGTH, 0.5).eval()
-    with torch.no_grad():
-        moved = float((model(seen.ids_BT) - model(seen.ids_BT)).abs().max())
+    moved = unsteady(seen.make(V, LENGTH, 0.5).eval(), seen.ids_BT)
     return moved == 0, f"the same ids give logits that differ by {moved:.3f}"
 
 
 @check(
-    "model",
     "dropout acts in training",
     "Pass the dropout rate on to the blocks.",
 )
 def dropout(seen):
-    model = seen.make(V, LENGTH, 0.5).train()
-    with torch.no_grad():
-        moved = float((model(seen.ids_BT) - model(seen.ids_BT)).abs().max())
+    moved = unsteady(seen.make(V, LENGTH, 0.5).train(), seen.ids_BT)
     return moved > 0, "with p = 0.5 two passes are equal"
 
 
 @check(
-    "model",
     "an untrained model knows nothing",
     "Small initial weights (BERT: N(0, 0.02²)) keep the first loss near ln V.",
 )
@@ -149,13 +133,11 @@ def knows_nothing(seen):
     logits_MV = seen.logits_BTV.flatten(0, 1)
     loss = float(F.cross_entropy(logits_MV, seen.ids_BT.flatten()))
     wanted = math.log(V)
-    return abs(
-        loss - wanted
-    ) < 0.25 * wanted, f"the loss is {loss:.2f}, ln V {wanted:.2f}"
+    told = f"the loss is {loss:.2f}, ln V {wanted:.2f}"
+    return abs(loss - wanted) < 0.25 * wanted, told
 
 
 @check(
-    "model",
     "every weight matrix matters",
     "A layer is created but never used, or its result is thrown away.",
 )
@@ -167,15 +149,13 @@ def every_matrix(seen):
         changed = copy.deepcopy(seen.model)
         draw = torch.Generator().manual_seed(0)
         noise = torch.randn(weight.shape, generator=draw)
-        with torch.no_grad():
-            changed.get_parameter(name).add_(noise)
-            moved = float((changed(seen.ids_BT) - seen.logits_BTV).abs().max())
-        idle += [name] if moved < 1e-6 else []
+        changed.get_parameter(name).data += noise
+        if apart(logits(changed, seen.ids_BT), seen.logits_BTV) < 1e-6:
+            idle.append(name)
     return not idle, f"these change nothing: {', '.join(idle[:3])}"
 
 
 @check(
-    "model",
     "every parameter gets a gradient",
     "Look for a .detach(), .data or torch.no_grad() that cuts the gradient off.",
 )
@@ -193,7 +173,6 @@ def is_tied(model) -> bool:
 
 
 @check(
-    "model",
     "embedding and output share their weights",
     "Assign the parameter itself: decoder.weight = embedding.weight. A clone stays "
     "equal only until the first step.",
@@ -203,7 +182,6 @@ def tied(seen):
 
 
 @check(
-    "model",
     "a copy of the model still shares them",
     "copy.deepcopy keeps parameters shared, but load_state_dict(assign=True) does not. "
     "Tie them again after it, and after anything that copies weights one by one.",

@@ -35,7 +35,7 @@ class Witness(nn.Module):
         return self.output(x_BTD)
 
 
-def evidence(adapters):
+def gather(seen, adapters):
     draw = torch.Generator().manual_seed(0)
     ids_BT = torch.randint(FIRST, V, (8, 16), generator=draw)
     ids_BT[:, 0], ids_BT[:, -1] = CLS, SEP
@@ -49,35 +49,26 @@ def evidence(adapters):
         moved = {n for n, w in model.named_parameters() if not torch.equal(w, start[n])}
         return SimpleNamespace(model=model, losses=losses, moved=moved)
 
-    first = run(1)
-    return SimpleNamespace(
-        run=first,
-        again=run(1),
-        names={name for name, _ in first.model.named_parameters()},
-        untouched=torch.equal(ids_BT, before),
-    )
+    seen.run, seen.again = run(1), run(1)
+    seen.untouched = torch.equal(ids_BT, before)
 
 
-@check("train", "there is a loss for each step", "Return one number per step.")
+@check("there is a loss for each step", "Return one number per step.")
 def losses(seen):
     return len(seen.run.losses) == STEPS, f"{len(seen.run.losses)} of {STEPS}"
 
 
 @check(
-    "train",
     "the loss falls",
     "The order is zero_grad, loss, backward, step. Without step nothing moves; with "
     "far too high a learning rate nothing settles.",
 )
 def falls(seen):
-    first, last = (
-        sum(part) / 10 for part in (seen.run.losses[:10], seen.run.losses[-10:])
-    )
+    first, last = sum(seen.run.losses[:10]) / 10, sum(seen.run.losses[-10:]) / 10
     return last < 0.8 * first, f"from {first:.2f} to {last:.2f} in {STEPS} steps"
 
 
 @check(
-    "train",
     "gradients start from zero at each step",
     "Call zero_grad() at every step; otherwise gradients add up from step to step.",
 )
@@ -87,17 +78,16 @@ def zeroed(seen):
 
 
 @check(
-    "train",
     "all parameters move",
     "Give the optimiser all of model.parameters().",
 )
 def all_move(seen):
-    still = sorted(seen.names - seen.run.moved)
+    names = {name for name, _ in seen.run.model.named_parameters()}
+    still = sorted(names - seen.run.moved)
     return not still, f"these did not: {', '.join(still)}"
 
 
 @check(
-    "train",
     "the model trains in training mode",
     "Call model.train() before the loop, and again after every evaluation.",
 )
@@ -107,7 +97,6 @@ def training_mode(seen):
 
 
 @check(
-    "train",
     "words are hidden from the model",
     "Feed the masked inputs, not the ids.",
 )
@@ -117,7 +106,6 @@ def hidden(seen):
 
 
 @check(
-    "train",
     "masks are drawn anew at each step",
     "Mask inside the loop. If masks are drawn only once, the model memorises the gaps.",
 )
@@ -127,7 +115,6 @@ def new_masks(seen):
 
 
 @check(
-    "train",
     "the text is left as it was",
     "Mask a copy of the ids.",
 )
@@ -136,12 +123,10 @@ def text_left(seen):
 
 
 @check(
-    "train",
     "the same seed gives the same losses",
     "Use the seed that is passed in for every draw, of masks and of order.",
 )
 def repeatable(seen):
-    apart = max(
-        abs(a - b) for a, b in zip(seen.run.losses, seen.again.losses, strict=True)
-    )
+    pairs = zip(seen.run.losses, seen.again.losses, strict=True)
+    apart = max(abs(one - other) for one, other in pairs)
     return apart < 1e-4, f"two runs differ by {apart:.3f}"

@@ -1,0 +1,54 @@
+"""The listings: each part of the series is shown, and its reader can change it."""
+
+import ast
+
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_notebook
+
+from helpers import ROOT
+from notebooks.source import LISTING, notebooks, numbered, read
+
+TAUGHT = "tokenizer bpe layers masking data model optimize run train evaluate".split()
+NOT_LISTED = {
+    "check_model_config",  # says which sizes go together; 02 and 03 meet them
+    "require_known",  # refuses a text that is encoded for another model
+    "require_match",  # refuses a text that is cut for another model
+    "require_same_words",  # refuses a tokenizer of another model
+    "shallow_copy",  # leaves alone a reader's model, whose mode and layers are its own
+    "attend_fused",  # `attend` as torch has it; 02 compares the two
+    "gather_positions",  # takes some positions of a row; 02 and 03 use it
+    "memory_advice",  # says what to try where a batch does not fit into memory
+    "encode_lines",  # calls the tokenizer of 01 once for each line
+    "fill",  # adds [PAD]; `pad` and `bucket` in 07 say how much
+    "steps_per_epoch",  # a division, which 04 and 07 use
+    "token_bytes",  # the bytes of each id, which 01 shows at work
+}
+
+
+def test_everything_public_is_listed():
+    marks = [LISTING.match(c.source) for b in notebooks() for c in read(b).cells]
+    listed = {(mark[2], mark[1]) for mark in marks if mark}
+    public = {
+        (module, node.name)
+        for module in TAUGHT
+        for node in ast.parse((ROOT / f"helpers/{module}.py").read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    missing = {f"{m}.{name}" for m, name in public - listed if name not in NOT_LISTED}
+    assert missing == set() and {*NOT_LISTED} <= {name for _, name in public - listed}
+
+
+def test_an_edited_listing_changes_the_next_result():
+    """In notebook 02, `attend` without its scaling no longer equals the loops."""
+    code = [c for c in read(numbered("02")).cells if c.cell_type == "code"]
+    sources = [cell.source for cell in code]
+    place = next(i for i, s in enumerate(sources) if s.startswith("# %load -s attend "))
+    last = next(i for i in range(place, len(code)) if "check(" in sources[i])
+    code[place].source = sources[place].replace(" / q_BHTK.shape[-1] ** 0.5", "")
+    assert code[place].source != sources[place]
+    where = {"metadata": {"path": str(ROOT / "notebooks")}}
+    lesson = new_notebook(cells=code[: last + 1])
+    with pytest.raises(CellExecutionError, match="✗ the vectorised form gives"):
+        NotebookClient(lesson, kernel_name="python3", resources=where).execute()
