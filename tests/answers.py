@@ -13,10 +13,11 @@ TABLE = """\
     ✗ all but <unk> is covered
 1.2 found.append(mark + => found.append( ✗ is returned with its ##
 1.2 "##" if found else "" => "" ✗ take the longest piece that fits
-1.2 max(fits) => min(fits) ✗ take the longest piece that fits
-1.2 return ["[UNK]"] => return [*found, "[UNK]"] ✗ after a ##b no piece fits
-1.2 return found => return found[:1] ✗ unbelievable is un ##believ ##able
-1.2 range(1, => range(2, ✗ bab is b ##a ##b
+1.2 end = len(word) => end = 1 | end > 0 => end <= len(word) | -= => +=
+    | end == 0 => end > len(word) ✗ take the longest piece that fits
+1.2 return ["[UNK]"] => return [*found, "[UNK]"] ✗ as no piece fits after a ##b
+1.2 return found => return found[:1] ✗ “unbelievable” is un ##believ ##able
+1.2 end > 0 => end > 1 | end == 0 => end == 1 ✗ “bab” is b ##a ##b
 1.2 return found => return " ".join(found) ✗ the answer is a list of pieces
 1.3 math.log(p) => math.log2(p) ✗ this is in bits
 1.3 sum(-math.log(p) for p in chances) / len(chances) =>
@@ -51,7 +52,7 @@ TABLE = """\
 2.3 -slope => -0.5 ✗ four times as large
 2.3 -slope * => slope - ✗ its own score must not change
 
-3.1 (V + T) => (2 * V + T) ✗ The embedding counts twice
+3.1 (V + T) => (2 * V + T) ✗ You count the embedding twice
 3.1 (V + T) => V ✗ The table of positions is missing
 3.1 4 * (D * D + D) => 4 * D * D ✗ one more encoder block adds
 3.1 2 * D + N => 4 * D + N ✗ the LayerNorm outside the blocks
@@ -62,10 +63,10 @@ TABLE = """\
     ✗ may stand only where the word is hidden
 3.2 = MASK => = ids_T[at_M] = MASK ✗ Your function changes the text
 3.2 return inputs_MT, labels_MT => return inputs_MT, ids_T[at_M] ✗ The shapes are
-3.2 inputs_MT[m, at_M] => inputs_MT[m, at_M + 1] ✗ with its m-th eligible word hidden
+3.2 inputs_MT[m, at_M] => inputs_MT[m, at_M + 1] ✗ only the m-th eligible word
 3.2 = ids_T[at_M] => = MASK ✗ must be the id of the true word
 3.3 chosen_BT = labels_BT != IGNORE => chosen_BT = labels_BT > -200
-    | labels_BT[chosen_BT] => labels_BT[chosen_BT].clamp(min=0) ✗ should be
+    | labels_BT[chosen_BT] => labels_BT[chosen_BT].clamp(min=0) ✗ Does the softmax run
 3.3 .mean() => .sum() / labels_BT.numel() ✗ You divide by the number of all positions
 3.3 return -log_p_MV => return sum(-torch.mean(row) for row in log_p_MV
     | .mean() => .split(chosen_BT.sum(1).tolist())) / len(labels_BT)
@@ -78,9 +79,9 @@ TABLE = """\
 
 4.1 m / (1 - 0.9**t), v / (1 - 0.98**t) => m, v ✗ the first step is as long
 4.1 0.1 * g => 0.1 * (g := g + decay * w) | rate * decay * w - =>
-    ✗ without weight decay it is right
-4.1 rate * decay * w - => ✗ without weight decay it is right
-4.1 rate * decay => decay ✗ without weight decay it is right
+    ✗ is right without weight decay
+4.1 rate * decay * w - => ✗ is right without weight decay
+4.1 rate * decay => decay ✗ is right without weight decay
 4.1 g**2 => g ✗ m is 0.05 and v is 0.005
 4.1 0.9**t => 0.9 | 0.98**t => 0.98 ✗ The corrections depend on t
 4.1 return w, m, v => return w ✗ return the new w, m and v
@@ -88,38 +89,38 @@ TABLE = """\
 4.2 now - best >= patience =>
     patience <= sum(losses[i] >= min(losses[:i]) for i in range(1, now + 1))
     ✗ a new lowest loss starts the count anew
-4.2 loss < losses[best] => loss < losses[now - 1] ✗ but not than the lowest
+4.2 loss < losses[best] => loss < losses[now - 1] ✗ but not lower than 2
 4.2 return now, best => return now, now ✗ two in a row were not lower
-4.2 loss < losses[best] => loss <= losses[best] ✗ an equal loss is not a lower one
+4.2 loss < losses[best] => loss <= losses[best] ✗ an equal loss is not a lower loss
 4.2 return len(losses) - 1, => return len(losses), ✗ nothing stops it early
 4.2 now - best >= patience => now - best >= patience or now == len(losses) - 1 > 2
     | return len(losses) - 1, best => return best, best
-    ✗ the list ends before patience does
-4.2 return len(losses) - 1, best => return best ✗ return two numbers
+    ✗ the list ends before the patience runs out
+4.2 return len(losses) - 1, best => return best ✗ return two indices
 
 5.1 ["."] => [] ✗ the best guess for the first word is still
 5.1 ["."] => ["the"] ✗ the best guess for the first word is still
 5.1 ["."] => [","] ✗ the best guess for the first word is still
 5.1 ["."] => "." ✗ give a list of words
-5.1 ["."] => ["."] * 9 ✗ words are more than it takes
+5.1 ["."] => ["."] * 9 ✗ you need fewer than 9 words
 5.2 chance_B.log() => chance_B ✗ it gives
 5.2 one + 1 => one | two + 1 => two ✗ it gives
 5.2 return (none - both) - => return -(none - both) +
-    | (none - first) - (none => (none - first) + (none ✗ the sign is turned round
-5.2 - (none - first) - (none - second) => ✗ that is the fall with both
+    | (none - first) - (none => (none - first) + (none ✗ the sign is reversed
+5.2 - (none - first) - (none - second) => ✗ that is the fall for both
 5.3 share_W[answer.position] = -1 => pass ✗ Which tokens must not win
 5.3 [1:-1] => [:-2] ✗ Which tokens must not win
 5.3 key=total.get) => key=total.get)[::-1] ✗ Which tokens must not win
 5.3 key=total.get) => key=total.get)[0] ✗ return a layer and a head
 
 6.1 (stdev(arm)**2 + stdev(reference)**2) =>
-    stdev(a - b for a, b in zip(arm, reference))**2 ✗ Which scatter enters
-6.1 / len(arm) => ✗ Which scatter enters
+    stdev(a - b for a, b in zip(arm, reference))**2 ✗ Which two variances enter
+6.1 / len(arm) => ✗ Which two variances enter
 6.1 fmean(arm) - fmean(reference) => fmean(reference) - fmean(arm)
     ✗ the middle of the interval
 6.2 5 => 12 ✗ that is what the square root alone asks for
-6.2 5 => 6 ✗ more than enough
-6.2 5 => 4 ✗ not yet half
+6.2 5 => 6 ✗ are more than you need
+6.2 5 => 4 ✗ which is more than half
 6.2 5 => 9 ✗ compute t/√n
 6.3 else "does not hold" if outside else "open" => else "does not hold"
     ✗ an interval from
@@ -127,20 +128,20 @@ TABLE = """\
 6.3 low, high = -high, -low => low, high = -low, -high ✗ an interval from
 6.3 -margin < low and high < margin => low < 0 < high ✗ an interval from
 
-7.1 2.0 ** math.floor(math.log2(room)) => room ✗ which is no power of two
+7.1 2.0 ** math.floor(math.log2(room)) => room ✗ which is not a power of two
 7.1 floor => ceil ✗ more than 65,504
 7.1 max() => min() ✗ more than 65,504
-7.1 2.0 ** math.floor => 0.5 * 2.0 ** math.floor ✗ twice as much still fits
+7.1 2.0 ** math.floor => 0.5 * 2.0 ** math.floor ✗ still fits
 7.1 2.0 => -2.0 ✗ a scale is positive
 7.1 2.0 ** math.floor(math.log2(room)) => 0.0 ✗ a scale is positive
-7.2 g * n => g | sum(counts) => len(counts) ✗ as much as it has words
-7.2 g * n => g / n | / sum(counts) => ✗ By what must the sum be divided
-7.2 / sum(counts) => ✗ By what must the sum be divided
-7.2 g * n => g | / sum(counts) => ✗ By what must the sum be divided
+7.2 g * n => g | sum(counts) => len(counts) ✗ by its number of masked words
+7.2 g * n => g / n | / sum(counts) => ✗ What divides the sum
+7.2 / sum(counts) => ✗ What divides the sum
+7.2 g * n => g | / sum(counts) => ✗ What divides the sum
 7.2 total / sum(counts) => [total / sum(counts)] ✗ return one gradient
 
 8.1 case_BT >= 0.9 => torch.rand(ids_BT.shape, generator=generator) < 0.1
-    ✗ 80 % of the chosen words become [MASK]
+    ✗ 80 % of the selected words become [MASK]
 8.1 randint(first, => randint(0, ✗ a random word is never a special token
 8.2 {2, 7} => {7, 8} ✗ the order of lines 7 and 8
 8.2 {2, 7} => {2, 8} ✗ line 2 comes too early
