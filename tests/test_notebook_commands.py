@@ -178,7 +178,10 @@ def test_nothing_is_done_that_is_refused(options, status, message, project):
     assert not (project / "notebooks" / "was_run").exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"cells": [{}]', '{"cells": [{}]}'])
+FOREIGN = '{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [], "x": 1}'
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"cells": [{}]', FOREIGN])
 def test_a_file_that_is_no_notebook_is_named(text, project):
     path = project / "notebooks" / "01_one.ipynb"
     path.write_text(text, "utf-8")
