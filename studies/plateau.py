@@ -6,27 +6,18 @@ each of them from three by its own seed 0, then over three seeds. The hypothesis
 takes long is to learn which positions are neighbours, and rotary positions tell that
 from the start. The control, one run, cannot tell positions apart at all. Evaluated
 often, on a part of the validation text.
-
-Sinusoidal positions differ from learned ones in more than their waves: they are larger,
-and so are the token vectors beside them (by √D), and they are not trained. Two further
-kinds separate this. Both are as large and both are trained; `waves` start from the
-waves, `noise` from random numbers of the same size.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from helpers import ROOT
 from helpers.data import steps_per_epoch
 from helpers.figure import QUIET, default_style, reference_lines
-from helpers.model import Embedding, ModelConfig
-from helpers.optimize import TrainConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
 from studies.lab.command import RECORDS
@@ -37,68 +28,29 @@ from studies.lab.runs import LENGTH, read_run, readable, subsample
 from studies.lab.samples import probing, said
 from studies.lab.stats import student
 from studies.lab.study import Arm, Results, Study
+from studies.positions import (
+    ARMS,
+    EVERY,
+    POSITIONS,
+    RATES,
+    RECIPE,
+    STEPS,
+    TRAINED,
+    WARM_UP,
+    kind_of,
+    train_positions,
+)
 
-STEPS, WARM_UP, EVERY = 1_200, 100, 40  # of a run, of its start, between evaluations
 EVALUATED = range(0, STEPS + 1, EVERY)
 BLOCKS = 512  # of the validation text
 LEFT = 0.5  # nats below the unigram loss at which the plateau counts as left
 SHOWN = 400  # the step whose predictions are laid side by side
-RECIPE = TrainConfig(
-    warmup=WARM_UP / STEPS,
-    cooldown=0.0,
-    evaluations=STEPS // EVERY,
-    patience=10**6,
-    precision="bfloat16",
-)
 LOOKS = {
     "rotary": (BLUE, "-"),
     "sinusoidal": (GREEN, "-."),
     "learned": (ORANGE, "--"),
     "none": ("#777777", ":"),
 }
-RATES = 5e-4, 1e-3, 2e-3
-KINDS = *LOOKS, "waves", "noise"
-TRAINED = {"waves": "trained, from the waves", "noise": "trained, from noise as large"}
-
-
-@dataclass(frozen=True)
-class Positions(Arm):
-    """A model with one kind of positions; `table` is "waves", "noise" or empty."""
-
-    table: str = ""
-
-    def settings(self, seed: int) -> dict:
-        """What makes a run this run, beside its name and its text."""
-        table = {"table": self.table} if self.table else {}
-        return super().settings(seed) | table
-
-
-def arm(kind: str, rate: float) -> Positions:
-    """A kind of positions at one learning rate."""
-    table = kind if kind in TRAINED else ""
-    model = ModelConfig(positions="sinusoidal" if table else kind)
-    return Positions(model, replace(RECIPE, learning_rate=rate), table)
-
-
-ARMS = {
-    f"{kind}_rate_{rate:g}": arm(kind, rate)
-    for kind in KINDS
-    for rate in ([1e-3] if kind == "none" else RATES)
-}
-
-
-def train_positions(embedding: Embedding, table: str) -> None:
-    """Makes the waves (T, D) a trained table, which starts from them or from noise."""
-    waves_TD = embedding.waves_TD
-    if table == "noise":
-        waves_TD = torch.randn_like(waves_TD) * waves_TD.square().mean().sqrt()
-    del embedding.waves_TD  # the buffer of that name
-    embedding.waves_TD = nn.Parameter(waves_TD)
-
-
-def kind_of(name: str) -> str:
-    """The kind of positions of an arm."""
-    return name.partition("_")[0]
 
 
 def step_left(run: dict) -> int | None:
@@ -187,7 +139,7 @@ def table(results: Results) -> str:
     titles = ["Positions", f"Seed 0 at {', '.join(f'{rate:g}' for rate in RATES)}"]
     titles += ["Best rate", "Steps at it, by seed", "Mean"]
     cells = []
-    for positions in KINDS:
+    for positions in (*POSITIONS, *TRAINED):
         runs, name, first, mean = best_runs(results, positions), positions, "", ""
         steps = student([step_left(run) or STEPS for run in runs])
         name = TRAINED.get(name, name)
@@ -210,7 +162,7 @@ def curves(results: Results) -> Figure:
     """
     figure = Figure(figsize=(8.8, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
-    for positions in LOOKS:
+    for positions in POSITIONS:
         color, style = LOOKS[positions]
         runs = best_runs(results, positions)
         name = "no positions" if positions == "none" else positions
@@ -244,7 +196,7 @@ def samples(results: Results) -> list[dict]:
     """What the first seeds say at step `SHOWN` for their probed words."""
     words = WordTokenizer.load(ROOT / "weights" / "vocabulary.json").words
     rows = []
-    for positions in LOOKS:
+    for positions in POSITIONS:
         run = best_runs(results, positions)[0]
         entry = next(entry for entry in run["history"] if entry["step"] == SHOWN)
         rows.append(said(positions, entry, run["samples"][0]["predictions"], words))
@@ -269,7 +221,7 @@ STUDY = Study(
 
 def main(arguments: list[str] | None = None) -> None:
     """Seed 0 at each rate, then all seeds at the best one, then the report."""
-    parser = STUDY.parser(KINDS)
+    parser = STUDY.parser([*POSITIONS, *TRAINED])
     given = parser.parse_args(arguments)
     with parser.one_sentence():
         if not given.summary:

@@ -9,8 +9,8 @@ from tiny import few_lines
 
 from helpers import record
 from helpers.checkpoint import load_model
-from helpers.model import ModelConfig
-from studies import dropout, plateau
+from helpers.model import Embedding, ModelConfig
+from studies import dropout, plateau, positions
 from studies.lab import experiment
 from studies.lab.readings import Effect
 from studies.lab.runs import subsample
@@ -177,18 +177,37 @@ def test_the_best_rate_leaves_first_then_is_lowest():
         best(never, never)
 
 
-def test_a_run_of_the_plateau_is_trained_and_read(toy, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["rotary", "noise"])
+def test_a_run_of_the_plateau_is_trained_and_read(kind, toy, tmp_path, monkeypatch):
     own = {"STEPS": 6, "EVERY": 3, "WARM_UP": 2, "BLOCKS": 16}
     recipe = replace(plateau.RECIPE, batch_size=8, evaluations=2, warmup=2 / 6)
     for name, value in (own | {"EVALUATED": range(0, 7, 3), "RECIPE": recipe}).items():
         monkeypatch.setattr(plateau, name, value)
-    arms = {"rotary_rate_0.002": plateau.Arm(ModelConfig(**TINY), recipe)}
-    study = elsewhere(plateau.STUDY, tmp_path, arms=arms)
-    run = study.run("rotary_rate_0.002", 3)
+    arm = plateau.ARMS[f"{kind}_rate_0.002"]
+    arm = replace(arm, model=replace(arm.model, **TINY), training=recipe)
+    study = elsewhere(plateau.STUDY, tmp_path, arms={f"{kind}_rate_0.002": arm})
+    run = study.run(f"{kind}_rate_0.002", 3)
     assert [entry["step"] for entry in run["history"]] == [0, 3, 6]
-    assert (run["positions"], run["rate"], run["seed"]) == ("rotary", 2e-3, 3)
-    readings = study.results().readings["rotary_rate_0.002"]
+    assert (run["positions"], run["rate"], run["seed"]) == (kind, 2e-3, 3)
+    (readings,) = study.results().readings.values()
     assert readings.keys() == {"step_left", "lowest"}
+
+
+@pytest.mark.parametrize("table", positions.TRAINED)
+def test_the_controls_are_trained_tables_as_large_as_the_waves(table):
+    config, ids_BT = ModelConfig(positions="sinusoidal", **TINY), torch.arange(64)[None]
+    embedding = Embedding(config)
+    before, waves_TD = embedding(ids_BT), embedding.waves_TD.clone()
+    positions.train_positions(embedding, table)
+    after = embedding(ids_BT)
+    assert torch.equal(before, after) == (table == "waves")
+    size, wanted = (x.square().mean().item() for x in (embedding.waves_TD, waves_TD))
+    assert size == pytest.approx(wanted, rel=0.15)
+    after.sum().backward()
+    assert {name for name, p in embedding.named_parameters() if p.grad is not None} == {
+        "token.weight",
+        "waves_TD",
+    }
 
 
 def test_a_subsample_is_spread_over_the_text(toy):
