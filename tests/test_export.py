@@ -168,6 +168,22 @@ def test_a_script_that_knows_nothing_of_us_opens_it(folder, tmp_path):
     assert done.stdout.strip().splitlines()[-1] == str(best)
 
 
+def test_bertviz_shows_our_attention(folder):
+    bertviz = pytest.importorskip("bertviz")
+    tokenizer, theirs = opened(folder)
+    batch = tokenizer(TEXTS[0], return_tensors="pt")
+    attentions = theirs(**batch, output_attentions=True).attentions
+    tokens = tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
+    page = bertviz.head_view(attentions, tokens, html_action="return").data
+    found = json.loads(re.search(r"params = (\{.*?\});? ?//", page, re.S)[1])
+    shown = found["attention"][0]
+    with torch.no_grad():
+        _, weights = MODEL(batch["input_ids"], need_weights=True)
+    attention_NHTS = torch.tensor(shown["attn"])
+    torch.testing.assert_close(attention_NHTS, weights[0], atol=1e-5, rtol=0)
+    assert shown["left_text"] == tokens
+
+
 def test_the_card_says_what_the_record_says(folder):
     card = (folder / "README.md").read_text("utf-8")
     record = read(ROOT / "plots/records/dropout.json")
