@@ -169,12 +169,14 @@ def test_a_script_that_knows_nothing_of_us_opens_it(folder, tmp_path):
 
 
 def test_bertviz_shows_our_attention(folder):
-    bertviz = pytest.importorskip("bertviz")
+    pytest.importorskip("bertviz")
+    from bertviz import head_view
+
     tokenizer, theirs = opened(folder)
     batch = tokenizer(TEXTS[0], return_tensors="pt")
     attentions = theirs(**batch, output_attentions=True).attentions
     tokens = tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
-    page = bertviz.head_view(attentions, tokens, html_action="return").data
+    page = head_view(attentions, tokens, html_action="return").data
     found = json.loads(re.search(r"params = (\{.*?\});? ?//", page, re.S)[1])
     shown = found["attention"][0]
     with torch.no_grad():

@@ -28,7 +28,7 @@ from tests.gestures import (
 
 if reason := fronts.missing():
     pytest.skip(f"No browser is driven: {reason}.", allow_module_level=True)
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+pytest.importorskip("axe_playwright_python")
 
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 notebooks_only = pytest.mark.parametrize("front", STACKS, indirect=True)
@@ -51,9 +51,11 @@ FLAT = """.mt-words :is(button, .mt-special) { background: color-mix(in srgb,
 
 def faults(page) -> list[str]:
     """What axe finds, and grounds on which it could not measure a contrast."""
+    from axe_playwright_python.sync_playwright import Axe  # which imports Playwright
+
     live = page.locator(".mt-page").count()  # of a notebook only the explorer is ours
     style = page.add_style_tag(content=FLAT)
-    found = axe.Axe().run(page, None if live else ".mt-box")
+    found = Axe().run(page, None if live else ".mt-box")
     style.evaluate("style => style.remove()")
     unsure = [r for r in found.response["incomplete"] if r["id"] == "color-contrast"]
     nodes = [node for rule in unsure for node in rule["nodes"]]
