@@ -36,16 +36,12 @@ expect = fronts.expect
 
 SENTENCE = split_words(TEXT)
 LONG = "The king took the city in the winter and the army left the town by the river ."
-MARKUP = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
 def trained():
     """The model that the explorer shows first, and its tokenizer."""
     return load_model(ROOT / "weights/dropout.safetensors")[:2]
-
-
-# What is shown.
 
 
 @pytest.mark.parametrize("position", [4, 12])
@@ -83,7 +79,7 @@ def test_every_number_is_that_of_a_fresh_forward_pass(front, page, trained, posi
 ODD = [
     ("The zyzzyva was built .", "The model does not know it"),
     ("The king [MASK] the 👩🏽‍🚀 .", "You left a blank"),
-    (MARKUP, "stood there: img"),
+    ("<img src=x onerror=alert(1)>", "stood there: img"),
     ("東京 a $x$ <b> & ' \" `", "stood there: $"),
 ]
 
