@@ -211,8 +211,8 @@ class Explorer(Controls):
 
     def colour(self, choice: Choice) -> None:
         """Paints the words, and says what the colours stand for."""
-        style, self.scale.value = self.views.colours(choice)
-        self.style.value = f"<style>{style}</style>"
+        style, scale = self.views.colours(choice)
+        self.style.value, self.scale.value = f"<style>{style}</style>", scale
 
     def draw_own(self) -> None:
         """Scores the reader's own guess."""

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from explorer.attention_plots import rollout
+from explorer.page.__main__ import NAMES
 from explorer.page.build import page_html
 from explorer.page.node import asked, packed, run
 from explorer.page.pack import as_read
@@ -31,33 +32,12 @@ from helpers.masking import evaluation_subsets
 from helpers.record import read, write
 from studies.lab.machine import hardware
 from studies.lab.wikitext import require_wikitext
-from tests.browser import BROWSER, FLAGS, TEXT, clicks, spread, sync_playwright
+from tests.browser import clicks, spread, stopwatch
+from tests.fronts import BROWSER, FLAGS, TEXT, sync_playwright
 
 RECORD = ROOT / "plots/records/page.json"
-NAMES = {"dropout": "with dropout", "no_dropout": "without dropout"}
 SENTENCES = 1_000
 OPENINGS, CLICKS = 20, 45
-# In the page: milliseconds from a press on a word to each part of its answer.
-STOPWATCH = """async positions => {
-  const until = test => new Promise(done => {
-    const look = () => test() && (watch.disconnect(), done(performance.now()));
-    const watch = new MutationObserver(look);
-    watch.observe(document.body, {childList: true, subtree: true, attributes: true});
-    look();
-  });
-  const times = [];
-  for (const position of positions) {
-    known.clear();
-    const start = performance.now();
-    document.querySelector(`#words [data-position="${position}"]`).click();
-    const answered = await until(() => shown.position === position && shown.answer);
-    const ready = () => shown.answer.chance_W && !byId("needs").matches(".mt-waiting");
-    const needed = await until(ready);
-    times.push({answer: answered - start, needed: needed - start});
-    await new Promise(done => setTimeout(done, 50));
-  }
-  return times;
-}"""
 
 
 def models() -> tuple[dict, object]:
@@ -175,7 +155,7 @@ def speed() -> dict:
         for name, slow in (("with the kernel", False), ("plain JavaScript", True)):
             context, page = opened(browser, Path(folder) / "1.html", slow)
             order = clicks(24, CLICKS if not slow else 20)
-            times = page.evaluate(STOPWATCH, order)[5:]
+            times = stopwatch(page, order)[5:]
             told[name] = {
                 "answer_ms": spread([time["answer"] for time in times]),
                 "knock_outs_ms": spread([time["needed"] for time in times]),

@@ -1,14 +1,16 @@
-"""The explorer in one page: its engine beside PyTorch, and the page in a browser."""
+"""The page beside its sources: the engine and PyTorch, both tokenizers."""
 
 import hashlib
 import random
 import re
 import sys
 import unicodedata
+from dataclasses import replace
 
 import pytest
 import torch
 from test_tokenizer import TYPED, UNKIND
+from tiny import scattered, tiny_model
 
 from explorer.attention_plots import rollout
 from explorer.knockout import without_heads, without_words
@@ -17,7 +19,7 @@ from explorer.page.build import HERE, kernel, source
 from explorer.page.node import NODE, asked, packed, run
 from explorer.page.pack import BASE, FINE, as_read, encode, rounded
 from explorer.predict import fill_mask
-from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.model import MaskedLanguageModel
 from helpers.text import split_words
 from helpers.tokenizer import SPECIALS, WordTokenizer
 
@@ -30,21 +32,7 @@ SENTENCES = [
     "her dog was in the ship of his cat and the cat of her dog saw the ship .",
     " ".join(WORDS * 4),
 ]
-
-
-def tiny(seed: int = 0, **sizes) -> MaskedLanguageModel:
-    """A model with weights far from even, so that mistakes show."""
-    torch.manual_seed(seed)
-    chosen = {"vocab_size": 20, "n_layers": 2, "n_heads": 2, "d_model": 16, "d_ff": 32}
-    model = MaskedLanguageModel(ModelConfig(**chosen | sizes)).eval()
-    for weight in model.parameters():
-        weight.data = weight.data * 5 + 0.1 * torch.randn_like(weight)
-    return model
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return WordTokenizer([*SPECIALS, *WORDS])
+TOKENIZER = WordTokenizer([*SPECIALS, *WORDS])
 
 
 # The kernel, and weights as text.
@@ -52,39 +40,17 @@ def tokenizer():
 
 def test_the_assembler_writes_what_wat2wasm_writes():
     """The digest is that of the bytes that wabt 1.0.39 makes of the same text."""
-    assert hashlib.sha256(kernel()).hexdigest() == WABT
+    wabt = "894be7de1e281c5d317e50dc6351707f8f30bc3ceec391bcd9fca7fbeb9afbd2"
+    assert hashlib.sha256(kernel()).hexdigest() == wabt
 
 
-WABT = "894be7de1e281c5d317e50dc6351707f8f30bc3ceec391bcd9fca7fbeb9afbd2"
-
-
-@pytest.mark.parametrize(
-    "n, written",
-    [(0, "00"), (63, "3f"), (64, "c000"), (-1, "7f"), (-64, "40"), (-65, "bf7f")],
-)
-def test_numbers_are_written_as_webassembly_wants_them(n, written):
-    assert signed(n).hex() == written
+def test_numbers_are_written_as_webassembly_wants_them():
+    written = {0: "00", 63: "3f", 64: "c000", -1: "7f", -64: "40", -65: "bf7f"}
+    assert {n: signed(n).hex() for n in written} == written
     assert unsigned(624_485).hex() == "e58e26"
-
-
-def test_an_unknown_instruction_is_named():
+    unknown = '(module (import "a" "b" (memory 1)) (func $f (export "f") (f32.sqrt)))'
     with pytest.raises(ValueError, match="does not know 'f32.sqrt'"):
-        assemble(
-            '(module (import "a" "b" (memory 1)) (func $f (export "f") (f32.sqrt)))'
-        )
-
-
-@needs_node
-@pytest.mark.parametrize("simd", [True, False])
-@pytest.mark.parametrize("rows, outs, depth", [(4, 4, 4), (8, 12, 20), (28, 8, 256)])
-def test_both_products_are_that_of_pytorch(simd, rows, outs, depth):
-    torch.manual_seed(0)
-    x, w, bias = torch.randn(rows, depth), torch.randn(outs, depth), torch.randn(outs)
-    sizes = {"rows": rows, "outs": outs, "depth": depth}
-    given = {"x": x, "w": w, "bias": bias}
-    given = {name: array.flatten().tolist() for name, array in given.items()} | sizes
-    (y,) = run(simd, products=[given])["products"]
-    assert y == pytest.approx((x @ w.T + bias).flatten().tolist(), abs=1e-4)
+        assemble(unknown)
 
 
 @pytest.mark.parametrize("digits", [1, 2, 3])
@@ -92,62 +58,43 @@ def test_numbers_come_back_from_their_text(digits):
     numbers = torch.linspace(-1, 1, 997)
     text = encode(numbers, digits)
     assert len(text) == 997 * digits and re.fullmatch(r"[!-;=-~]+", text)
-    assert (rounded(numbers, digits) - numbers).abs().max() <= 1.001 / (
-        BASE**digits - 1
-    )
-
-
-@needs_node
-@pytest.mark.parametrize("digits", [1, 3])
-def test_the_page_reads_the_weights_that_python_says_it_reads(digits, tokenizer):
-    """So that what Python measures of `as_read` holds for the page."""
-    model = tiny()
-    words = SENTENCES[0].split()
-    read = fill_mask(as_read(model, digits), tokenizer, words, 2)
-    (answer,) = run(
-        model=packed(model, digits), questions=[asked(tokenizer, words, 2, None)]
-    )["readings"]
-    assert answer["chance_V"] == pytest.approx(read.chance_V.tolist(), abs=1e-4)
+    apart = (rounded(numbers, digits) - numbers).abs().max()
+    assert apart <= 1.001 / (BASE**digits - 1)
 
 
 # The engine beside PyTorch.
 
+SIZES = [{}, {"n_heads": 4}, {"n_heads": 1, "n_layers": 1}]
+SIZES += [{"vocab_size": 18, "tied": False}]  # no multiple of four
+
 
 @needs_node
-@pytest.mark.parametrize("simd", [True, False])
-@pytest.mark.parametrize(
-    "sizes",
-    [
-        {},
-        {"n_heads": 4},
-        {"n_heads": 1, "n_layers": 1},
-        {"vocab_size": 18, "tied": False},
-    ],
-)
-def test_every_answer_is_that_of_pytorch(simd, sizes):
-    """Also of vocabularies that are no multiple of four, and of one layer."""
-    model = as_read(tiny(1, **sizes), FINE)
-    tokenizer = WordTokenizer([*SPECIALS, *WORDS][: model.config.vocab_size])
+@pytest.mark.parametrize("digits, simd", [(1, True), (FINE, True), (FINE, False)])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_every_answer_is_that_of_pytorch(digits, simd, sizes):
+    """With the weights as the page reads them, so that what they cost can be said."""
+    start = tiny_model(len(TOKENIZER)).config
+    given = scattered(MaskedLanguageModel(replace(start, max_length=64, **sizes)), 0.3)
+    model = as_read(given.eval(), digits)
+    tokenizer = WordTokenizer(TOKENIZER.words[: model.config.vocab_size])
     predictions, questions = [], []
-    for text in SENTENCES:
-        words = text.split()
+    for words in map(str.split, SENTENCES):
         for position in sorted({0, len(words) // 2, len(words) - 1}):
             prediction = fill_mask(model, tokenizer, words, position)
             predictions.append(prediction)
             questions.append(asked(tokenizer, words, position, prediction.target))
-    answers = run(simd, model=packed(model, FINE), questions=questions)["readings"]
+    answers = run(simd, model=packed(given, digits), questions=questions)["readings"]
     for prediction, answer in zip(predictions, answers, strict=True):
-
-        def same(name, expected, answer=answer):
+        at = prediction.position + 1
+        for name, expected in (
+            ("chance_V", prediction.chance_V),
+            ("looks_NHS", prediction.weights_NHTS[:, :, at]),
+            ("rollout_S", rollout(prediction.weights_NHTS)[at]),
+            ("chance_W", without_words(model, tokenizer, prediction)),
+            ("chance_NH", without_heads(model, tokenizer, prediction)),
+        ):
             found = torch.tensor(answer[name]).flatten().tolist()
             assert found == pytest.approx(expected.flatten().tolist(), abs=1e-4), name
-
-        at = prediction.position + 1
-        same("chance_V", prediction.chance_V)
-        same("looks_NHS", prediction.weights_NHTS[:, :, at])
-        same("rollout_S", rollout(prediction.weights_NHTS)[at])
-        same("chance_W", without_words(model, tokenizer, prediction))
-        same("chance_NH", without_heads(model, tokenizer, prediction))
 
 
 def test_the_engine_stays_readable():
@@ -155,12 +102,9 @@ def test_the_engine_stays_readable():
     assert len(lines) <= 200 and max(map(len, lines)) <= 110
     for name in ("product", "worker", "view", "more"):
         assert len(source(f"{name}.js").splitlines()) <= 300, name
-    everything = "".join(
-        path.read_text("utf-8") for path in HERE.iterdir() if path.is_file()
-    )
-    assert not re.search(
-        r"fetch\(|XMLHttp|https?://(?!creativecommons|github)", everything
-    )
+    files = (path.read_text("utf-8") for path in HERE.iterdir() if path.is_file())
+    outside = r"fetch\(|XMLHttp|https?://(?!creativecommons|github)"
+    assert not re.search(outside, "".join(files))
 
 
 # The tokenizer beside Python's.
@@ -171,32 +115,19 @@ RESPELT = [  # whose words are not spelt as they were typed
 ]
 
 
-def same_words(texts: list[str]) -> None:
+def require_same_words(texts: list[str]) -> None:
     """Both tokenizers split texts alike."""
     for text, words in zip(texts, run(texts=texts)["words"], strict=True):
         assert words == split_words(text), ascii(text[:80])
 
 
 @needs_node
-def test_unkind_texts_are_split_as_in_python():
-    same_words(UNKIND + RESPELT + [typed for typed, *_ in TYPED])
-
-
-@needs_node
-def test_odd_signs_are_split_as_in_python():
+def test_unkind_texts_and_odd_signs_are_split_as_in_python():
+    require_same_words(UNKIND + RESPELT + [typed for typed, *_ in TYPED])
     draw = random.Random(0)
-    signs = [
-        *"ab7é🇩🇪👍🏽☕,-;_ˑष'’“”.",
-        "...",
-        "___",
-        "[MASK]",
-        "<unk>",
-        " ",
-        "No.",
-        "Jr.",
-    ]
+    signs = [*"ab7é🇩🇪👍🏽☕,-;_ˑष’ '“”.", "...", "___", "[MASK]", "<unk>", "No.", "Jr."]
     signs += [*"\u200b\u200c\u200d\u0301\u094d\u3164\x1c"]
-    same_words(["".join(draw.choices(signs, k=8)) for _ in range(5_000)])
+    require_same_words(["".join(draw.choices(signs, k=8)) for _ in range(5_000)])
 
 
 @needs_node
@@ -204,16 +135,9 @@ def test_every_character_is_split_as_in_python():
     """Of those that have not changed since this Python's version of Unicode."""
     characters = [chr(i) for i in range(sys.maxunicode + 1)]
     known = [c for c in characters if unicodedata.category(c) not in ("Cn", "Cs", "Co")]
-    texts = [f"a{c}1 {c}.{c}" for c in known]
-    found = run(texts=texts)["words"]
-    differ = [
-        c
-        for c, text, words in zip(known, texts, found, strict=True)
-        if words != split_words(text)
-    ]
-    assert [*map(ascii, differ)] == []
+    require_same_words([f"a{c}1 {c}.{c}" for c in known])
 
 
 @needs_node
 def test_every_validation_line_is_split_as_in_python(wikitext):
-    same_words(wikitext.validation)
+    require_same_words(wikitext.validation)

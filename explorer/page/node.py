@@ -27,7 +27,7 @@ const compiled = bytes ? new WebAssembly.Module(bytes) : null;
 const finish = work => {
   for (;;) { const {done, value} = work.next(); if (done) return value; }
 };
-const {model: given, texts, questions, products} = input;
+const {model: given, texts, questions} = input;
 const answers = {};
 if (texts) answers.words = texts.map(splitWords);
 if (given) {
@@ -43,18 +43,13 @@ if (given) {
     return {...answer, ...finish(model.knockOuts(reading, target))};
   });
 }
-if (products) answers.products = products.map(({x, w, bias, rows, outs, depth}) => {
-  const room = makeRoom({x, w, bias}, {y: rows * outs}, compiled), {y} = room;
-  room.product(room.x, room.w, room.bias, y, rows, outs, depth, depth, depth, outs);
-  return [...y];
-});
 console.log(JSON.stringify(answers));
 """
 SELF = "globalThis.self = {addEventListener() {}, postMessage() {}};\n"
 
 
 def run(simd: bool = True, **questions) -> dict:
-    """The engine's answers: of `texts`, `products`, or a `model` to its `questions`.
+    """The engine's answers: of `texts`, or a `model` to its `questions`.
 
     RuntimeError with what Node said if it fails.
     """
