@@ -93,10 +93,10 @@ def rollout() -> Drawing:
         connection. Blue lines stand for the other half, which comes through attention;
         a thicker line is a larger weight. Between the middle and the top, blue lines
         are drawn only to “her”. Each layer multiplies by Ã = ½ A + ½ I. The product of
-        layer 2 and layer 1 is a table. A row is a word at the top; its four numbers say
-        how much of “She”, “lost”, “her” and “key” at the bottom, in this order, arrives
-        there. {rows} For example, the share of “She” in “her” is
-        {sums} = {result}.""",
+        layer 2 and layer 1 is a table. Each row belongs to a word at the top.
+        Its four numbers say how much arrives at this word from the four words at the
+        bottom: “She”, “lost”, “her” and “key”, in this order. {rows} For example, the
+        share of “She” in “her” is {sums} = {result}.""",
         436,
     )
     xs, ys = [66, 152, 238, 324], [358, 224, 90]
