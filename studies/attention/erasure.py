@@ -4,7 +4,7 @@
 was never trained and sentences whose words are shuffled. In 1,000 sentences of the
 validation text one word is masked, and each other word in turn as well. If attention
 points to what an answer needs, masking the most attended word costs most (Serrano &
-Smith 2019, section 4; Abnar & Zuidema 2020, section 4). Heads are switched off by
+Smith 2019, section 4; Abnar & Zuidema 2020, section 4). Heads are silenced by
 studies.attention.heads. Left out: words and heads in pairs, and gradients.
 
 Shapes: W words of a sentence, O those of them that are compared; the others as in
@@ -188,7 +188,7 @@ def measure(models, tokenizer, corpus, source, path=SUMMARY, count=SENTENCES) ->
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures what is missing, then draws and prints."""
-    about = "Mask words, switch heads off; what the record holds is not measured again."
+    about = "Mask words and silence heads; what the record holds is not measured again."
     parser = command("attention.erasure", about)
     parser.parse_args(arguments)
     with parser.one_sentence():

@@ -74,10 +74,10 @@ def erasure_figure(summary: dict) -> Figure:
 
 @default_style()
 def heads_figure(summary: dict) -> Figure:
-    """What each head costs when it is off: a panel a model, a row a layer, dots heads.
+    """What each head costs when it is silenced: a panel a model, a row a layer.
 
-    Hollow where the 95 % interval holds 0. The costliest head of each model is named,
-    and L4H5, the head of notebook 05.
+    Dots are heads, hollow where the 95 % interval holds 0. The costliest head of each
+    model is named, and L4H5, the head of notebook 05.
     """
     parts = summary["heads"]
     figure = Figure(figsize=(8.4, 1.55 * len(parts) + 0.9), layout="constrained")
@@ -98,7 +98,9 @@ def heads_figure(summary: dict) -> Figure:
         named_rows(axes, [*part["layers"]])
         axes.set_ylim(top=-0.9)  # room for a name above the first row
         axes.set_title(f"{MODELS[name]}, loss {part['loss']:.3f} nats", fontsize=11)
-    told = "rise of the validation loss with that head off (nats); hollow: may be none"
+    told = (
+        "rise of the validation loss when the head is silenced (nats); hollow: may be 0"
+    )
     figure.supxlabel(told, fontsize=10)
     return figure
 

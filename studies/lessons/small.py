@@ -34,7 +34,7 @@ CLAIMS = [
         primary=True,
     ),
     Claim(
-        "On a small text, read over and over, dropout lowers the loss.",
+        "On a small text that is read over and over, dropout lowers the loss.",
         Effect("small_dropout", "small_fresh", "best loss"),
         sides=("dropout, small text", "no dropout"),
     ),
@@ -44,12 +44,14 @@ CLAIMS = [
         sides=("fresh masks, small text", "the same masks"),
     ),
     Claim(
-        "With the same masks, early stopping lowers the loss.",
+        "On a small text with the same masks at every pass, early stopping lowers the "
+        "loss.",
         Effect("small_static", reading="best minus last"),
         sides=("stopped early, same masks", "trained to the end"),
     ),
     Claim(
-        "With fresh masks, early stopping lowers the loss.",
+        "On a small text with fresh masks at each step, early stopping lowers the "
+        "loss.",
         Effect("small_fresh", reading="best minus last"),
         sides=("stopped early, fresh masks", "trained to the end"),
         primary=True,
