@@ -54,7 +54,7 @@ def choose(tokenizer, lines: list[str], count: int = SENTENCES) -> tuple[list, d
     numbered floor(i n / count) for i = 0, 1, …; the masked word is drawn from its words
     of the vocabulary, all alike.
     """
-    sentences = [line.split() for line in lone_sentences(lines, SHORTEST, LONGEST)]
+    sentences = lone_sentences(lines, SHORTEST, LONGEST)
     usable = [w for w in sentences if len(in_vocabulary(tokenizer, w)) > OTHERS]
     chosen = []
     for i in range(count):
