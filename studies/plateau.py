@@ -40,7 +40,6 @@ from studies.positions import (
     EVERY,
     POSITIONS,
     RATES,
-    RECIPE,
     STEPS,
     TRAINED,
     WARM_UP,
@@ -102,8 +101,9 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     if arm.table:
         train_positions(model.embedding, arm.table)
     data = subsample(data, BLOCKS)
-    per_epoch = steps_per_epoch(data.stream, arm.model.max_length, RECIPE.batch_size)
-    config = replace(arm.training, seed=seed, epochs=STEPS / per_epoch)
+    shape = arm.model.max_length, arm.training.batch_size
+    epochs = STEPS / steps_per_epoch(data.stream, *shape)
+    config = replace(arm.training, seed=seed, epochs=epochs)
     training = train(model, data, config, folder, on_evaluation=probing(data))
     return {
         "positions": arm.table or arm.model.positions,
@@ -147,11 +147,10 @@ def table(results: Results) -> str:
     titles += ["Best rate", "Steps at it, by seed", "Mean"]
     cells = []
     for positions in (*POSITIONS, *TRAINED):
-        runs, name, first, mean = best_runs(results, positions), positions, "", ""
+        runs, name = best_runs(results, positions), TRAINED.get(positions, positions)
         steps = student([step_left(run) or STEPS for run in runs])
-        name = TRAINED.get(name, name)
         if positions == "none":
-            name, mean = "none (control)", "one seed"
+            name, first, mean = "none (control)", "", "one seed"
         else:
             first = told(trials(results, positions).values())
             stayed = None in map(step_left, runs)
