@@ -202,13 +202,14 @@ def words_html(
         )
     table = (
         f'<table class="mt-knock" {data(**{"for": position})}><caption><b>Hide one '
-        "more word.</b> Each other word is hidden in turn. With all of them "
+        "more word.</b> One other word at a time is hidden as well. While all other "
+        "words are visible, "
         f"<b>{safe(prediction.target)}</b> has {percent(p)}. A point is a hundredth of "
         "probability.</caption><tr><th scope=col>word</th><th scope=col colspan=2>"
         "looked at</th><th scope=col>without it</th><th scope=col colspan=2>points</th>"
         f"</tr>{''.join(rows)}</table>"
     )
-    return scroller("Each other word hidden", table)
+    return scroller("One more word hidden", table)
 
 
 def heads_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str:
@@ -237,7 +238,7 @@ def heads_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str
     heads = "".join(f"<th scope=col>{number}</th>" for number in numbers)
     table = (
         '<table class="mt-heads"><caption><b>Silence one head.</b> Each head is '
-        "silenced in turn: change in points. Press a number to see where that head "
-        f"looked.</caption><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
+        "silenced in turn; a number is the change in points. Press it to see where "
+        f"that head looked.</caption><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
     )
     return scroller("Each head silenced", table)

@@ -22,11 +22,11 @@ from helpers.model import ModelConfig
 from helpers.optimize import TRAIN_VALUES
 from helpers.seeds import seeded
 from helpers.settings import whole
-from studies.attention.references import read_references, references
+from studies.attention.references import references
 from studies.lab.command import RECORDS, option
 from studies.lab.experiment import prepare, run_experiment
 from studies.lab.figures import curves_beside_effects
-from studies.lab.readings import Claim, Effect, at
+from studies.lab.readings import Effect, at
 from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plus_minus
 from studies.lab.runs import FAST, lone_rows, read_run, score
 from studies.lab.study import Arm, Results, Study
@@ -118,7 +118,7 @@ def table(results: Results) -> str:
 
 def figure(results: Results) -> Figure:
     """The curves of all runs beside what each kind of dropout costs or gains."""
-    bigram = read_references(REFERENCES)["bigram"]["loss"]
+    bigram = record.read(REFERENCES)["bigram"]["loss"]
     return curves_beside_effects(results, LOOKS, "none", {"bigram": bigram})
 
 
@@ -130,7 +130,6 @@ def shipped() -> list[dict]:
 def study(epochs: int) -> Study:
     """The study with so many epochs a run, each with one evaluation."""
     training = replace(FAST, epochs=float(epochs), evaluations=epochs)
-    lowers = f"Dropout lowers the loss within {epochs} epochs."
     return Study(
         "dropout",
         "Train every arm of the dropout study over its seeds, resumable; runs whose "
@@ -143,7 +142,6 @@ def study(epochs: int) -> Study:
         read=partial(read_run, free=("precision",)),
         alike=("corpus", "number_format"),
         readings=READINGS,
-        claims=[Claim(lowers, Effect("all", "none"), "below")],
         table=table,
         figures={
             "dropout_comparison_subplots.png": lambda _: training_curves(shipped()),

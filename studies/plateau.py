@@ -13,18 +13,25 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from helpers import ROOT
 from helpers.data import steps_per_epoch
-from helpers.figure import QUIET, default_style, reference_lines
+from helpers.figure import QUIET, reference_lines
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
 from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
 from studies.lab.figures import band
-from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plain, plus_minus
-from studies.lab.runs import LENGTH, read_run, readable, subsample
+from studies.lab.report import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    figure_of,
+    markdown,
+    note,
+    plain,
+    plus_minus,
+)
+from studies.lab.runs import read_run, subsample
 from studies.lab.samples import probing, said
 from studies.lab.stats import student
 from studies.lab.study import Arm, Results, Study
@@ -33,7 +40,6 @@ from studies.positions import (
     EVERY,
     POSITIONS,
     RATES,
-    RECIPE,
     STEPS,
     TRAINED,
     WARM_UP,
@@ -43,6 +49,7 @@ from studies.positions import (
 
 EVALUATED = range(0, STEPS + 1, EVERY)
 BLOCKS = 512  # of the validation text
+LENGTH = "epochs", "warmup", "evaluations"  # settings that say how long a run is
 LEFT = 0.5  # nats below the unigram loss at which the plateau counts as left
 SHOWN = 400  # the step whose predictions are laid side by side
 LOOKS = {
@@ -94,8 +101,9 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     if arm.table:
         train_positions(model.embedding, arm.table)
     data = subsample(data, BLOCKS)
-    per_epoch = steps_per_epoch(data.stream, arm.model.max_length, RECIPE.batch_size)
-    config = replace(arm.training, seed=seed, epochs=STEPS / per_epoch)
+    shape = arm.model.max_length, arm.training.batch_size
+    epochs = STEPS / steps_per_epoch(data.stream, *shape)
+    config = replace(arm.training, seed=seed, epochs=epochs)
     training = train(model, data, config, folder, on_evaluation=probing(data))
     return {
         "positions": arm.table or arm.model.positions,
@@ -116,9 +124,8 @@ def read(path: Path, identity: dict) -> dict | None:
     run = read_run(path, identity, (*LENGTH, "precision", "arm"))
     if run is None:
         return None
-    with readable(path):
-        last, training = run["history"][-1], run["training"]
-        warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
+    last, training = run["history"][-1], run["training"]
+    warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
     history = [e for e in run["history"] if e["step"] in EVALUATED]
     steps = [entry["step"] for entry in history]
     if not math.isclose(warmed, WARM_UP) or steps != [*EVALUATED]:
@@ -140,11 +147,10 @@ def table(results: Results) -> str:
     titles += ["Best rate", "Steps at it, by seed", "Mean"]
     cells = []
     for positions in (*POSITIONS, *TRAINED):
-        runs, name, first, mean = best_runs(results, positions), positions, "", ""
+        runs, name = best_runs(results, positions), TRAINED.get(positions, positions)
         steps = student([step_left(run) or STEPS for run in runs])
-        name = TRAINED.get(name, name)
         if positions == "none":
-            name, mean = "none (control)", "one seed"
+            name, first, mean = "none (control)", "", "one seed"
         else:
             first = told(trials(results, positions).values())
             stayed = None in map(step_left, runs)
@@ -153,15 +159,14 @@ def table(results: Results) -> str:
     return markdown(titles, cells)
 
 
-@default_style()
-def curves(results: Results) -> Figure:
+@figure_of(1, 2, size=(8.8, 3.6), sharex=True)
+def curves(panels, results: Results) -> None:
     """Loss and the share of the most-predicted word over the first steps, by positions.
 
     The line is the mean over seeds, the band reaches from the lowest to the highest
     seed; the steps are on a logarithmic scale. The control is on the left only.
     """
-    figure = Figure(figsize=(8.8, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True)
+    left, right = panels
     for positions in POSITIONS:
         color, style = LOOKS[positions]
         runs = best_runs(results, positions)
@@ -169,7 +174,7 @@ def curves(results: Results) -> Figure:
         label = f"{name}, rate {runs[0]['rate']:g}"
         steps = [max(1, entry["step"]) for entry in runs[0]["history"]]
         keys = "validation_loss", "most_predicted_share"
-        for axes, key in zip((left, right), keys, strict=True):
+        for axes, key in zip(panels, keys, strict=True):
             over_seeds = [[e[key] for e in run["history"]] for run in runs]
             if axes is left or positions != "none":
                 band(axes, steps, over_seeds, style, color, label=label)
@@ -178,18 +183,16 @@ def curves(results: Results) -> Figure:
     reference_lines(left, {"unigram": unigram})
     limit = unigram - LEFT
     left.axhline(limit, color=QUIET, linestyle=":", linewidth=1)
-    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    below = f"left at {limit:.2f}"
-    left.annotate(below, (0.02, limit), (0, 3), color=QUIET, fontsize=9, **place)
+    look = {"color": QUIET, "fontsize": 9, "xycoords": ("axes fraction", "data")}
+    note(left, f"left at {limit:.2f}", (0.02, limit), (0, 3), **look)
     ticks = 20, 50, 100, 200, 500, STEPS
     left.set(xscale="log", xlim=(ticks[0], ticks[-1]), ylim=(None, unigram + 1.2))
     left.set_xticks(ticks, map("{:,}".format, ticks))
     left.minorticks_off()
     left.set(xlabel="step", ylabel="validation loss (nats per word)")
     right.set(xlabel="step", ylabel="share of the most-predicted word", ylim=(0, 1))
-    for axes in (left, right):
+    for axes in panels:
         plain(axes)
-    return figure
 
 
 def samples(results: Results) -> list[dict]:

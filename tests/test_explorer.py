@@ -81,7 +81,7 @@ def test_every_number_is_that_of_a_fresh_forward_pass(
     assert heads.numbers("data-p", "data-layer") == [1, 1, 2, 2]
     assert heads.numbers("data-p", "data-head") == [1, 2, 1, 2]
     assert heads.numbers("data-p") == near(after_NH)
-    assert f"With all of them {fresh.target} has" in needed.text
+    assert f"While all other words are visible, {fresh.target} has" in needed.text
 
     explorer.paint.index = 1
     change_W = after_W - fresh.p_target

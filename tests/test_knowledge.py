@@ -128,9 +128,9 @@ def test_words_stand_at_their_places(data):
     tokenizer = WordTokenizer.train(lines, 40)
     stream = join(encode_lines(tokenizer, lines))
     ids_BT, place_BT = lone_rows(tokenizer, lines, LENGTH)
-    sentences = sorted(lone_sentences(lines, 5, 40), key=lambda line: len(line.split()))
+    sentences = sorted(lone_sentences(lines, 5, 40), key=len)
     for sentence, ids_T, place_T in zip(sentences, ids_BT, place_BT, strict=True):
-        row = [CLS, *tokenizer.encode(sentence.split()), SEP]
+        row = [CLS, *tokenizer.encode(sentence), SEP]
         assert ids_T.tolist() == row + [PAD] * (LENGTH - len(row))
         inside = slice(1, len(row) - 1)
         assert torch.equal(stream[place_T[inside]], ids_T[inside])

@@ -259,8 +259,8 @@ def test_a_run_is_of_its_arm(name, tiny, tmp_path):
         places = words.places_of(lines, {*WHOLE.ids})
         scores = words.score_words(model, tokenizer, lines, places)
     elif name == "alone":
-        lines = sorted(lone_sentences(lines, 5, 40), key=lambda line: line.count(" "))
-        ids_BT = data.pad(data.encode_lines(tokenizer, lines), 32)
+        sentences = sorted(lone_sentences(lines, 5, 40), key=len)
+        ids_BT = data.pad([*map(tokenizer.encode, sentences)], 32)
         scores = runs.score(model, ids_BT, evaluation_subsets(ids_BT), [0])
     else:
         known_BT = ids_BT.where(ids_BT < KNOWN, UNK)

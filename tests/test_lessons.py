@@ -79,7 +79,7 @@ def test_a_claim_is_a_line(results):
     one = {"n": 1, "mean": 0, "low": None, "high": None}
     assert effect_text({"interval": one, "unit": "steps"}) == "+0 steps"
     lines = study.lesson_lines(results, None)
-    text = "A learning rate that falls to 0 beats a constant one of half its peak."
+    text = "A learning rate that falls to 0 beats a constant rate of half its peak."
     assert lines == (f"* Exploratory: *{text}* **open** -0.110 (-0.180 to -0.041) nats")
 
 

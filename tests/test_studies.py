@@ -179,9 +179,9 @@ def test_the_best_rate_leaves_first_then_is_lowest():
 
 @pytest.mark.parametrize("kind", ["rotary", "noise"])
 def test_a_run_of_the_plateau_is_trained_and_read(kind, toy, tmp_path, monkeypatch):
-    own = {"STEPS": 6, "EVERY": 3, "WARM_UP": 2, "BLOCKS": 16}
-    recipe = replace(plateau.RECIPE, batch_size=8, evaluations=2, warmup=2 / 6)
-    for name, value in (own | {"EVALUATED": range(0, 7, 3), "RECIPE": recipe}).items():
+    own = {"STEPS": 6, "WARM_UP": 2, "BLOCKS": 16, "EVALUATED": range(0, 7, 3)}
+    recipe = replace(positions.RECIPE, batch_size=8, evaluations=2, warmup=2 / 6)
+    for name, value in own.items():
         monkeypatch.setattr(plateau, name, value)
     arm = plateau.ARMS[f"{kind}_rate_0.002"]
     arm = replace(arm, model=replace(arm.model, **TINY), training=recipe)

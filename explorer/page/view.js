@@ -175,7 +175,7 @@ function renderNeeds() {
   const columns = [["word", 1], ["looked at", 2], ["without it", 1], ["points", 2]];
   const heading = columns.map(([label, span]) => make("th", {scope: "col", colspan: span}, label));
   byId("word-table").replaceChildren(
-    make("caption", {}, "Each other word hidden in turn. With all of them ", strong(target),
+    make("caption", {}, "One other word at a time is hidden as well. While all other words are visible, ", strong(target),
       ` has ${percent(p)}. A point is a hundredth of probability.`),
     make("thead", {}, make("tr", {}, ...heading)), make("tbody", {}, ...rows));
   const H = looks_NHS[0].length, heads = [...Array(H).keys()];
@@ -198,7 +198,7 @@ function renderNeeds() {
   const body = looks_NHS.map((_, n) =>
     make("tr", {}, make("th", {scope: "row"}, `layer ${n + 1}`), ...heads.map(h => cell(n, h))));
   byId("head-table").replaceChildren(
-    make("caption", {}, "Each head silenced in turn: change in points. Press a number to see where that head looked."),
+    make("caption", {}, "Each head is silenced in turn; a number is the change in points. Press it to see where that head looked."),
     make("thead", {}, make("tr", {}, make("td"), ...numbers)), make("tbody", {}, ...body));
 }
 

@@ -4,7 +4,7 @@
 was never trained and sentences whose words are shuffled. In 1,000 sentences of the
 validation text one word is masked, and each other word in turn as well. If attention
 points to what an answer needs, masking the most attended word costs most (Serrano &
-Smith 2019, section 4; Abnar & Zuidema 2020, section 4). Heads are switched off by
+Smith 2019, section 4; Abnar & Zuidema 2020, section 4). Heads are silenced by
 studies.attention.heads. Left out: words and heads in pairs, and gradients.
 
 Shapes: W words of a sentence, O those of them that are compared; the others as in
@@ -54,7 +54,7 @@ def choose(tokenizer, lines: list[str], count: int = SENTENCES) -> tuple[list, d
     numbered floor(i n / count) for i = 0, 1, …; the masked word is drawn from its words
     of the vocabulary, all alike.
     """
-    sentences = [line.split() for line in lone_sentences(lines, SHORTEST, LONGEST)]
+    sentences = lone_sentences(lines, SHORTEST, LONGEST)
     usable = [w for w in sentences if len(in_vocabulary(tokenizer, w)) > OTHERS]
     chosen = []
     for i in range(count):
@@ -188,7 +188,7 @@ def measure(models, tokenizer, corpus, source, path=SUMMARY, count=SENTENCES) ->
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures what is missing, then draws and prints."""
-    about = "Mask words, switch heads off; what the record holds is not measured again."
+    about = "Mask words and silence heads; what the record holds is not measured again."
     parser = command("attention.erasure", about)
     parser.parse_args(arguments)
     with parser.one_sentence():

@@ -89,7 +89,7 @@ def ask(model, tokenizer, sentences: list[list[str]]) -> list[Prediction]:
 
 def candidates(tokenizer, lines: list[str]) -> tuple[list[list[str]], dict]:
     """Short sentences with at most two words outside the vocabulary; and counts."""
-    short = [line.split() for line in lone_sentences(lines, SHORTEST, LONGEST)]
+    short = lone_sentences(lines, SHORTEST, LONGEST)
     unknown = [sum(word not in tokenizer.ids for word in words) for words in short]
     kept = [w for w, n in zip(short, unknown, strict=True) if n <= UNKNOWN]
     limits = {"shortest": SHORTEST, "longest": LONGEST, "unknown": UNKNOWN}

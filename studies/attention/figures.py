@@ -9,6 +9,7 @@ from studies.lab.report import (
     BLUE,
     GREEN,
     ORANGE,
+    figure_of,
     named_rows,
     note,
     plain,
@@ -43,15 +44,13 @@ def side_by_side(axes: Axes, intervals: dict, step: float, size: float, scale=1)
         axes.plot(mean, y, mark, color=color, markersize=size, label=label)
 
 
-@default_style()
-def erasure_figure(summary: dict) -> Figure:
+@figure_of(1, len(PANELS), size=(8.9, 3.6), sharex=True, sharey=True)
+def erasure_figure(panels, summary: dict) -> None:
     """What masking one more word costs, by the rule that picks it, panel by panel.
 
     Dots are means over sentences, lines 95 % bootstrap intervals; all panels share
     their axis, the fall of the true word's log-probability in nats.
     """
-    figure = Figure(figsize=(8.9, 3.6), layout="constrained")
-    panels = figure.subplots(1, len(PANELS), sharex=True, sharey=True)
     for axes, (title, names) in zip(panels, PANELS.items(), strict=True):
         axes.axvline(0, color=QUIET, linewidth=1)
         falls = {name: summary["erasure"][name]["fall"] for name in names}
@@ -63,21 +62,20 @@ def erasure_figure(summary: dict) -> Figure:
         axes.grid(axis="y", color="#e8e8e8", linewidth=0.8)
         axes.set_axisbelow(True)
         plain(axes)
-    handles = panels[0].get_legend_handles_labels()
+    figure, handles = panels[0].figure, panels[0].get_legend_handles_labels()
     figure.legend(*handles, frameon=False, ncols=2, loc="outside upper right")
     label = (
         "fall of the true word's log-probability when one more word is masked (nats)"
     )
     figure.supxlabel(label, fontsize=10)
-    return figure
 
 
 @default_style()
 def heads_figure(summary: dict) -> Figure:
-    """What each head costs when it is off: a panel a model, a row a layer, dots heads.
+    """What each head costs when it is silenced: a panel a model, a row a layer.
 
-    Hollow where the 95 % interval holds 0. The costliest head of each model is named,
-    and L4H5, the head of notebook 05.
+    Dots are heads, hollow where the 95 % interval holds 0. The costliest head of each
+    model is named, and L4H5, the head of notebook 05.
     """
     parts = summary["heads"]
     figure = Figure(figsize=(8.4, 1.55 * len(parts) + 0.9), layout="constrained")
@@ -98,7 +96,9 @@ def heads_figure(summary: dict) -> Figure:
         named_rows(axes, [*part["layers"]])
         axes.set_ylim(top=-0.9)  # room for a name above the first row
         axes.set_title(f"{MODELS[name]}, loss {part['loss']:.3f} nats", fontsize=11)
-    told = "rise of the validation loss with that head off (nats); hollow: may be none"
+    told = (
+        "rise of the validation loss when the head is silenced (nats); hollow: may be 0"
+    )
     figure.supxlabel(told, fontsize=10)
     return figure
 

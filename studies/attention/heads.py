@@ -1,6 +1,6 @@
-"""What each head costs when it is off, and where masked words look through it.
+"""What each head costs when it is silenced, and where masked words look through it.
 
-Each head is switched off alone, then all of a layer (Michel et al. 2019, section 3.2);
+Each head is silenced alone, then all of a layer (Michel et al. 2019, section 3.2);
 studies.attention.erasure calls this. Shapes: M masked positions; the others as in
 helpers.layers. Losses are in nats a word.
 """
@@ -23,7 +23,7 @@ TARGETS = {offset: f"{offset:+d}" if offset else "self" for offset in range(-3, 
 
 
 def switches(n_layers: int, n_heads: int) -> dict[str, Tensor]:
-    """Which heads are off, (N, H), by name: each alone, then all of a layer."""
+    """Which heads are silenced, (N, H), by name: each alone, then all of a layer."""
     count = n_layers * n_heads
     each = torch.eye(count, dtype=torch.bool).view(count, n_layers, n_heads)
     places = itertools.product(range(1, n_layers + 1), range(1, n_heads + 1))
@@ -60,7 +60,7 @@ def gaze(model, data: TrainingData) -> dict[str, Tensor]:
 
 
 def heads(model, data: TrainingData) -> dict:
-    """What each head and each layer costs when it is off, and where each head looks.
+    """What each head and layer costs when it is silenced, and where each head looks.
 
     Costs are differences in validation loss to the intact model, paired by group of
     blocks; `peak_and_cost` is the rank correlation of both over all heads.

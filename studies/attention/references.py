@@ -9,7 +9,6 @@ helpers.evaluate; P pairs of neighbours.
 import itertools
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from helpers import record
 from helpers.data import TrainingData
 from helpers.evaluate import unigram, word_frequencies
 from helpers.masking import IGNORE, masked_positions
@@ -116,8 +114,3 @@ def references(data: TrainingData, vocab_size: int) -> dict:
         "unigram": unigram(data.stream, data.validation_BT, data.subset_BT, vocab_size),
         "bigram": bigram(data, vocab_size),
     }
-
-
-def read_references(path: Path) -> dict:
-    """The record of `references`."""
-    return record.read(path)

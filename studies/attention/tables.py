@@ -91,7 +91,7 @@ def looked_at(looks: dict[str, float]) -> str:
 
 
 def heads_table(summary: dict) -> str:
-    """What heads and layers cost when they are off, a row for each model.
+    """What heads and layers cost when they are silenced, a row for each model.
 
     Its loss; of single heads the highest three costs, each with what the head looks at,
     the median and the lowest, and how many intervals lie above or below 0; the rank

@@ -20,8 +20,9 @@ SEEDS = 3  # below which nothing is decided
 BEYOND = 1.05  # a curve's last value stands for so many times its last step
 # The smallest effect that counts, by unit, in every claim alike. At the end of a run of
 # the lessons a tenth more steps buys 0.04 to 0.05 nats, and two seeds of the base
-# differ by about half of that; between trained models 0.07 nats are one point.
-SMALLEST = {"nats": 0.05, "points": 1.0}
+# differ by about half of that; between trained models 0.07 nats are one percentage
+# point.
+SMALLEST = {"nats": 0.05, "percentage points": 1.0}
 
 
 def at(path: str, scale: float = 1.0) -> Reading:

@@ -3,9 +3,8 @@
 import hashlib
 import multiprocessing
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from studies.lab.wikitext import require_wikitext
 FAST = TrainConfig(
     optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
 )
-LENGTH = "epochs", "warmup", "evaluations"  # settings that say how long a run is
 
 
 def shipped_models(*names: str) -> tuple:
@@ -47,17 +45,6 @@ def shipped_models(*names: str) -> tuple:
     text = {"name": corpus.name, "revision": REVISION, "split": "validation"}
     models = {name: model for name, (model, *_) in loaded.items()}
     return models, tokenizer, corpus, {"corpus": text, "weights": digests}
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Within it, a record that lacks a part or has one of another kind: ValueError."""
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} is no record of this study ({error!r}); restore it as it was made."
-        ) from error
 
 
 def require_run(path: Path, run: dict, identity: dict, free=()) -> None:
@@ -150,10 +137,9 @@ def placed_sentences(
     return placed
 
 
-def lone_sentences(lines: list[str], shortest: int, longest: int) -> list[str]:
-    """The same sentences without their places."""
-    placed = placed_sentences(lines, shortest, longest)
-    return [" ".join(words) for _, words in placed]
+def lone_sentences(lines: list[str], shortest: int, longest: int) -> list[list[str]]:
+    """The words of the same sentences, without their places."""
+    return [words for _, words in placed_sentences(lines, shortest, longest)]
 
 
 def lone_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:

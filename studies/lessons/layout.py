@@ -23,32 +23,35 @@ ARMS = {
 PACKED = "pack_64", "pack_128"
 CLAIMS = [
     Claim(
-        "With one line per row, a max_length of 64 beats 128.",
+        "With one line per row, rows of 64 tokens beat rows of 128 tokens.",
         Effect("pad_64", "pad_128", AT_TIME),
         sides=("64, one line per row", "128, one line per row"),
         primary=True,
     ),
     Claim(
-        "That lead comes from padding: with packed rows it is smaller.",
+        "With packed rows, the lead of 64 tokens over 128 tokens is smaller than with "
+        "one line per row.",
         Effect("pad_64", "pad_128", AT_TIME, PACKED),
     ),
     Claim(
-        "At 64, packing beats padding.",
+        "Among rows of 64 tokens, packed rows beat padded rows.",
         Effect("pack_64", "pad_64", AT_TIME),
         sides=("64, packed", "64, one line per row"),
     ),
     Claim(
-        "Scored on the same sentences, each by itself, packing still beats padding.",
+        "When each sentence is scored by itself, packed rows of 64 tokens still beat "
+        "padded rows of 64 tokens.",
         Effect("pack_64", "pad_64", LONE),
-        sides=("packed, scored on sentences", "one line per row, scored so"),
+        sides=("packed, lone sentences", "one line per row, lone sentences"),
     ),
     Claim(
-        "Scored on these sentences, the lead of 64 over 128 is still smaller with "
-        "packed rows.",
+        "When each sentence is scored by itself, the lead of 64 tokens over 128 tokens "
+        "is still smaller with packed rows than with one line per row.",
         Effect("pad_64", "pad_128", LONE, PACKED),
     ),
     Claim(
-        "At 64, buckets of rows of similar length beat padding.",
+        "Among rows of at most 64 tokens, buckets with lines of similar length beat "
+        "padded rows.",
         Effect("bucket_64", "pad_64", AT_TIME),
         sides=("64, buckets", "64, one line per row"),
     ),

@@ -54,9 +54,9 @@ def growing_part() -> dict:
     times = [row["ms"] for form in LOOKS for row in timed(growth, form)]
     return {
         "interval": {"mean": mean - 50, "low": low - 50, "high": high - 50},
-        "effect": f"{mean:.0f} % ({low:.0f} to {high:.0f} %) of a step; half of it "
-        f"from {written['equal_at']:,.0f} positions on "
-        f"(fused: {fused['equal_at']:,.0f})",
+        "effect": f"{mean:.0f} % ({low:.0f} to {high:.0f} %) of a step; half of a "
+        f"step from {written['equal_at']:,.0f} positions on "
+        f"(with the fused kernel from {fused['equal_at']:,.0f} on)",
         "budget": f"{len(times)} kinds of steps, 3 each",
         "hardware": [growth["hardware"]["device"]],
         # Three of each, and one to warm up.
@@ -66,7 +66,8 @@ def growing_part() -> dict:
 
 CLAIMS = [
     Claim(
-        "At a length of 64, the quadratic part of attention takes most of a step.",
+        "At a length of 64, the quadratic part of attention takes most of a training "
+        "step.",
         growing_part,
         "above",
         "% of a step beyond half",

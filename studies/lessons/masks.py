@@ -35,18 +35,18 @@ def end_of_the_collapse() -> dict:
 
 CLAIMS = [
     Claim(
-        "The collapse ends sooner with rotary positions than with learned ones.",
+        "The collapse ends sooner with rotary positions than with learned positions.",
         end_of_the_collapse,
         unit="steps",
     ),
     Claim(
-        "Masking 15 % of the words, as BERT does, beats masking 30 %.",
+        "Masking 15 % of the words, as BERT does, beats masking 30 % of them.",
         Effect("rate_15", "base"),
         sides=("15 % masked", "30 % masked"),
         primary=True,
     ),
     Claim(
-        "80/10/10 beats [MASK] in every masked place.",
+        "BERT's rule of 80/10/10 beats [MASK] in every masked place.",
         Effect("base", "all_hidden"),
         sides=("80/10/10", "[MASK] everywhere"),
     ),

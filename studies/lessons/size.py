@@ -26,18 +26,20 @@ SIZES = {
 }
 CLAIMS = [
     Claim(
-        "In the same time, a model with half the layers gets further.",
+        "In the same training time, a model with 2 layers reaches a lower loss than a "
+        "model with 4 layers.",
         Effect("layers_2", "base", AT_TIME),
         sides=("2 layers, same time", "4 layers"),
         primary=True,
     ),
     Claim(
-        "In the same time, a model with half the width gets further.",
+        "In the same training time, a model with half of the width reaches a lower "
+        "loss than a model with the full width.",
         Effect("d_model_128", "base", AT_TIME),
         sides=("half the width, same time", "full width"),
     ),
     Claim(
-        "One head is as good as eight.",
+        "One head is as good as eight heads.",
         Effect("heads_1", "base", AT_STEPS),
         "same",
         sides=("1 head", "8 heads"),

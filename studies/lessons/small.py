@@ -1,8 +1,8 @@
 """Lesson 6: dropout, fresh masks, and when to stop, on a text learned by heart."""
 
+from helpers import record
 from helpers.figure import reference_lines
 from studies import dropout
-from studies.attention.references import read_references
 from studies.lab.readings import Claim, Effect
 from studies.lab.report import BLUE, GREEN, ORANGE, figure_of, plain
 from studies.lessons.arms import Arm
@@ -34,7 +34,7 @@ CLAIMS = [
         primary=True,
     ),
     Claim(
-        "On a small text, read over and over, dropout lowers the loss.",
+        "On a small text that is read over and over, dropout lowers the loss.",
         Effect("small_dropout", "small_fresh", "best loss"),
         sides=("dropout, small text", "no dropout"),
     ),
@@ -44,12 +44,14 @@ CLAIMS = [
         sides=("fresh masks, small text", "the same masks"),
     ),
     Claim(
-        "With the same masks, early stopping lowers the loss.",
+        "On a small text with the same masks at every pass, early stopping lowers the "
+        "loss.",
         Effect("small_static", reading="best minus last"),
         sides=("stopped early, same masks", "trained to the end"),
     ),
     Claim(
-        "With fresh masks, early stopping lowers the loss.",
+        "On a small text with fresh masks at each step, early stopping lowers the "
+        "loss.",
         Effect("small_fresh", reading="best minus last"),
         sides=("stopped early, fresh masks", "trained to the end"),
         primary=True,
@@ -72,7 +74,7 @@ def figure(axes, results) -> None:
             lowest, step = min(curve)
             axes.plot(step, lowest, "o", color=color, markersize=5)
     axes.set(xlabel="step", ylabel="validation loss (nats per word)")
-    unigram = read_references(dropout.REFERENCES)["unigram"]["loss"]
+    unigram = record.read(dropout.REFERENCES)["unigram"]["loss"]
     reference_lines(axes, {"unigram": unigram})
     axes.legend(frameon=False, title="dot: what early stopping keeps")
     plain(axes)

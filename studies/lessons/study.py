@@ -37,7 +37,7 @@ MODULES = length, layout, vocabulary, size, tying, small, masks, knowledge
 LESSONS = {number: module.CLAIMS for number, module in enumerate(MODULES, 1)}
 LESSONS[None] = [  # a choice of this study itself
     Claim(
-        "A learning rate that falls to 0 beats a constant one of half its peak.",
+        "A learning rate that falls to 0 beats a constant rate of half its peak.",
         Effect("falling", "base"),
         sides=("a rate that falls", "a constant rate"),
     )
@@ -45,7 +45,7 @@ LESSONS[None] = [  # a choice of this study itself
 ARMS = {"base": BASE} | vocabulary.ARMS | tying.ARMS | layout.ARMS | size.ARMS
 ARMS |= small.ARMS | masks.ARMS | {"falling": FALLING}
 EFFECT = "Effect (95 % interval)"  # the title of its column
-DIGITS = {"nats": 3, "points": 1, "steps": 0}
+DIGITS = {"nats": 3, "percentage points": 1, "steps": 0}
 
 
 class Lessons(Study):

@@ -15,7 +15,8 @@ PAIRS = {
 }
 CLAIMS = [
     Claim(
-        f"With {words}, tying does not matter.",
+        f"With a vocabulary of {words}, tying the output layer to the embedding does "
+        "not matter.",
         Effect(*pair),
         "same",
         sides=(f"tied, {words}", "weights of its own"),

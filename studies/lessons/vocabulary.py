@@ -22,30 +22,31 @@ ARMS = {
 ASKED = [BASE, *(ARMS[name] for name in NAMES if name in ARMS)]
 CLAIMS = [
     Claim(
-        "A model with 2,000 words learns frequent words better than one with 10,000.",
+        "Of the frequent words, a model with 2,000 words guesses more right than a "
+        "model with 10,000 words.",
         Effect("base", "words_10000", "shared"),
         "above",
-        "points",
+        "percentage points",
         primary=True,
     ),
     Claim(
-        "A model with 8,000 byte pairs names more rare words than one with 10,000 "
-        "words.",
+        "Of the rare words, a model with 8,000 byte pairs guesses more right than a "
+        "model with 10,000 words.",
         Effect("pieces_8000", "words_10000", "rare"),
         "above",
-        "points",
+        "percentage points",
         primary=True,
     ),
     Claim(
-        "A model with 8,000 byte pairs names as many frequent words as one with 2,000 "
-        "words.",
+        "Of the frequent words, a model with 8,000 byte pairs guesses as many right as "
+        "a model with 2,000 words.",
         Effect("pieces_8000", "base", "shared"),
         "same",
-        "points",
+        "percentage points",
     ),
     Claim(
-        "[UNK] makes other words harder: the same 2,000 words are easier for a model "
-        "that reads 8,000 more.",
+        "[UNK] makes other words harder to guess: on the same 2,000 words, a model "
+        "that can read 8,000 more words has a lower loss.",
         Effect("read_10000", "base"),
         sides=("reads 10,000 words", "reads 2,000 words"),
     ),

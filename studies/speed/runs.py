@@ -133,12 +133,12 @@ def entry(seed: int) -> dict:
     return recorded(path, wanted, read_run, make)
 
 
-def read_entries(hardware: dict) -> list[dict]:
-    """The records of all entries; ValueError without any, or of another machine."""
+def read_entries(machine: dict) -> list[dict]:
+    """The records of all entries; ValueError without any, or of another `machine`."""
     entries = []
     for seed, path in by_seed(FOLDER, f"entry_{STEPS}_steps_seed_{{seed}}").items():
         entries.append(read_run(*entry_place(seed)))
-        if entries[-1]["hardware"] != hardware:
+        if entries[-1]["hardware"] != machine:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
     if not entries:
         raise ValueError(f"There is no entry in {FOLDER}; make one: {COMMAND}")

@@ -16,16 +16,16 @@ word of the validation text is scored.
 import argparse
 from statistics import fmean
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from helpers.figure import QUIET, default_style
+from helpers.figure import QUIET
 from studies.lab.command import SEED, command
 from studies.lab.report import (
     BLUE,
     GREEN,
     ORANGE,
     draw,
+    figure_of,
     markdown,
     note,
     plain,
@@ -113,15 +113,13 @@ def table(race: dict) -> str:
     return markdown([*titles, "Faster by", "p"], rows)
 
 
-@default_style()
-def time_to_quality(race: dict) -> Figure:
+@figure_of(size=(7.4, 3.8))
+def time_to_quality(axes, race: dict) -> None:
     """Draws validation loss against minutes: curves of baselines, dots of entries.
 
     A baseline's minutes are those of its steps; an entry's begin with its process. The
     curves are scored on a part of the validation text, dots and dotted lines on all.
     """
-    figure = Figure(figsize=(7.4, 3.8), layout="constrained")
-    axes = figure.subplots()
     looks = {"plain": (ORANGE, "--"), "scheduled": (GREEN, "-.")}
     for arm, (color, style) in looks.items():
         if not (row := race.get(arm)):
@@ -149,7 +147,6 @@ def time_to_quality(race: dict) -> Figure:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, fontsize=9)
     plain(axes)
-    return figure
 
 
 def main(arguments: list[str] | None = None) -> None:

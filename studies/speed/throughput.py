@@ -12,15 +12,14 @@ from functools import partial
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 
-from helpers.figure import QUIET, default_style
+from helpers.figure import QUIET
 from helpers.model import ModelConfig
 from helpers.record import write
 from studies.lab import timing
 from studies.lab.command import RECORDS, command, record_file
 from studies.lab.machine import hardware
-from studies.lab.report import BLUE, ORANGE, plain
+from studies.lab.report import BLUE, ORANGE, figure_of, plain
 from studies.speed.peers import OURS, PEERS
 from studies.speed.steps import contestant, equality, make_batch, step_on
 
@@ -97,8 +96,8 @@ def table(steps: list[dict]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-@default_style()
-def step_ratios(record: dict) -> Figure:
+@figure_of(1, len(TOKENS), size=(8.8, 2.8), sharex=True, sharey=True)
+def step_ratios(panels, record: dict) -> None:
     """Draws how long each peer's training step takes, one panel a batch size.
 
     Each is compared with ours of the same architecture, and none was compiled. Thin
@@ -107,11 +106,9 @@ def step_ratios(record: dict) -> Figure:
     steps = pd.DataFrame(record["steps"])
     shown = (steps["dropout"] == DROPOUTS[-1]) & ~steps["compiled"]
     steps = steps[shown & steps["contestant"].isin(PEERS)]
-    sizes, peers = sorted(steps["tokens"].unique()), [*steps["contestant"].unique()]
-    figure = Figure(figsize=(8.8, 2.8), layout="constrained")
-    panels = figure.subplots(1, len(sizes), sharex=True, sharey=True, squeeze=False)[0]
+    peers = [*steps["contestant"].unique()]
     looks = ("fp32", "o", BLUE, -0.14), ("bf16", "s", ORANGE, 0.14)
-    for axes, tokens in zip(panels, sizes, strict=True):
+    for axes, tokens in zip(panels, TOKENS, strict=True):
         axes.axvline(1, color=QUIET, linewidth=1)
         for precision, mark, color, shift in looks:
             own = steps[(steps["tokens"] == tokens) & (steps["precision"] == precision)]
@@ -126,7 +123,6 @@ def step_ratios(record: dict) -> Figure:
     widest = max(high for _, high in steps["ratio_quartiles"])
     panels[0].set_xlim(0, 1.05 * widest)
     panels[0].legend(frameon=False, loc="lower left", fontsize=9)
-    return figure
 
 
 def main(arguments: list[str] | None = None) -> None:
