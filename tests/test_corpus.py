@@ -68,7 +68,7 @@ class Hub(SimpleHTTPRequestHandler):
             outputfile.write(content[start : start + 70_000])
             if self.server.way == "cut":
                 return
-            time.sleep({"stall": 60, "slow": 0.7}.get(self.server.way, 0))
+            time.sleep({"stall": 60, "slow": 1.2}.get(self.server.way, 0))
 
 
 def ask(monkeypatch, address: str) -> None:

@@ -210,7 +210,7 @@ def test_a_drawing_is_shown_with_its_description():
         shown.append(data)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("notebooks.drawings.display", keep)
+        patch.setattr("helpers.figure.display", keep)
         show_drawing("attention")
         with pytest.raises(ValueError, match="choose attention, bert_and_gpt"):
             show_drawing("none")

@@ -47,7 +47,7 @@ class Next:
     def small(self):
         return 1
 """
-COPIED = [f"helpers/{n}.py" for n in ("__init__", "files", "interrupt", "notebook")]
+COPIED = [f"helpers/{n}.py" for n in ("__init__", "files", "notebook")]
 COPIED += [f"notebooks/{name}.py" for name in ("__main__", "kernel", "source")]
 COPIED.append("interop/card.py")  # links to the published repository
 
