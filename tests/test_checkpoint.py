@@ -6,17 +6,16 @@ import itertools
 import json
 import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from program import started
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from tiny import CONFIG, fresh_model, random_data, same_weights
 
-from helpers import ROOT, parallel
+from helpers import parallel
 from helpers.checkpoint import load_model, load_state, save_model, save_state, signed
 from helpers.resume import identity, kept, locked
 from helpers.run import TrainingRun
@@ -312,8 +311,7 @@ def test_a_killed_training_leaves_its_folder_free(tmp_path):
         f"with locked(pathlib.Path({str(tmp_path)!r})):\n"
         "    print('in', flush=True)\n    signal.pause()"
     )
-    how = {"cwd": ROOT, "stdout": subprocess.PIPE, "encoding": "utf-8"}
-    with subprocess.Popen([sys.executable, "-c", program], **how) as run:
+    with started("-c", program) as run:
         assert run.stdout.readline() == "in\n"
         with pytest.raises(ValueError, match="Another training"), locked(tmp_path):
             pass

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -11,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from program import python, started
 from tiny import CONFIG, acting, fresh_model, random_data, same_weights, without_clock
 
 from helpers import ROOT
@@ -164,43 +164,28 @@ print("went on")
 """
 
 
-def usual():
-    """Ctrl-C as in a shell, also where the tests are a job that ignores it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.mark.parametrize("swallowing", ["Last()", "import stubborn"])
 def test_the_first_press_ends_a_command_though_it_be_swallowed(swallowing, tmp_path):
     """By Python in a destructor, or by a library that goes on with its import."""
     stubborn = "import signal\ntry: signal.raise_signal(2)\nexcept: pass\n"
     (tmp_path / "stubborn.py").write_text(stubborn, "utf-8")
-    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    told = {"capture_output": True, "encoding": "utf-8", "timeout": 60}
-    command = [sys.executable, "-c", PROGRAM.format(swallowing)]
-    done = subprocess.run(command, env=env, preexec_fn=usual, **told)
-    assert "went on" not in done.stdout
-    assert done.returncode == 130 and "nterrupted.\n" in done.stderr
+    paths = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    with started("-c", PROGRAM.format(swallowing), **paths) as program:
+        out, said = program.communicate(timeout=60)
+    assert "went on" not in out
+    assert program.returncode == 130 and "nterrupted.\n" in said
 
 
 @pytest.mark.parametrize("moment", ["imports", "work"])
 def test_the_study_of_kills_ends_at_the_first_press_with_its_children(moment, tmp_path):
-    command = [sys.executable, "-m", "studies.resume"]
-    program = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "r.json")],
-        cwd=ROOT,
-        env=os.environ | {"TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        start_new_session=True,
-        preexec_fn=usual,
-    )
-    try:
+    command = ["-m", "studies.resume", "--out", tmp_path / "r.json"]
+    variables = {"TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    with started(*command, **variables) as program:
         deadline = time.monotonic() + (0.5 if moment == "imports" else 60)
         while time.monotonic() < deadline and not list(tmp_path.glob("*/*/state.pt")):
             time.sleep(0.1)
         program.send_signal(signal.SIGINT)  # to this one alone
-        said, _ = program.communicate(timeout=30)
+        said = "".join(program.communicate(timeout=30))
         if moment == "work":
             assert program.returncode == 130
             assert said.count("\n") == 1 and "nterrupted." in said
@@ -208,9 +193,6 @@ def test_the_study_of_kills_ends_at_the_first_press_with_its_children(moment, tm
             assert program.returncode == -signal.SIGINT and said == ""
         with pytest.raises(ProcessLookupError):  # no child is left
             os.killpg(program.pid, 0)
-    finally:
-        if program.poll() is None:
-            os.killpg(program.pid, signal.SIGKILL)
 
 
 # In a process of its own, because the trainings are forks and pytest has threads.
@@ -220,9 +202,8 @@ KILLS = "import json; from studies.resume import study; print(json.dumps(study(5
 @pytest.fixture(scope="module")
 def record():
     """Of five kills at random moments."""
-    command = [sys.executable, "-c", KILLS]
-    how = {"cwd": ROOT, "check": True, "timeout": 240}
-    done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", **how)
+    done = python("-c", KILLS)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

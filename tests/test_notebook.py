@@ -2,16 +2,15 @@
 
 import errno
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from nbformat.v4 import new_notebook
+from program import python
 
-from helpers import ROOT, notebook
+from helpers import notebook
 from helpers.bpe import BPETokenizer
 from helpers.files import write_whole
 from helpers.notebook import budget, check, ledger
@@ -92,7 +91,4 @@ def test_a_file_is_written_whole_or_stays_as_it_was(write, step, monkeypatch, tm
 def test_a_lesson_without_pytorch_does_not_wait_for_it():
     heavy = "[name for name in ('torch', 'nbformat', 'numpy') if name in sys.modules]"
     source = f"import sys, helpers.notebook; print({heavy})"
-    done = subprocess.run(
-        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, encoding="utf-8"
-    )
-    assert done.stdout == "[]\n"
+    assert python("-c", source).stdout == "[]\n"
