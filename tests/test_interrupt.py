@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 from program import python, started
-from tiny import CONFIG, acting, fresh_model, random_data, same_weights, without_clock
+from tiny import CONFIG, acting, at_call, fresh_model, same_weights, without_clock
 
 from helpers import ROOT
 from helpers.checkpoint import load_state
@@ -24,12 +24,6 @@ from studies import resume
 MUON = replace(CONFIG, optimizer="muon", evaluations=2)  # evaluated at 0, 1, 12, 24
 
 
-@pytest.fixture
-def data():
-    """24 steps over random words."""
-    return random_data()
-
-
 @pytest.fixture(autouse=True)
 def ctrl_c():
     """The usual handler, also where the tests are a job that ignores the signal."""
@@ -40,19 +34,6 @@ def ctrl_c():
 
 def press():
     signal.raise_signal(signal.SIGINT)
-
-
-def pressing(function, at):
-    """A function with Ctrl-C pressed in the middle of its call number `at`."""
-    calls = []
-
-    def pressed(*arguments, **options):
-        calls.append(None)
-        if len(calls) == at:
-            press()
-        return function(*arguments, **options)
-
-    return pressed
 
 
 @pytest.mark.parametrize(
@@ -72,11 +53,11 @@ def test_a_run_is_saved_and_goes_on_as_if_nothing_had_been(
     whole, options = train(fresh_model(dropout=0.1), data, MUON), {}
     with monkeypatch.context() as patch:
         if owner == "mask":
-            options["mask"] = pressing(mask_tokens, at)
+            options["mask"] = at_call(at, press, mask_tokens)
         elif owner == "source":
             options["source"] = acting(lambda s: press() if s == at else None, data)
         else:
-            patch.setattr(owner, name, pressing(getattr(owner, name), at))
+            patch.setattr(owner, name, at_call(at, press, getattr(owner, name)))
         with pytest.raises(KeyboardInterrupt) as caught:
             model = fresh_model(dropout=0.1)
             train(model, data, MUON, str(tmp_path), save_seconds=9e9, **options)
@@ -116,8 +97,8 @@ def test_a_step_ends_whole_or_has_not_been(data, name, monkeypatch):
     """All optimisers have moved or none, whenever Ctrl-C is pressed within a step."""
     run, before = TrainingRun(fresh_model(), MUON), fresh_model().state_dict()
     scaler = torch.amp.GradScaler
-    press_at = pressing(getattr(scaler, name), 2 if name == "step" else 1)
-    monkeypatch.setattr(scaler, name, press_at)
+    pressed = at_call(2 if name == "step" else 1, press, getattr(scaler, name))
+    monkeypatch.setattr(scaler, name, pressed)
     with pytest.raises(KeyboardInterrupt):
         train_step(run, data.validation_BT, MUON, 9)
     after = run.model.state_dict()

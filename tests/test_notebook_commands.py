@@ -264,7 +264,7 @@ def test_ctrl_c_ends_a_run_at_the_first_press(moment, project):
         time.sleep(0 if moment == "cell" else moment)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal interrupts a group
         _, said = process.communicate(timeout=20)
+        assert kernels_of(process.pid) == []
     assert process.returncode == 130
     assert said == "python -m notebooks: interrupted.\n"
-    assert kernels_of(process.pid) == []
     assert [*(project / "executed").glob("*")] == []
