@@ -1,8 +1,15 @@
-"""What browser tests share: a front end, opened once for a module, and its page."""
+"""What test modules share: data to train on, and a front end with its page."""
 
 import pytest
+from tiny import random_data
 
 from tests import fronts
+
+
+@pytest.fixture
+def data():
+    """24 steps over random words."""
+    return random_data()
 
 
 @pytest.fixture(scope="module", params=[*fronts.STACKS, "page"])

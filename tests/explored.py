@@ -5,15 +5,13 @@ from html.parser import HTMLParser
 
 import pytest
 import torch
-from tiny import tiny_model
+from tiny import knowing, tiny_model
 
 from explorer import Explorer
-from helpers.tokenizer import SPECIALS, WordTokenizer
 
 TEXT = "the cat and the dog saw the $5 – ship ."
 SECOND = "a dog saw the cat and the cat saw $ 5 – a dog and the cat ."
-KNOWN = "the cat and dog saw $ 5 – . a < > img".split()
-TOKENIZER = WordTokenizer([*SPECIALS, *KNOWN])
+TOKENIZER = knowing("the cat and dog saw $ 5 – . a < > img".split())
 
 
 # Whoever changes a model takes copies.

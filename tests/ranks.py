@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import torch._dynamo  # every optimiser wants it
 import torch.distributed as dist
-from tiny import acting
+from tiny import Interruption, acting
 from torch import Tensor
 
 from helpers import parallel
@@ -82,10 +82,6 @@ def gradients(text: str, dropout: float) -> dict[str, Tensor]:
     )
     train_step(run, batch(text), config, LAST)
     return found
-
-
-class Interruption(Exception):
-    pass
 
 
 def curve(data, optimizer="adamw", folder=None, act=lambda step: None) -> dict:

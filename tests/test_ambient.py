@@ -3,13 +3,12 @@
 import ast
 import hashlib
 import os
-import subprocess
-import sys
 
 import nbformat
 import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_notebook
+from program import python
 from test_package import CELLS, SOURCES
 
 from explorer.knockout import without_heads, without_words
@@ -83,13 +82,9 @@ def printed(folder, source: str, console: str) -> tuple[list[str], str]:
     """What a program prints, where text is not UTF-8 by default, on a console."""
     (folder / "program.py").write_text(source, "utf-8")
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    console = {"PYTHONIOENCODING": console, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-X", "warn_default_encoding", str(folder / "program.py")],
-        env=os.environ | locale | console,
-        capture_output=True,
-        encoding=console["PYTHONIOENCODING"],
-    )
+    variables = locale | {"PYTHONIOENCODING": console, "PYTHONPATH": str(ROOT)}
+    how = ["-X", "warn_default_encoding"]
+    done = python(*how, folder / "program.py", encoding=console, **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines(), done.stderr
 
@@ -137,13 +132,8 @@ def test_a_cell_that_warns_fails_though_its_output_is_ignored(tmp_path):
     nbformat.write(new_notebook(cells=cells), tmp_path / "a.ipynb")
     quiet = ["-q", "-p", "no:cacheprovider", "-p", "conftest", "--rootdir", tmp_path]
     nbval = ["--nbval", "--nbval-current-env", tmp_path / "a.ipynb"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", os.devnull, *quiet, *nbval],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        encoding="utf-8",
-    )
+    options = ["-c", os.devnull, *quiet, *nbval]
+    done = python("-m", "pytest", *options, folder=tmp_path, PYTHONPATH=str(ROOT))
     assert done.stdout.splitlines()[-1].startswith("2 failed, 1 passed"), done.stdout
     assert done.stdout.count("The cell wrote to stderr") == 2
 

@@ -9,15 +9,13 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
-from tiny import tiny_model
+from tiny import knowing, scored_on, tiny_model
 
 from explorer.predict import Prediction, fill_mask
 from helpers import ROOT, record
 from helpers.corpus import Corpus
-from helpers.data import TrainingData
 from helpers.evaluate import evaluate
-from helpers.masking import evaluation_subsets
-from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
 from studies.attention import erasure, examples, heads, knowledge
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.tables import MODELS, looked_at
@@ -25,7 +23,7 @@ from studies.lab import runs
 from studies.lab.stats import bootstrap
 
 WORDS = "the cat dog sat on a mat and . ran to it".split()
-TOKENIZER = WordTokenizer([*SPECIALS, *WORDS])
+TOKENIZER = knowing(WORDS)
 # Words, the masked one, and the places of the others that count, the nearest last. A
 # word outside the vocabulary stands beside the first one, so that its nearest is on one
 # side only; the second has two outside, and so two others at the same distance.
@@ -53,8 +51,7 @@ def data():
     ids_BT[:, 0] = CLS
     ids_BT[torch.rand(ids_BT.shape, generator=draw) < 0.1] = SEP
     ids_BT[:20, 8:][torch.rand(20, 8, generator=draw) < 0.5] = UNK
-    subset_BT = evaluation_subsets(ids_BT)
-    return TrainingData(ids_BT.flatten(), ids_BT, subset_BT, ids_BT, subset_BT)
+    return scored_on(ids_BT.flatten(), ids_BT)
 
 
 @torch.no_grad()

@@ -2,28 +2,26 @@
 
 import hashlib
 import io
-import itertools
 import json
 import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
+from program import started
 from safetensors import safe_open
 from safetensors.torch import load_file, save
-from tiny import CONFIG, fresh_model, random_data, same_weights
+from tiny import CONFIG, at_call, fresh_model, knowing, random_data, same_weights
 
-from helpers import ROOT, parallel
+from helpers import parallel
 from helpers.checkpoint import load_model, load_state, save_model, save_state, signed
 from helpers.resume import identity, kept, locked
 from helpers.run import TrainingRun
-from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
 
-TOKENIZER = WordTokenizer([*SPECIALS, *"abcdefg"])
+TOKENIZER = knowing("abcdefg")
 INFO = {"corpus": "none", "seed": 3, "validation": {"loss": 2.5}}
 SHORT = replace(CONFIG, epochs=0.5, evaluations=1)
 
@@ -60,7 +58,7 @@ def test_the_vocabulary_beside_the_weights_is_taken_and_no_other(saved):
     assert load_model(saved)[1].words == TOKENIZER.words
     for words in ("abcdefh", "bacdefg", "abcdef", [*"abcdef", "\ud800"]):
         with pytest.raises(ValueError, match="another vocabulary; load"):
-            load_model(saved, WordTokenizer([*SPECIALS, *words]))
+            load_model(saved, knowing(words))
     (saved.parent / "vocabulary.json").unlink()
     with pytest.raises(ValueError, match="vocabulary.json is missing"):
         load_model(saved)
@@ -75,9 +73,8 @@ def test_what_would_not_load_is_not_written(saved):
         torch.nn.init.constant_(model.norm.bias, value)
         with pytest.raises(ValueError, match="not all numbers of 16 bits.*not written"):
             save_model(saved, model, TOKENIZER, INFO)
-    words = WordTokenizer([*SPECIALS, *"abcdef"])
     with pytest.raises(ValueError, match="has 11 words, but the model has vocab_size"):
-        save_model(saved, fresh_model(), words, INFO)
+        save_model(saved, fresh_model(), knowing("abcdef"), INFO)
     assert saved.read_bytes() == before
 
 
@@ -220,20 +217,16 @@ def test_a_damaged_state_is_passed_over_and_takes_no_place(states, capsys):
         states.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("moment", ["fsync", 0, 1])
-def test_a_crash_at_any_moment_leaves_a_state(states, moment, monkeypatch, capsys):
+@pytest.mark.parametrize("name, number", [("fsync", 1), ("replace", 1), ("replace", 2)])
+def test_a_crash_at_any_moment_leaves_a_state(
+    states, name, number, monkeypatch, capsys
+):
     """While it goes to the disk, or at the first or second change of names after it."""
-    calls, rename = itertools.count(), os.replace
-
-    def crash(*paths):
-        if moment == "fsync" or next(calls) == moment:
-            raise KeyboardInterrupt
-        rename(*paths)
-
+    crash = at_call(number, Mock(side_effect=KeyboardInterrupt), getattr(os, name))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(os, "fsync" if moment == "fsync" else "replace", crash)
+        patch.setattr(os, name, crash)
         save_state(states, {"step": 3})
-    assert states.exists() == (moment != 1)
+    assert states.exists() == (number != 2)
     assert load_state(states)["step"] == 2
     assert capsys.readouterr().out == ""
     for step in (3, 4):  # and the run can go on from there
@@ -312,8 +305,7 @@ def test_a_killed_training_leaves_its_folder_free(tmp_path):
         f"with locked(pathlib.Path({str(tmp_path)!r})):\n"
         "    print('in', flush=True)\n    signal.pause()"
     )
-    how = {"cwd": ROOT, "stdout": subprocess.PIPE, "encoding": "utf-8"}
-    with subprocess.Popen([sys.executable, "-c", program], **how) as run:
+    with started("-c", program) as run:
         assert run.stdout.readline() == "in\n"
         with pytest.raises(ValueError, match="Another training"), locked(tmp_path):
             pass

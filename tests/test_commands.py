@@ -7,6 +7,7 @@ value and what would do, before anything is loaded; what fails later, with statu
 import importlib
 from dataclasses import fields, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -21,12 +22,18 @@ HUGE = "1" + "0" * 30
 FIELDS = [field for kind in (ModelConfig, TrainConfig) for field in fields(kind)]
 
 
+COMMANDS = {  # of the studies, as `python -m` takes them
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+    for path in (ROOT / "studies").rglob("*.py")
+    if "\nif __name__ ==" in path.read_text("utf-8")
+}
+
+
 class Reached(BaseException):
     """The work began."""
 
 
-def reached(*_, **__):
-    raise Reached
+reached = Mock(side_effect=Reached)
 
 
 @pytest.fixture
@@ -108,12 +115,8 @@ def test_names_that_runs_have_are_folders_under_runs():
         train.run_folder(Path("odd"))
 
 
-FOLDER = ROOT / "studies"
-STUDIES = {  # by the name of its command
-    ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__main__")
-    for path in FOLDER.rglob("*.py")
-    if "\nif __name__ ==" in path.read_text("utf-8")
-} - {"train", "pages"}  # tested above; measures nothing
+STUDIES = {name.removeprefix("studies.") for name in COMMANDS}
+STUDIES -= {"train", "pages"}  # tested above; measures nothing
 WHOLE = "-1", "nan", "inf", "x", "", HUGE, "1.5"
 STUDY = {"--arms": ("x", ""), "--seeds": WHOLE, "--processes": (*WHOLE, "0")}
 OPTIONS = {
@@ -140,7 +143,7 @@ for name, options in OPTIONS.items():
 
 def module_of(name: str):
     """The module of a command; that of a folder is its __main__."""
-    place = ".__main__" if (FOLDER / name).is_dir() else ""
+    place = ".__main__" if (ROOT / "studies" / name).is_dir() else ""
     return importlib.import_module(f"studies.{name}{place}")
 
 
@@ -157,9 +160,7 @@ def test_an_odd_option_of_a_study_is_refused(name, options, no_work, capsys):
 
 @pytest.mark.parametrize("name", OPTIONS.keys() - {*WITHOUT_TEXT})
 def test_a_study_without_its_text_ends_in_one_sentence(name, monkeypatch, capsys):
-    def missing():
-        raise ValueError("WikiText-2 is not within reach.")
-
+    missing = Mock(side_effect=ValueError("WikiText-2 is not within reach."))
     for module in (module_of(name), runs, study):
         if hasattr(module, "require_wikitext"):
             monkeypatch.setattr(module, "require_wikitext", missing)

@@ -1,10 +1,11 @@
 """Trainings that cannot go on say why, and leave the best they had."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
-from tiny import CONFIG, acting, fresh_model, random_data, same_weights, without_clock
+from tiny import CONFIG, acting, fresh_model, same_weights, without_clock
 
 from helpers.checkpoint import load_state, save_state
 from helpers.evaluate import evaluate
@@ -15,11 +16,6 @@ from helpers.train import train, train_step
 
 LONG = replace(CONFIG, epochs=12, evaluations=9)  # 72 steps, evaluated at each eighth
 SCALED = replace(CONFIG, optimizer="muon", weight_decay=0.5)
-
-
-@pytest.fixture
-def data():
-    return random_data()
 
 
 def poison(model):
@@ -65,10 +61,7 @@ def test_a_loss_that_is_no_number_ends_the_training(
 )
 def test_too_large_a_batch_names_what_would_fit(data, error, size, told):
     """Other failures pass unchanged."""
-
-    def mask(*arguments, **options):
-        raise error
-
+    mask = Mock(side_effect=error)
     with pytest.raises(MemoryError if told else type(error)) as caught:
         train(fresh_model(), data, replace(CONFIG, batch_size=size), mask=mask)
     if told:

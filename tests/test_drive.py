@@ -5,8 +5,10 @@ import shutil
 import sys
 import types
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from tiny import at_call
 
 from notebooks import drive
 
@@ -73,14 +75,7 @@ def test_what_is_stopped_has_lost_nothing_and_goes_on(
     here, there = places
     make(here, "dropout", "more", state="here")
     make(there, "dropout", state="there")
-    real, calls = getattr(owner, call), []
-
-    def failing(*arguments, **options):
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise error
-        return real(*arguments, **options)
-
+    failing = at_call(2, Mock(side_effect=error), getattr(owner, call))
     with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, OSError)):
         patch.setattr(owner, call, failing)
         drive.keep_runs_on_drive()

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -91,11 +92,7 @@ def test_scoring_leaves_no_trace(score):
     assert torch.equal(data.validation_BT, text)
     assert same_weights(model, fresh_model())
     assert all(p.grad is None for p in model.parameters())
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    model.head.register_forward_hook(interrupt)
+    model.head.register_forward_hook(Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         score(model, data)
     assert [module.training for module in model.modules()] == modes

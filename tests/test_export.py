@@ -3,12 +3,11 @@
 import json
 import random
 import re
-import subprocess
-import sys
 from unicodedata import category
 
 import pytest
 import torch
+from program import python
 from test_tokenizer import TYPED, UNKIND
 from tiny import scattered
 
@@ -161,8 +160,7 @@ assert not {"helpers", "interop", "explorer"} & sys.modules.keys()
 
 
 def test_a_script_that_knows_nothing_of_us_opens_it(folder, tmp_path):
-    command = [sys.executable, "-c", PROGRAM, str(folder), TEXTS[0]]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    done = python("-c", PROGRAM, folder, TEXTS[0], folder=tmp_path)
     assert done.returncode == 0, done.stderr
     best = [word for word, _ in fill_mask(MODEL, TOKENIZER, TEXTS[0]).top]
     assert done.stdout.strip().splitlines()[-1] == str(best)

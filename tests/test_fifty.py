@@ -1,9 +1,8 @@
 """The study of fifty epochs: its halves, its rule for a recipe, and its runs."""
 
-from dataclasses import replace
-
 import pytest
 import torch
+from test_studies import elsewhere
 from tiny import few_lines
 
 from helpers import record
@@ -47,9 +46,8 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(fifty, "require_wikitext", few_lines)
     sizes = dict(vocab_size=104, max_length=16, n_layers=1, d_model=16, n_heads=2)
     monkeypatch.setattr(fifty, "MODELS", {"none": ModelConfig(**sizes, d_ff=16)})
-    places = {"folder": tmp_path / "records", "states": tmp_path / "runs"}
-    runs = replace(fifty.STUDY, **places, arms=fifty.arms(2))
-    return runs, replace(fifty.OF_TRIALS, **places, arms=fifty.arms(1))
+    runs = elsewhere(fifty.STUDY, tmp_path, arms=fifty.arms(2))
+    return runs, elsewhere(fifty.OF_TRIALS, tmp_path, arms=fifty.arms(1))
 
 
 def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):

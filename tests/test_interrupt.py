@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -11,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import CONFIG, acting, fresh_model, random_data, same_weights, without_clock
+from program import python, started
+from tiny import CONFIG, acting, at_call, fresh_model, same_weights, without_clock
 
 from helpers import ROOT
 from helpers.checkpoint import load_state
@@ -24,12 +24,6 @@ from studies import resume
 MUON = replace(CONFIG, optimizer="muon", evaluations=2)  # evaluated at 0, 1, 12, 24
 
 
-@pytest.fixture
-def data():
-    """24 steps over random words."""
-    return random_data()
-
-
 @pytest.fixture(autouse=True)
 def ctrl_c():
     """The usual handler, also where the tests are a job that ignores the signal."""
@@ -40,19 +34,6 @@ def ctrl_c():
 
 def press():
     signal.raise_signal(signal.SIGINT)
-
-
-def pressing(function, at):
-    """A function with Ctrl-C pressed in the middle of its call number `at`."""
-    calls = []
-
-    def pressed(*arguments, **options):
-        calls.append(None)
-        if len(calls) == at:
-            press()
-        return function(*arguments, **options)
-
-    return pressed
 
 
 @pytest.mark.parametrize(
@@ -72,11 +53,11 @@ def test_a_run_is_saved_and_goes_on_as_if_nothing_had_been(
     whole, options = train(fresh_model(dropout=0.1), data, MUON), {}
     with monkeypatch.context() as patch:
         if owner == "mask":
-            options["mask"] = pressing(mask_tokens, at)
+            options["mask"] = at_call(at, press, mask_tokens)
         elif owner == "source":
             options["source"] = acting(lambda s: press() if s == at else None, data)
         else:
-            patch.setattr(owner, name, pressing(getattr(owner, name), at))
+            patch.setattr(owner, name, at_call(at, press, getattr(owner, name)))
         with pytest.raises(KeyboardInterrupt) as caught:
             model = fresh_model(dropout=0.1)
             train(model, data, MUON, str(tmp_path), save_seconds=9e9, **options)
@@ -116,8 +97,8 @@ def test_a_step_ends_whole_or_has_not_been(data, name, monkeypatch):
     """All optimisers have moved or none, whenever Ctrl-C is pressed within a step."""
     run, before = TrainingRun(fresh_model(), MUON), fresh_model().state_dict()
     scaler = torch.amp.GradScaler
-    press_at = pressing(getattr(scaler, name), 2 if name == "step" else 1)
-    monkeypatch.setattr(scaler, name, press_at)
+    pressed = at_call(2 if name == "step" else 1, press, getattr(scaler, name))
+    monkeypatch.setattr(scaler, name, pressed)
     with pytest.raises(KeyboardInterrupt):
         train_step(run, data.validation_BT, MUON, 9)
     after = run.model.state_dict()
@@ -164,43 +145,28 @@ print("went on")
 """
 
 
-def usual():
-    """Ctrl-C as in a shell, also where the tests are a job that ignores it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.mark.parametrize("swallowing", ["Last()", "import stubborn"])
 def test_the_first_press_ends_a_command_though_it_be_swallowed(swallowing, tmp_path):
     """By Python in a destructor, or by a library that goes on with its import."""
     stubborn = "import signal\ntry: signal.raise_signal(2)\nexcept: pass\n"
     (tmp_path / "stubborn.py").write_text(stubborn, "utf-8")
-    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    told = {"capture_output": True, "encoding": "utf-8", "timeout": 60}
-    command = [sys.executable, "-c", PROGRAM.format(swallowing)]
-    done = subprocess.run(command, env=env, preexec_fn=usual, **told)
-    assert "went on" not in done.stdout
-    assert done.returncode == 130 and "nterrupted.\n" in done.stderr
+    paths = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    with started("-c", PROGRAM.format(swallowing), **paths) as program:
+        out, said = program.communicate(timeout=60)
+    assert "went on" not in out
+    assert program.returncode == 130 and "nterrupted.\n" in said
 
 
 @pytest.mark.parametrize("moment", ["imports", "work"])
 def test_the_study_of_kills_ends_at_the_first_press_with_its_children(moment, tmp_path):
-    command = [sys.executable, "-m", "studies.resume"]
-    program = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "r.json")],
-        cwd=ROOT,
-        env=os.environ | {"TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        start_new_session=True,
-        preexec_fn=usual,
-    )
-    try:
+    command = ["-m", "studies.resume", "--out", tmp_path / "r.json"]
+    variables = {"TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    with started(*command, **variables) as program:
         deadline = time.monotonic() + (0.5 if moment == "imports" else 60)
         while time.monotonic() < deadline and not list(tmp_path.glob("*/*/state.pt")):
             time.sleep(0.1)
         program.send_signal(signal.SIGINT)  # to this one alone
-        said, _ = program.communicate(timeout=30)
+        said = "".join(program.communicate(timeout=30))
         if moment == "work":
             assert program.returncode == 130
             assert said.count("\n") == 1 and "nterrupted." in said
@@ -208,9 +174,6 @@ def test_the_study_of_kills_ends_at_the_first_press_with_its_children(moment, tm
             assert program.returncode == -signal.SIGINT and said == ""
         with pytest.raises(ProcessLookupError):  # no child is left
             os.killpg(program.pid, 0)
-    finally:
-        if program.poll() is None:
-            os.killpg(program.pid, signal.SIGKILL)
 
 
 # In a process of its own, because the trainings are forks and pytest has threads.
@@ -220,9 +183,8 @@ KILLS = "import json; from studies.resume import study; print(json.dumps(study(5
 @pytest.fixture(scope="module")
 def record():
     """Of five kills at random moments."""
-    command = [sys.executable, "-c", KILLS]
-    how = {"cwd": ROOT, "check": True, "timeout": 240}
-    done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", **how)
+    done = python("-c", KILLS)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

@@ -3,13 +3,12 @@
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from program import started
 from scipy import stats
 
 from helpers import ROOT, record
@@ -213,7 +212,7 @@ def test_a_curve_is_read_between_its_steps():
 
 
 RUNS = """
-import signal, sys, time
+import sys, time
 from pathlib import Path
 from studies.lab.runs import read_run, run_all
 
@@ -225,8 +224,6 @@ def make(name):
     return {}
 
 if __name__ == "__main__":
-    # A shell may have its background jobs ignore Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     run_all([(Path(f"{n}.json"), {}, read_run, make, n) for n in sys.argv[1:]], 2)
 """
 
@@ -237,20 +234,15 @@ def test_a_failure_or_ctrl_c_ends_all_runs(end, ended, tmp_path):
     """Two at a time, of three seconds each."""
     names = ["fails"] * (end == "fails") + ["a", "b", "c", "d"]
     (tmp_path / "runs.py").write_text(RUNS, "utf-8")
-    command = subprocess.Popen(
-        [sys.executable, "runs.py", *names],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
-    if end == "Ctrl-C":
-        while not (tmp_path / "c.begun").exists():
-            assert command.poll() is None
-            time.sleep(0.05)
-        os.killpg(command.pid, signal.SIGINT)
-    assert ("another design" in command.communicate(timeout=90)[1]) == (end == "fails")
+    variables = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with started("runs.py", *names, folder=tmp_path, **variables) as command:
+        if end == "Ctrl-C":
+            while not (tmp_path / "c.begun").exists():
+                assert command.poll() is None
+                time.sleep(0.05)
+            os.killpg(command.pid, signal.SIGINT)
+        _, said = command.communicate(timeout=90)
+    assert ("another design" in said) == (end == "fails")
     made = {path.stem for path in tmp_path.glob("*.json")}
     assert command.returncode and made <= ended and bool(made) == bool(ended)
 

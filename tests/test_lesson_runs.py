@@ -6,10 +6,11 @@ import random
 from collections import Counter
 from dataclasses import asdict, replace
 from functools import cache
+from unittest.mock import Mock
 
 import pytest
 import torch
-from tiny import tiny_model
+from tiny import at_call, tiny_model
 
 from helpers import data, record
 from helpers.bpe import BPETokenizer
@@ -271,14 +272,9 @@ def test_a_run_is_of_its_arm(name, tiny, tmp_path):
 
 def test_a_run_goes_on_where_it_was_interrupted(tiny, monkeypatch):
     """Even between a step and the evaluation that follows it."""
-    whole, moments = tiny.run("alone", 0), itertools.count()
+    whole = tiny.run("alone", 0)
     (tiny.folder / "alone_seed_0.json").unlink()
-
-    def stop(*arguments):
-        if next(moments) == 2:
-            raise KeyboardInterrupt
-        return validate(*arguments)
-
+    stop = at_call(3, Mock(side_effect=KeyboardInterrupt), validate)
     monkeypatch.setattr("helpers.train.validate", stop)
     with pytest.raises(KeyboardInterrupt, match="at step 4"):
         tiny.run("alone", 0)

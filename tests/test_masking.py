@@ -15,13 +15,10 @@ from helpers.masking import (
     mlm_loss,
     select_fixed,
 )
+from helpers.seeds import seeded
 from helpers.tokenizer import MASK, PAD, SPECIALS, UNK
 
 V = 50
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def text(rows=4_000, length=64):

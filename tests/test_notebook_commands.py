@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -14,7 +13,7 @@ import nbformat
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from program import python
+from program import python, started
 
 from helpers import ROOT
 from notebooks import source
@@ -257,25 +256,15 @@ def kernels_of(pid: int) -> list[int]:
 def test_ctrl_c_ends_a_run_at_the_first_press(moment, project):
     """Seconds after the bar has appeared, when the kernel starts, or within a cell."""
     write(project, "01_one", "open('begun', 'w')\nwhile True:\n    pass")
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "notebooks", "--run", "01"],
-        cwd=project,
-        env=os.environ | environment(project),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # a terminal interrupts the whole group
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    command = ["-u", "-m", "notebooks", "--run", "01"]
+    with started(*command, folder=project, **environment(project)) as process:
         assert process.stdout.read(8)  # of the bar
         while moment == "cell" and not (project / "notebooks" / "begun").exists():
             time.sleep(0.05)
         time.sleep(0 if moment == "cell" else moment)
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            _, stderr = process.communicate(timeout=20)
-        finally:
-            process.kill()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal interrupts a group
+        _, said = process.communicate(timeout=20)
+        assert kernels_of(process.pid) == []
     assert process.returncode == 130
-    assert stderr == b"python -m notebooks: interrupted.\n"
-    assert kernels_of(process.pid) == []
+    assert said == "python -m notebooks: interrupted.\n"
     assert [*(project / "executed").glob("*")] == []

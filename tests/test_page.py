@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 from test_tokenizer import TYPED, UNKIND
-from tiny import scattered, tiny_model
+from tiny import knowing, scattered, tiny_model
 
 from explorer.attention_plots import rollout
 from explorer.knockout import without_heads, without_words
@@ -21,7 +21,7 @@ from explorer.page.pack import BASE, FINE, as_read, encode, rounded
 from explorer.predict import fill_mask
 from helpers.model import MaskedLanguageModel
 from helpers.text import split_words
-from helpers.tokenizer import SPECIALS, WordTokenizer
+from helpers.tokenizer import WordTokenizer
 
 needs_node = pytest.mark.skipif(NODE is None, reason="Node is not installed")
 WORDS = "the cat and dog saw a big ship . in of to was her his".split()
@@ -32,7 +32,7 @@ SENTENCES = [
     "her dog was in the ship of his cat and the cat of her dog saw the ship .",
     " ".join(WORDS * 4),
 ]
-TOKENIZER = WordTokenizer([*SPECIALS, *WORDS])
+TOKENIZER = knowing(WORDS)
 
 
 # The kernel, and weights as text.

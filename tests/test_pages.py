@@ -4,6 +4,7 @@ import re
 
 import nbformat
 import pytest
+from test_commands import COMMANDS
 
 from helpers import ROOT
 from notebooks.source import SLUG, live_page, notebooks
@@ -14,11 +15,6 @@ README, GLOSSARY = ROOT / "README.md", ROOT / "notebooks" / "GLOSSARY.md"
 OTHERS = [README, ROOT / "CONTRIBUTING.md", GLOSSARY]
 LINK = re.compile(r"(!?)\[([^\]]*(?:\[[^\]]*\][^\]]*)*)\]\(([^)\s]+)\)")
 SOURCE = re.compile(r'(?:src|srcset|href)="([^"]+)"')
-COMMANDS = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
-    for path in (ROOT / "studies").rglob("*.py")
-    if "\nif __name__ ==" in path.read_text("utf-8")
-}
 
 
 def anchors(text: str) -> set[str]:

@@ -8,6 +8,7 @@ import sys
 import pytest
 import ranks
 import torch
+from program import started
 
 from helpers import ROOT
 from helpers.masking import IGNORE, mask_tokens
@@ -123,25 +124,22 @@ train.main(sys.argv[2:])
 """
 
 
-def ended(folder) -> list[tuple[int, str]]:
-    """Status and standard error of two processes of one training."""
+def ended(folder) -> list[tuple[str, int]]:
+    """Standard error and status of two processes of one training."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     common |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TQDM_DISABLE": "1"}
     options = "--name=x --n-layers=1 --d-model=16 --epochs=2 --batch-size=4".split()
-    command = [sys.executable, "-c", BROKEN, str(folder), *options]
-    place = {"cwd": ROOT, "text": True, "stderr": subprocess.PIPE}
-    programs = [
-        subprocess.Popen(command, env=os.environ | common | {"RANK": rank}, **place)
-        for rank in "01"
-    ]
-    try:
-        said = [program.communicate(timeout=240)[1] for program in programs]
-        return [(p.returncode, s) for p, s in zip(programs, said, strict=True)]
-    finally:
-        for program in programs:
-            program.kill()
+    command = ["-c", BROKEN, folder, *options]
+    with (
+        started(*command, **common, RANK="0") as first,
+        started(*command, **common, RANK="1") as second,
+    ):
+        return [
+            (program.communicate(timeout=240)[1], program.returncode)
+            for program in (first, second)
+        ]
 
 
 @pytest.mark.parametrize("told", ["No state in", "Is a directory"])
@@ -153,8 +151,8 @@ def test_an_error_is_a_sentence_in_each_process(tmp_path, told):
     if not alone:
         (folder / "state.pt").write_bytes(b"damaged")
     both = ended(tmp_path)
-    for code, said in both:
+    for said, code in both:
         lines = [line for line in said.splitlines() if line.startswith("python -m")]
         assert code == 1 and len(lines) == 1 and "Traceback" not in said
-    assert told in both[0][1]
-    assert ("Another process has ended" if alone else told) in both[1][1]
+    assert told in both[0][0]
+    assert ("Another process has ended" if alone else told) in both[1][0]

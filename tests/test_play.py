@@ -2,7 +2,7 @@
 
 import pytest
 from explored import MODELS, SECOND, TEXT, TOKENIZER, Explored, Page, near, pressed
-from tiny import tiny_model
+from tiny import knowing, tiny_model
 
 from explorer import card, play
 from explorer.predict import fill_mask
@@ -90,7 +90,7 @@ def test_a_changed_word_is_compared_and_kept(explorer):
 
 @pytest.mark.parametrize("words, playable", [("war in the city", True), ("x y", False)])
 def test_the_game_has_sentences_whose_word_the_model_knows(words, playable):
-    known = WordTokenizer([*SPECIALS, *words.split()])
+    known = knowing(words.split())
     models = {"one": tiny_model(len(known))}
     explorer = Explored("the city", models=models, tokenizer=known)
     assert (explorer.game.part in explorer.more.children) == playable

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import tiny_model
+from tiny import knowing, tiny_model
 
 from explorer.attention_plots import rollout
 from explorer.knockout import without_heads, without_words
@@ -16,10 +16,10 @@ from explorer.predict import (
     predict_positions,
 )
 from helpers.model import MaskedLanguageModel
-from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
 
 WORDS = "the cat dog sat on a mat and . ran".split()
-TOKENIZER = WordTokenizer([*SPECIALS, *WORDS])
+TOKENIZER = knowing(WORDS)
 SENTENCE = "the cat sat on the zebra"
 
 
@@ -142,7 +142,7 @@ def test_what_cannot_be_asked_is_one_sentence(model, text, position, said):
 @pytest.mark.parametrize("change", [-1, 400])
 def test_a_tokenizer_of_another_size_is_refused(model, change):
     """With more words some ids have no vector; with fewer some answers have no name."""
-    other = WordTokenizer([*SPECIALS, *(f"word{i}" for i in range(10 + change))])
+    other = knowing(f"word{i}" for i in range(10 + change))
     own = fill_mask(model, TOKENIZER, SENTENCE, 0)
     said = f"tokenizer has {len(other)} words, but the model has vocab_size 15"
     asked = (fill_mask, SENTENCE, 0), (without_words, own), (without_heads, own)

@@ -6,9 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_model
+from tiny import scored_on, tiny_model
 
-from helpers.data import TrainingData
 from helpers.evaluate import evaluate, word_frequencies
 from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS
@@ -35,8 +34,7 @@ def guesses_of(sure: float) -> dict:
     """The references of such a text, the last quarter of which is scored."""
     stream, text = chain(60_000, sure)[:60_000].split((45_000, 15_000))
     ids = torch.cat([torch.full((1_000, 1), CLS), text.view(-1, 15)], 1)
-    subset = evaluation_subsets(ids)
-    return references(TrainingData(stream, ids, subset, ids, subset), 45)
+    return references(scored_on(stream, ids), 45)
 
 
 def test_a_bigram_by_hand():

@@ -12,6 +12,7 @@ import sys
 
 import pytest
 import torch
+from tiny import knowing
 from torch import Tensor
 
 from explorer.predict import predict_positions
@@ -21,7 +22,7 @@ from helpers.layers import attend
 from helpers.masking import eligible, evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.run import TrainingRun
-from helpers.tokenizer import PAD, SPECIALS, WordTokenizer
+from helpers.tokenizer import PAD, SPECIALS
 from helpers.train import TrainConfig, train_step
 
 SIZES = dict(B=2, T=6, S=6, D=12, H=3, K=4, F=7, V=11, N=8, M=5)
@@ -109,8 +110,7 @@ def step_and_score():
 
 def predict():
     """A sentence of four words is six tokens; one a row is masked, so M = 1."""
-    tokenizer = WordTokenizer([*SPECIALS, *"abcdef"])
-    found = predict_positions(build().eval(), tokenizer, "a b c d", [0, 2])
+    found = predict_positions(build().eval(), knowing("abcdef"), "a b c d", [0, 2])
     found[0].attention()
     found[0].attention(None, 1)
 

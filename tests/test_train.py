@@ -5,23 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny import CONFIG, acting, fresh_model, random_data, same_weights, without_clock
+from tiny import CONFIG, Interruption, acting, fresh_model, same_weights, without_clock
 
 from helpers.evaluate import evaluate
 from helpers.masking import IGNORE, mlm_loss
 from helpers.optimize import pick_dtype, rate_factor
 from helpers.run import EarlyStopping, TrainingRun
 from helpers.train import evaluation_steps, train, train_step
-
-
-@pytest.fixture
-def data():
-    """24 steps over random words."""
-    return random_data()
-
-
-class Interruption(Exception):
-    pass
 
 
 def stop_at(step, data):

@@ -1,5 +1,7 @@
-"""Models, texts and trainings that take milliseconds."""
+"""Models, texts and trainings that take milliseconds, and what stops them."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
@@ -10,11 +12,16 @@ from helpers.data import TrainingData, batches
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.tokenizer import SPECIALS
+from helpers.tokenizer import SPECIALS, WordTokenizer
 
 CONFIG = TrainConfig(
     epochs=4, batch_size=4, evaluations=4, patience=99, precision="float32"
 )  # 24 steps over `random_data`
+
+
+def knowing(words: Iterable[str]) -> WordTokenizer:
+    """A tokenizer that knows these words and the special tokens."""
+    return WordTokenizer([*SPECIALS, *words])
 
 
 @torch.no_grad()
@@ -44,9 +51,13 @@ def random_data(seed: int = 0) -> TrainingData:
     """24 blocks of seven random words among twelve ids, to train on and to score."""
     draw = torch.Generator().manual_seed(seed)
     stream = torch.randint(len(SPECIALS), 12, (7 * 4 * 6,), generator=draw)
-    ids = stream[:32].view(4, 8)
-    subset = evaluation_subsets(ids)
-    return TrainingData(stream, ids, subset, ids, subset)
+    return scored_on(stream, stream[:32].view(4, 8))
+
+
+def scored_on(stream: torch.Tensor, ids_BT: torch.Tensor) -> TrainingData:
+    """Data whose validation text and whose sample are the same blocks."""
+    subset_BT = evaluation_subsets(ids_BT)
+    return TrainingData(stream, ids_BT, subset_BT, ids_BT, subset_BT)
 
 
 def without_clock(history: list[dict]) -> list[dict]:
@@ -70,6 +81,22 @@ def acting(act, data: TrainingData, length=8, config=CONFIG):
             yield ids_BT
 
     return source
+
+
+class Interruption(Exception):
+    """A training is left at once, as if its process had ended."""
+
+
+def at_call(number: int, act, function):
+    """The function, with `act()` before its call of this number; the first is 1."""
+    calls = itertools.count(1)
+
+    def counted(*arguments, **options):
+        if next(calls) == number:
+            act()
+        return function(*arguments, **options)
+
+    return counted
 
 
 @cache
