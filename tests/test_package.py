@@ -18,7 +18,7 @@ from notebooks.source import notebooks, read
 # Each may import from itself and from those before it.
 PACKAGES = "helpers explorer interop studies notebooks".split()
 LONGEST_MODULE, LONGEST_TEST = 250, 340
-LONGEST_PACKAGE = {"helpers": 2_900, "studies": 6_050}
+LONGEST_PACKAGE = {"helpers": 2_600, "studies": 5_800, "tests": 11_100}
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text("utf-8")
     for package in [*PACKAGES, "tests"]
@@ -71,7 +71,7 @@ def test_modules_and_packages_are_short():
     limits = {m: LONGEST_MODULE if m in MODULES else LONGEST_TEST for m in SOURCES}
     assert {m: count for m, count in lines.items() if count > limits[m]} == {}
     for package, most in LONGEST_PACKAGE.items():
-        assert sum(lines[m] for m in MODULES if m.startswith(package)) <= most
+        assert sum(lines[m] for m in SOURCES if m.startswith(package)) <= most
 
 
 def test_no_path_of_a_developers_machine():
