@@ -91,11 +91,11 @@ def rollout() -> Drawing:
         as they enter, in the middle after layer 1, and at the top after layer 2. Grey
         lines run straight up: the residual connection carries one half of each vector.
         Blue lines are attention, the other half; a thicker line is a larger weight.
-        Above the middle, blue lines are drawn only to “her”. Each layer multiplies by Ã = ½ A + ½ I. The product of
-        layer 2 and layer 1 is a table. Each row belongs to a word at the top.
-        Its four numbers say how much arrives at this word from the four words at the
-        bottom: “She”, “lost”, “her” and “key”, in this order. {rows} For example, the
-        share of “She” in “her” is {sums} = {result}.""",
+        Above the middle, blue lines are drawn only to “her”. Each layer multiplies by Ã
+        = ½ A + ½ I. The product of layer 2 and layer 1 is a table. Each row belongs to
+        a word at the top. Its four numbers say how much arrives at this word from the
+        four words at the bottom: “She”, “lost”, “her” and “key”, in this order. {rows}
+        For example, the share of “She” in “her” is {sums} = {result}.""",
         436,
     )
     xs, ys = [66, 152, 238, 324], [358, 224, 90]
