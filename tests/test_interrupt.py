@@ -15,9 +15,10 @@ from tiny import CONFIG, acting, at_call, fresh_model, same_weights, without_clo
 
 from helpers import ROOT
 from helpers.checkpoint import load_state
+from helpers.early_stopping import EarlyStopping
 from helpers.files import held_back
 from helpers.masking import mask_tokens
-from helpers.run import EarlyStopping, TrainingRun
+from helpers.run import TrainingRun
 from helpers.train import train, train_step
 from studies import resume
 

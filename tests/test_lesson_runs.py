@@ -22,8 +22,9 @@ from helpers.run import TrainingRun
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
 from studies.lab.runs import lone_sentences
-from studies.lessons import arms, costs, runs, study, words
-from studies.lessons.arms import FAST, Arm, mask_function, scored_rows
+from studies.lessons import arms, costs, masking, runs, study, words
+from studies.lessons.arms import FAST, Arm, scored_rows
+from studies.lessons.masking import mask_function
 from studies.lessons.study import ARMS, STUDY
 
 KNOWN, TOKENS, SMALL = 60, 2_048, 4
@@ -49,7 +50,8 @@ PIECES = BPETokenizer.train(CORPUS.train, 60)
 def small_scale(tmp_path, monkeypatch):
     """A made-up text in place of WikiText, with fewer known words and larger parts."""
     monkeypatch.setattr(runs, "require_wikitext", lambda: CORPUS)
-    monkeypatch.setattr(runs, "KNOWN", KNOWN)
+    for module in (runs, masking):
+        monkeypatch.setattr(module, "KNOWN", KNOWN)
     own = {"require_wikitext": lambda: CORPUS, "ROOT": tmp_path, "KNOWN": KNOWN}
     own |= {"TOKENS": TOKENS, "SMALL": SMALL}
     for cached in arms.tokenizer_of, arms.encoded:

@@ -10,7 +10,8 @@ from nbformat.v4 import new_notebook
 from helpers import ROOT
 from notebooks.source import LISTING, notebooks, numbered, read
 
-TAUGHT = "tokenizer bpe layers masking data model optimize run train evaluate".split()
+TAUGHT = """tokenizer bpe layers masking data model optimize early_stopping run train
+evaluate""".split()
 NOT_LISTED = {
     "check_model_config",  # says which sizes go together; 02 and 03 meet them
     "require_known",  # refuses a text that is encoded for another model

@@ -7,10 +7,11 @@ import pytest
 import torch
 from tiny import CONFIG, Interruption, acting, fresh_model, same_weights, without_clock
 
+from helpers.early_stopping import EarlyStopping
 from helpers.evaluate import evaluate
 from helpers.masking import IGNORE, mlm_loss
 from helpers.optimize import pick_dtype, rate_factor
-from helpers.run import EarlyStopping, TrainingRun
+from helpers.run import TrainingRun
 from helpers.train import evaluation_steps, train, train_step
 
 

@@ -1,4 +1,4 @@
-"""What an arm of the lessons is: a model, its text, rows and masks, and how it trains.
+"""What an arm of the lessons is: a model, its text and rows, and how it trains.
 
 An arm differs from another in what its entry names, one factor at a time. All share the
 fast recipe, but for its rate: half of the peak, and constant after the warm-up, so that
@@ -8,7 +8,7 @@ Shapes: B rows, T positions.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -18,11 +18,11 @@ from torch import Tensor
 from helpers import ROOT
 from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.data import batches, bucket, encode_lines, join, pack, pad
-from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
+from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.seeds import seeded
-from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
+from helpers.tokenizer import PAD, UNK, WordTokenizer
 from studies.lab.runs import FAST
 from studies.lab.wikitext import require_wikitext
 
@@ -151,42 +151,3 @@ def training_batches(arm: Arm, seed: int) -> Iterator[Tensor]:
         order = torch.randperm(len(rows_BT), generator=draw)
         for first in range(0, len(order) - size + 1, size):
             yield rows_BT[order[first : first + size]]
-
-
-def mask_all(ids_BT: Tensor, *how, **options) -> tuple[Tensor, Tensor]:
-    """`mask_tokens` with [MASK] at each place that is masked."""
-    _, labels_BT = mask_tokens(ids_BT, *how, **options)
-    return ids_BT.masked_fill(labels_BT != IGNORE, MASK), labels_BT
-
-
-def mask_known(ids_BT: Tensor, vocab_size: int, *how, **options):
-    """`mask_tokens` with the series' own words and draws; the others stay legible."""
-    inputs_BT, labels_BT = mask_tokens(known_only(ids_BT), KNOWN, *how, **options)
-    return ids_BT.where(ids_BT >= KNOWN, inputs_BT), labels_BT
-
-
-def static_masks(arm: Arm, seed: int) -> Callable:
-    """What `mask_tokens` is to fresh masks, with those that each block has for ever.
-
-    For the small text in packed blocks, which are always the same.
-    """
-    config, vocab_size = arm.train_config(seed), arm.model_config.vocab_size
-    blocks_BT = rows_of(arm, text_of(arm, "train"))
-    draw, fixed = seeded(seed, "static"), config.masks == "fixed"
-    masked = mask_tokens(blocks_BT, vocab_size, config.mask_rate, draw, fixed)
-    number = {tuple(block): i for i, block in enumerate(blocks_BT.tolist())}
-
-    def mask_static(ids_BT: Tensor, *_, **__) -> tuple[Tensor, Tensor]:
-        rows = [number[tuple(block)] for block in ids_BT.tolist()]
-        inputs_BT, labels_BT = (table_BT[rows] for table_BT in masked)
-        return inputs_BT, labels_BT
-
-    return mask_static
-
-
-def mask_function(arm: Arm, seed: int) -> Callable:
-    """How an arm masks a batch: a function with the arguments of `mask_tokens`."""
-    if arm.masks == "static":
-        return static_masks(arm, seed)
-    ways = {"fresh": mask_tokens, "all hidden": mask_all, "known only": mask_known}
-    return ways[arm.masks]

@@ -24,11 +24,11 @@ from studies.lab.timing import (
 from studies.lessons.arms import (
     BASE,
     Arm,
-    mask_function,
     rows_of,
     text_of,
     training_batches,
 )
+from studies.lessons.masking import mask_function
 
 COSTS = RECORDS / "lessons" / "costs.json"
 ROUNDS = 9

@@ -20,13 +20,13 @@ from studies.lessons.arms import (
     Arm,
     encoded,
     known_only,
-    mask_function,
     rows_of,
     scored_rows,
     text_of,
     tokenizer_of,
     training_batches,
 )
+from studies.lessons.masking import mask_function
 from studies.lessons.vocabulary import ASKED
 from studies.lessons.words import places_of, score_words
 
