@@ -1,9 +1,9 @@
 """The kinds of positions that the study of the plateau compares, as arms.
 
-Sinusoidal positions differ from learned ones in three ways: they are waves, they and
-the token vectors beside them are larger (by √D), and they are not trained. Two further
-kinds separate these. Both are as large and both are trained; `waves` start from the
-waves, `noise` from random numbers of the same size. Shapes: T positions, D d_model.
+Sinusoidal positions differ from learned ones in three ways: they are waves, they are
+larger (as are the token vectors beside them, by √D), and they are not trained. Two
+further kinds separate these. Both are as large and both are trained; `waves` start from
+the waves, `noise` from random numbers of the same size. Shapes: T positions, D d_model.
 """
 
 from dataclasses import dataclass, replace
