@@ -17,19 +17,19 @@ from helpers import ROOT, record
 from helpers.checkpoint import load_model, save_model
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.figure import training_curves
-from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
-from helpers.optimize import TRAIN_VALUES
 from helpers.seeds import seeded
-from helpers.settings import whole
-from studies.attention.references import references
-from studies.lab.command import RECORDS, option
-from studies.lab.experiment import prepare, run_experiment
-from studies.lab.figures import curves_beside_effects
-from studies.lab.readings import Effect, at
-from studies.lab.report import BLUE, GREEN, ORANGE, markdown, plus_minus
-from studies.lab.runs import FAST, lone_rows, read_run, score
+from studies.attention.references import all_references
+from studies.lab.claims import Effect
+from studies.lab.command import RECORDS
+from studies.lab.experiment import best_evaluation, prepare, run_experiment
+from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of_effects
+from studies.lab.readings import at
+from studies.lab.report import markdown_table, plus_minus
+from studies.lab.runs import FAST, read_run, score
+from studies.lab.sentences import scored_blocks, scored_sentences
 from studies.lab.study import Arm, Results, Study
+from studies.lab.timing import DEVICE
 from studies.lab.wikitext import require_wikitext
 
 MODELS = {
@@ -39,7 +39,6 @@ MODELS = {
 }
 SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
 CPU_EPOCHS, GPU_EPOCHS = 8, 50
-EPOCHS = option(whole(1, int(TRAIN_VALUES["evaluations"].high)))  # one evaluation each
 COMMAND = "`python -m studies.dropout`"
 REFERENCES = RECORDS / "references.json"
 LOOKS = {  # in the order of the table
@@ -49,7 +48,7 @@ LOOKS = {  # in the order of the table
 }
 
 
-def make(arm: Arm, seed: int, folder: Path) -> dict:
+def make_dropout_run(arm: Arm, seed: int, folder: Path) -> dict:
     """Trains and scores one run: its weights as they are saved, in 16 bits.
 
     Every eligible word of both splits is predicted once, in packed blocks and in
@@ -57,35 +56,33 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     """
     run = run_experiment(folder, arm.model, replace(arm.training, seed=seed))
     model, tokenizer, _ = load_model(folder / f"{folder.name}.safetensors")
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(DEVICE)
     corpus, length = require_wikitext(), model.config.max_length
     for split in ("validation", "test"):
         lines = getattr(corpus, split)
-        packed_BT = pack(encode_lines(tokenizer, lines), length)
-        alone_BT, _ = lone_rows(tokenizer, lines, length)
         run[split] = {
-            layout: score(model, ids_BT, evaluation_subsets(ids_BT))
-            for layout, ids_BT in {"packed": packed_BT, "sentences": alone_BT}.items()
+            "packed": score(model, *scored_blocks(tokenizer, lines, length)),
+            "sentences": score(model, *scored_sentences(tokenizer, lines, length)),
         }
     return run
 
 
-def best(run: dict) -> dict:
-    """The evaluation of lowest validation loss."""
-    return min(run["history"], key=lambda entry: entry["validation_loss"])
+def gap_of_best(run: dict) -> float:
+    """How far the training loss is below the validation loss where that is lowest."""
+    best = best_evaluation(run["history"])
+    return best["validation_loss"] - best["train_loss"]
 
 
 READINGS = {
     "loss": at("validation.packed.loss"),
     "accuracy": at("validation.packed.accuracy"),
     "test_loss": at("test.packed.loss"),
-    "gap": lambda run: best(run)["validation_loss"] - best(run)["train_loss"],
-    "best_epoch": lambda run: best(run)["epoch"],
-    "hours": lambda run: run["history"][-1]["seconds"] / 3_600,
+    "gap": gap_of_best,
+    "best_epoch": lambda run: best_evaluation(run["history"])["epoch"],
 }
 
 
-def row(results: Results, arm: str, name: str) -> list[str]:
+def dropout_row(results: Results, arm: str, name: str) -> list[str]:
     """The cells of one arm after its epochs; what has not been run is named so."""
     if arm not in results.runs:
         return [name, "0", f"not run yet: {COMMAND}"]
@@ -98,36 +95,41 @@ def row(results: Results, arm: str, name: str) -> list[str]:
     return cells + [plus_minus(means[key], n) for key, n in digits.items()]
 
 
-def table(results: Results) -> str:
+def dropout_table(results: Results) -> str:
     """The study as a Markdown table, and that of a GPU, even if it has no runs yet."""
     titles = ["Epochs", "Dropout", "Seeds", "Validation loss", "Right", "Minus none"]
     titles += ["Gap", "Best epoch", "Test loss"]
-    long = replace(study(GPU_EPOCHS), folder=results.study.folder)
+    long = replace(LONG, folder=results.study.folder)
     both = [results]
     if long.arms != results.study.arms:
         both.append(Results(long, long.runs()))
     rows = []
     for each in both:
         epochs = f"{each.study.arms['none'].training.epochs:g}"
-        cells = [row(each, arm, name) for arm, (name, *_) in LOOKS.items()]
+        cells = [dropout_row(each, arm, name) for arm, (name, *_) in LOOKS.items()]
         if not each.runs:
             cells = [["all three", "0", f"not run yet: {COMMAND} on a GPU"]]
         rows += [[epochs, *own] for own in cells]
-    return markdown(titles, rows)
+    return markdown_table(titles, rows)
 
 
-def figure(results: Results) -> Figure:
+def dropout_figure(results: Results) -> Figure:
     """The curves of all runs beside what each kind of dropout costs or gains."""
     bigram = record.read(REFERENCES)["bigram"]["loss"]
-    return curves_beside_effects(results, LOOKS, "none", {"bigram": bigram})
+    return figure_of_effects(results, LOOKS, "none", {"bigram": bigram})
 
 
-def shipped() -> list[dict]:
+def read_shipped() -> list[dict]:
     """The records of the models in weights/."""
     return [record.read(RECORDS / f"{name}.json") for name in SHIPPED.values()]
 
 
-def study(epochs: int) -> Study:
+def shipped_figure(_) -> Figure:
+    """The curves of the models in weights/."""
+    return training_curves(read_shipped())
+
+
+def dropout_study(epochs: int, seeds=range(3)) -> Study:
     """The study with so many epochs a run, each with one evaluation."""
     training = replace(FAST, epochs=float(epochs), evaluations=epochs)
     return Study(
@@ -137,23 +139,25 @@ def study(epochs: int) -> Study:
         folder=RECORDS / "dropout_study",
         pattern=f"{{arm}}_{epochs}_epochs_seed_{{seed}}",
         arms={arm: Arm(model, training) for arm, model in MODELS.items()},
-        make=make,
+        make=make_dropout_run,
+        seeds=seeds,
         # Of some runs the number format was named, of others found out.
         read=partial(read_run, free=("precision",)),
         alike=("corpus", "number_format"),
         readings=READINGS,
-        table=table,
+        table=dropout_table,
         figures={
-            "dropout_comparison_subplots.png": lambda _: training_curves(shipped()),
-            "dropout_study.png": figure,
+            "dropout_comparison_subplots.png": shipped_figure,
+            "dropout_study.png": dropout_figure,
         },
     )
 
 
-STUDY = study(CPU_EPOCHS)
+STUDY = dropout_study(CPU_EPOCHS)
+LONG = dropout_study(GPU_EPOCHS, seeds=range(5))
 
 
-def ship(results: Results) -> None:
+def ship_dropout_models(results: Results) -> None:
     """Copies weights and record of the seed of median loss to where notebooks read.
 
     The record also tells the share of [PAD] in each way to make rows of the text.
@@ -172,30 +176,26 @@ def ship(results: Results) -> None:
         save_model(ROOT / "weights" / f"{name}.safetensors", model, tokenizer, info)
         tokenizer.save(ROOT / "weights" / "vocabulary.json")
         ids, length = encode_lines(tokenizer, train), model.config.max_length
-        ways = {"pad": pad(ids, length)}
-        ways["bucket"] = bucket(ids, length, FAST.batch_size, seeded(0))
-        ways["pack"] = pack(ids, length)
+        buckets = bucket(ids, length, FAST.batch_size, seeded(0))
+        ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}
         wasted = {way: wasted_share(rows) for way, rows in ways.items()}
         record.write(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs what is missing, ships if asked to, then reports."""
-    parser = STUDY.parser()
-    epochs, seeds = (GPU_EPOCHS, 5) if torch.cuda.is_available() else (CPU_EPOCHS, 3)
-    parser.set_defaults(seeds=[*range(seeds)])
-    parser.add_argument("--epochs", type=EPOCHS, default=epochs)
+    chosen = LONG if torch.cuda.is_available() else STUDY
+    parser = chosen.parser()
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")
     given = parser.parse_args(arguments)
-    chosen = study(given.epochs)
     with parser.one_sentence():
         if not given.summary:
             chosen.make_missing(given.arms, given.seeds, given.processes)
         if not REFERENCES.exists():
             _, tokenizer, data, _ = prepare(ModelConfig(), 0)
-            record.write(REFERENCES, references(data, len(tokenizer)))
+            record.write(REFERENCES, all_references(data, len(tokenizer)))
         if given.ship:
-            ship(chosen.results())
+            ship_dropout_models(chosen.results())
         chosen.report()
 
 

@@ -1,68 +1,55 @@
 """Keeps the tables in the pages of the studies equal to the records.
 
 `python -m studies.pages` rewrites every table that stands below a comment
-`<!-- table: NAME -->` in a page under studies/. The text around the tables is written
-by hand.
+`<!-- table: NAME -->` in a page under studies/.
 """
 
 import re
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.files import write_whole
 from studies import dropout, fifty, plateau
-from studies.attention import erasure, knowledge, tables
-from studies.lab.command import RECORDS, command
-from studies.lab.samples import true_vs_pred
+from studies.attention import erasure, knowledge
+from studies.lab.command import command
+from studies.lab.samples import samples_table
 from studies.lab.study import Study
 from studies.lessons.study import STUDY as LESSONS
 from studies.speed import speedrun, throughput
 
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
-DROPOUT = 0.1  # of the training steps that the page of speed compares
-
-read = cache(record.read)
 
 
-def of_study(study: Study) -> str:
+def table_of_study(study: Study) -> str:
     """The table of a study of many runs."""
     return study.table(study.results())
 
 
-def step_times(name: str) -> str:
-    """Our training step beside that of each peer, with dropout."""
-    steps = read(RECORDS / f"{name}.json")["steps"]
-    return throughput.table([row for row in steps if row["dropout"] == DROPOUT])
-
-
+SPEEDS = throughput.STUDY, throughput.COMPILED, throughput.H100
 TABLES: dict[str, Callable[[], str]] = {
-    "dropout": lambda: of_study(dropout.STUDY),
-    "fifty_trials": fifty.trials_table,
-    "dropout_words": lambda: true_vs_pred(dropout.shipped()[1]["samples"]),
-    "plateau": lambda: of_study(plateau.STUDY),
-    "plateau_words": lambda: true_vs_pred(plateau.samples(plateau.STUDY.results())),
-    "lessons": lambda: of_study(LESSONS),
-    "time_to_quality": lambda: speedrun.table(speedrun.results()),
-    "throughput": lambda: step_times("throughput"),
-    "throughput_compiled": lambda: step_times("throughput_compiled"),
-    "throughput_h100": lambda: step_times("throughput_h100"),
-    "erasure": lambda: tables.erasure_table(read(erasure.SUMMARY)),
-    "layers": lambda: tables.layers_table(read(erasure.SUMMARY)),
-    "heads": lambda: tables.heads_table(read(erasure.SUMMARY)),
-    "right": lambda: tables.knowledge_table(read(knowledge.SUMMARY)),
-    "loss": lambda: tables.knowledge_table(read(knowledge.SUMMARY), "loss"),
-    "alone": lambda: tables.alone_table(read(knowledge.SUMMARY)),
+    "dropout": lambda: table_of_study(dropout.STUDY),
+    "fifty_trials": fifty.fifty_trials_table,
+    "dropout_words": lambda: samples_table(dropout.read_shipped()[1]["samples"]),
+    "plateau": lambda: table_of_study(plateau.STUDY),
+    "plateau_words": lambda: samples_table(
+        plateau.plateau_samples(plateau.STUDY.results())
+    ),
+    "lessons": lambda: table_of_study(LESSONS),
+    "time_to_quality": lambda: speedrun.speedrun_table(speedrun.speedrun_results()),
+} | {
+    name: lambda one=one, table=table: table(one.read())
+    for one in (*SPEEDS, erasure.STUDY, knowledge.STUDY)
+    for name, table in one.tables.items()
 }
 
 
-def pages() -> list[Path]:
+def pages_of_studies() -> list[Path]:
     """The page of every study, and the list of all."""
     return sorted((ROOT / "studies").rglob("*.md"))
 
 
-def with_tables(text: str) -> str:
+def page_with_tables(text: str) -> str:
     """The text of a page with the tables of the records.
 
     KeyError if a comment names a table that does not exist.
@@ -75,8 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = command("pages", __doc__.splitlines()[0])
     parser.parse_args(arguments)
     with parser.one_sentence():
-        for path in pages():
-            write_whole(path, with_tables(path.read_text("utf-8")))
+        for path in pages_of_studies():
+            write_whole(path, page_with_tables(path.read_text("utf-8")))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """Why does a model say the same word everywhere at first, and what ends that?
 
-`python -m studies.plateau` trains the series' model with learned, sinusoidal and rotary
-positions until some way past the unigram plateau, at a constant rate that is chosen for
-each of them from three by its own seed 0, then over three seeds. The hypothesis: what
-takes long is to learn which positions are neighbours, and rotary positions tell that
-from the start. The control, one run, cannot tell positions apart at all. Evaluated
-often, on a part of the validation text.
+`python -m studies.plateau` trains the series' model with several kinds of positions
+until some way past the unigram plateau, at a constant rate that is chosen for each by
+its own seed 0, then over three seeds. The hypothesis: what takes long is to learn which
+positions are neighbours, and rotary positions tell that from the start.
 """
 
 import math
@@ -19,20 +17,19 @@ from helpers.figure import QUIET, reference_lines
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
 from studies.lab.command import RECORDS
-from studies.lab.experiment import outcome, prepare
-from studies.lab.figures import band
-from studies.lab.report import (
+from studies.lab.experiment import best_evaluation, outcome_of, prepare, subsample_data
+from studies.lab.figures import (
     BLUE,
     GREEN,
     ORANGE,
+    draw_band,
     figure_of,
-    markdown,
-    note,
-    plain,
-    plus_minus,
+    note_point,
+    plain_axes,
 )
-from studies.lab.runs import read_run, subsample
-from studies.lab.samples import probing, said
+from studies.lab.report import markdown_table, plus_minus
+from studies.lab.runs import read_run
+from studies.lab.samples import phase_sample, sampling
 from studies.lab.stats import student
 from studies.lab.study import Arm, Results, Study
 from studies.positions import (
@@ -43,7 +40,7 @@ from studies.positions import (
     STEPS,
     TRAINED,
     WARM_UP,
-    kind_of,
+    kind_of_positions,
     train_positions,
 )
 
@@ -60,61 +57,60 @@ LOOKS = {
 }
 
 
-def step_left(run: dict) -> int | None:
+def plateau_left(run: dict) -> int | None:
     """The first evaluation well below the unigram loss; None if there was none."""
     limit = run["unigram_loss"] - LEFT
     below = (e["step"] for e in run["history"] if e["validation_loss"] < limit)
     return next(below, None)
 
 
-def lowest(run: dict) -> float:
+def plateau_low(run: dict) -> float:
     """The lowest validation loss of a run."""
-    return min(entry["validation_loss"] for entry in run["history"])
+    return best_evaluation(run["history"])["validation_loss"]
 
 
-def trials(results: Results, positions: str) -> dict[str, dict]:
+def plateau_trials(results: Results, positions: str) -> dict[str, dict]:
     """The runs of seed 0, one for each rate, by arm; ValueError if one is missing."""
-    names = [name for name in ARMS if kind_of(name) == positions]
+    names = [name for name in ARMS if kind_of_positions(name) == positions]
     for name in names:
         if 0 not in results.runs.get(name, ()):
-            raise ValueError(
-                f"Seed 0 of {name} is missing; make it: python -m studies.plateau "
-                f"--arms {positions}"
-            )
+            command = f"python -m studies.plateau --arms {positions}"
+            raise ValueError(f"Seed 0 of {name} is missing; make it: {command}")
     return {name: results.runs[name][0] for name in names}
 
 
-def best_arm(results: Results, positions: str) -> str:
+def plateau_arm(results: Results, positions: str) -> str:
     """The arm whose seed 0 leaves first; among equals, that of the lowest loss."""
-    runs = trials(results, positions)
-    return min(runs, key=lambda a: (step_left(runs[a]) or STEPS + 1, lowest(runs[a])))
+    runs = plateau_trials(results, positions).items()
+    ranked = [(plateau_left(r) or STEPS + 1, plateau_low(r), name) for name, r in runs]
+    return min(ranked)[-1]
 
 
-def best_runs(results: Results, positions: str) -> list[dict]:
+def plateau_runs(results: Results, positions: str) -> list[dict]:
     """All seeds at the best rate of one kind of positions."""
-    return [*results.runs[best_arm(results, positions)].values()]
+    return [*results.runs[plateau_arm(results, positions)].values()]
 
 
-def make(arm: Arm, seed: int, folder: Path) -> dict:
+def make_plateau_run(arm: Arm, seed: int, folder: Path) -> dict:
     """Trains one model, which is scored on a part of the validation text."""
     _, tokenizer, data, model = prepare(arm.model, seed)
     if arm.table:
         train_positions(model.embedding, arm.table)
-    data = subsample(data, BLOCKS)
+    data = subsample_data(data, BLOCKS)
     shape = arm.model.max_length, arm.training.batch_size
     epochs = STEPS / steps_per_epoch(data.stream, *shape)
     config = replace(arm.training, seed=seed, epochs=epochs)
-    training = train(model, data, config, folder, on_evaluation=probing(data))
+    training = train(model, data, config, folder, on_evaluation=sampling(data))
     return {
         "positions": arm.table or arm.model.positions,
         "rate": config.learning_rate,
         "training": asdict(config),
         "number_format": str(training.dtype),
-        **outcome(training.history, data, tokenizer.words),
+        **outcome_of(training.history, data, tokenizer.words),
     }
 
 
-def read(path: Path, identity: dict) -> dict | None:
+def read_plateau_run(path: Path, identity: dict) -> dict | None:
     """A run's record if there is one, cut to the steps and evaluations of this study.
 
     A longer run will do as well, in whichever way its number format was chosen.
@@ -122,45 +118,44 @@ def read(path: Path, identity: dict) -> dict | None:
     """
     # A run's arm says no more than its settings, and older records do not have it.
     run = read_run(path, identity, (*LENGTH, "precision", "arm"))
-    if run is None:
-        return None
-    last, training = run["history"][-1], run["training"]
-    warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
-    history = [e for e in run["history"] if e["step"] in EVALUATED]
-    steps = [entry["step"] for entry in history]
-    if not math.isclose(warmed, WARM_UP) or steps != [*EVALUATED]:
-        raise ValueError(f"{path} holds another run: its warm-up or steps differ.")
-    return run | {"history": history}
+    if run:
+        last, training = run["history"][-1], run["training"]
+        warmed = training["epochs"] * training["warmup"] * last["step"] / last["epoch"]
+        run["history"] = [e for e in run["history"] if e["step"] in EVALUATED]
+        steps = [entry["step"] for entry in run["history"]]
+        if not math.isclose(warmed, WARM_UP) or steps != [*EVALUATED]:
+            raise ValueError(f"{path} holds another run: its warm-up or steps differ.")
+    return run
 
 
-def table(results: Results) -> str:
+def steps_cell(runs: Iterable[dict]) -> str:
+    """When each run leaves the plateau."""
+    steps = map(plateau_left, runs)
+    return ", ".join(f"{step:,}" if step else f"over {STEPS:,}" for step in steps)
+
+
+def plateau_table(results: Results) -> str:
     """Steps until the plateau is left, by positions, as a Markdown table.
 
     A seed that stayed on it to the end makes the mean a lower bound.
     """
-
-    def told(runs: Iterable[dict]) -> str:
-        steps = map(step_left, runs)
-        return ", ".join(f"{s:,}" if s else f"over {STEPS:,}" for s in steps)
-
     titles = ["Positions", f"Seed 0 at {', '.join(f'{rate:g}' for rate in RATES)}"]
     titles += ["Best rate", "Steps at it, by seed", "Mean"]
-    cells = []
+    rows = []
     for positions in (*POSITIONS, *TRAINED):
-        runs, name = best_runs(results, positions), TRAINED.get(positions, positions)
-        steps = student([step_left(run) or STEPS for run in runs])
+        runs, name = plateau_runs(results, positions), TRAINED.get(positions, positions)
+        steps = student([plateau_left(run) or STEPS for run in runs])
+        stayed = None in map(plateau_left, runs)
+        first = steps_cell(plateau_trials(results, positions).values())
+        mean = f"at least {steps['mean']:.0f}" if stayed else plus_minus(steps, 0)
         if positions == "none":
             name, first, mean = "none (control)", "", "one seed"
-        else:
-            first = told(trials(results, positions).values())
-            stayed = None in map(step_left, runs)
-            mean = f"at least {steps['mean']:.0f}" if stayed else plus_minus(steps, 0)
-        cells.append([name, first, f"{runs[0]['rate']:g}", told(runs), mean])
-    return markdown(titles, cells)
+        rows.append([name, first, f"{runs[0]['rate']:g}", steps_cell(runs), mean])
+    return markdown_table(titles, rows)
 
 
 @figure_of(1, 2, size=(8.8, 3.6), sharex=True)
-def curves(panels, results: Results) -> None:
+def plateau_figure(panels, results: Results) -> None:
     """Loss and the share of the most-predicted word over the first steps, by positions.
 
     The line is the mean over seeds, the band reaches from the lowest to the highest
@@ -169,7 +164,7 @@ def curves(panels, results: Results) -> None:
     left, right = panels
     for positions in POSITIONS:
         color, style = LOOKS[positions]
-        runs = best_runs(results, positions)
+        runs = plateau_runs(results, positions)
         name = "no positions" if positions == "none" else positions
         label = f"{name}, rate {runs[0]['rate']:g}"
         steps = [max(1, entry["step"]) for entry in runs[0]["history"]]
@@ -177,14 +172,14 @@ def curves(panels, results: Results) -> None:
         for axes, key in zip(panels, keys, strict=True):
             over_seeds = [[e[key] for e in run["history"]] for run in runs]
             if axes is left or positions != "none":
-                band(axes, steps, over_seeds, style, color, label=label)
+                draw_band(axes, steps, over_seeds, style, color, label=label)
     left.legend(frameon=False, fontsize=9, loc="lower left")
     unigram = runs[0]["unigram_loss"]
     reference_lines(left, {"unigram": unigram})
     limit = unigram - LEFT
     left.axhline(limit, color=QUIET, linestyle=":", linewidth=1)
     look = {"color": QUIET, "fontsize": 9, "xycoords": ("axes fraction", "data")}
-    note(left, f"left at {limit:.2f}", (0.02, limit), (0, 3), **look)
+    note_point(left, f"left at {limit:.2f}", (0.02, limit), (0, 3), **look)
     ticks = 20, 50, 100, 200, 500, STEPS
     left.set(xscale="log", xlim=(ticks[0], ticks[-1]), ylim=(None, unigram + 1.2))
     left.set_xticks(ticks, map("{:,}".format, ticks))
@@ -192,17 +187,17 @@ def curves(panels, results: Results) -> None:
     left.set(xlabel="step", ylabel="validation loss (nats per word)")
     right.set(xlabel="step", ylabel="share of the most-predicted word", ylim=(0, 1))
     for axes in panels:
-        plain(axes)
+        plain_axes(axes)
 
 
-def samples(results: Results) -> list[dict]:
+def plateau_samples(results: Results) -> list[dict]:
     """What the first seeds say at step `SHOWN` for their probed words."""
     words = WordTokenizer.load(ROOT / "weights" / "vocabulary.json").words
-    rows = []
-    for positions in POSITIONS:
-        run = best_runs(results, positions)[0]
-        entry = next(entry for entry in run["history"] if entry["step"] == SHOWN)
-        rows.append(said(positions, entry, run["samples"][0]["predictions"], words))
+    runs, rows = {kind: plateau_runs(results, kind)[0] for kind in POSITIONS}, []
+    for kind, run in runs.items():
+        entry = run["history"][EVALUATED.index(SHOWN)]
+        places = run["samples"][0]["predictions"]
+        rows.append(phase_sample(kind, entry, places, words))
     return rows
 
 
@@ -213,12 +208,15 @@ STUDY = Study(
     folder=RECORDS / "plateau",
     states=ROOT / "runs" / "plateau",
     arms=ARMS,
-    make=make,
-    read=read,
+    make=make_plateau_run,
+    read=read_plateau_run,
     alike=("number_format", "unigram_loss"),
-    readings={"step_left": lambda run: step_left(run) or STEPS, "lowest": lowest},
-    table=table,
-    figures={"plateau.png": curves},
+    readings={
+        "step_left": lambda run: plateau_left(run) or STEPS,
+        "lowest": plateau_low,
+    },
+    table=plateau_table,
+    figures={"plateau.png": plateau_figure},
 )
 
 
@@ -228,10 +226,10 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     with parser.one_sentence():
         if not given.summary:
-            rates = [name for name in ARMS if kind_of(name) in given.arms]
+            rates = [name for name in ARMS if kind_of_positions(name) in given.arms]
             STUDY.make_missing(rates, [0], given.processes)
             runs = STUDY.results()
-            best = [best_arm(runs, p) for p in given.arms if p != "none"]
+            best = [plateau_arm(runs, p) for p in given.arms if p != "none"]
             STUDY.make_missing(best, given.seeds, given.processes)
         STUDY.report()
 

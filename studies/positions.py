@@ -1,9 +1,10 @@
 """The kinds of positions that the study of the plateau compares, as arms.
 
 Sinusoidal positions differ from learned ones in three ways: they are waves, they are
-larger (as are the token vectors beside them, by √D), and they are not trained. Two
-further kinds separate these. Both are as large and both are trained; `waves` start from
-the waves, `noise` from random numbers of the same size. Shapes: T positions, D d_model.
+larger, by √D, and they are not trained. Two further kinds separate these: both are as
+large and trained; `waves` start from the waves, `noise` from random numbers.
+
+Shapes: T positions, D d_model.
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ TRAINED = {"waves": "trained, from the waves", "noise": "trained, from noise as 
 
 
 @dataclass(frozen=True)
-class Positions(Arm):
+class PositionsArm(Arm):
     """A model with one kind of positions; `table` is a key of `TRAINED`, or empty."""
 
     table: str = ""
@@ -40,21 +41,18 @@ class Positions(Arm):
         return super().settings(seed) | table
 
 
-def arm(kind: str, rate: float) -> Positions:
-    """A kind of positions at one learning rate."""
-    table = kind if kind in TRAINED else ""
-    model = ModelConfig(positions="sinusoidal" if table else kind)
-    return Positions(model, replace(RECIPE, learning_rate=rate), table)
-
-
 ARMS = {
-    f"{kind}_rate_{rate:g}": arm(kind, rate)
+    f"{kind}_rate_{rate:g}": PositionsArm(
+        ModelConfig(positions="sinusoidal" if kind in TRAINED else kind),
+        replace(RECIPE, learning_rate=rate),
+        kind if kind in TRAINED else "",
+    )
     for kind in (*POSITIONS, *TRAINED)
     for rate in ([1e-3] if kind == "none" else RATES)
 }
 
 
-def kind_of(name: str) -> str:
+def kind_of_positions(name: str) -> str:
     """The kind of positions of an arm."""
     return name.partition("_")[0]
 

@@ -1,14 +1,15 @@
 """Kills trainings at random moments, and compares how they end with an unbroken one.
 
-`python -m studies.resume` trains a tiny model on the toy corpus, ends it
-by SIGKILL, which no program can answer, and starts it again from the state on the
-disk. Each attempt is a fork of this process, so that PyTorch is imported once; hence
-not for Windows. Left out: a failure of the power, which may also lose what was written.
+`python -m studies.resume` trains a tiny model on the toy corpus, ends it by SIGKILL,
+which no program can answer, and starts it again from the state on the disk. Each
+attempt is a fork of this process, so that PyTorch is imported once; hence not for
+Windows. Left out: a failure of the power, which may also lose what was written.
 """
 
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -16,10 +17,11 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
 import torch
 import torch._dynamo  # every optimiser wants it: once here, not in each attempt
 from tqdm.auto import tqdm
@@ -32,8 +34,9 @@ from helpers.files import held_back
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
-from studies.lab.command import RECORDS, command, record_file
+from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
+from studies.lab.measurement import Measurement
 
 RESULT = "result.json"  # of an attempt that came to its end
 LENGTH = 32
@@ -55,8 +58,8 @@ CONFIG = TrainConfig(
 )
 
 
-def prepare() -> tuple[TrainingData, ModelConfig]:
-    """Returns the toy corpus as tensors, and a model of its size."""
+def resume_material() -> tuple[TrainingData, ModelConfig]:
+    """The toy corpus as tensors, and a model of its size."""
     corpus = load_corpus("toy")
     tokenizer = WordTokenizer.train(corpus.train)
     data = TrainingData.prepare(tokenizer, corpus, LENGTH, sample=32)
@@ -64,30 +67,28 @@ def prepare() -> tuple[TrainingData, ModelConfig]:
     return data, ModelConfig(vocab_size=len(tokenizer), max_length=LENGTH, **sizes)
 
 
-def fingerprint(model: MaskedLanguageModel, history: list[dict]) -> str:
-    """Returns SHA-256 of all weights and of the history without its seconds."""
-    untimed = [{k: v for k, v in e.items() if k != "seconds"} for e in history]
-    digest = hashlib.sha256(json.dumps(untimed).encode())
-    for name, weight in model.state_dict().items():
-        digest.update(name.encode() + weight.numpy().tobytes())
-    return digest.hexdigest()
+def resume_attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
+    """Trains until the end, or until it is killed, and leaves its result.
 
-
-def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
-    """Trains until the end, or until it is killed, and leaves its result."""
+    Its digest is that of all weights and of the history without its seconds.
+    """
     torch.set_num_threads(1)
     os.environ["TQDM_DISABLE"] = "1"
     torch.manual_seed(0)
     model = MaskedLanguageModel(sizes)
     run = train(model, data, CONFIG, folder, SAVE_SECONDS)
-    ended = {"digest": fingerprint(model, run.history), "steps": run.step}
+    untimed = [{k: v for k, v in e.items() if k != "seconds"} for e in run.history]
+    digest = hashlib.sha256(json.dumps(untimed).encode())
+    for name, weight in model.state_dict().items():
+        digest.update(name.encode() + weight.numpy().tobytes())
+    ended = {"digest": digest.hexdigest(), "steps": run.step}
     record.write(folder / RESULT, ended | {"best_step": run.stopping.step})
 
 
-def is_killed(folder: Path, material: tuple, seconds: float | None = None) -> bool:
+def kill_attempt(folder: Path, material: tuple, seconds: float | None = None) -> bool:
     """Makes one attempt and kills it after so many seconds; False if it had ended."""
     fork = multiprocessing.get_context("fork")
-    process = fork.Process(target=attempt, args=(folder, *material))
+    process = fork.Process(target=resume_attempt, args=(folder, *material))
     try:
         with held_back():  # for ever in the fork, which this process is to end
             process.start()
@@ -100,13 +101,15 @@ def is_killed(folder: Path, material: tuple, seconds: float | None = None) -> bo
     return process.exitcode != 0
 
 
-def broken_run(folder: Path, material: tuple, most: int, moment: Callable) -> list:
-    """Makes one training, killed at most so often.
+def kill_and_resume(folder: Path, material: tuple, moments: Iterable[float]) -> list:
+    """Makes one training, killed after each of the moments until it ends.
 
     Returns what each kill left in the folder, and what a restart makes of that.
     """
     kills, path, parts = [], folder / "state.pt", set()
-    while is_killed(folder, material, moment() if len(kills) < most else None):
+    for seconds in itertools.chain(moments, [None]):
+        if not kill_attempt(folder, material, seconds):
+            break
         earlier, said = parts, io.StringIO()
         parts = {(part, part.stat().st_mtime_ns) for part in folder.glob("*.part")}
         with contextlib.redirect_stdout(said):
@@ -118,28 +121,30 @@ def broken_run(folder: Path, material: tuple, most: int, moment: Callable) -> li
     return kills
 
 
-def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict:
+def measure_resume(count: int = KILLS) -> dict:
     """Kills trainings `count` times in all; returns the record of it.
 
     A training that has come to its end is followed by another, until there were enough
-    kills. `moment` returns the seconds until the next kill, drawn at random by default.
+    kills.
     """
     torch.set_num_threads(1)  # threads would not survive a fork
     tqdm.monitor_interval = 0  # neither would the bar's own
-    material, kills, kills_in_run, digests = prepare(), [], [], set()
+    material, kills, kills_in_run, digests = resume_material(), [], [], set()
     with tempfile.TemporaryDirectory() as name, tqdm(total=count, unit="kill") as bar:
         folder, start = Path(name, "whole"), time.perf_counter()
-        is_killed(folder, material)
+        kill_attempt(folder, material)
         seconds, whole = time.perf_counter() - start, record.read(folder / RESULT)
         draw = random.Random(SEED)
-        moment = moment or (lambda: draw.uniform(0, LONGEST * seconds))
+        moments = iter(lambda: draw.uniform(0, LONGEST * seconds), None)
         while len(kills) < count:
             folder = Path(name, f"run{len(kills_in_run)}")
-            more = broken_run(folder, material, count - len(kills), moment)
+            left = itertools.islice(moments, count - len(kills))
+            more = kill_and_resume(folder, material, left)
             kills += more
             kills_in_run.append(len(more))
             digests.add(record.read(folder / RESULT)["digest"])
             bar.update(len(more))
+    found = pd.DataFrame(kills)
     return {
         "hardware": hardware(),
         "corpus": "toy",
@@ -153,31 +158,34 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
         "kills": len(kills),
         "runs": len(kills_in_run),
         "kills_in_run": kills_in_run,
-        "step_on_disk": [kill["step"] for kill in kills],
-        "left_tmp_file": sum(kill["writing"] for kill in kills),
-        "between_two_names": sum(kill["between"] for kill in kills),
-        "damaged_files": sum(kill["damaged"] for kill in kills),
+        "step_on_disk": found["step"].tolist(),
+        "left_tmp_file": int(found["writing"].sum()),
+        "between_two_names": int(found["between"].sum()),
+        "damaged_files": int(found["damaged"].sum()),
         "digest": whole["digest"],
         "other_digests": sorted(digests - {whole["digest"]}),
         "all_equal": digests == {whole["digest"]},
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Makes the study, writes its record, and returns 1 if anything differs."""
-    parser = command("resume", __doc__.splitlines()[0])
-    parser.add_argument("--out", type=record_file, default=RECORDS / "resume.json")
-    given = parser.parse_args(arguments)
-    with parser.one_sentence():
-        result = study()
-        record.write(given.out, result)
-    print(
+def resume_sentence(result: dict) -> str:
+    """What came of the kills, in one sentence."""
+    equal = result["all_equal"] and not result["damaged_files"]
+    return (
         f"{result['kills']} kills in {result['runs']} runs, {result['left_tmp_file']} "
         f"of them while a state was being written; {result['damaged_files']} damaged "
-        f"files; weights and history {'all equal' if result['all_equal'] else 'DIFFER'}"
+        f"files; weights and history {'all equal' if equal else 'DIFFER'}"
     )
-    return 0 if result["all_equal"] and not result["damaged_files"] else 1
 
+
+STUDY = Measurement(
+    "resume",
+    "Kill trainings at random moments, and compare their ends with an unbroken one.",
+    RECORDS / "resume.json",
+    measure_resume,
+    {"resume": resume_sentence},
+)
+main = STUDY.main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -29,7 +29,7 @@ def run_folder(name: str) -> Path:
 
 
 @contextmanager
-def one_of_many() -> Iterator[None]:
+def train_as_one_of_many() -> Iterator[None]:
     """A process's whole part in a training; the end of another one ends it, too.
 
     After an error it ends at once. On the long way out, the threads of its group would
@@ -48,7 +48,7 @@ def one_of_many() -> Iterator[None]:
 
 
 @contextmanager
-def telling_of_others() -> Iterator[None]:
+def train_telling_of_others() -> Iterator[None]:
     """Within it, the loss of another process is a ConnectionError."""
     try:
         yield
@@ -70,10 +70,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--name", required=True, help="folder under runs/")
     parser.add_configurations(ModelConfig, TrainConfig)
     given = parser.parse_args(arguments)
-    with one_of_many(), parser.one_sentence():
+    with train_as_one_of_many(), parser.one_sentence():
         folder = run_folder(given.name)
         configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
-        with telling_of_others(), memory_advice(given.batch_size):
+        with train_telling_of_others(), memory_advice(given.batch_size):
             run = run_experiment(folder, *configs)
     if run:  # else another process has it
         print(

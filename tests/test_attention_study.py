@@ -12,14 +12,13 @@ from scipy.stats import spearmanr
 from tiny import knowing, scored_on, tiny_model
 
 from explorer.predict import Prediction, fill_mask
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.corpus import Corpus
 from helpers.evaluate import evaluate
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
-from studies.attention import erasure, examples, heads, knowledge
+from studies.attention import erasure, examples, heads, knowledge, models
 from studies.attention.figures import erasure_figure, heads_figure
-from studies.attention.tables import MODELS, looked_at
-from studies.lab import runs
+from studies.attention.tables import MODELS, TRAINED, looks_cell
 from studies.lab.stats import bootstrap
 
 WORDS = "the cat dog sat on a mat and . ran to it".split()
@@ -94,10 +93,12 @@ def test_the_erasure_test_is_that_of_a_sum_by_hand(model):
     """What is no word of the vocabulary is neither masked nor ranked."""
     rows = []
     for words, position, *others in SENTENCES:
-        rows.append(erasure.erase(model, TOKENIZER, words, position))
+        rows.append(erasure.erase_words(model, TOKENIZER, words, position))
         for key, values in by_hand(model, words, position, *others).items():
             assert rows[-1][key] == pytest.approx(values, abs=2e-5)
-    part = erasure.erasure(model, TOKENIZER, [sentence[:2] for sentence in SENTENCES])
+    part = erasure.erasure_test(
+        model, TOKENIZER, [sentence[:2] for sentence in SENTENCES]
+    )
     for measure, own in (("fall", "mean"), ("size", "mean"), ("correlation", "median")):
         for name, value in part[measure].items():
             mean = statistics.fmean(row[measure][name] for row in rows)
@@ -105,7 +106,7 @@ def test_the_erasure_test_is_that_of_a_sum_by_hand(model):
     assert part["adjacent"]["rollout"] == statistics.fmean(
         row["adjacent"]["rollout"] for row in rows
     )
-    spread = erasure.spread(pd.Series([None, 0.5, -0.5, 0.1]))
+    spread = erasure.rank_spread(pd.Series([None, 0.5, -0.5, 0.1]))
     assert spread["quartiles"] == pytest.approx([-0.2, 0.3])
     assert spread["positive"] == pytest.approx(2 / 3)
     assert (spread["sentences"], spread["median"]) == (3, 0.1)
@@ -113,7 +114,7 @@ def test_the_erasure_test_is_that_of_a_sum_by_hand(model):
 
 def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
     """Groups are of 16, 16 and 5 blocks, with unlike numbers of words."""
-    part = heads.heads(model, data)
+    part = heads.head_costs(model, data)
     rows = part["heads"] | part["layers"]
     assert (len(part["heads"]), len(part["layers"]), part["groups"]) == (4, 2, 3)
     blocks = data.validation_BT, data.subset_BT
@@ -141,7 +142,7 @@ def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
 
 
 def test_the_gaze_of_a_head_is_that_of_masked_positions(model, data):
-    gaze = heads.gaze(model, data)
+    gaze = heads.head_gaze(model, data)
     names = {-3: "-3", -2: "-2", -1: "-1", 0: "self", 1: "+1", 2: "+2", 3: "+3"}
     rows = []
     for ids, subset in zip(data.validation_BT, data.subset_BT, strict=True):
@@ -165,7 +166,7 @@ def test_sentences_are_chosen_at_equal_distances():
     lines[3] = "the cat sat on it x x x x ."  # six in all: five beside the masked one
     lines[4] = "the cat sat on x x x x x ."  # five in all
     lines += ["the cat sat .", "= = heading = ="]  # too short, and no running text
-    chosen, counts = erasure.choose(TOKENIZER, lines, 10)
+    chosen, counts = erasure.erasure_sentences(TOKENIZER, lines, 10)
     usable = [line.split() for i, line in enumerate(lines[:30]) if i != 4]
     assert [words for words, _ in chosen] == [usable[i * 29 // 10] for i in range(10)]
     assert counts["left_out"] == {"too_few_words": 1, "between_chosen": 19}
@@ -176,57 +177,47 @@ def test_sentences_are_chosen_at_equal_distances():
 def test_shuffled_words_are_the_same_words():
     words = "the cat sat on a mat and ran to it .".split()
     for number in range(3):
-        mixed, position = erasure.shuffled(words, 5, number)
+        mixed, position = erasure.shuffled_sentence(words, 5, number)
         assert sorted(mixed) == sorted(words)
         assert mixed != words and mixed[position] == "mat"
-    twice = [erasure.shuffled(["a", "a", "b"], 1, number)[1] for number in range(20)]
+    twice = [
+        erasure.shuffled_sentence(["a", "a", "b"], 1, number)[1] for number in range(20)
+    ]
     assert set(twice) == {0, 1, 2}  # the second "a", wherever it goes
 
 
-def test_parts_that_are_made_are_not_made_again(model, tmp_path):
-    path, names = tmp_path / "attention.json", ("dropout", "no_dropout")
+def test_each_model_is_tested_and_the_controls_differ(model):
     lines = [" ".join([*words, "and", "it", "."]) for words, *_ in SENTENCES] * 3
-    shipped = dict.fromkeys(names, model), TOKENIZER, Corpus("toy", lines, lines, [])
-    source = {"weights": {"dropout": "these"}}
-    whole = erasure.measure(*shipped, source, path, 2)
-    assert [*whole["erasure"]] == [*MODELS] and [*whole["heads"]] == [*MODELS][:3]
-    means = [part["fall"]["largest"]["mean"] for part in whole["erasure"].values()]
-    assert means[0] == means[1] and len({*means}) == 3  # the controls differ
-    part = copy.deepcopy(whole)
-    part["erasure"]["dropout"]["accuracy"] = 0.123
-    untrained = part["heads"].pop("untrained")["loss"]
-    record.write(path, part)
-    again = erasure.measure(*shipped, source, path, 2)
-    assert record.read(path) == again
-    assert again["erasure"] == part["erasure"]
-    assert again["heads"]["untrained"]["loss"] == pytest.approx(untrained)
-    with pytest.raises(ValueError, match="another run: its weights is"):
-        erasure.measure(*shipped, {"weights": {"dropout": "others"}}, path, 2)
+    shipped = dict.fromkeys(TRAINED, model), TOKENIZER, Corpus("toy", lines, lines, [])
+    found = erasure.measure_erasure(*shipped, {"weights": {"dropout": "these"}}, 2)
+    assert [*found["erasure"]] == [*MODELS] and [*found["heads"]] == [*MODELS][:3]
+    means = [part["fall"]["largest"]["mean"] for part in found["erasure"].values()]
+    assert means[0] == means[1] and len({*means}) == 3
 
 
 def test_another_text_than_the_models_is_refused(monkeypatch):
-    monkeypatch.setattr(runs, "require_wikitext", lambda: Corpus("toy", [], [], []))
+    monkeypatch.setattr(models, "require_wikitext", lambda: Corpus("toy", [], [], []))
     with pytest.raises(ValueError, match="are of WikiText-2, not toy"):
-        runs.shipped_models("dropout")
+        models.shipped_models("dropout")
 
 
 @pytest.fixture(scope="module")
 def summary():
-    return record.read(erasure.SUMMARY)
+    return erasure.STUDY.read()
 
 
-@pytest.mark.parametrize("path", [erasure.SUMMARY, knowledge.SUMMARY], ids=str)
-def test_the_records_are_of_the_weights(path):
-    for name, digest in record.read(path)["weights"].items():
+@pytest.mark.parametrize("study", [erasure.STUDY, knowledge.STUDY])
+def test_the_records_are_of_the_weights(study):
+    for name, digest in study.read()["weights"].items():
         content = (ROOT / "weights" / f"{name}.safetensors").read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
 
 
 def test_a_head_looks_at_one_target_or_spreads():
     looks = {"-1": 0.3, "self": 0.1, "+1": 0.2, "[CLS]": 0.0, "[SEP]": 0.0}
-    assert looked_at(looks | {"peak": 0.9}) == "−1 30 %"
-    assert looked_at(looks | {"[SEP]": 0.42, "peak": 0.9}) == "[SEP] 42 %"
-    assert looked_at({"-1": 0.09, "+1": 0.08, "peak": 0.9}) == "spread"
+    assert looks_cell(looks | {"peak": 0.9}) == "−1 30 %"
+    assert looks_cell(looks | {"[SEP]": 0.42, "peak": 0.9}) == "[SEP] 42 %"
+    assert looks_cell({"-1": 0.09, "+1": 0.08, "peak": 0.9}) == "spread"
 
 
 def test_the_erasure_figure_has_a_dot_for_each_mean(summary):
@@ -300,14 +291,20 @@ def test_an_example_is_typical_or_the_nearest():
     right = [
         said("of", "of in", p=p, position=i) for i, p in enumerate((0.9, 0.2, 0.4, 0.6))
     ]
-    chosen, fit = examples.choose("function_word", [said("of", "in of"), *right], None)
+    chosen, fit = examples.chosen_example(
+        "function_word", [said("of", "in of"), *right], None
+    )
     assert (chosen.p_pred, fit) == (0.4, 4)
     equals = [said("of", "of in", p=0.4, position=i) for i in range(3)]
-    chosen, _ = examples.choose("function_word", [*right[:2], *equals[1:]], None)
+    chosen, _ = examples.chosen_example(
+        "function_word", [*right[:2], *equals[1:]], None
+    )
     assert (chosen.p_pred, chosen.position) == (0.4, 1)
     near = [said("film", f"{word} the") for word in ("war", "movie", "song", "the")]
     cosines = {"war": 0.1, "movie": 0.8, "song": 0.8, "the": 0.9}
-    chosen, fit = examples.choose("near_miss", near, lambda one: cosines[one.pred])
+    chosen, fit = examples.chosen_example(
+        "near_miss", near, lambda one: cosines[one.pred]
+    )
     assert (chosen.pred, fit) == ("movie", 3)
 
 
@@ -315,17 +312,17 @@ def test_candidates_are_short_and_known_and_asked_for_each_word(model):
     known = "the cat sat on a mat and the dog ran ."
     lines = [known, f"x x {known}", f"x x x {known}"]  # three are too many
     lines += ["the cat sat .", f"cat {known[:-1]}{known}"]  # 4 and 22 words
-    sentences, counts = examples.candidates(TOKENIZER, lines)
+    sentences, counts = examples.example_candidates(TOKENIZER, lines)
     assert sentences == [lines[0].split(), lines[1].split()]
     assert (counts["sentences"], counts["candidates"]) == (3, 2)
-    predictions = examples.ask(model, TOKENIZER, sentences)
+    predictions = examples.example_predictions(model, TOKENIZER, sentences)
     assert [one.position for one in predictions] == [*range(11), *range(2, 13)]
     alone = fill_mask(model, TOKENIZER, sentences[0], 3)
     assert predictions[3].p_pred == pytest.approx(alone.p_pred, rel=1e-5)
 
 
 def test_the_examples_in_the_record_keep_their_rules():
-    kinds = record.read(examples.SUMMARY)["kinds"]
+    kinds = examples.STUDY.read()["kinds"]
     for kind, (fits, rule) in examples.KINDS.items():
         entry = kinds[kind]
         one = said(entry["true"], "", entry["words"], entry["position"])

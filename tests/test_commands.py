@@ -15,7 +15,8 @@ from helpers import ROOT, parallel
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from studies import dropout, fifty, plateau, train
-from studies.lab import runs, study
+from studies.lab import study
+from studies.lab.measurement import Measurement
 from studies.lessons.study import STUDY as LESSONS
 
 HUGE = "1" + "0" * 30
@@ -40,8 +41,8 @@ reached = Mock(side_effect=Reached)
 def no_work(monkeypatch):
     """Whatever loads, trains or measures raises Reached."""
     monkeypatch.setattr(parallel, "start", reached)
-    for module in (*map(module_of, STUDIES), runs, study):
-        for name in ("require_wikitext", "study", "measure", "growth"):
+    for module in (*map(module_of, STUDIES), study):
+        for name in ("require_wikitext", "shipped_models"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, reached)
 
@@ -123,16 +124,15 @@ OPTIONS = {
     "attention.erasure": {},
     "attention.examples": {},
     "attention.knowledge": {},
-    "dropout": STUDY | {"--epochs": (*WHOLE, "0", "200000")},
+    "dropout": STUDY,
     "fifty": STUDY | {"--recipe": ("x", "")},
     "lessons": STUDY,
     "plateau": STUDY,
-    "resume": {"--out": ("", "/", "..")},
-    "speed.scaling": {"--out": ("", "/", "..")},
+    "resume": {},
+    "speed.scaling": {},
     "speed.speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
-    "speed.throughput": {"--out": ("", "/", "..")},
+    "speed.throughput": {},
 }
-WITHOUT_TEXT = "resume", "speed.scaling", "speed.throughput"
 WRONG = [("fifty", []), ("speed.speedrun", ["--time", "--summary"])]
 WRONG += [("speed.speedrun", ["--seed", "1", "--baselines"])]
 for name, options in OPTIONS.items():
@@ -158,10 +158,17 @@ def test_an_odd_option_of_a_study_is_refused(name, options, no_work, capsys):
     assert len(options) != 1 or all(part in said for part in options[0].split("="))
 
 
-@pytest.mark.parametrize("name", OPTIONS.keys() - {*WITHOUT_TEXT})
+MEASUREMENTS = {
+    name: module_of(name).STUDY
+    for name in OPTIONS
+    if isinstance(getattr(module_of(name), "STUDY", None), Measurement)
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS.keys() - MEASUREMENTS.keys())
 def test_a_study_without_its_text_ends_in_one_sentence(name, monkeypatch, capsys):
     missing = Mock(side_effect=ValueError("WikiText-2 is not within reach."))
-    for module in (module_of(name), runs, study):
+    for module in (module_of(name), study):
         if hasattr(module, "require_wikitext"):
             monkeypatch.setattr(module, "require_wikitext", missing)
     options = ["--trials"] if name == "fifty" else []
@@ -169,17 +176,26 @@ def test_a_study_without_its_text_ends_in_one_sentence(name, monkeypatch, capsys
     assert status == 1 and "WikiText-2 is not within reach." in said
 
 
-@pytest.mark.parametrize("name", WITHOUT_TEXT)
-def test_a_record_has_a_place_before_the_work(name, no_work, tmp_path, capsys):
-    out = tmp_path / "a" / "b" / "record.json"
-    with pytest.raises(Reached):
-        module_of(name).main(["--out", str(out)])
-    assert [*out.parent.iterdir()] == []
-    (tmp_path / "file").touch()
-    for place in ("file/record.json", "a" * 254, "."):
-        path = str(tmp_path / place)
-        status, said = told(module_of(name).main, ["--out", path], capsys)
-        assert status == 2 and repr(path) in said
+def test_a_measurement_is_made_once_and_shown(tmp_path, capsys):
+    made = iter([{"n": 1}])
+    tables = {"one": lambda found: f"{found['n']} found", "two": lambda found: "and"}
+    measure, path = lambda: next(made), tmp_path / "records" / "record.json"
+    one = Measurement("x", "Count.", path, measure, tables)
+    status, said = told(one.main, ["--summary"], capsys)
+    assert status == 1 and f"{path}" in said
+    for options in ([], [], ["--summary"]):
+        one.main(options)
+        assert capsys.readouterr().out == "1 found\n\nand\n"
+    fails = replace(
+        one, path=tmp_path / "b", measure=Mock(side_effect=ValueError("no"))
+    )
+    assert told(fails.main, [], capsys) == (1, "python -m studies.x: no\n")
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_every_measurement_shows_its_record(name):
+    found = MEASUREMENTS[name].read()
+    assert all(table(found) for table in MEASUREMENTS[name].tables.values())
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from explorer.heatmap import WIDTH, caption, sentence_heatmap, text_widths
 from explorer.predict import Prediction
 from helpers import ROOT, figure, record
 from helpers.figure import training_curves
-from studies.lab.samples import true_vs_pred
+from studies.lab.samples import samples_table
 
 HARD = ["$5", "$x$", "–", "東京", "😀", "<unk>", "@-@", '""', "שלום", "\0a", "\ud800"]
 SHIP = "In 1905 the ship sank".split()
@@ -236,7 +236,7 @@ def test_curves_of_runs_lie_over_each_other_and_mark_the_best_step():
 
 def test_right_and_wrong_differ_by_more_than_colour_and_any_word_stands_as_it_is():
     phases = RECORD["samples"]
-    titles, _, *rows = true_vs_pred(phases).splitlines()
+    titles, _, *rows = samples_table(phases).splitlines()
     assert all(f"{phase['phase']}, step" in titles for phase in phases)
     for answer, row in zip(phases[-1]["predictions"], rows, strict=False):
         word = f"{answer['pred']} {answer['p']:.0%}"
@@ -245,7 +245,7 @@ def test_right_and_wrong_differ_by_more_than_colour_and_any_word_stands_as_it_is
     answer = {"left": ["|"], "right": ["*"], "true": "<unk>", "pred": "a_b", "p": 0.5}
     phase = {"phase": "end", "step": 9, "predictions": [answer]}
     phase |= {"most_predicted": "$", "most_predicted_share": 0.5}
-    *_, row, last = true_vs_pred([phase]).splitlines()
+    *_, row, last = samples_table([phase]).splitlines()
     assert row == r"| \| \[\<unk\>\] \* | ✗ a\_b 50% |"
     assert last.endswith(r"| \$ 50% |")
 

@@ -14,9 +14,9 @@ from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
-from studies.attention.references import references, score_words
+from studies.attention.references import all_references, score_reference
 from studies.attention.tables import GUESSES
-from studies.lab.runs import lone_rows, lone_sentences
+from studies.lab.sentences import lone_rows, lone_sentences
 from studies.lab.stats import GROUP, bootstrap
 
 LENGTH = 32
@@ -43,18 +43,13 @@ def models():
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return tmp_path_factory.mktemp("records") / "knowledge.json"
-
-
-@pytest.fixture(scope="module")
-def summary(models, path):
-    return knowledge.measure(models, TOKENIZER, CORPUS, SOURCE, path)
+def summary(models):
+    return knowledge.measure_knowledge(models, TOKENIZER, CORPUS, SOURCE)
 
 
 @pytest.fixture(scope="module")
 def committed():
-    return record.read(knowledge.SUMMARY)
+    return knowledge.STUDY.read()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +90,9 @@ def test_bands_by_hand():
         ids_BT[row, [0, position]] = torch.tensor([CLS, word])  # no [UNK] in the last
         subset_BT[row, position] = 0
     classes = ["names"] * 25 + ["digits"] * 481
-    bands = words.describe(ids_BT, subset_BT, words.packed_places(ids_BT), classes)
+    bands = words.describe_words(
+        ids_BT, subset_BT, words.packed_places(ids_BT), classes
+    )
     first, second, third, last = words.QUARTERS
     middle, far = "between them", "9 and more, or none"
     low, high, rare = "1 to 20", "21 to 100", "101 to 500"
@@ -107,7 +104,7 @@ def test_bands_by_hand():
         "rank": [low, low, high, high, rare, rare],
     }.items():
         assert [*bands[division]] == expected
-    later = words.describe(ids_BT + 1 + subset_BT, subset_BT, ids_BT, classes)
+    later = words.describe_words(ids_BT + 1 + subset_BT, subset_BT, ids_BT, classes)
     assert [*later["rank"]][1::2] == [high, rare, "501 and more"]
 
 
@@ -116,7 +113,7 @@ def test_words_stand_at_their_places(data):
     stream = join(encode_lines(TOKENIZER, CORPUS.validation))
     classes, ids_BT = ["names"] * len(TOKENIZER), data.validation_BT
     places_BT = words.packed_places(ids_BT)
-    asked = words.describe(ids_BT, data.subset_BT, places_BT, classes)
+    asked = words.describe_words(ids_BT, data.subset_BT, places_BT, classes)
     assert stream[asked.index].tolist() == [*asked["id"]]
     assert [*asked["unit"]] == [*asked.index // (GROUP * (LENGTH - 1))]
     again = "so it ran on ."
@@ -160,7 +157,7 @@ def test_bands_add_up_to_the_whole(summary, models, data):
     adds_up(summary)
     counts = [kind["vocabulary"] for kind in summary["classes"].values()]
     assert sum(counts) == len(TOKENIZER) - len(SPECIALS)
-    guesses = references(data, len(TOKENIZER))
+    guesses = all_references(data, len(TOKENIZER))
     for name, scores in summary["subset_0"].items():
         assert scores == pytest.approx({key: guesses[name][key] for key in scores})
     everything = summary["bands"]["all"]["all words"]
@@ -179,14 +176,16 @@ def test_intervals_are_of_units_and_not_of_words():
     frame, sums = pd.DataFrame({"loss": loss_M.flatten()}), loss_M.sum(1)
     sums[10:] = 0
     expected = bootstrap({"loss": sums}, np.repeat([200, 0], 10))["loss"]
-    assert knowledge.intervals(frame[:2_000], unit)["loss"] == pytest.approx(expected)
+    assert knowledge.unit_intervals(frame[:2_000], unit)["loss"] == pytest.approx(
+        expected
+    )
 
 
 def test_sentences_are_compared_with_the_same_words(summary, models, data):
     """By hand: each word of a sentence with itself inside a block."""
     model, blocks = models["dropout"], (data.validation_BT, data.subset_BT)
     place_M = words.packed_places(blocks[0])[blocks[1] >= 0].tolist()
-    loss = dict(zip(place_M, score_words(model, *blocks)["loss"], strict=True))
+    loss = dict(zip(place_M, score_reference(model, *blocks)["loss"], strict=True))
     inside, start = [], 0
     for line in CORPUS.validation:
         tokens = line.split()
@@ -205,27 +204,18 @@ def test_sentences_are_compared_with_the_same_words(summary, models, data):
     assert means["alone minus packed"] == pytest.approx(minus)
 
 
-def test_a_record_is_not_measured_again_and_is_of_its_weights(summary, models, path):
-    shipped = models, TOKENIZER, CORPUS
-    changed = summary | {"words": 3}
-    record.write(path, changed)
-    assert knowledge.measure(*shipped, SOURCE, path) == changed
-    with pytest.raises(ValueError, match="another run: its weights is"):
-        knowledge.measure(*shipped, {"weights": {"dropout": "others"}}, path)
-
-
 def test_the_committed_record_adds_up_and_agrees_with_the_others(committed):
     """What the training runs and the references have measured of the same words."""
     adds_up(committed)
     rules = {name: kind["rule"] for name, kind in committed["classes"].items()}
     assert rules == words.CLASSES
-    guesses = record.read(knowledge.SUMMARY.with_name("references.json"))
+    guesses = record.read(knowledge.STUDY.path.with_name("references.json"))
     assert committed["bigram_strength"] == guesses["bigram"].pop("strength")
     for name, scores in committed["subset_0"].items():
         assert scores == pytest.approx(guesses[name], rel=1e-6)
     packed, alone = committed["bands"]["all"]["all words"], committed["alone"]
     for name in knowledge.TRAINED:
-        run = record.read(knowledge.SUMMARY.with_name(f"{name}.json"))["validation"]
+        run = record.read(knowledge.STUDY.path.with_name(f"{name}.json"))["validation"]
         own = {"packed": packed["loss"][name]}
         own["sentences"] = alone["loss"][name]["alone"]
         for layout, interval in own.items():

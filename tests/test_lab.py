@@ -14,9 +14,11 @@ from scipy import stats
 from helpers import ROOT, record
 from helpers.model import ModelConfig
 from studies.lab import runs
-from studies.lab.readings import Claim, Effect, at, at_step, verdict
-from studies.lab.report import between, markdown, plus_minus
-from studies.lab.runs import FAST, lone_sentences
+from studies.lab.claims import Claim, Effect, verdict
+from studies.lab.readings import at, loss_at_step
+from studies.lab.report import markdown_table, plus_minus, range_text
+from studies.lab.runs import FAST
+from studies.lab.sentences import lone_sentences
 from studies.lab.stats import bootstrap, one_sided_p, student
 from studies.lab.study import Arm, Study
 
@@ -60,11 +62,11 @@ def test_intervals_are_told_in_two_ways():
     interval = {"mean": 0.0701, "low": 0.0471, "high": 0.0931}
     assert plus_minus(interval, 3, sign="+") == "+0.070 ± 0.023"
     assert plus_minus(interval, 1, 100) == "7.0 ± 2.3"
-    assert between(interval, 1, scale=100) == "7.0 (4.7 to 9.3)"
+    assert range_text(interval, 1, scale=100) == "7.0 (4.7 to 9.3)"
     zero = {"mean": -0.001, "low": None, "high": None}
-    assert plus_minus(zero, 2) == between(zero, 2) == "0.00"
-    assert between(zero | {"low": -1, "high": 0}, 1, 1, "+") == "+0.0 (-1.0 to +0.0)"
-    assert markdown(["a", "b"], [["1"]]) == "| a | b |\n| --- | --- |\n| 1 |  |"
+    assert plus_minus(zero, 2) == range_text(zero, 2) == "0.00"
+    assert range_text(zero | {"low": -1, "high": 0}, 1, 1, "+") == "+0.0 (-1.0 to +0.0)"
+    assert markdown_table(["a", "b"], [["1"]]) == "| a | b |\n| --- | --- |\n| 1 |  |"
 
 
 def make(arm: Arm, seed: int, folder) -> dict:
@@ -93,7 +95,7 @@ def study(tmp_path):
 @pytest.fixture
 def done(study):
     """The study with its six runs."""
-    runs.run_all([study.job(arm, seed) for arm in study.arms for seed in range(3)])
+    runs.make_runs([study.job(arm, seed) for arm in study.arms for seed in range(3)])
     return study
 
 
@@ -205,16 +207,16 @@ def test_a_curve_is_read_between_its_steps():
     run = {"arm": "short", "curve": curve}
     between_them = {250 * 2**0.5: 4.5, 750: 3 - math.log2(1.5), 2_090: 2.6}
     for step, loss in (losses | between_them).items():
-        assert at_step(run, step) == pytest.approx(loss)
+        assert loss_at_step(run, step) == pytest.approx(loss)
     for early in run, run | {"curve": []}:
         with pytest.raises(ValueError, match="short .* step 2110"):
-            at_step(early, 2_110)
+            loss_at_step(early, 2_110)
 
 
 RUNS = """
 import sys, time
 from pathlib import Path
-from studies.lab.runs import read_run, run_all
+from studies.lab.runs import read_run, make_runs
 
 def make(name):
     if name == "fails":
@@ -224,7 +226,7 @@ def make(name):
     return {}
 
 if __name__ == "__main__":
-    run_all([(Path(f"{n}.json"), {}, read_run, make, n) for n in sys.argv[1:]], 2)
+    make_runs([(Path(f"{n}.json"), {}, read_run, make, n) for n in sys.argv[1:]], 2)
 """
 
 

@@ -21,10 +21,9 @@ from helpers.model import MaskedLanguageModel
 from helpers.run import TrainingRun
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
-from studies.lab.runs import lone_sentences
-from studies.lessons import arms, costs, masking, runs, study, words
-from studies.lessons.arms import FAST, Arm, scored_rows
-from studies.lessons.masking import mask_function
+from studies.lab.sentences import lone_sentences
+from studies.lessons import arms, asked, costs, runs, study
+from studies.lessons.arms import FAST, LessonArm
 from studies.lessons.study import ARMS, STUDY
 
 KNOWN, TOKENS, SMALL = 60, 2_048, 4
@@ -40,7 +39,7 @@ def made_up(count: int) -> list[str]:
 
 
 CORPUS = Corpus("made up", made_up(1_200), made_up(240), [])
-BASE, READ = Arm({"vocab_size": KNOWN}), ARMS["read_10000"]
+BASE, READ = LessonArm({"vocab_size": KNOWN}), ARMS["read_10000"]
 LAYOUTS = [f"{way}_{size}" for way in ("pack", "pad", "bucket") for size in (64, 128)]
 WHOLE = WordTokenizer.train(CORPUS.train, KNOWN)
 PIECES = BPETokenizer.train(CORPUS.train, 60)
@@ -50,15 +49,14 @@ PIECES = BPETokenizer.train(CORPUS.train, 60)
 def small_scale(tmp_path, monkeypatch):
     """A made-up text in place of WikiText, with fewer known words and larger parts."""
     monkeypatch.setattr(runs, "require_wikitext", lambda: CORPUS)
-    for module in (runs, masking):
-        monkeypatch.setattr(module, "KNOWN", KNOWN)
+    monkeypatch.setattr(runs, "KNOWN", KNOWN)
     own = {"require_wikitext": lambda: CORPUS, "ROOT": tmp_path, "KNOWN": KNOWN}
     own |= {"TOKENS": TOKENS, "SMALL": SMALL}
-    for cached in arms.tokenizer_of, arms.encoded:
+    for cached in arms.lesson_tokenizer, arms.encoded_split:
         own[cached.__name__] = cache(cached.__wrapped__)  # nothing kept from before
     for name, value in own.items():
         monkeypatch.setattr(arms, name, value)
-    monkeypatch.setattr(words, "ASKED", {"shared": 40, "rare": 40})
+    monkeypatch.setattr(asked, "ASKED", {"shared": 40, "rare": 40})
 
 
 def test_the_base_has_half_the_fast_rates_for_ever():
@@ -73,7 +71,7 @@ def test_the_base_has_half_the_fast_rates_for_ever():
         assert round(config.warmup * arm.steps) == 40
 
 
-def lines_of(arm: Arm, split: str = "train", parts: int = 1) -> list[list[int]]:
+def lines_of(arm: LessonArm, split: str = "train", parts: int = 1) -> list[list[int]]:
     """The ids of an arm that reads words, without its own functions."""
     ids = WordTokenizer.train(CORPUS.train, arm.model_config.vocab_size).ids
     lines, small = getattr(CORPUS, split), arm.small and split == "train"
@@ -81,7 +79,7 @@ def lines_of(arm: Arm, split: str = "train", parts: int = 1) -> list[list[int]]:
     return [[ids.get(word, UNK) for word in line.split()] for line in lines]
 
 
-def rows_of(arm: Arm, lines: list[list[int]]) -> list[tuple[int, ...]]:
+def rows_of(arm: LessonArm, lines: list[list[int]]) -> list[tuple[int, ...]]:
     """Rows in the order of the text, without [PAD]."""
     size, end = arm.model_config.max_length - 2, [SEP]
     if arm.layout == "pack":
@@ -90,8 +88,8 @@ def rows_of(arm: Arm, lines: list[list[int]]) -> list[tuple[int, ...]]:
     return [(CLS, *line[i : i + size], *end) for line, i in cuts]
 
 
-def first(arm: Arm, count: int, seed: int = 0) -> list[torch.Tensor]:
-    return list(itertools.islice(arms.training_batches(arm, seed), count))
+def first(arm: LessonArm, count: int, seed: int = 0) -> list[torch.Tensor]:
+    return list(itertools.islice(arm.batches(seed), count))
 
 
 def same(one, other) -> bool:
@@ -111,7 +109,7 @@ def test_each_row_comes_once_an_epoch(name):
     """Fewer than a batch are left out, but from buckets none; the order is new."""
     arm, size = ARMS[name], TOKENS // ARMS[name].model_config.max_length
     rows, orders = rows_of(arm, lines_of(arm)), []
-    batches = arms.training_batches(arm, 0)
+    batches = arm.batches(0)
     left_out = 0 if arm.layout == "bucket" else len(rows) % size
     for _ in range(12):
         orders.append([])
@@ -126,7 +124,7 @@ def test_each_row_comes_once_an_epoch(name):
 
 def test_known_words_alone_make_the_text_of_the_base():
     read, base = first(READ, 20, 1), first(BASE, 20, 1)
-    assert same(map(arms.known_only, read), base)
+    assert same(map(arms.known_words_only, read), base)
     assert max(map(torch.max, base)) == KNOWN - 1 < max(map(torch.max, read))
     batches = data.batches(data.join(lines_of(BASE)), 64, TOKENS // 64, 1)
     assert same(base, itertools.islice(batches, 20))
@@ -141,18 +139,18 @@ def test_masks_have_the_draws_of_the_base(fixed):
     (base_BT,), (read_BT,) = first(BASE, 1), first(READ, 1)
     inputs_BT, labels_BT = masked(mask_tokens, base_BT, KNOWN, fixed=fixed)
     hidden_BT = base_BT.where(labels_BT == IGNORE, MASK)
-    mask = mask_function(ARMS["all_hidden"], 0)
+    mask = ARMS["all_hidden"].mask(0)
     assert same(masked(mask, base_BT, KNOWN, fixed=fixed), (hidden_BT, labels_BT))
     expected = inputs_BT.where(read_BT < KNOWN, read_BT), labels_BT
-    assert same(masked(mask_function(READ, 0), read_BT, fixed=fixed), expected)
-    assert mask_function(ARMS["base"], 0) is mask_tokens
+    assert same(masked(READ.mask(0), read_BT, fixed=fixed), expected)
+    assert ARMS["base"].mask(0) is mask_tokens
 
 
 @pytest.mark.parametrize("share, masks", [(0.3, "fixed"), (0.15, "independent")])
 def test_a_block_keeps_its_masks(share, masks):
     training = dict.fromkeys(RATES, share) | {"masks": masks}
     arm = replace(ARMS["small_static"], training=training)
-    ways, kept = [mask_function(arm, seed) for seed in (0, 0, 1)], {}
+    ways, kept = [arm.mask(seed) for seed in (0, 0, 1)], {}
     for step, ids_BT in enumerate(first(arm, 30)):
         once = masked(ways[0], ids_BT, share=0.9, key=step)
         again, other = (masked(mask, ids_BT, key=-1) for mask in ways[1:])
@@ -176,15 +174,15 @@ def test_the_kth_word_is_in_the_same_subset_in_every_layout(name, parts):
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
     subset = iter(i % 7 for _, i in sorted(zip(order, range(count), strict=True)))
     rows = [[[i, next(subset) if i in eligible else -1] for i in row] for row in rows]
-    scored = torch.stack(scored_rows(ARMS[name], parts), -1).tolist()
+    scored = torch.stack(ARMS[name].scored_rows(parts), -1).tolist()
     for row, expected in zip(scored, sorted(rows, key=len), strict=True):
         assert row == expected + [[PAD, -1]] * (len(row) - len(expected))
 
 
 def test_words_are_asked_at_equal_distances(monkeypatch):
-    monkeypatch.setattr(words, "ASKED", {"shared": 3, "rare": 2})
+    monkeypatch.setattr(asked, "ASKED", {"shared": 3, "rare": 2})
     lines = ["the cat <unk> the", "the x<unk> the", "the\u2009dog", "a dog the the a"]
-    places = words.places_of([*lines, "the the the"], {"the"})
+    places = asked.asked_places([*lines, "the the the"], {"the"})
     assert places == {"shared": [(0, 0), (3, 2), (4, 0)], "rare": [(0, 1), (3, 1)]}
 
 
@@ -205,12 +203,12 @@ def asked_alone(model, tokenizer, lines, number: int, place: int):
 def test_words_are_scored_as_one_by_one(tokenizer):
     """At both ends of the text, too, where a word can't stand in the middle."""
     lines, known = ["a", *CORPUS.validation[:60], "a the"], {*WHOLE.words[5:30]}
-    asked, model = words.places_of(lines, known), tiny_model(len(tokenizer))
-    asked["shared"][:3] = [(0, 0), (61, 0), (61, 1)]
+    every, model = asked.asked_places(lines, known), tiny_model(len(tokenizer))
+    every["shared"][:3] = [(0, 0), (61, 0), (61, 1)]
     likely = tokenizer.encode(["a", "the", WHOLE.words[40]])[1:3]
     model.head.decoder.bias.data[likely] += 6
-    scores = words.score_words(model, tokenizer, lines, asked)
-    for kind, places in asked.items():
+    scores = asked.score_asked(model, tokenizer, lines, every)
+    for kind, places in every.items():
         texts = {place: lines[place[0]].split()[place[1]] for place in places}
         held = [p for p in places if UNK not in tokenizer.encode([texts[p]])]
         pieces = [[*asked_alone(model, tokenizer, lines, *place)] for place in held]
@@ -228,9 +226,9 @@ def test_words_are_scored_as_one_by_one(tokenizer):
 SIZES = {"n_layers": 1, "d_model": 16, "d_ff": 16, "n_heads": 2, "max_length": 32}
 SHORT = {"warmup": 0.5}
 TINY = {  # by what their records hold beside the others
-    "asked": Arm(SIZES, SHORT, masks="all hidden", steps=4),
-    "validation_unread": Arm(SIZES, SHORT, masks="known only", steps=4),
-    "alone": Arm(SIZES, SHORT | {"masks": "independent"}, layout="pad", steps=4),
+    "asked": LessonArm(SIZES, SHORT, masks="all hidden", steps=4),
+    "validation_unread": LessonArm(SIZES, SHORT, masks="known only", steps=4),
+    "alone": LessonArm(SIZES, SHORT | {"masks": "independent"}, layout="pad", steps=4),
 }
 
 
@@ -239,9 +237,9 @@ def tiny(tmp_path, monkeypatch):
     """The study with tiny arms, of which one is asked words."""
     monkeypatch.setattr(runs, "ASKED", [TINY["asked"]])
     monkeypatch.setattr(runs, "EVERY", 2)
-    runs.digest.cache_clear()
+    runs.lesson_text_digest.cache_clear()
     yield replace(STUDY, arms=TINY, folder=tmp_path, states=tmp_path, claims=())
-    runs.digest.cache_clear()
+    runs.lesson_text_digest.cache_clear()
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -250,17 +248,17 @@ def test_a_run_is_of_its_arm(name, tiny, tmp_path):
     torch.manual_seed(1)
     again = TrainingRun(MaskedLanguageModel(arm.model_config), config)
     for ids_BT in first(arm, 4, 1):
-        loss = train_step(again, ids_BT, config, 4, mask_function(arm, 1)).item()
-    run, model, (ids_BT, subset_BT) = tiny.run(name, 1), again.model, scored_rows(arm)
-    expected = runs.score(model, *scored_rows(arm, 4), [0]) | {"step": 4, "batch": loss}
+        loss = train_step(again, ids_BT, config, 4, arm.mask(1)).item()
+    run, model, (ids_BT, subset_BT) = tiny.run(name, 1), again.model, arm.scored_rows()
+    expected = runs.score(model, *arm.scored_rows(4), [0]) | {"step": 4, "batch": loss}
     assert run["curve"][0]["step"] == 2 and run["curve"][1:] == [expected]
     assert evaluate(model, ids_BT, subset_BT).items() >= run["validation"].items()
     text = repr([lines_of(arm), lines_of(arm, "validation")]).encode()
     assert run["text"] == hashlib.sha256(text).hexdigest()
     tokenizer, lines = WordTokenizer.train(CORPUS.train), CORPUS.validation
     if name == "asked":
-        places = words.places_of(lines, {*WHOLE.ids})
-        scores = words.score_words(model, tokenizer, lines, places)
+        places = asked.asked_places(lines, {*WHOLE.ids})
+        scores = asked.score_asked(model, tokenizer, lines, places)
     elif name == "alone":
         sentences = sorted(lone_sentences(lines, 5, 40), key=len)
         ids_BT = data.pad([*map(tokenizer.encode, sentences)], 32)
@@ -304,7 +302,7 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
     seconds, turns = {"base": 2.0, "untied": 3.0, "layers_1": 1.0}, []
     some = {name: ARMS[name] for name in seconds}
 
-    def prepare(arm, _):
+    def timed_turn(arm):
         name = next(name for name in some if some[name] == arm)
         return lambda: turns.append(name) or seconds[name], {"design": asdict(arm)}
 
@@ -314,7 +312,7 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
         replace(STUDY, arms={name: some[name] for name in names}).make_missing([], [])
         return record.read(costs.COSTS)["arms"]
 
-    monkeypatch.setattr(costs, "prepare", prepare)
+    monkeypatch.setattr(costs, "timed_turn", timed_turn)
     monkeypatch.setattr(costs, "COSTS", tmp_path / "costs.json")
     before = time("base", "untied")
     assert turns[:4] == ["base", "untied"] * 2

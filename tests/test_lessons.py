@@ -7,7 +7,7 @@ import pytest
 
 from helpers import record
 from helpers.figure import QUIET
-from studies.lab.report import BLUE, ORANGE
+from studies.lab.figures import BLUE, ORANGE
 from studies.lessons import (
     costs,
     layout,
@@ -87,7 +87,7 @@ def test_the_length_claim_is_a_fit_of_relative_errors():
     made = [{"max_length": n, "ms": 80 + n / 2, "fused": True} for n in (64, 96, 512)]
     made += [{"max_length": 63, "ms": 900, "fused": True}, {"ms": 9, "fused": True}]
     made += [{"max_length": 64, "ms": 900, "fused": False}]
-    parts = [*length.fit({"growth": made}, "fused").values()]
+    parts = [*length.fit_length({"growth": made}, "fused").values()]
     assert parts == pytest.approx([80, 0.5, 160, 32 / 112, 0], abs=1e-9)
 
 
@@ -103,7 +103,7 @@ def test_figures_show_the_values_that_were_read(results):
         each = [results.readings[arm][name] for name in readings for arm in arms]
         return [value for interval in each for value in interval["values"]]
 
-    figure, arms = layout.figure(results), []
+    figure, arms = layout.layout_figure(results), []
     for label in figure.axes[0].get_yticklabels():
         way, rows = label.get_text().rsplit(", ", 1)
         arms += [f"{key}_{rows}" for key, name in layout.NAMES.items() if name == way]
@@ -113,16 +113,16 @@ def test_figures_show_the_values_that_were_read(results):
     widths = [[bar.get_width() for bar in axes.patches] for axes in (padding, pace)]
     assert widths[0] == [100 * cost["padding"] for cost in timed]
     assert widths[1] == [cost["asked"] / cost["seconds"][1] for cost in timed]
-    shown = dots(vocabulary.figure(results))
+    shown = dots(vocabulary.vocabulary_figure(results))
     assert shown == values(vocabulary.NAMES, "shared", "bits", "rare")
     sizes = [[*arms.values()] for arms in size.SIZES.values()]
     shown = sum((values(arms, AT_STEPS, AT_TIME) for arms in sizes), [])
-    assert dots(size.figure(results), -1) == shown
+    assert dots(size.size_figure(results), -1) == shown
     left, right = values(masks.RATES.values(), "loss"), values(masks.WAYS, "loss")
-    shown = masks.figure(results)
+    shown = masks.masks_figure(results)
     assert (dots(shown, -1)[: len(left)], dots(shown)[len(left) :]) == (left, right)
     for axes, arms in zip(
-        tying.figure(results).axes, tying.PAIRS.values(), strict=True
+        tying.tying_figure(results).axes, tying.PAIRS.values(), strict=True
     ):
         pairs = [*zip(*(values([arm], "loss") for arm in arms), strict=True)]
         assert [(*line.get_ydata(),) for line in axes.lines] == pairs
@@ -142,7 +142,7 @@ def test_what_figures_call_an_arm_is_what_it_is():
 
 
 def test_a_dot_marks_what_early_stopping_keeps(results):
-    (axes,), lowest = small.figure(results).axes, []
+    (axes,), lowest = small.small_figure(results).axes, []
     for arm in small.LOOKS:
         for run in results.runs[arm].values():
             loss, step = min((entry["loss"], entry["step"]) for entry in run["curve"])
@@ -175,13 +175,13 @@ def test_the_figure_of_effects_names_both_sides_on_one_scale(results):
 
 
 def test_the_length_figure_takes_a_step_apart():
-    left, right = length.figure(GROWTH).axes
-    parts, lines = length.fit(GROWTH, "written"), left.lines[:5]
+    left, right = length.length_figure(GROWTH).axes
+    parts, lines = length.fit_length(GROWTH, "written"), left.lines[:5]
     _, whole, grown, constant, equal = (line.get_ydata() for line in lines)
     assert lines[4].get_xdata() == [parts["equal_at"]]
     assert equal[0] == constant[0] == parts["constant_ms"]
     assert [*whole] == [constant[0] + ms for ms in grown]
-    peaks = [row["peak_mb"] for row in length.timed(GROWTH, "written")]
+    peaks = [row["peak_mb"] for row in length.timed_lengths(GROWTH, "written")]
     assert [*right.lines[0].get_ydata()] == peaks
 
 
@@ -189,7 +189,7 @@ def test_a_summary_trains_nothing_and_names_what_is_missing(
     results, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr("studies.lab.study.require_wikitext", None)
-    monkeypatch.setattr("studies.lab.report.ROOT", tmp_path)
+    monkeypatch.setattr("studies.lab.figures.ROOT", tmp_path)
     some = {arm: ARMS[arm] for pair in tying.PAIRS.values() for arm in pair}
     few = replace(STUDY, folder=tmp_path, arms=some, claims=tying.CLAIMS)
     for name in ("base_seed_0", "base_seed_1", "untied_seed_1", "untied_seed_2"):

@@ -8,7 +8,6 @@ from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import PAD
 from studies.speed.peers import PEERS
-from studies.speed.steps import copy_weights
 
 # All sizes differ, so that no swap of two of them can hide.
 SIZES = dict(vocab_size=50, max_length=12, n_layers=3, d_model=24, n_heads=4, d_ff=40)
@@ -45,7 +44,7 @@ def count(model) -> int:
 def test_bert_configuration_equals_transformers_bert():
     model, ids, peer = build(bert=True), padded(), PEERS["BertForMaskedLM, eager"]
     theirs = peer.build(model.config).eval()
-    copy_weights(model, theirs, peer)  # raises if any is left out
+    peer.copy_weights(model, theirs)  # raises if any is left out
     real = ids != PAD
     want = theirs(ids, attention_mask=real.long()).logits
     assert want.std() > 0.5  # logits that say something

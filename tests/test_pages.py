@@ -10,7 +10,7 @@ from helpers import ROOT
 from notebooks.source import SLUG, live_page, notebooks
 from studies import pages
 
-PAGES = pages.pages()
+PAGES = pages.pages_of_studies()
 README, GLOSSARY = ROOT / "README.md", ROOT / "notebooks" / "GLOSSARY.md"
 OTHERS = [README, ROOT / "CONTRIBUTING.md", GLOSSARY]
 LINK = re.compile(r"(!?)\[([^\]]*(?:\[[^\]]*\][^\]]*)*)\]\(([^)\s]+)\)")
@@ -25,7 +25,7 @@ def anchors(text: str) -> set[str]:
 
 def test_the_tables_of_the_pages_are_those_of_the_records():
     texts = [path.read_text("utf-8") for path in PAGES]
-    assert [pages.with_tables(text) for text in texts] == texts
+    assert [pages.page_with_tables(text) for text in texts] == texts
     shown = [mark[2] for text in texts for mark in pages.TABLE.finditer(text)]
     assert sorted(shown) == sorted(pages.TABLES)
 
@@ -34,9 +34,9 @@ def test_an_old_table_is_replaced_and_an_unknown_one_is_refused(monkeypatch):
     monkeypatch.setattr(pages, "TABLES", {"one": lambda: "| new |\n| --- |"})
     text = "a\n\n<!-- table: one -->\n\n{}\n\nb\n"
     new = text.format("| new |\n| --- |")
-    assert pages.with_tables(text.format("| old |\n| --- |\n| 1 |")) == new
+    assert pages.page_with_tables(text.format("| old |\n| --- |\n| 1 |")) == new
     with pytest.raises(KeyError, match="other"):
-        pages.with_tables(text.replace("one", "other"))
+        pages.page_with_tables(text.replace("one", "other"))
 
 
 @pytest.mark.parametrize("path", [*OTHERS, *PAGES], ids=str)

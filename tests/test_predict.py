@@ -10,11 +10,7 @@ from tiny import knowing, tiny_model
 
 from explorer.attention_plots import rollout
 from explorer.knockout import without_heads, without_words
-from explorer.predict import (
-    fill_mask,
-    mask_each,
-    predict_positions,
-)
+from explorer.predict import fill_mask, mask_each, predict_positions
 from helpers.model import MaskedLanguageModel
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
 

@@ -6,7 +6,7 @@ import torch
 from helpers import record
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from studies.lab.samples import phases, samples
+from studies.lab.samples import phase_samples, sample_phases
 
 IDENTITY = {"model": ModelConfig(), "training": TrainConfig(), "text": "digest"}
 
@@ -59,13 +59,13 @@ def test_phases_are_those_evaluations():
         (7.6, 5.5, 5.0): {"start": 0, "plateau": 1, "end": 2},
         (7.6,): {"start": 0, "plateau": 0, "end": 0},
     }.items():
-        chosen = phases(history(*losses), unigram_loss=5.62)
+        chosen = sample_phases(history(*losses), unigram_loss=5.62)
         assert {phase: entry["step"] for phase, entry in chosen.items()} == steps
 
 
 def test_samples_show_a_word_among_its_neighbours():
     ids = torch.tensor([[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]])
-    first, *_ = samples(history(7.6, 5.0), 5.0, ids, "a b c d e".split())
+    first, *_ = phase_samples(history(7.6, 5.0), 5.0, ids, "a b c d e".split())
     assert first["phase"] == "start" and first["most_predicted"] == "c"
     (said,) = first["predictions"]
     assert said["left"] == ["a", "b", "c"] and said["true"] == "d"

@@ -13,9 +13,9 @@ from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS
 from studies.attention.references import (
     STRENGTHS,
+    all_references,
     bigram_guess,
-    references,
-    score_words,
+    score_reference,
 )
 
 
@@ -34,7 +34,7 @@ def guesses_of(sure: float) -> dict:
     """The references of such a text, the last quarter of which is scored."""
     stream, text = chain(60_000, sure)[:60_000].split((45_000, 15_000))
     ids = torch.cat([torch.full((1_000, 1), CLS), text.view(-1, 15)], 1)
-    return references(scored_on(stream, ids), 45)
+    return all_references(scored_on(stream, ids), 45)
 
 
 def test_a_bigram_by_hand():
@@ -85,11 +85,11 @@ def test_each_word_is_scored_as_in_evaluate():
     lengths = torch.arange(len(ids_BT)) % 9 + 7
     ids_BT = ids_BT.masked_fill(torch.arange(16) >= lengths[:, None], PAD)
     subset_BT, model = evaluation_subsets(ids_BT), tiny_model(45)
-    scores = score_words(model, ids_BT, subset_BT)
+    scores = score_reference(model, ids_BT, subset_BT)
     number_M = subset_BT[subset_BT >= 0].numpy()
     for subsets in (range(7), (3,)):
         whole = evaluate(model, ids_BT, subset_BT, subsets=subsets)
-        alone = score_words(model, ids_BT, subset_BT, subsets)
+        alone = score_reference(model, ids_BT, subset_BT, subsets)
         for measure in ("loss", "accuracy"):
             own = scores[measure][np.isin(number_M, subsets)]
             assert [*own] == [*alone[measure]] and len(own) == whole["words"]

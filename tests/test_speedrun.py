@@ -11,12 +11,12 @@ from helpers import train as training
 from helpers.optimize import rate_factor
 from studies.lab import experiment, timing
 from studies.lab.study import Arm
-from studies.speed import runs, speedrun
+from studies.speed import recipes, speedrun
 
 SIZES = dict(vocab_size=104, n_layers=1, d_model=16, n_heads=2, d_ff=16)
 RECIPES = {
     name: Arm(replace(arm.model, **SIZES), replace(arm.training, batch_size=8))
-    for name, arm in runs.RECIPES.items()
+    for name, arm in recipes.RECIPES.items()
 }
 
 
@@ -28,28 +28,28 @@ def toy(tmp_path, monkeypatch):
     values |= {"RATES": (1e-3, 2e-3), "ROUNDS": 3, "RECIPES": RECIPES}
     values |= {"FOLDER": tmp_path / "speedrun", "STATES": tmp_path / "runs"}
     for name, value in values.items():
-        monkeypatch.setattr(runs, name, value)
+        monkeypatch.setattr(recipes, name, value)
 
 
 def test_from_trials_to_results(toy, monkeypatch):
     begun = psutil.Process().create_time() - 1_000
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: begun)
-    entries = [runs.entry(seed) for seed in range(2)]
+    entries = [recipes.run_entry(seed) for seed in range(2)]
     for run in entries:  # start-up counts
         assert run["seconds_in_steps"] < 1_000 < run["seconds"] < 10**6
-        assert (runs.STATES / f"speedrun_{run['name']}.safetensors").exists()
-    times = runs.step_times()
-    trials = [runs.baseline("plain", rate, 1.5) for rate in runs.RATES]
+        assert (recipes.STATES / f"speedrun_{run['name']}.safetensors").exists()
+    times = recipes.time_recipes()
+    trials = [recipes.run_baseline("plain", rate, 1.5) for rate in recipes.RATES]
     best = min(trials, key=lambda trial: trial["validation"]["loss"])
-    assert "plain" not in speedrun.results()  # nothing to compare with yet
-    for rate in runs.RATES:  # only that of the best trial's rate counts
-        runs.baseline("plain", rate, 3.5)
-    other = record.read(runs.FOLDER / "entry_6_steps_seed_0.json")
+    assert "plain" not in speedrun.speedrun_results()  # nothing to compare with yet
+    for rate in recipes.RATES:  # only that of the best trial's rate counts
+        recipes.run_baseline("plain", rate, 3.5)
+    other = record.read(recipes.FOLDER / "entry_6_steps_seed_0.json")
     other["validation"]["loss"] = 0.0
-    record.write(runs.FOLDER / "entry_7_steps_seed_0.json", other)
-    monkeypatch.delattr(runs, "prepare")  # only records are read from here on
-    long = runs.baseline("plain", best["rate"], 3.5)
-    race = speedrun.results()
+    record.write(recipes.FOLDER / "entry_7_steps_seed_0.json", other)
+    monkeypatch.delattr(recipes, "prepare")  # only records are read from here on
+    long = recipes.run_baseline("plain", best["rate"], 3.5)
+    race = speedrun.speedrun_results()
     assert race["entry"]["runs"] == entries
     row, losses = race["plain"], [run["validation"]["loss"] for run in entries]
     assert race["entry"]["loss"]["mean"] == pytest.approx(sum(losses) / 2)
@@ -62,32 +62,32 @@ def test_from_trials_to_results(toy, monkeypatch):
 
 def test_what_cannot_be_compared_is_refused(toy):
     with pytest.raises(ValueError, match="times.json; make it: .*speedrun --time"):
-        speedrun.results()
-    times = runs.step_times()
+        speedrun.speedrun_results()
+    times = recipes.time_recipes()
     with pytest.raises(ValueError, match="no entry in .*; make one: python -m"):
-        speedrun.results()
-    run = runs.entry(0)
-    path = runs.FOLDER / f"{run['name']}.json"
+        speedrun.speedrun_results()
+    run = recipes.run_entry(0)
+    path = recipes.FOLDER / f"{run['name']}.json"
     with pytest.raises(ValueError, match="has been run"):  # not until it is fast
-        runs.entry(0)
+        recipes.run_entry(0)
     for change, message in (
         ({"hardware": {"device": "another"}}, "other hardware"),
         ({"steps": 9}, "its steps is 9"),
     ):
         record.write(path, run | change)
         with pytest.raises(ValueError, match=message):
-            speedrun.results()
+            speedrun.speedrun_results()
     record.write(path, run)
     other = times["recipes"] | {"entry": times["recipes"]["plain"]}
-    record.write(runs.FOLDER / runs.TIMES, times | {"recipes": other})
+    record.write(recipes.FOLDER / recipes.TIMES, times | {"recipes": other})
     with pytest.raises(ValueError, match="times.json holds another run: its dropout"):
-        speedrun.results()
+        speedrun.speedrun_results()
 
 
 def test_a_slower_step_has_a_ratio_above_one(toy, monkeypatch):
     seconds = {"entry": [1, 2, 4], "plain": [3, 4, 10], "scheduled": [1, 1, 1]}
     monkeypatch.setattr(timing, "time_in_turns", lambda *arguments: seconds)
-    times = runs.step_times()
+    times = recipes.time_recipes()
     assert times["entry"]["ratio"] == [1, 1, 1]
     assert times["plain"]["ratio"] == pytest.approx([2.25, 2.5, 2.75])
     assert times["plain"]["seconds"] == pytest.approx([3.5, 4, 7])
@@ -98,13 +98,13 @@ def test_times_are_of_the_steps_up_to_the_best():
     long["validation"] = {"loss": 3.1}
     entry = {"steps": 20, "seconds": 50.0, "seconds_in_steps": 40.0}
     entries = [entry | {"validation": {"loss": loss}} for loss in (3.0, 3.1, 3.05)]
-    row = speedrun.against(long, entries, ratio=0.5)
+    row = speedrun.speedrun_row(long, entries, ratio=0.5)
     assert row["steps"] == 200 and row["seconds"] == 200 * 2 * 0.5
     assert row["times_faster"] == 200 / 50 and row["p"] < 0.2
     entries[0]["validation"]["loss"] = 3.2
-    assert speedrun.against(long, entries, ratio=0.5)["times_faster"] is None
+    assert speedrun.speedrun_row(long, entries, ratio=0.5)["times_faster"] is None
     with pytest.raises(ValueError, match="diverged"):
-        speedrun.against(long | {"validation": None}, entries, 0.5)
+        speedrun.speedrun_row(long | {"validation": None}, entries, 0.5)
 
 
 def test_a_baseline_goes_on_where_it_was_killed(toy, monkeypatch):
@@ -118,31 +118,33 @@ def test_a_baseline_goes_on_where_it_was_killed(toy, monkeypatch):
 
     monkeypatch.setattr(training, "train_step", dying)
     with pytest.raises(KeyboardInterrupt):
-        runs.baseline("scheduled", 1e-3, 1.5)
-    made = runs.baseline("scheduled", 1e-3, 1.5)
+        recipes.run_baseline("scheduled", 1e-3, 1.5)
+    made = recipes.run_baseline("scheduled", 1e-3, 1.5)
     assert steps[12] > 0 and len(made["history"]) > 2
-    monkeypatch.setattr(runs, "WARM_UP", 8)
+    monkeypatch.setattr(recipes, "WARM_UP", 8)
     with pytest.raises(ValueError, match="another run: its warmup is"):
-        runs.baseline("scheduled", 1e-3, 1.5)
+        recipes.run_baseline("scheduled", 1e-3, 1.5)
 
 
 def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
     def diverging(model, data, config, *arguments):
-        if config.learning_rate == max(runs.RATES):
+        if config.learning_rate == max(recipes.RATES):
             raise FloatingPointError
         return training.train(model, data, config, *arguments)
 
-    monkeypatch.setattr(runs, "train", diverging)
-    trials = [runs.baseline("plain", rate, 1.5) for rate in runs.RATES]
+    monkeypatch.setattr(recipes, "train", diverging)
+    trials = [recipes.run_baseline("plain", rate, 1.5) for rate in recipes.RATES]
     assert trials[-1]["validation"] is None
-    assert runs.baseline("plain", runs.RATES[-1], 1.5) == trials[-1]  # as recorded
-    assert runs.best_of(trials) in trials[:-1]
+    assert (
+        recipes.run_baseline("plain", recipes.RATES[-1], 1.5) == trials[-1]
+    )  # as recorded
+    assert recipes.best_trial(trials) in trials[:-1]
     with pytest.raises(ValueError, match="lower rates"):
-        runs.best_of(trials[-1:])
+        recipes.best_trial(trials[-1:])
 
 
 def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):
-    _, wanted = runs.place("plain", 1e-3, 3.5)
+    _, wanted = recipes.baseline_place("plain", 1e-3, 3.5)
     config, steps = wanted["training"], wanted["steps"]
     shape = config.warmup, config.cooldown
     factors = [rate_factor(step, steps, *shape) for step in range(steps)]
@@ -151,14 +153,14 @@ def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):
 
 def test_results_are_told_as_they_are():
     """The table itself is that of the page; see test_pages."""
-    race = speedrun.results()
-    axes, entry = speedrun.time_to_quality(race).axes[0], race["entry"]["runs"][0]
+    race = speedrun.speedrun_results()
+    axes, entry = speedrun.speedrun_figure(race).axes[0], race["entry"]["runs"][0]
     dot = [entry["seconds"] / 60, entry["validation"]["loss"]]
     assert axes.lines[-1].get_xydata().tolist()[0] == dot
     history, row = race["plain"]["history"], race["plain"]
     minutes = row["seconds"] / 60 * history[-1]["step"] / row["steps"]
     assert axes.lines[0].get_xdata()[-1] == pytest.approx(minutes)
     row |= {"times_faster": None, "p": 0.6}
-    assert "| not reached | 0.6 |" in speedrun.table(race)
+    assert "| not reached | 0.6 |" in speedrun.speedrun_table(race)
     del race["plain"]
-    assert "--baselines plain" in speedrun.table(race)  # the command instead
+    assert "--baselines plain" in speedrun.speedrun_table(race)  # the command instead

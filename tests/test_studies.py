@@ -12,8 +12,8 @@ from helpers.checkpoint import load_model
 from helpers.model import Embedding, ModelConfig
 from studies import dropout, plateau, positions
 from studies.lab import experiment
-from studies.lab.readings import Effect
-from studies.lab.runs import subsample
+from studies.lab.claims import Effect
+from studies.lab.experiment import subsample_data
 from studies.lab.study import Results
 
 TINY = dict(vocab_size=104, n_layers=1, d_model=16, n_heads=2, d_ff=16)
@@ -46,12 +46,12 @@ def few(tmp_path):
 def test_the_gap_is_that_of_the_best_epoch():
     losses = zip((5.0, 4.0, 4.5), (4.9, 3.6, 3.3), strict=True)
     history = [
-        {"validation_loss": other, "train_loss": own, "epoch": n, "seconds": 36 * n}
+        {"validation_loss": other, "train_loss": own, "epoch": n}
         for n, (other, own) in enumerate(losses)
     ]
-    read = {name: dropout.READINGS[name] for name in ("gap", "best_epoch", "hours")}
+    read = {name: dropout.READINGS[name] for name in ("gap", "best_epoch")}
     values = [reading({"history": history}) for reading in read.values()]
-    assert values == pytest.approx([0.4, 1, 0.02])
+    assert values == pytest.approx([0.4, 1])
 
 
 def test_the_table_and_the_figure_name_what_is_missing(few):
@@ -63,7 +63,7 @@ def test_the_table_and_the_figure_name_what_is_missing(few):
     missing = "0 | not run yet: `python -m studies.dropout`"
     assert every.startswith(f"| 8 | 0.1 at BERT's sites | {missing} |")
     assert on_gpu.startswith(f"| 50 | all three | {missing} on a GPU |")
-    left, right = dropout.figure(few).axes
+    left, right = dropout.dropout_figure(few).axes
     assert len(left.collections) == 2 * 2  # a band for each curve
     (text,) = (text.get_text() for text in right.texts)  # none for the base itself
     assert text.startswith("0.1 on attention weights\n+0.0") and "one seed" in text
@@ -71,7 +71,7 @@ def test_the_table_and_the_figure_name_what_is_missing(few):
 
 def test_the_figure_shows_every_arm_and_every_interval():
     results = dropout.STUDY.results()
-    left, right = dropout.figure(results).axes
+    left, right = dropout.dropout_figure(results).axes
     curves = [line for line in left.lines if len(line.get_xdata()) > 2]
     assert len(curves) == len(left.collections) == 2 * 3
     last = [run["history"][-1] for run in results.runs["none"].values()]
@@ -84,7 +84,7 @@ def test_the_figure_shows_every_arm_and_every_interval():
 
 
 def test_runs_of_another_length_are_of_another_study(few):
-    longer = replace(dropout.study(50), folder=few.study.folder)
+    longer = replace(dropout.LONG, folder=few.study.folder)
     with pytest.raises(ValueError, match="no runs in .*leave out --summary"):
         longer.results()
     identity = record.plain(longer.identity("none", 0))
@@ -108,9 +108,9 @@ def test_a_run_is_trained_scored_and_shipped(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(dropout, "ROOT", tmp_path)
     monkeypatch.setattr(dropout, "RECORDS", tmp_path)
     with pytest.raises(ValueError, match="no runs of so many epochs of: all"):
-        dropout.ship(study.results())
+        dropout.ship_dropout_models(study.results())
     monkeypatch.delitem(dropout.SHIPPED, "all")
-    dropout.ship(study.results())
+    dropout.ship_dropout_models(study.results())
     model, _, info = load_model(tmp_path / "weights" / "no_dropout.safetensors")
     assert info["run"] == "none_8_epochs_seed_1"  # of median loss
     shipped = record.read(tmp_path / "no_dropout.json")
@@ -126,14 +126,14 @@ def test_a_run_is_trained_scored_and_shipped(toy, tmp_path, monkeypatch):
 
 def test_a_seed_that_stays_on_the_plateau_makes_the_mean_a_bound():
     results = plateau.STUDY.results()
-    stayed = plateau.best_runs(results, "learned")[2]
+    stayed = plateau.plateau_runs(results, "learned")[2]
     assert [entry["step"] for entry in stayed["history"]] == [*plateau.EVALUATED]
     for entry in stayed["history"]:
         entry["validation_loss"] = 5.6
-    table = plateau.table(results).splitlines()
+    table = plateau.plateau_table(results).splitlines()
     assert "over 1,200 | at least " in table[4] and "±" in table[2]
     assert table[5] == "| none (control) |  | 0.001 | over 1,200 | one seed |"
-    left, right = plateau.curves(results).axes
+    left, right = plateau.plateau_figure(results).axes
     for axes, count in ((left, 4), (right, 3)):  # the control is on the left only
         assert sum(len(line.get_xdata()) > 2 for line in axes.lines) == count
         assert len(axes.collections) == count
@@ -168,7 +168,7 @@ def test_the_best_rate_leaves_first_then_is_lowest():
     def best(*runs: dict) -> str:
         names = [f"rotary_rate_{rate:g}" for rate in plateau.RATES]
         results = Results(plateau.STUDY, dict(zip(names, runs, strict=False)))
-        return plateau.best_arm(results, "rotary")
+        return plateau.plateau_arm(results, "rotary")
 
     never = {0: {"unigram_loss": 5.6, "history": [{"validation_loss": 5.2}]}}
     assert best(never, ended(800, 3.0), ended(160, 4.0)) == "rotary_rate_0.002"
@@ -212,7 +212,7 @@ def test_the_controls_are_trained_tables_as_large_as_the_waves(table):
 
 def test_a_subsample_is_spread_over_the_text(toy):
     data = experiment.prepare(ModelConfig(), 0)[2]
-    few, distance = subsample(data, 4), len(data.subset_BT) // 4
+    few, distance = subsample_data(data, 4), len(data.subset_BT) // 4
     assert distance > 1 and len(few.validation_BT) == len(few.subset_BT) == 4
     assert torch.equal(few.validation_BT[1], data.validation_BT[distance])
     assert len(few.sample_BT) == 1 and few.stream is data.stream

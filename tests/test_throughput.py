@@ -10,18 +10,15 @@ from helpers.masking import IGNORE
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, PAD, UNK
 from studies.lab.command import RECORDS
-from studies.lab.timing import in_fresh_process, peak_of, spread, time_in_turns
+from studies.lab.timing import in_fresh_process, peak_memory, quartiles, time_in_turns
 from studies.speed import throughput
 from studies.speed.peers import OURS, PEERS
-from studies.speed.scaling import growth
+from studies.speed.scaling import measure_scaling
 from studies.speed.steps import (
-    build_pair,
-    compare,
-    contestant,
-    copy_weights,
-    make_batch,
-    pairs,
-    step_on,
+    compare_steps,
+    make_step,
+    make_step_batch,
+    step_contestant,
 )
 
 # All sizes differ, so that no swap of two of them can hide.
@@ -31,23 +28,23 @@ CONFIG = ModelConfig(**SIZES)
 
 @pytest.mark.parametrize("name", PEERS)
 def test_loss_and_all_gradients_equal_those_of_the_other_library(name):
-    peer, batch = PEERS[name], make_batch(4, CONFIG)
-    ours, theirs = build_pair(peer, dropout=0.0, **SIZES)
-    result = compare(ours, theirs, peer, batch)
+    peer, batch = PEERS[name], make_step_batch(4, CONFIG)
+    ours, theirs = peer.build_pair(dropout=0.0, **SIZES)
+    result = compare_steps(ours, theirs, peer, batch)
     assert result["loss_gap"] < 1e-12 and result["gradient_gap"] < 1e-12
     assert result["gradients"] == len([*ours.parameters()])
     assert result["identical"] and result["differs"] == peer.differs
-    weights = {our_name: other for our_name, _, other in pairs(ours, theirs, peer)}
+    weights = {our_name: other for our_name, _, other in peer.pairs(ours, theirs)}
     weights["blocks.1.attention.value.weight"][3, 5] += 1e-4
     with pytest.raises(AssertionError):
-        compare(ours, theirs, peer, batch)
+        compare_steps(ours, theirs, peer, batch)
     theirs.extra = torch.nn.Parameter(torch.zeros(1))
-    with pytest.raises(AssertionError, match="not all was copied"):
-        copy_weights(ours, theirs, peer)
+    with pytest.raises(AssertionError, match="not all copied"):
+        peer.copy_weights(ours, theirs)
 
 
 def test_the_text_is_the_training_text_in_kind():
-    batch = make_batch(500, CONFIG)
+    batch = make_step_batch(500, CONFIG)
     unknown = (batch.inputs_BT[:, 1:] == UNK).float().mean().item()
     assert 0.2 < unknown < 0.32
     assert (batch.inputs_BT[:, 0] == CLS).all() and (batch.inputs_BT != PAD).all()
@@ -59,10 +56,10 @@ def test_the_text_is_the_training_text_in_kind():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", [*OURS, *PEERS])
 def test_a_step_changes_every_weight(name, precision):
-    model, loss_of = contestant(name, "cpu", dropout=0.1, **SIZES)
+    model, loss_of = step_contestant(name, dropout=0.1, **SIZES)
     weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
     before = {n: p.detach().clone() for n, p in weights.items()}
-    step_on(make_batch(4, CONFIG), model, loss_of, precision)()
+    make_step(make_step_batch(4, CONFIG), model, loss_of, precision)()
     assert [n for n, p in weights.items() if torch.equal(p, before[n])] == []
 
 
@@ -76,12 +73,12 @@ def test_contestants_take_turns(limit, rounds):
 
 
 def test_quartiles():
-    assert spread([4, 1, 3, 2, 5]) == [2, 3, 4]
+    assert quartiles([4, 1, 3, 2, 5]) == [2, 3, 4]
 
 
 def fill(megabytes: int) -> float | None:
     """The peak of filling so much memory and letting go of it."""
-    return peak_of(lambda: torch.ones(megabytes, 250_000).sum(), "cpu")
+    return peak_memory(lambda: torch.ones(megabytes, 250_000).sum())
 
 
 def test_the_peak_is_that_of_the_work():
@@ -90,7 +87,7 @@ def test_the_peak_is_that_of_the_work():
 
 
 def test_growth_is_measured_at_each_length_and_vocabulary():
-    rows = growth(64, lengths=[16], vocabularies=[100])["growth"]
+    rows = measure_scaling(64, lengths=[16], vocabularies=[100])["growth"]
     told = [(row.get("max_length"), row.get("vocab_size")) for row in rows]
     assert told == [(16, None), (16, None), (None, 100)]
     assert [row["fused"] for row in rows][:2] == [False, True]
@@ -99,7 +96,7 @@ def test_growth_is_measured_at_each_length_and_vocabulary():
 
 def test_a_race_is_run():
     cell = {"tokens": 24, "precision": "bf16", "dropout": 0.1}
-    rows = throughput.race(cell, 1, "cpu", **SIZES)
+    rows = throughput.throughput_rows(cell, 1, **SIZES)
     assert [row["contestant"] for row in rows] == [*OURS, *PEERS]
     assert rows[3]["ratio"] == pytest.approx(rows[3]["ms"] / rows[0]["ms"])
 
@@ -107,7 +104,9 @@ def test_a_race_is_run():
 def test_the_figure_has_a_dot_for_each_ratio():
     shown = record.read(RECORDS / "throughput.json")
     cells = itertools.product(throughput.TOKENS, throughput.PRECISIONS)
-    lines = [line for axes in throughput.step_ratios(shown).axes for line in axes.lines]
+    lines = [
+        line for axes in throughput.throughput_figure(shown).axes for line in axes.lines
+    ]
     dots = [line.get_xdata() for line in lines if line.get_marker() != "None"]
     for (tokens, precision), ratios in zip(cells, dots, strict=True):
         cell = {"tokens": tokens, "precision": precision, "dropout": 0.1}

@@ -1,11 +1,8 @@
 """Does attention matter here? Words and heads are taken away: what does it cost?
 
-`python -m studies.attention.erasure` asks two trained models, and as controls one that
-was never trained and sentences whose words are shuffled. In 1,000 sentences of the
-validation text one word is masked, and each other word in turn as well. If attention
-points to what an answer needs, masking the most attended word costs most (Serrano &
-Smith 2019, section 4; Abnar & Zuidema 2020, section 4). Heads are silenced by
-studies.attention.heads. Left out: words and heads in pairs, and gradients.
+If attention points to what an answer needs, masking the most attended word as well
+costs most (Serrano & Smith 2019, section 4; Abnar & Zuidema 2020, section 4). Controls
+are a model that was never trained, and sentences whose words are shuffled.
 
 Shapes: W words of a sentence, O those of them that are compared; the others as in
 helpers.layers. Losses and falls of log-probability are in nats.
@@ -13,6 +10,7 @@ helpers.layers. Losses and falls of log-probability are in nats.
 
 import math
 import time
+from collections.abc import Callable
 
 import pandas as pd
 import torch
@@ -21,33 +19,32 @@ from tqdm.auto import tqdm
 
 from explorer.knockout import rank_correlation, without_words
 from explorer.predict import fill_mask
-from helpers import record
 from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel
 from helpers.seeds import seeded
 from studies.attention.figures import erasure_figure, heads_figure
-from studies.attention.heads import heads
+from studies.attention.heads import head_costs
+from studies.attention.models import shipped_models
 from studies.attention.tables import TRAINED, erasure_table, heads_table, layers_table
-from studies.lab.command import RECORDS, command
+from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
-from studies.lab.report import draw
-from studies.lab.runs import lone_sentences, read_run, shipped_models
+from studies.lab.measurement import Measurement
+from studies.lab.sentences import lone_sentences
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 
 SENTENCES, SHORTEST, LONGEST = 1_000, 10, 40  # their number, and words of each
 OTHERS = 5  # words of the vocabulary beside the masked one, at least
 SEED = 0
-SUMMARY = RECORDS / "attention.json"
 
 Sentence = tuple[list[str], int]  # words, and which of them is masked
 
 
-def in_vocabulary(tokenizer, words: list[str]) -> list[int]:
+def erasable_places(tokenizer, words: list[str]) -> list[int]:
     """Positions of the words that the vocabulary holds; [UNK] stands for the others."""
     return [i for i, word in enumerate(words) if word in tokenizer.ids]
 
 
-def choose(tokenizer, lines: list[str], count: int = SENTENCES) -> tuple[list, dict]:
+def erasure_sentences(tokenizer, lines: list[str], count: int) -> tuple[list, dict]:
     """`count` sentences at equal distances, each with a masked position; and counts.
 
     Of n sentences with enough words of the vocabulary, in the order of the text, those
@@ -55,11 +52,11 @@ def choose(tokenizer, lines: list[str], count: int = SENTENCES) -> tuple[list, d
     of the vocabulary, all alike.
     """
     sentences = lone_sentences(lines, SHORTEST, LONGEST)
-    usable = [w for w in sentences if len(in_vocabulary(tokenizer, w)) > OTHERS]
+    usable = [w for w in sentences if len(erasable_places(tokenizer, w)) > OTHERS]
     chosen = []
     for i in range(count):
         words = usable[i * len(usable) // count]
-        places = in_vocabulary(tokenizer, words)
+        places = erasable_places(tokenizer, words)
         draw = torch.randint(len(places), (1,), generator=seeded(SEED, "mask", i))
         chosen.append((words, places[int(draw)]))
     left_out = {"too_few_words": len(sentences) - len(usable)}
@@ -67,14 +64,14 @@ def choose(tokenizer, lines: list[str], count: int = SENTENCES) -> tuple[list, d
     return chosen, {"found": len(sentences), "left_out": left_out, "chosen": count}
 
 
-def shuffled(words: list[str], position: int, number: int) -> Sentence:
+def shuffled_sentence(words: list[str], position: int, number: int) -> Sentence:
     """The same words in a random order, and where the masked one stands in it."""
     draw = seeded(SEED, "shuffle", number)
     order = torch.randperm(len(words), generator=draw).tolist()
     return [words[i] for i in order], order.index(position)
 
 
-def picks(fall_O: Tensor, distance_O: Tensor, attention: dict[str, Tensor]) -> dict:
+def erasure_picks(fall_O: Tensor, distance_O: Tensor, attention: dict) -> dict:
     """What masking a word costs, by the rule that picks it from O others.
 
     random: the mean over all of them, which is what a draw costs on average; nearest:
@@ -93,14 +90,14 @@ def picks(fall_O: Tensor, distance_O: Tensor, attention: dict[str, Tensor]) -> d
     return {name: value.item() for name, value in rules.items()}
 
 
-def erase(model, tokenizer, words: list[str], position: int) -> dict:
+def erase_words(model, tokenizer, words: list[str], position: int) -> dict:
     """One sentence: how well it is predicted, and what each other word does for that.
 
     A fall is that of the true word's log-probability when another word is masked as
     well. [CLS], [SEP] and words outside the vocabulary are neither masked nor ranked.
     """
     prediction = fill_mask(model, tokenizer, words, position)
-    others = torch.tensor(in_vocabulary(tokenizer, words))
+    others = torch.tensor(erasable_places(tokenizer, words))
     others = others[others != position]
     distance_O = (others - position).abs()
     log_chance_W = without_words(model, tokenizer, prediction).log()
@@ -116,14 +113,14 @@ def erase(model, tokenizer, words: list[str], position: int) -> dict:
     return {
         "log_probability": math.log(prediction.p_true),
         "accuracy": prediction.pred == prediction.true,
-        "fall": picks(fall_O, distance_O, attention),
-        "size": picks(fall_O.abs(), distance_O, attention),
+        "fall": erasure_picks(fall_O, distance_O, attention),
+        "size": erasure_picks(fall_O.abs(), distance_O, attention),
         "adjacent": adjacent | {"random": beside_O.mean().item()},
         "correlation": correlation,
     }
 
 
-def spread(correlations: pd.Series) -> dict:
+def rank_spread(correlations: pd.Series) -> dict:
     """Median, quartiles and share above 0 of the correlations that are defined."""
     defined = correlations.dropna().astype(float)
     low, median, high = defined.quantile([0.25, 0.5, 0.75]).tolist()
@@ -131,7 +128,7 @@ def spread(correlations: pd.Series) -> dict:
     return summary | {"positive": float((defined > 0).mean())}
 
 
-def erasure(model, tokenizer, sentences: list[Sentence]) -> dict:
+def erasure_test(model, tokenizer, sentences: list[Sentence]) -> dict:
     """The erasure test of one model: means over sentences, with intervals.
 
     fall: of the true word's log-probability; size: the same without its sign; adjacent:
@@ -139,65 +136,56 @@ def erasure(model, tokenizer, sentences: list[Sentence]) -> dict:
     with the fall, by sentence.
     """
     bar = tqdm(sentences, leave=False, desc="sentences")
-    rows = pd.DataFrame([erase(model, tokenizer, *sentence) for sentence in bar])
+    rows = pd.DataFrame([erase_words(model, tokenizer, *sentence) for sentence in bar])
 
-    def table(part: str) -> pd.DataFrame:
-        return pd.DataFrame([*rows[part]])
-
+    parts = "fall", "size", "adjacent", "correlation"
+    fall, size, adjacent, correlation = (pd.DataFrame([*rows[part]]) for part in parts)
     return {
         "sentences": len(rows),
         "log_probability": float(rows["log_probability"].mean()),
         "accuracy": float(rows["accuracy"].mean()),
-        "fall": bootstrap(dict(table("fall"))),
-        "size": bootstrap(dict(table("size"))),
-        "adjacent": table("adjacent").mean().to_dict(),
-        "correlation": {view: spread(x) for view, x in table("correlation").items()},
+        "fall": bootstrap(dict(fall)),
+        "size": bootstrap(dict(size)),
+        "adjacent": adjacent.mean().to_dict(),
+        "correlation": {view: rank_spread(x) for view, x in correlation.items()},
     }
 
 
-def measure(models, tokenizer, corpus, source, path=SUMMARY, count=SENTENCES) -> dict:
-    """Makes the parts that the record lacks, one after the other; returns the record.
-
-    Takes what `shipped_models` returns. ValueError if the record is of other weights or
-    of another text.
-    """
+def measure_erasure(models, tokenizer, corpus, source, count=SENTENCES) -> dict:
+    """The record: both tests, of each model. Takes what `shipped_models` returns."""
     config = models["dropout"].config
     torch.manual_seed(SEED)
     models = models | {"untrained": MaskedLanguageModel(config).eval()}
     data = TrainingData.prepare(tokenizer, corpus, config.max_length)
-    sentences, counts = choose(tokenizer, corpus.validation, count)
-    mixed = [shuffled(*sentence, i) for i, sentence in enumerate(sentences)]
-    identity = source | {
+    sentences, counts = erasure_sentences(tokenizer, corpus.validation, count)
+    mixed = [shuffled_sentence(*sentence, i) for i, sentence in enumerate(sentences)]
+
+    def part(make: Callable, *material) -> dict:
+        begun = time.perf_counter()
+        made = make(*material) | {"seconds": round(time.perf_counter() - begun, 1)}
+        return made | {"hardware": hardware()}
+
+    asked = {n: (model, tokenizer, sentences) for n, model in models.items()}
+    asked["shuffled"] = models["dropout"], tokenizer, mixed
+    return source | {
         "sentences": {"shortest": SHORTEST, "longest": LONGEST} | counts,
         "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE},
         "seed": SEED,
         "blocks_in_a_group": GROUP,
+        "erasure": {name: part(erasure_test, *who) for name, who in asked.items()},
+        "heads": {name: part(head_costs, one, data) for name, one in models.items()},
     }
-    summary = read_run(path, identity) or identity | {"erasure": {}, "heads": {}}
-    jobs = [("erasure", n, erasure, m, tokenizer, sentences) for n, m in models.items()]
-    jobs += [("erasure", "shuffled", erasure, models["dropout"], tokenizer, mixed)]
-    jobs += [("heads", n, heads, m, data) for n, m in models.items()]
-    for test, name, make, *material in tqdm(jobs, desc="parts"):
-        if name not in summary[test]:
-            begun = time.perf_counter()
-            part = make(*material) | {"seconds": round(time.perf_counter() - begun, 1)}
-            summary[test][name] = part | {"hardware": hardware()}
-            record.write(path, summary)
-    return summary
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measures what is missing, then draws and prints."""
-    about = "Mask words and silence heads; what the record holds is not measured again."
-    parser = command("attention.erasure", about)
-    parser.parse_args(arguments)
-    with parser.one_sentence():
-        summary = measure(*shipped_models(*TRAINED))
-        draw("attention_erasure.png", erasure_figure(summary))
-        draw("attention_heads.png", heads_figure(summary))
-        for table in (erasure_table, layers_table, heads_table):
-            print(table(summary), end="\n\n")
-
+STUDY = Measurement(
+    "attention.erasure",
+    "Mask words and silence heads.",
+    RECORDS / "attention.json",
+    lambda: measure_erasure(*shipped_models(*TRAINED)),
+    {"erasure": erasure_table, "layers": layers_table, "heads": heads_table},
+    {"attention_erasure.png": erasure_figure, "attention_heads.png": heads_figure},
+)
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

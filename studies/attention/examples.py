@@ -1,31 +1,30 @@
 """Four examples of what the model with dropout says, chosen by rule and not by looks.
 
-`python -m studies.attention.examples` masks each word of the vocabulary in turn in the
-short sentences of the validation split, and takes one prediction of each kind. The
-record keeps them, and how many others would have fitted. Left out: sentences with more
-than two words outside the vocabulary.
+Each word of the vocabulary is masked in turn in the short sentences of the validation
+split, and one prediction of each kind is taken.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from explorer.heatmap import sentence_heatmap
 from explorer.predict import Prediction, fill_mask, mask_each
-from helpers import record
+from studies.attention.models import shipped_models
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
-from studies.lab.command import RECORDS, command
+from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
-from studies.lab.report import draw
-from studies.lab.runs import lone_sentences, shipped_models
+from studies.lab.measurement import Measurement
+from studies.lab.sentences import lone_sentences
 
 SHORTEST, LONGEST, UNKNOWN = 10, 20, 2  # words of a sentence; outside the vocabulary
 DATES = 3  # of the five best guesses, for a temporal confusion
 MODEL = "dropout"
-SUMMARY = RECORDS / "examples.json"
 MEDIAN = "of all that fit, the lower median of the probability of the prediction"
 CLOSEST = "of all that fit, the highest cosine of the output embeddings of both words"
 
@@ -60,7 +59,7 @@ KINDS = {  # which predictions fit, and in words by what rule one of them is cho
 }
 
 
-def choose(kind: str, predictions: list[Prediction], cosine: Callable) -> tuple:
+def chosen_example(kind: str, predictions: list[Prediction], cosine: Callable) -> tuple:
     """The example of a kind, and how many predictions would have fitted.
 
     `cosine` tells how near the true and the predicted word of one are; it decides on
@@ -74,7 +73,7 @@ def choose(kind: str, predictions: list[Prediction], cosine: Callable) -> tuple:
     return ranked[(len(ranked) - 1) // 2], len(fitting)
 
 
-def ask(model, tokenizer, sentences: list[list[str]]) -> list[Prediction]:
+def example_predictions(model, tokenizer, sentences: list) -> list[Prediction]:
     """Predictions of every word of the vocabulary, each masked alone, in order.
 
     Without attention and the probabilities of all words, to spare memory.
@@ -87,7 +86,7 @@ def ask(model, tokenizer, sentences: list[list[str]]) -> list[Prediction]:
     ]
 
 
-def candidates(tokenizer, lines: list[str]) -> tuple[list[list[str]], dict]:
+def example_candidates(tokenizer, lines: list[str]) -> tuple[list[list[str]], dict]:
     """Short sentences with at most two words outside the vocabulary; and counts."""
     short = lone_sentences(lines, SHORTEST, LONGEST)
     unknown = [sum(word not in tokenizer.ids for word in words) for words in short]
@@ -96,13 +95,13 @@ def candidates(tokenizer, lines: list[str]) -> tuple[list[list[str]], dict]:
     return kept, limits | {"sentences": len(short), "candidates": len(kept)}
 
 
-def study() -> None:
-    """Chooses the four, writes their record and draws their heatmaps."""
+def measure_examples() -> dict:
+    """The record: the four, and by which rules they were chosen."""
     begun = time.perf_counter()
     models, tokenizer, corpus, source = shipped_models(MODEL)
     model = models[MODEL]
-    sentences, counts = candidates(tokenizer, corpus.validation)
-    predictions = ask(model, tokenizer, sentences)
+    sentences, counts = example_candidates(tokenizer, corpus.validation)
+    predictions = example_predictions(model, tokenizer, sentences)
     words_VD = model.head.decoder.weight.detach()
 
     def cosine(one: Prediction) -> float:
@@ -111,15 +110,14 @@ def study() -> None:
 
     kinds = {}
     for kind, (_, rule) in KINDS.items():
-        chosen, fit = choose(kind, predictions, cosine)
+        chosen, fit = chosen_example(kind, predictions, cosine)
         whole = fill_mask(model, tokenizer, chosen.words, chosen.position)
         kept = "words", "position", "true", "pred", "p_true", "top"
         kinds[kind] = {"rule": rule, "fit": fit}
         kinds[kind] |= {name: getattr(whole, name) for name in kept}
         if kind == "near_miss":
             kinds[kind]["cosine"] = cosine(whole)
-        draw(f"example_{kind}.png", sentence_heatmap(whole))
-    summary = {
+    return {
         "corpus": source["corpus"],
         "model": MODEL,
         "sentences": counts | {"asked": len(predictions)},
@@ -127,17 +125,23 @@ def study() -> None:
         "seconds": round(time.perf_counter() - begun, 1),
         "hardware": hardware(),
     }
-    record.write(SUMMARY, summary)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Chooses, writes, draws."""
-    about = "Choose four predictions by rule and draw where the model looked."
-    parser = command("attention.examples", about)
-    parser.parse_args(arguments)
-    with parser.one_sentence():
-        study()
+def example_figure(summary: dict, kind: str) -> Figure:
+    """Where the model looks in the example of a kind."""
+    models, tokenizer, *_ = shipped_models(MODEL)
+    chosen = summary["kinds"][kind]["words"], summary["kinds"][kind]["position"]
+    return sentence_heatmap(fill_mask(models[MODEL], tokenizer, *chosen))
 
+
+STUDY = Measurement(
+    "attention.examples",
+    "Choose four predictions by rule and draw where the model looked.",
+    RECORDS / "examples.json",
+    measure_examples,
+    figures={f"example_{k}.png": partial(example_figure, kind=k) for k in KINDS},
+)
+main = STUDY.main
 
 if __name__ == "__main__":
     main()

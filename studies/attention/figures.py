@@ -5,16 +5,16 @@ from matplotlib.figure import Figure
 
 from helpers.figure import QUIET, default_style
 from studies.attention.tables import DIVISIONS, MODELS, RULES
-from studies.lab.report import (
+from studies.lab.figures import (
     BLUE,
     GREEN,
     ORANGE,
     figure_of,
-    named_rows,
-    note,
-    plain,
-    whole_percent,
+    label_rows,
+    note_point,
+    plain_axes,
 )
+from studies.lab.report import percent_text
 
 PANELS = {
     "trained": ("dropout", "no_dropout"),
@@ -31,7 +31,7 @@ LOOKS = {
 }
 
 
-def side_by_side(axes: Axes, intervals: dict, step: float, size: float, scale=1):
+def draw_side_by_side(axes: Axes, intervals: dict, step: float, size: float, scale=1):
     """Rows of intervals, those of each model or guess `step` below the one before."""
     for i, (name, own) in enumerate(intervals.items()):
         color, mark = LOOKS[name]
@@ -55,13 +55,13 @@ def erasure_figure(panels, summary: dict) -> None:
         axes.axvline(0, color=QUIET, linewidth=1)
         falls = {name: summary["erasure"][name]["fall"] for name in names}
         means = {name: [fall[rule] for rule in RULES] for name, fall in falls.items()}
-        side_by_side(axes, means, 0.26, 5)
+        draw_side_by_side(axes, means, 0.26, 5)
         axes.set_title(title, fontsize=11)
         axes.set_yticks(range(len(RULES)), RULES.values())
         axes.set_ylim(len(RULES) - 0.5, -0.5)
         axes.grid(axis="y", color="#e8e8e8", linewidth=0.8)
         axes.set_axisbelow(True)
-        plain(axes)
+        plain_axes(axes)
     figure, handles = panels[0].figure, panels[0].get_legend_handles_labels()
     figure.legend(*handles, frameon=False, ncols=2, loc="outside upper right")
     label = (
@@ -91,9 +91,9 @@ def heads_figure(summary: dict) -> Figure:
             axes.plot(x, y, "o", color=BLUE, markerfacecolor=face, markersize=6)
             if place == costliest or (name, place) == ("dropout", "layer 4 head 5"):
                 look = {"ha": "center", "va": "bottom", "fontsize": 9}
-                note(axes, f"L{layer}H{head}", (x, y), (0, 4), **look)
+                note_point(axes, f"L{layer}H{head}", (x, y), (0, 4), **look)
         axes.axvline(0, color=QUIET, linewidth=1)
-        named_rows(axes, [*part["layers"]])
+        label_rows(axes, [*part["layers"]])
         axes.set_ylim(top=-0.9)  # room for a name above the first row
         axes.set_title(f"{MODELS[name]}, loss {part['loss']:.3f} nats", fontsize=11)
     told = (
@@ -123,12 +123,12 @@ def knowledge_figure(summary: dict, panels: int = 4) -> Figure:
             name: [band["accuracy"][name] for band in bands.values()]
             for name in ("unigram", "bigram", "no_dropout", "dropout")
         }
-        side_by_side(axes, means, 0.19, 4.5, scale=100)
+        draw_side_by_side(axes, means, 0.19, 4.5, scale=100)
         labels = [
-            "\n".join([*name.split(", "), whole_percent(band["share"])])
+            "\n".join([*name.split(", "), percent_text(band["share"])])
             for name, band in bands.items()
         ]
-        named_rows(axes, labels)
+        label_rows(axes, labels)
         axes.set_title(title, fontsize=10)
         for edge in range(1, len(bands)):
             axes.axhline(edge - 0.5, color="#d0d0d0", linewidth=0.8)

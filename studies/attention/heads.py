@@ -15,14 +15,14 @@ from tqdm.auto import tqdm
 from explorer.knockout import heads_off, rank_correlation
 from helpers.data import TrainingData
 from helpers.tokenizer import CLS, MASK, SEP
-from studies.attention.references import score_words
+from studies.attention.references import score_reference
 from studies.lab.stats import GROUP, bootstrap
 
 # By offset from the masked position, which is 0.
 TARGETS = {offset: f"{offset:+d}" if offset else "self" for offset in range(-3, 4)}
 
 
-def switches(n_layers: int, n_heads: int) -> dict[str, Tensor]:
+def head_switches(n_layers: int, n_heads: int) -> dict[str, Tensor]:
     """Which heads are silenced, (N, H), by name: each alone, then all of a layer."""
     count = n_layers * n_heads
     each = torch.eye(count, dtype=torch.bool).view(count, n_layers, n_heads)
@@ -33,7 +33,7 @@ def switches(n_layers: int, n_heads: int) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def gaze(model, data: TrainingData) -> dict[str, Tensor]:
+def head_gaze(model, data: TrainingData) -> dict[str, Tensor]:
     """Mean weight that masked positions give to each target, (N, H) each.
 
     By offset, "+1" is the next token, and by token, [CLS] and [SEP]; a neighbour may be
@@ -59,7 +59,7 @@ def gaze(model, data: TrainingData) -> dict[str, Tensor]:
     return {name: sum_NH / count for name, sum_NH in total.items()}
 
 
-def heads(model, data: TrainingData) -> dict:
+def head_costs(model, data: TrainingData) -> dict:
     """What each head and layer costs when it is silenced, and where each head looks.
 
     Costs are differences in validation loss to the intact model, paired by group of
@@ -70,9 +70,9 @@ def heads(model, data: TrainingData) -> dict:
     group = (blocks // GROUP).numpy()
 
     def score(model) -> dict:
-        return score_words(model, data.validation_BT, data.subset_BT, [0])
+        return score_reference(model, data.validation_BT, data.subset_BT, [0])
 
-    intact, off = score(model), switches(config.n_layers, config.n_heads)
+    intact, off = score(model), head_switches(config.n_layers, config.n_heads)
     sums, accuracy = {}, {}
     for name, off_NH in tqdm(off.items(), leave=False, desc="heads, layers"):
         scores = score(heads_off(model, off_NH[None]))
@@ -80,7 +80,7 @@ def heads(model, data: TrainingData) -> dict:
         accuracy[name] = float(scores["accuracy"].mean())
     costs = bootstrap(sums, np.bincount(group))
     rows = {name: {"cost": costs[name], "accuracy": accuracy[name]} for name in off}
-    looks = {name: mean_NH.flatten() for name, mean_NH in gaze(model, data).items()}
+    looks = {name: x_NH.flatten() for name, x_NH in head_gaze(model, data).items()}
     each = [name for name in rows if "head" in name]
     for i, name in enumerate(each):
         rows[name]["looks"] = {target: x[i].item() for target, x in looks.items()}

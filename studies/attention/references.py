@@ -26,7 +26,7 @@ STRENGTHS = 3, 10, 30, 100, 300, 1_000, 3_000
 Guess = Callable[[Tensor, Tensor], Tensor]
 
 
-def log_lift(pairs_P2: Tensor, chance_V: Tensor, strength: float) -> Tensor:
+def bigram_lift(pairs_P2: Tensor, chance_V: Tensor, strength: float) -> Tensor:
     """log P(word | neighbour) - log P(word), (neighbour, word).
 
     Counts of pairs (neighbour, word), shape (P, 2), are mixed with the word's own
@@ -49,8 +49,8 @@ def bigram_guess(stream: Tensor, chance_V: Tensor, strength: float) -> Guess:
     A neighbour that is masked, [CLS], or beyond the row says nothing, as for a model.
     """
     pairs_P2 = torch.stack([stream[:-1], stream[1:]], dim=1)
-    left_VV = log_lift(pairs_P2, chance_V, strength)
-    right_VV = log_lift(pairs_P2.flip(1), chance_V, strength)
+    left_VV = bigram_lift(pairs_P2, chance_V, strength)
+    right_VV = bigram_lift(pairs_P2.flip(1), chance_V, strength)
 
     def guess(ids_BT: Tensor, at_BM: Tensor) -> Tensor:
         around_BT = F.pad(ids_BT, (1, 1), value=MASK)
@@ -63,7 +63,7 @@ def bigram_guess(stream: Tensor, chance_V: Tensor, strength: float) -> Guess:
 
 
 @torch.no_grad()
-def score_words(
+def score_reference(
     guess: Guess, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)
 ) -> dict[str, np.ndarray]:
     """Loss in nats of each word, and whether the guess is right: {name: (M,)}.
@@ -91,7 +91,7 @@ def score_words(
     return {name: score_BT[scored_BT].numpy() for name, score_BT in scores.items()}
 
 
-def bigram(data: TrainingData, vocab_size: int) -> dict:
+def bigram_reference(data: TrainingData, vocab_size: int) -> dict:
     """Loss and accuracy of the two-sided bigram on subset 0.
 
     The strength of its prior is chosen on subset 1.
@@ -100,17 +100,17 @@ def bigram(data: TrainingData, vocab_size: int) -> dict:
 
     def score(strength: float, subset: int) -> dict:
         guess = bigram_guess(data.stream, chance_V, strength)
-        scores = score_words(guess, data.validation_BT, data.subset_BT, [subset])
+        scores = score_reference(guess, data.validation_BT, data.subset_BT, [subset])
         return {name: float(np.mean(scores[name])) for name in ("loss", "accuracy")}
 
     best = min(STRENGTHS, key=lambda strength: score(strength, 1)["loss"])
     return score(best, 0) | {"strength": best}
 
 
-def references(data: TrainingData, vocab_size: int) -> dict:
+def all_references(data: TrainingData, vocab_size: int) -> dict:
     """Loss and accuracy of each guess, on the words that training curves score."""
     return {
         "uniform": {"loss": math.log(vocab_size), "accuracy": 1 / vocab_size},
         "unigram": unigram(data.stream, data.validation_BT, data.subset_BT, vocab_size),
-        "bigram": bigram(data, vocab_size),
+        "bigram": bigram_reference(data, vocab_size),
     }

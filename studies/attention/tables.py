@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from studies.lab.report import between, markdown, whole_percent
+from studies.lab.report import markdown_table, percent_text, range_text
 
 TRAINED = "dropout", "no_dropout"
 MODELS = {
@@ -36,23 +36,23 @@ BROAD = 0.1  # below this mean weight on each target a head's gaze counts as spr
 def erasure_column(part: dict) -> dict[str, str]:
     """The cells of one model and text in the table of the erasure test, by row."""
     fall, size = part["fall"], part["size"]
-    cells = {name: between(fall[rule]) for rule, name in RULES.items()}
+    cells = {name: range_text(fall[rule]) for rule, name in RULES.items()}
     for other in ("random", "least", "nearest"):
         for view, name in VIEWS.items():
             minus = fall[f"{view} most minus {other}"]
-            cells[f"most minus {other}, {name}"] = between(minus, sign="+")
+            cells[f"most minus {other}, {name}"] = range_text(minus, sign="+")
     for rule, name in RULES.items():
-        cells[f"without its sign: {name}"] = between(size[rule])
+        cells[f"without its sign: {name}"] = range_text(size[rule])
     beside = {view: f"most attended, {name}" for view, name in VIEWS.items()}
     for view, name in (beside | {"random": "random word"}).items():
-        share = whole_percent(part["adjacent"][view])
+        share = percent_text(part["adjacent"][view])
         cells[f"next to the masked word: {name}"] = share
     for view, name in VIEWS.items():
         spread = part["correlation"][view]
         low, high = spread["quartiles"]
         cells[f"rank correlation, median (quartiles), above 0: {name}"] = (
             f"{spread['median']:.2f} ({low:.2f} to {high:.2f}), "
-            f"{whole_percent(spread['positive'])}"
+            f"{percent_text(spread['positive'])}"
         )
     return cells
 
@@ -62,7 +62,7 @@ def erasure_table(summary: dict) -> str:
     columns = [erasure_column(summary["erasure"][name]) for name in MODELS]
     rows = [[name, *(column[name] for column in columns)] for name in columns[0]]
     titles = ["Fall of the true word's log-probability (nats)", *MODELS.values()]
-    return markdown(titles, rows)
+    return markdown_table(titles, rows)
 
 
 def layers_table(summary: dict) -> str:
@@ -73,21 +73,21 @@ def layers_table(summary: dict) -> str:
     for name in TRAINED:
         part = summary["erasure"][name]
         for view, spread in part["correlation"].items():
-            row = [MODELS[name], view, between(part["fall"][f"{view} most"])]
+            row = [MODELS[name], view, range_text(part["fall"][f"{view} most"])]
             for other in ("random", "nearest"):
                 minus = part["fall"][f"{view} most minus {other}"]
-                row.append(between(minus, sign="+"))
-            row += [whole_percent(part["adjacent"][view]), f"{spread['median']:.2f}"]
+                row.append(range_text(minus, sign="+"))
+            row += [percent_text(part["adjacent"][view]), f"{spread['median']:.2f}"]
             rows.append(row)
-    return markdown(titles, rows)
+    return markdown_table(titles, rows)
 
 
-def looked_at(looks: dict[str, float]) -> str:
+def looks_cell(looks: dict[str, float]) -> str:
     """Where a head mostly looks from masked words, with the share of its weight."""
     share, target = max((looks[t], t) for t in looks if t != "peak")
     if share < BROAD:
         return "spread"
-    return f"{target.replace('-', '−')} {whole_percent(share)}"
+    return f"{target.replace('-', '−')} {percent_text(share)}"
 
 
 def heads_table(summary: dict) -> str:
@@ -106,7 +106,7 @@ def heads_table(summary: dict) -> str:
         ranked = sorted(heads, key=lambda item: -item[1]["cost"]["mean"])
         costs = pd.DataFrame([head["cost"] for _, head in ranked])
         highest = [
-            f"{place}: {head['cost']['mean']:+.3f} ({looked_at(head['looks'])})"
+            f"{place}: {head['cost']['mean']:+.3f} ({looks_cell(head['looks'])})"
             for place, head in ranked[:3]
         ]
         row = [MODELS[name], f"{part['loss']:.3f}", "; ".join(highest)]
@@ -115,13 +115,13 @@ def heads_table(summary: dict) -> str:
         row += [f"{part['peak_and_cost']:.2f}"]
         row += [f"{x['cost']['mean']:+.3f}" for x in part["layers"].values()]
         rows.append(row)
-    return markdown(titles, rows)
+    return markdown_table(titles, rows)
 
 
-def score(interval: dict, measure: str, sign: str = "") -> str:
+def score_cell(interval: dict, measure: str, sign: str = "") -> str:
     """An accuracy in percent or a loss in nats as text, with its interval."""
     digits, scale = {"accuracy": (1, 100), "loss": (2, 1)}[measure]
-    return between(interval, digits, scale, sign)
+    return range_text(interval, digits, scale, sign)
 
 
 def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
@@ -138,11 +138,11 @@ def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
         for name, band in bands.items():
             means = band[measure]
             row = [heading, name, f"{100 * band['share']:.1f} %"]
-            row += [score(means[guess], measure) for guess in GUESSES]
+            row += [score_cell(means[guess], measure) for guess in GUESSES]
             minus = (means[f"{guess} minus bigram"] for guess in TRAINED)
-            rows.append(row + [score(mean, measure, "+") for mean in minus])
+            rows.append(row + [score_cell(mean, measure, "+") for mean in minus])
             heading = ""
-    return markdown(titles, rows)
+    return markdown_table(titles, rows)
 
 
 def alone_table(summary: dict) -> str:
@@ -157,6 +157,6 @@ def alone_table(summary: dict) -> str:
         row = [name]
         for measure, part in columns:
             mean = summary["alone"][measure][guess][part]
-            row.append(score(mean, measure, "+" if "minus" in part else ""))
+            row.append(score_cell(mean, measure, "+" if "minus" in part else ""))
         rows.append(row)
-    return markdown(titles, rows)
+    return markdown_table(titles, rows)

@@ -112,8 +112,8 @@ def unknown_distance(ids_BT: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def describe(ids_BT, subset_BT, place_BT, classes: list[str]) -> pd.DataFrame:
-    """One row for each word that is masked, in the order of `score_words`.
+def describe_words(ids_BT, subset_BT, place_BT, classes: list[str]) -> pd.DataFrame:
+    """One row for each word that is masked, in the order of `score_reference`.
 
     By its place, the number of its token in the joined text: its id, its subset, the
     unit of neighbouring blocks in which it stands, and its band in each division.

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
 
 from helpers import ROOT
 from helpers.settings import Number, SettingError, whole
@@ -17,7 +16,7 @@ from helpers.settings import Number, SettingError, whole
 RECORDS = ROOT / "plots" / "records"
 
 
-def reader(kind: type):
+def option_reader(kind: type):
     """Reads an option's text; what is not of this kind is left to the configuration."""
 
     def read(text: str):
@@ -29,38 +28,18 @@ def reader(kind: type):
     return read
 
 
-def option(values: Number):
+def number_option(values: Number):
     """Reads an option's text as one of these numbers: the option's `type`."""
 
     def read(text: str):
-        if (value := reader(values.kind)(text)) not in values:
+        if (value := option_reader(values.kind)(text)) not in values:
             raise argparse.ArgumentTypeError(f"{text!r} is not {values}")
         return value
 
     return read
 
 
-COUNT, SEED = option(whole(1)), option(whole(0))
-
-
-def record_file(text: str) -> Path:
-    """Reads --out: a file that can be written, which is tried before the work begins.
-
-    Its folder is made. ArgumentTypeError if it cannot be written.
-    """
-    path = Path(text)
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")  # what a record is at first
-        part.touch()
-        part.unlink()
-    except OSError as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} cannot be written ({error.strerror}); choose another file."
-        ) from error
-    return path
+COUNT, SEED = number_option(whole(1)), number_option(whole(0))
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         for field in (field for kind in kinds for field in fields(kind)):
             kind = float if field.default is None else type(field.default)
             switch = {"action": argparse.BooleanOptionalAction}
-            how = switch if kind is bool else {"type": reader(kind)}
+            how = switch if kind is bool else {"type": option_reader(kind)}
             name = "--" + field.name.replace("_", "-")
             self.add_argument(name, default=field.default, **how)
 
@@ -94,8 +73,8 @@ class Parser(argparse.ArgumentParser):
         except SettingError as error:
             message = str(error)
             for action in self._actions:
-                option = action.option_strings[0]
-                message = re.sub(rf"\b{action.dest}(?= is )", option, message)
+                typed = action.option_strings[0]
+                message = re.sub(rf"\b{action.dest}(?= is )", typed, message)
             self.error(message)
         except KeyboardInterrupt as error:
             self.exit(130, f"{self.prog}: {str(error) or 'interrupted.'}\n")

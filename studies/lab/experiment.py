@@ -15,7 +15,7 @@ from helpers.optimize import TrainConfig
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
 from studies.lab.machine import hardware
-from studies.lab.samples import probing, samples
+from studies.lab.samples import phase_samples, sampling
 
 
 def prepare(model_config: ModelConfig, seed: int) -> tuple:
@@ -34,19 +34,42 @@ def prepare(model_config: ModelConfig, seed: int) -> tuple:
     return corpus, tokenizer, data, MaskedLanguageModel(model_config).to(device)
 
 
-def outcome(history: list[dict], data: TrainingData, words: list[str]) -> dict:
+def subsample_data(data: TrainingData, blocks: int) -> TrainingData:
+    """The same data with less to score, for runs that are scored often.
+
+    Keeps `blocks` validation blocks and an eighth as many of the training text, at
+    equal distances from the first on; the distance is rounded down, so what lies behind
+    the last of them is left out.
+    """
+
+    def some(of, count: int):
+        return of[:: max(1, len(of) // count)][:count]
+
+    return replace(
+        data,
+        validation_BT=some(data.validation_BT, blocks),
+        subset_BT=some(data.subset_BT, blocks),
+        sample_BT=some(data.sample_BT, max(1, blocks // 8)),
+        sample_subset_BT=some(data.sample_subset_BT, max(1, blocks // 8)),
+    )
+
+
+def best_evaluation(history: list[dict]) -> dict:
+    """The evaluation of lowest validation loss."""
+    return min(history, key=lambda entry: entry["validation_loss"])
+
+
+def outcome_of(history: list[dict], data: TrainingData, words: list[str]) -> dict:
     """What a record tells of a training beside its settings."""
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
     return {
         "unigram_loss": chance["loss"],
-        "samples": samples(history, chance["loss"], data.validation_BT, words),
+        "samples": phase_samples(history, chance["loss"], data.validation_BT, words),
         "history": history,
     }
 
 
-def run_experiment(
-    folder: Path, model_config: ModelConfig, config: TrainConfig
-) -> dict:
+def run_experiment(folder: Path, sizes: ModelConfig, config: TrainConfig) -> dict:
     """Trains a model on the corpus at hand; returns the record.
 
     Leaves vocabulary, weights and record in the folder; a run that has left them is not
@@ -55,17 +78,17 @@ def run_experiment(
     """
     name, target = folder.name, folder / f"{folder.name}.json"
     weights = target.with_suffix(".safetensors")
-    corpus, tokenizer, data, model = prepare(model_config, config.seed)
+    corpus, tokenizer, data, model = prepare(sizes, config.seed)
     settings = {"corpus": corpus.name, "model": model.config, "training": config}
     if target.exists():
         run = record.read(target)
         record.require_same(folder, run, settings)
         if weights.exists():
             return run
-    training = train(model, data, config, folder, on_evaluation=probing(data))
+    training = train(model, data, config, folder, on_evaluation=sampling(data))
     if parallel.rank():
         return {}
-    best = min(training.history, key=lambda entry: entry["validation_loss"])
+    best = best_evaluation(training.history)
     run = {
         "name": name,
         "hardware": hardware() | {"processes": parallel.world_size()},
@@ -76,7 +99,7 @@ def run_experiment(
         "best_step": best["step"],
         "best_loss": best["validation_loss"],
         "best_accuracy": best["validation_accuracy"],
-        **outcome(training.history, data, tokenizer.words),
+        **outcome_of(training.history, data, tokenizer.words),
     }
     tokenizer.save(folder / "vocabulary.json")
     info = {key: run[key] for key in ("name", "corpus", "seed", "best_loss")}

@@ -1,4 +1,4 @@
-"""Numbers that are read from records, differences between arms, and what decides.
+"""Numbers that are read from records.
 
 A reading is a function from a run's record to a number. KeyError says that the run does
 not have it, ValueError that its curve is too short.
@@ -6,23 +6,13 @@ not have it, ValueError that its curve is too short.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
 
 import numpy as np
 
-from studies.lab.stats import student
-
 Reading = Callable[[dict], float]
-Runs = dict[str, dict[int, dict]]  # records, by arm and seed
-SEEDS = 3  # below which nothing is decided
 BEYOND = 1.05  # a curve's last value stands for so many times its last step
-# The smallest effect that counts, by unit, in every claim alike. At the end of a run of
-# the lessons a tenth more steps buys 0.04 to 0.05 nats, and two seeds of the base
-# differ by about half of that; between trained models 0.07 nats are one percentage
-# point.
-SMALLEST = {"nats": 0.05, "percentage points": 1.0}
 
 
 def at(path: str, scale: float = 1.0) -> Reading:
@@ -30,12 +20,12 @@ def at(path: str, scale: float = 1.0) -> Reading:
     return lambda run: scale * reduce(getitem, path.split("."), run)
 
 
-def losses(run: dict) -> list[float]:
+def curve_losses(run: dict) -> list[float]:
     """The losses of a run's curve."""
     return [entry["loss"] for entry in run["curve"]]
 
 
-def at_step(run: dict, step: float) -> float:
+def loss_at_step(run: dict, step: float) -> float:
     """The loss of a run's curve at a step, on straight lines over log(step).
 
     A step just beyond the curve gives its last value; ValueError further on.
@@ -43,74 +33,4 @@ def at_step(run: dict, step: float) -> float:
     steps = [entry["step"] for entry in run["curve"]]
     if step > BEYOND * max(steps, default=0):
         raise ValueError(f"{run['arm']} is to be read at step {step:.0f}: more steps!")
-    return float(np.interp(math.log(step), np.log(steps), losses(run)))
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A difference within each seed: an arm minus its reference, in one reading.
-
-    `apart` are two more arms whose own difference is taken off. Without a reference the
-    effect is the reading itself, which is a difference already.
-    """
-
-    arm: str
-    reference: str | None = None
-    reading: str = "loss"
-    apart: tuple[str, str] | None = None
-
-    @property
-    def arms(self) -> list[str]:
-        """All arms that it takes, with their signs +, -, -, +."""
-        return [arm for arm in (self.arm, self.reference, *(self.apart or ())) if arm]
-
-    def measure(self, runs: Runs, readings: dict[str, Reading]) -> dict:
-        """The effect over the `seeds` that all its arms have, with Student's interval.
-
-        KeyError if a run does not have the reading.
-        """
-        seeds = sorted(set.intersection(*({*runs.get(arm, ())} for arm in self.arms)))
-        read, values = readings[self.reading], []
-        for seed in seeds:
-            signed = zip((1, -1, -1, 1), self.arms, strict=False)
-            values.append(sum(sign * read(runs[arm][seed]) for sign, arm in signed))
-        return student(values) | {"seeds": seeds}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One sentence, and the number that decides it.
-
-    `effect` is an Effect, or a function that returns the claim's row with its
-    "interval" from other records. `expected` says where the claim wants it: "above" or
-    "below" zero, by more than the margin, or the "same", within the margin of it.
-    `sides` are short names for what is compared, the arm and its reference. A claim
-    that is not `primary` is exploratory.
-    """
-
-    text: str
-    effect: Effect | Callable[[], dict]
-    expected: str = "below"
-    unit: str = "nats"
-    sides: tuple[str, str] | None = None
-    primary: bool = False
-
-    @property
-    def margin(self) -> float:
-        """The smallest effect that counts, in the claim's unit."""
-        return SMALLEST.get(self.unit, 0.0)
-
-
-def verdict(interval: dict, expected: str, margin: float = 0.0) -> str:
-    """What an interval says of a claim.
-
-    Too few seeds decide nothing; nor does an interval that holds both answers.
-    """
-    if interval.get("n", SEEDS) < SEEDS:
-        return "unfinished"
-    wanted = {"below": (-math.inf, -margin), "above": (margin, math.inf)}
-    start, end = (wanted | {"same": (-margin, margin)})[expected]
-    if start < interval["low"] and interval["high"] < end:
-        return "holds"
-    apart = interval["low"] > end or interval["high"] < start
-    return "does not hold" if apart else "open"
+    return float(np.interp(math.log(step), np.log(steps), curve_losses(run)))

@@ -9,7 +9,7 @@ from torch import Tensor
 from helpers.data import TrainingData
 from helpers.model import shallow_copy
 from helpers.tokenizer import MASK
-from studies.lab.report import markdown
+from studies.lab.report import markdown_table
 
 CONTEXT = 6  # words shown on each side of a probed word
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_|<>$[]~"})  # in Markdown
@@ -39,12 +39,12 @@ def sample_guesses(model, data: TrainingData, count: int = 8) -> list[dict]:
     return probes
 
 
-def probing(data: TrainingData) -> Callable:
+def sampling(data: TrainingData) -> Callable:
     """Adds the probes to each entry of a training's history: for `on_evaluation`."""
     return lambda run, entry: entry.update(probes=sample_guesses(run.model, data))
 
 
-def phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:
+def sample_phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:
     """The evaluations that stand for the phases of a training.
 
     start: the first; plateau: of the others, the one nearest to the unigram loss;
@@ -59,7 +59,7 @@ def phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:
     return chosen | {"end": min(history, key=loss)}
 
 
-def said(phase: str, entry: dict, places: list[dict], words: list[str]) -> dict:
+def phase_sample(phase: str, entry: dict, places: list[dict], words: list[str]) -> dict:
     """What one evaluation predicts at its probed places, each with its context."""
     probes = zip(places, entry["probes"], strict=True)
     return {
@@ -74,7 +74,7 @@ def said(phase: str, entry: dict, places: list[dict], words: list[str]) -> dict:
     }
 
 
-def samples(
+def phase_samples(
     history: list[dict], unigram_loss: float, blocks_BT: Tensor, words: list[str]
 ) -> list[dict]:
     """The true word and the prediction at the same places, one entry a phase."""
@@ -84,11 +84,11 @@ def samples(
         at = probe["position"]
         left, right = text[max(0, at - CONTEXT) : at], text[at + 1 : at + 1 + CONTEXT]
         places.append({"left": left, "right": right, "true": text[at]})
-    phased = phases(history, unigram_loss).items()
-    return [said(phase, entry, places, words) for phase, entry in phased]
+    phased = sample_phases(history, unigram_loss).items()
+    return [phase_sample(phase, entry, places, words) for phase, entry in phased]
 
 
-def true_vs_pred(phases: list[dict]) -> str:
+def samples_table(phases: list[dict]) -> str:
     """The same masked words at each phase of training, as a Markdown table.
 
     A tick and bold letters mark what is right, a cross what is wrong. The last row is
@@ -111,4 +111,4 @@ def true_vs_pred(phases: list[dict]) -> str:
     rows = [[context(row[0]), *map(told, row)] for row in answers]
     often = [guess(p["most_predicted"], p["most_predicted_share"]) for p in phases]
     rows.append(["*predicted most often, over all masked words*", *often])
-    return markdown(["The masked word in its context", *titles], rows)
+    return markdown_table(["The masked word in its context", *titles], rows)

@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 from helpers import ROOT
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from studies.lab.claims import Claim, Effect, Runs, verdict
 from studies.lab.command import COUNT, SEED, Parser, command
-from studies.lab.readings import Claim, Effect, Reading, Runs, verdict
-from studies.lab.report import draw, markdown, plus_minus
-from studies.lab.runs import FAST, by_seed, read_run, recorded, run_all
+from studies.lab.figures import save_figure
+from studies.lab.readings import Reading
+from studies.lab.report import markdown_table, plus_minus
+from studies.lab.runs import FAST, make_runs, read_run, recorded_run, run_paths
 from studies.lab.stats import student
 from studies.lab.wikitext import require_wikitext
 
@@ -60,7 +62,7 @@ class Study:
     states: Path = ROOT / "runs"
 
     def job(self, arm: str, seed: int) -> tuple:
-        """What `recorded` needs for one run: its arguments."""
+        """What `recorded_run` needs for one run: its arguments."""
         name = self.pattern.format(arm=arm, seed=seed)
         identity = self.identity(arm, seed) | self.text(self.arms[arm])
         made = self.make, self.arms[arm], seed, self.states / name
@@ -72,7 +74,7 @@ class Study:
 
     def run(self, arm: str, seed: int) -> dict:
         """The record of one run, which is made unless it is there."""
-        return recorded(*self.job(arm, seed))
+        return recorded_run(*self.job(arm, seed))
 
     def runs(self) -> Runs:
         """All records that there are.
@@ -82,7 +84,7 @@ class Study:
         runs, first = {}, None
         for arm in self.arms:
             name = self.pattern.format(arm=arm, seed="{seed}")
-            for seed, path in by_seed(self.folder, name).items():
+            for seed, path in run_paths(self.folder, name).items():
                 run = self.read(path, self.identity(arm, seed))
                 runs.setdefault(arm, {})[seed] = run
                 first = first or run
@@ -120,14 +122,14 @@ class Study:
         """Makes the runs whose records are missing, `processes` at a time."""
         require_wikitext()
         jobs = [self.job(arm, seed) for seed in seeds for arm in arms]
-        run_all(jobs, processes)
+        make_runs(jobs, processes)
 
     def report(self) -> None:
         """Draws the figures and prints the table."""
         results = self.results()
         for name, figure in self.figures.items():
             try:
-                draw(name, figure(results))
+                save_figure(name, figure(results))
             except KeyError as missing:
                 print(f"{name} is not drawn: there are no runs of {missing}.")
         print(self.table(results))
@@ -171,7 +173,7 @@ class Results:
             cells = (intervals.get(name) for name in self.study.readings)
             texts = [plus_minus(cell, 3) if cell else "" for cell in cells]
             rows.append([arm, f"{len(self.runs[arm])}", *texts])
-        return markdown(titles, rows)
+        return markdown_table(titles, rows)
 
     def decide(self, claim: Claim) -> dict:
         """A claim's fields, its interval, its verdict, and what would decide it."""

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from helpers.masking import mask_tokens
 from helpers.optimize import TrainConfig
@@ -24,19 +23,18 @@ from helpers.run import TrainingRun
 from helpers.train import train_step
 
 WARM_UP = 2  # rounds before the clock runs
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def training_step(
-    model, config: TrainConfig, mask=mask_tokens
-) -> Callable[[Tensor], Tensor]:
+def step_to_time(model, config: TrainConfig, mask=mask_tokens) -> Callable:
     """A step as `train` takes it, on a batch of ids (B, T); it returns the loss."""
     run = TrainingRun(model, config)
     return lambda ids_BT: train_step(run, ids_BT, config, 10**6, mask)
 
 
-def seconds_of(work: Callable[[], object], device: str) -> float:
+def seconds_of(work: Callable[[], object]) -> float:
     """How long the work takes, up to its end on the device too."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait = torch.cuda.synchronize if DEVICE == "cuda" else lambda: None
     wait()
     start = time.perf_counter()
     work()
@@ -44,9 +42,7 @@ def seconds_of(work: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def time_in_turns(
-    turns: dict[str, Callable[[], float]], rounds: int, limit: float = math.inf
-) -> dict[str, list[float]]:
+def time_in_turns(turns: dict[str, Callable], rounds: int, limit=math.inf) -> dict:
     """Calls each in turn, round after round, and returns what they returned: seconds.
 
     The first rounds only warm up. After `limit` seconds there are at least 3 others.
@@ -62,17 +58,18 @@ def time_in_turns(
     return seconds
 
 
-def spread(numbers: list[float]) -> list[float]:
+def quartiles(numbers: list[float]) -> list[float]:
     """Lower quartile, median, upper quartile."""
     return np.quantile(numbers, [0.25, 0.5, 0.75]).tolist()
 
 
-def ratio_spread(seconds: list[float], others: list[float]) -> list[float]:
-    """Quartiles of how many times as long one took as the other in the same round."""
-    return spread([a / b for a, b in zip(seconds, others, strict=True)])
+def times_and_ratios(seconds: list[float], others: list[float]) -> dict[str, list]:
+    """Quartiles of the seconds, and of the ratios to the other in the same round."""
+    ratios = [a / b for a, b in zip(seconds, others, strict=True)]
+    return {"seconds": quartiles(seconds), "ratio": quartiles(ratios)}
 
 
-def resident(what: str) -> int | None:
+def resident_memory(what: str) -> int | None:
     """This process's memory in bytes, now (VmRSS) or at most (VmHWM). Linux only.
 
     Not getrusage: its ru_maxrss starts at the peak of the process that started this.
@@ -83,20 +80,20 @@ def resident(what: str) -> int | None:
     return None
 
 
-def peak_of(work: Callable[[], object], device: str) -> float | None:
+def peak_memory(work: Callable[[], object]) -> float | None:
     """What the work takes at most, in MB, beyond what is there before it.
 
     For a training step, weights and AdamW's averages are there before, so this is
     activations, gradients and what the operators need. Call it in a fresh process.
     """
-    if device == "cuda":
+    if DEVICE == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         work()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
-    before = resident("VmRSS")
+    before = resident_memory("VmRSS")
     work()
-    return None if before is None else (resident("VmHWM") - before) / 1e6
+    return None if before is None else (resident_memory("VmHWM") - before) / 1e6
 
 
 def in_fresh_process(function: Callable, *arguments):

@@ -8,7 +8,7 @@ Shapes: B rows, T positions.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -18,11 +18,11 @@ from torch import Tensor
 from helpers import ROOT
 from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.data import batches, bucket, encode_lines, join, pack, pad
-from helpers.masking import evaluation_subsets
+from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.seeds import seeded
-from helpers.tokenizer import PAD, UNK, WordTokenizer
+from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
 from studies.lab.runs import FAST
 from studies.lab.wikitext import require_wikitext
 
@@ -40,8 +40,45 @@ KNOWN = 2_000  # ids of the series' vocabulary, which larger ones begin with
 SMALL = 32  # the small text is the first of so many parts
 
 
+@cache
+def lesson_tokenizer(pieces: bool, vocab_size: int):
+    """The tokenizer of an arm; byte pairs are learned once and kept in `runs/`."""
+    corpus = require_wikitext()
+    if not pieces:
+        return WordTokenizer.train(corpus.train, vocab_size)
+    path = ROOT / "runs" / "lessons" / f"{corpus.name}_bpe_{vocab_size}.json"
+    if not path.exists():
+        BPETokenizer.train(corpus.train, vocab_size - FIRST_MERGE).save(path)
+    return BPETokenizer.load(path)
+
+
+@cache
+def encoded_split(pieces: bool, vocab_size: int, split: str) -> list[list[int]]:
+    """A split of the corpus as ids, line by line."""
+    lines = getattr(require_wikitext(), split)
+    return encode_lines(lesson_tokenizer(pieces, vocab_size), lines)
+
+
+def known_words_only(ids_BT: Tensor) -> Tensor:
+    """The ids with words beyond the series' vocabulary as [UNK], as it sees them."""
+    return ids_BT.where(ids_BT < KNOWN, UNK)
+
+
+def mask_all_hidden(ids_BT: Tensor, *how, **options) -> tuple[Tensor, Tensor]:
+    """`mask_tokens` with [MASK] at each place that is masked."""
+    _, labels_BT = mask_tokens(ids_BT, *how, **options)
+    return ids_BT.masked_fill(labels_BT != IGNORE, MASK), labels_BT
+
+
+def mask_known_only(ids_BT: Tensor, vocab_size: int, *how, **options):
+    """`mask_tokens` with the series' own words and draws; the others stay legible."""
+    known_BT = known_words_only(ids_BT)
+    inputs_BT, labels_BT = mask_tokens(known_BT, KNOWN, *how, **options)
+    return ids_BT.where(ids_BT >= KNOWN, inputs_BT), labels_BT
+
+
 @dataclass(frozen=True)
-class Arm:
+class LessonArm:
     """What one configuration is made of; `steps` it is trained for.
 
     Tokens are words or, if `pieces`, byte pairs. `layout` is "pack", "pad" or "bucket".
@@ -73,81 +110,81 @@ class Arm:
         config = self.train_config(seed)
         return {"design": self, "model": self.model_config, "training": config}
 
+    @property
+    def tokenizer(self) -> WordTokenizer | BPETokenizer:
+        return lesson_tokenizer(self.pieces, self.model_config.vocab_size)
 
-BASE = Arm()  # from which all others differ
-FALLING = Arm(
+    def lines(self, split: str) -> list[list[int]]:
+        """The lines that the arm learns from, or is scored on, as ids."""
+        lines = encoded_split(self.pieces, self.model_config.vocab_size, split)
+        part = self.small and split == "train"
+        return lines[: len(lines) // SMALL] if part else lines
+
+    def rows(self, lines: list[list[int]]) -> Tensor:
+        """Lines in rows of the arm's length, packed or one line a row. Shape (B, T)."""
+        make = pack if self.layout == "pack" else pad
+        return make(lines, self.model_config.max_length)
+
+    def scored_rows(self, parts: int = 1) -> tuple[Tensor, Tensor]:
+        """Validation rows (B, T) in the arm's layout and each position's subset.
+
+        Of the first of so many `parts` of the lines. The words of one vocabulary are
+        numbered as they stand in the text, so a subset has the same words in each
+        layout.
+        """
+        lines = self.lines("validation")
+        ids_BT = self.rows(lines[: len(lines) // parts])
+        known = self.masks == "known only"
+        subset_BT = evaluation_subsets(known_words_only(ids_BT) if known else ids_BT)
+        # Rows of similar length together are scored faster.
+        order = (ids_BT != PAD).sum(1).argsort(stable=True)
+        return ids_BT[order], subset_BT[order]
+
+    def batches(self, seed: int) -> Iterator[Tensor]:
+        """Training batches (B, T), without end; the same for a seed."""
+        lines, size = self.lines("train"), self.train_config(seed).batch_size
+        length = self.model_config.max_length
+        if self.layout == "pack" and not self.small:
+            yield from batches(join(lines), length, size, seed)
+        # The small text is always cut in the same places, or no block would come again.
+        rows_BT = self.rows(lines)
+        for epoch in itertools.count():
+            draw = seeded(seed, "order", epoch)
+            if self.layout == "bucket":
+                yield from bucket(lines, length, size, draw)
+                continue
+            order = torch.randperm(len(rows_BT), generator=draw)
+            for first in range(0, len(order) - size + 1, size):
+                yield rows_BT[order[first : first + size]]
+
+    def mask(self, seed: int) -> Callable:
+        """How the arm masks a batch: a function with the arguments of `mask_tokens`."""
+        if self.masks == "static":
+            return self.static_masks(seed)
+        ways = {"fresh": mask_tokens, "all hidden": mask_all_hidden}
+        return (ways | {"known only": mask_known_only})[self.masks]
+
+    def static_masks(self, seed: int) -> Callable:
+        """The same with masks that each block of the small text has for ever."""
+        config, vocab_size = self.train_config(seed), self.model_config.vocab_size
+        blocks_BT = self.rows(self.lines("train"))
+        draw, fixed = seeded(seed, "static"), config.masks == "fixed"
+        masked = mask_tokens(blocks_BT, vocab_size, config.mask_rate, draw, fixed)
+        number = {tuple(block): i for i, block in enumerate(blocks_BT.tolist())}
+
+        def mask_static(ids_BT: Tensor, *_, **__) -> tuple[Tensor, Tensor]:
+            rows = [number[tuple(block)] for block in ids_BT.tolist()]
+            inputs_BT, labels_BT = (table_BT[rows] for table_BT in masked)
+            return inputs_BT, labels_BT
+
+        return mask_static
+
+
+BASE = LessonArm()  # from which all others differ
+FALLING = LessonArm(
     training={
         "learning_rate": FAST.learning_rate,
         "muon_rate": FAST.muon_rate,
         "cooldown": 1 - WARM_UP / STEPS,
     }
 )
-
-
-@cache
-def tokenizer_of(pieces: bool, vocab_size: int):
-    """The tokenizer of an arm; byte pairs are learned once and kept in `runs/`."""
-    corpus = require_wikitext()
-    if not pieces:
-        return WordTokenizer.train(corpus.train, vocab_size)
-    path = ROOT / "runs" / "lessons" / f"{corpus.name}_bpe_{vocab_size}.json"
-    if not path.exists():
-        BPETokenizer.train(corpus.train, vocab_size - FIRST_MERGE).save(path)
-    return BPETokenizer.load(path)
-
-
-@cache
-def encoded(pieces: bool, vocab_size: int, split: str) -> list[list[int]]:
-    """A split of the corpus as ids, line by line."""
-    lines = getattr(require_wikitext(), split)
-    return encode_lines(tokenizer_of(pieces, vocab_size), lines)
-
-
-def text_of(arm: Arm, split: str) -> list[list[int]]:
-    """The lines that an arm learns from, or is scored on, as ids."""
-    lines = encoded(arm.pieces, arm.model_config.vocab_size, split)
-    return lines[: len(lines) // SMALL] if arm.small and split == "train" else lines
-
-
-def known_only(ids_BT: Tensor) -> Tensor:
-    """The ids with words beyond the series' vocabulary as [UNK], as it sees them."""
-    return ids_BT.where(ids_BT < KNOWN, UNK)
-
-
-def rows_of(arm: Arm, lines: list[list[int]]) -> Tensor:
-    """Lines in rows of an arm's length, packed or one line per row. Shape (B, T)."""
-    layouts = {"pack": pack, "pad": pad, "bucket": pad}
-    return layouts[arm.layout](lines, arm.model_config.max_length)
-
-
-def scored_rows(arm: Arm, parts: int = 1) -> tuple[Tensor, Tensor]:
-    """Validation rows (B, T) in an arm's layout and which subset each position is of.
-
-    Of the first of so many `parts` of the lines. The words of one vocabulary are
-    numbered as they stand in the text, so a subset has the same words in each layout.
-    """
-    lines = text_of(arm, "validation")
-    ids_BT = rows_of(arm, lines[: len(lines) // parts])
-    maskable_BT = known_only(ids_BT) if arm.masks == "known only" else ids_BT
-    subset_BT = evaluation_subsets(maskable_BT)
-    # Rows of similar length together are scored faster.
-    order = (ids_BT != PAD).sum(1).argsort(stable=True)
-    return ids_BT[order], subset_BT[order]
-
-
-def training_batches(arm: Arm, seed: int) -> Iterator[Tensor]:
-    """Training batches (B, T) of an arm, without end; the same for a seed."""
-    length, size = arm.model_config.max_length, arm.train_config(seed).batch_size
-    lines = text_of(arm, "train")
-    if arm.layout == "pack" and not arm.small:
-        yield from batches(join(lines), length, size, seed)
-    # The small text is always cut in the same places, or no block would come again.
-    rows_BT = rows_of(arm, lines)
-    for epoch in itertools.count():
-        draw = seeded(seed, "order", epoch)
-        if arm.layout == "bucket":
-            yield from bucket(lines, length, size, draw)
-            continue
-        order = torch.randperm(len(rows_BT), generator=draw)
-        for first in range(0, len(order) - size + 1, size):
-            yield rows_BT[order[first : first + size]]

@@ -15,51 +15,44 @@ from helpers.seeds import seeded
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
 from studies.lab.timing import (
-    ratio_spread,
+    DEVICE,
     seconds_of,
-    spread,
+    step_to_time,
     time_in_turns,
-    training_step,
+    times_and_ratios,
 )
-from studies.lessons.arms import (
-    BASE,
-    Arm,
-    rows_of,
-    text_of,
-    training_batches,
-)
-from studies.lessons.masking import mask_function
+from studies.lessons.arms import BASE, LessonArm
 
 COSTS = RECORDS / "lessons" / "costs.json"
 ROUNDS = 9
 MIXED = 24  # batches a turn where rows differ in length, at equal distances
 
 
-def timed_batches(arm: Arm) -> tuple[list[Tensor], float]:
+def timed_batches(arm: LessonArm) -> tuple[list[Tensor], float]:
     """Batches whose mean step stands for all, and the share of [PAD] in the whole text.
 
     One batch, or many where rows differ in length.
     """
-    lines, length = text_of(arm, "train"), arm.model_config.max_length
+    lines, length = arm.lines("train"), arm.model_config.max_length
     if arm.layout != "bucket":
-        return [next(training_batches(arm, 0))], wasted_share(rows_of(arm, lines))
+        return [next(arm.batches(0))], wasted_share(arm.rows(lines))
     batches = bucket(lines, length, arm.train_config(0).batch_size, seeded(0))
     batches.sort(key=lambda ids_BT: ids_BT.shape[1])
     middles = [(2 * i + 1) * len(batches) // (2 * MIXED) for i in range(MIXED)]
     return [batches[i] for i in middles], wasted_share(batches)
 
 
-def prepare(arm: Arm, device: str) -> tuple[Callable[[], float], dict]:
+def timed_turn(arm: LessonArm) -> tuple[Callable[[], float], dict]:
     """A turn of an arm, which returns seconds per step; and what its steps work on."""
     (batches, padding), config = timed_batches(arm), arm.train_config(0)
-    mask = mask_function(arm, 0)
+    mask = arm.mask(0)
     torch.manual_seed(0)
-    model = MaskedLanguageModel(arm.model_config).to(device)
-    step = training_step(model, config, mask)
+    model = MaskedLanguageModel(arm.model_config).to(DEVICE)
+    step = step_to_time(model, config, mask)
 
     def turn() -> float:
         step(batches[0])  # after another arm's, it finds caches and memory not its own
-        return seconds_of(lambda: [*map(step, batches)], device) / len(batches)
+        return seconds_of(lambda: [*map(step, batches)]) / len(batches)
 
     how = model.config.vocab_size, config.mask_rate, seeded(0), config.masks == "fixed"
     masked = [int((mask(ids_BT, *how)[1] != IGNORE).sum()) for ids_BT in batches]
@@ -71,29 +64,24 @@ def prepare(arm: Arm, device: str) -> tuple[Callable[[], float], dict]:
     }
 
 
-def measure(arms: dict[str, Arm]) -> None:
+def measure_costs(arms: dict[str, LessonArm]) -> None:
     """Times the arms that are not on record as they are, each beside the base.
 
-    Quartiles of seconds per step, and of the ratios to the base within each round. Of
-    other arms what is on record stays, so that a new one moves no older number. For an
-    idle machine.
+    Of other arms what is on record stays, so that a new one moves no older number. For
+    an idle machine.
     """
     costs = {"hardware": hardware(), "rounds": ROUNDS, "arms": {}}
     if COSTS.exists():
         costs = record.read(COSTS)
-    timed = {name: Arm(**cost["design"]) for name, cost in costs["arms"].items()}
+    timed = {name: LessonArm(**cost["design"]) for name, cost in costs["arms"].items()}
     new = {name: arm for name, arm in arms.items() if timed.get(name) != arm}
     if not new:
         return
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     turns, facts = {}, {}
     for name, arm in {"base": BASE, **new}.items():
-        turns[name], facts[name] = prepare(arm, device)
+        turns[name], facts[name] = timed_turn(arm)
     seconds = time_in_turns(turns, ROUNDS)
     for name in new:
-        costs["arms"][name] = facts[name] | {
-            "seconds": spread(seconds[name]),
-            "ratio": ratio_spread(seconds[name], seconds["base"]),
-            "hardware": hardware(),
-        }
+        measured = times_and_ratios(seconds[name], seconds["base"])
+        costs["arms"][name] = facts[name] | measured | {"hardware": hardware()}
     record.write(COSTS, costs)

@@ -1,8 +1,8 @@
 """Lesson 8: grammar or facts? Of the shipped model without dropout."""
 
 from helpers import record
+from studies.lab.claims import Claim
 from studies.lab.command import RECORDS
-from studies.lab.readings import Claim
 
 
 def grammar_minus_facts() -> dict:

@@ -1,9 +1,9 @@
 """Lesson 2: is a length of 64 better than 128, and is padding why?"""
 
 from helpers import record
-from studies.lab.readings import Claim, Effect
-from studies.lab.report import figure_of, interval_rows, named_rows
-from studies.lessons.arms import STEPS, Arm
+from studies.lab.claims import Claim, Effect
+from studies.lab.figures import figure_of, interval_rows, label_rows
+from studies.lessons.arms import STEPS, LessonArm
 from studies.lessons.costs import COSTS
 from studies.lessons.readings import AT_TIME, LONE
 
@@ -11,7 +11,7 @@ NAMES = {"pad": "one line per row", "bucket": "buckets", "pack": "packed"}
 # A row may be short, so masks are drawn independently. Rows that are filled only as far
 # as needed make shorter steps, so there are more.
 ARMS = {
-    f"{layout}_{length}": Arm(
+    f"{layout}_{length}": LessonArm(
         {"max_length": length},
         {"masks": "independent"},
         layout=layout,
@@ -59,7 +59,7 @@ CLAIMS = [
 
 
 @figure_of(1, 3, size=(8.8, 3.3), sharey=True)
-def figure(panels, results) -> None:
+def layout_figure(panels, results) -> None:
     """Three ways to fill rows, at two lengths: padding, words per second, loss."""
     sizes = [(layout, length) for layout in NAMES for length in (64, 128)]
     arms = [f"{layout}_{length}" for layout, length in sizes]
@@ -76,7 +76,7 @@ def figure(panels, results) -> None:
     interval_rows(panels[2], [results.readings[arm][AT_TIME] for arm in arms])
     panels[2].set_xlabel("loss at equal time (nats)")
     for axes in panels:
-        named_rows(axes, [f"{NAMES[layout]}, {length}" for layout, length in sizes])
+        label_rows(axes, [f"{NAMES[layout]}, {length}" for layout, length in sizes])
         axes.locator_params(axis="x", nbins=4)
     panels[2].margins(x=0.12)  # or a narrow interval would lie on the axis
     for axes in panels[1:]:

@@ -9,22 +9,22 @@ from matplotlib.ticker import StrMethodFormatter
 
 from helpers import record
 from helpers.figure import QUIET
+from studies.lab.claims import Claim
 from studies.lab.command import RECORDS
-from studies.lab.readings import Claim
-from studies.lab.report import BLUE, ORANGE, figure_of, note, plain
+from studies.lab.figures import BLUE, ORANGE, figure_of, note_point, plain_axes
 
 GROWTH = RECORDS / "growth.json"
 FROM = 64  # below, short rows cost extra
 LOOKS = {"written": (BLUE, "o", "written out"), "fused": (ORANGE, "s", "fused")}
 
 
-def timed(growth: dict, form: str) -> list[dict]:
+def timed_lengths(growth: dict, form: str) -> list[dict]:
     """The steps of one form of attention, "written" or "fused", by length."""
     rows = (row for row in growth["growth"] if "max_length" in row)
     return [row for row in rows if row["fused"] == (form == "fused")]
 
 
-def fit(growth: dict, form: str) -> dict:
+def fit_length(growth: dict, form: str) -> dict:
     """Step time against length, as a constant and a part that grows with the length.
 
     A step has as many tokens at each length, so what is linear in the length of a text
@@ -32,7 +32,7 @@ def fit(growth: dict, form: str) -> dict:
     on, by least squares of relative errors. `equal_at` is the length at which the two
     parts are equal; `share_at_64` the growing part's share of a step there.
     """
-    rows = [row for row in timed(growth, form) if row["max_length"] >= FROM]
+    rows = [row for row in timed_lengths(growth, form) if row["max_length"] >= FROM]
     lengths, times = (np.array([r[k] for r in rows]) for k in ("max_length", "ms"))
     slope, constant = np.polyfit(lengths, times, 1, w=1 / times).tolist()
     fitted = constant + slope * lengths
@@ -45,13 +45,13 @@ def fit(growth: dict, form: str) -> dict:
     }
 
 
-def growing_part() -> dict:
+def part_that_grows_with_length() -> dict:
     """The share of a step at length 64 that grows with the length, beyond a half."""
     growth = record.read(GROWTH)
-    written, fused = (fit(growth, form) for form in LOOKS)
+    written, fused = (fit_length(growth, form) for form in LOOKS)
     mean, error = 100 * written["share_at_64"], 100 * written["largest_error"]
     low, high = mean - error, mean + error
-    times = [row["ms"] for form in LOOKS for row in timed(growth, form)]
+    times = [row["ms"] for form in LOOKS for row in timed_lengths(growth, form)]
     return {
         "interval": {"mean": mean - 50, "low": low - 50, "high": high - 50},
         "effect": f"{mean:.0f} % ({low:.0f} to {high:.0f} %) of a step; half of a "
@@ -68,7 +68,7 @@ CLAIMS = [
     Claim(
         "At a length of 64, the quadratic part of attention takes most of a training "
         "step.",
-        growing_part,
+        part_that_grows_with_length,
         "above",
         "% of a step beyond half",
         primary=True,
@@ -77,11 +77,11 @@ CLAIMS = [
 
 
 @figure_of(1, 2, size=(8.8, 3.6))
-def figure(panels, growth: dict) -> None:
+def length_figure(panels, growth: dict) -> None:
     """Time and memory of a step of as many tokens, by length; and the fit in parts."""
     left, right = panels
     for form, (color, mark, label) in LOOKS.items():
-        rows, parts = timed(growth, form), fit(growth, form)
+        rows, parts = timed_lengths(growth, form), fit_length(growth, form)
         lengths = [row["max_length"] for row in rows]
         left.plot(lengths, [row["ms"] for row in rows], mark, color=color, label=label)
         right.plot(lengths, [row["peak_mb"] for row in rows], mark + "-", color=color)
@@ -93,7 +93,7 @@ def figure(panels, growth: dict) -> None:
         equal = parts["equal_at"], constant
         left.plot(*equal, "x", color=color, markersize=9, markeredgewidth=2)
         look = {"color": color, "ha": "left", "fontsize": 9}
-        note(left, f"{equal[0]:,.0f}", equal, (0, -13), **look)
+        note_point(left, f"{equal[0]:,.0f}", equal, (0, -13), **look)
     left.plot([], [], "-", color=QUIET, linewidth=1, label="fit: both parts")
     left.plot([], [], "--", color=QUIET, label="fit: the part that grows")
     left.plot([], [], ":", color=QUIET, label="fit: the part that does not")
@@ -104,7 +104,7 @@ def figure(panels, growth: dict) -> None:
         axes.set_xticks(lengths, map("{:,}".format, lengths), fontsize=8.5)
         axes.minorticks_off()
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        plain(axes)
+        plain_axes(axes)
     left.set(ylabel="milliseconds per step", ylim=(None, 4_500))  # room for the legend
     left.set_yticks([20, 50, 100, 200, 500, 1_000, 2_000])
     right.set(ylabel="peak memory (MB)", yticks=[200, 500, 1_000, 1_500])

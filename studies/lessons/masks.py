@@ -1,23 +1,25 @@
 """Lesson 7: what ends the collapse, how much to mask, and by what."""
 
 from studies import plateau
-from studies.lab.readings import Claim, Effect
-from studies.lab.report import (
+from studies.lab.claims import Claim, Effect
+from studies.lab.figures import (
     figure_of,
     interval_columns,
     interval_rows,
-    named_rows,
-    plain,
+    label_rows,
+    plain_axes,
 )
-from studies.lessons.arms import Arm
-from studies.lessons.readings import measured
+from studies.lessons.arms import LessonArm
+from studies.lessons.readings import effect_elsewhere
 
 RATES = {10: "rate_10", 15: "rate_15", 30: "base", 40: "rate_40", 50: "rate_50"}
 ARMS = {
-    name: Arm(training=dict.fromkeys(("mask_rate", "last_mask_rate"), percent / 100))
+    name: LessonArm(
+        training=dict.fromkeys(("mask_rate", "last_mask_rate"), percent / 100)
+    )
     for percent, name in RATES.items()
     if name != "base"
-} | {"all_hidden": Arm(masks="all hidden")}
+} | {"all_hidden": LessonArm(masks="all hidden")}
 WAYS = {
     "base": "80/10/10,\nfixed number",
     "all_hidden": "[MASK] only,\nfixed number",
@@ -25,18 +27,18 @@ WAYS = {
 }
 
 
-def end_of_the_collapse() -> dict:
+def effect_of_positions(results) -> Effect:
     """Steps on the plateau, with each kind of positions at its best rate."""
-    results = plateau.STUDY.results()
-    arms = [plateau.best_arm(results, kind) for kind in ("rotary", "learned")]
-    budget = f"up to {plateau.STEPS:,} steps"
-    return measured(results, Effect(*arms, "step_left"), budget)
+    arms = [plateau.plateau_arm(results, kind) for kind in ("rotary", "learned")]
+    return Effect(*arms, "step_left")
 
 
 CLAIMS = [
     Claim(
         "The collapse ends sooner with rotary positions than with learned positions.",
-        end_of_the_collapse,
+        effect_elsewhere(
+            plateau.STUDY, effect_of_positions, f"up to {plateau.STEPS:,} steps"
+        ),
         unit="steps",
     ),
     Claim(
@@ -54,15 +56,15 @@ CLAIMS = [
 
 
 @figure_of(1, 2, size=(8.4, 3.4), width_ratios=(3, 2))
-def figure(panels, results) -> None:
+def masks_figure(panels, results) -> None:
     """Loss by the share of words that is masked in training, and by what masks them."""
     left, right = panels
     loss = {arm: readings["loss"] for arm, readings in results.readings.items()}
     interval_columns(left, [*RATES], [loss[arm] for arm in RATES.values()])
     left.set(xlabel="masked in training (% of the words)", xticks=[*RATES])
     left.set_ylabel("validation loss (nats per word)")
-    plain(left)
+    plain_axes(left)
     interval_rows(right, [loss[arm] for arm in WAYS])
-    named_rows(right, [*WAYS.values()])
+    label_rows(right, [*WAYS.values()])
     right.set_xlabel("loss (nats), 30 % masked")
     right.locator_params(axis="x", nbins=4)

@@ -4,10 +4,12 @@ Losses are in nats per word. Those at equal steps or time, and the best, are rea
 the curve; "loss" is the final one. Shares of words are in percent.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from helpers import record
-from studies.lab.readings import Effect, at, at_step, losses
+from studies.lab.readings import at, curve_losses, loss_at_step
+from studies.lab.study import Study
 from studies.lessons.arms import STEPS
 from studies.lessons.costs import COSTS
 
@@ -15,18 +17,18 @@ AT_STEPS, AT_TIME = "loss at equal steps", "loss at equal time"
 LONE = "loss on lone sentences"
 
 
-def at_equal_time(run: dict) -> float:
+def loss_at_equal_time(run: dict) -> float:
     """The loss after the time of the base's `STEPS` steps, by the recorded costs."""
     ratio = record.read(COSTS)["arms"][run["arm"]]["ratio"][1]
-    return at_step(run, STEPS / ratio)
+    return loss_at_step(run, STEPS / ratio)
 
 
 READINGS = {
     "loss": at("validation.loss"),
-    AT_STEPS: partial(at_step, step=STEPS),
-    AT_TIME: at_equal_time,
-    "best loss": lambda run: min(losses(run)),
-    "best minus last": lambda run: min(losses(run)) - losses(run)[-1],
+    AT_STEPS: partial(loss_at_step, step=STEPS),
+    AT_TIME: loss_at_equal_time,
+    "best loss": lambda run: min(curve_losses(run)),
+    "best minus last": lambda run: min(curve_losses(run)) - curve_losses(run)[-1],
     "unread": at("validation_unread.loss"),
     LONE: at("alone.loss"),
     "shared": at("asked.shared.right", 100),
@@ -36,18 +38,24 @@ READINGS = {
 }
 
 
-def measured(results, effect: Effect, budget: str) -> dict:
-    """An effect of another study's arms, as the row of a claim of the lessons.
+def effect_elsewhere(study: Study, effect: Callable, budget: str) -> Callable[[], dict]:
+    """The row of a claim of the lessons on `effect(results)` of another study.
 
     Minutes are of the whole runs, of which that study may read a part.
     """
-    names = [run["name"] for arm in effect.arms for run in results.runs[arm].values()]
-    runs = [record.read(results.study.folder / f"{name}.json") for name in names]
-    seconds = [r["history"][-1]["seconds"] * r["hardware"]["threads"] for r in runs]
-    return {
-        "interval": results.effect(effect),
-        "budget": budget,
-        "hardware": sorted({run["hardware"]["device"] for run in runs}),
-        "core_minutes": sum(seconds) / 60,
-        "command": results.study.command_for(effect.arms),
-    }
+
+    def row() -> dict:
+        results = study.results()
+        chosen = effect(results)
+        names = [r["name"] for arm in chosen.arms for r in results.runs[arm].values()]
+        runs = [record.read(study.folder / f"{name}.json") for name in names]
+        seconds = [r["history"][-1]["seconds"] * r["hardware"]["threads"] for r in runs]
+        return {
+            "interval": results.effect(chosen),
+            "budget": budget,
+            "hardware": sorted({run["hardware"]["device"] for run in runs}),
+            "core_minutes": sum(seconds) / 60,
+            "command": study.command_for(chosen.arms),
+        }
+
+    return row

@@ -13,63 +13,61 @@ from helpers.data import TrainingData, join, steps_per_epoch
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
-from studies.lab.runs import lone_rows, score
+from studies.lab.runs import score
+from studies.lab.sentences import scored_sentences
+from studies.lab.timing import DEVICE
 from studies.lab.wikitext import require_wikitext
 from studies.lessons.arms import (
     KNOWN,
-    Arm,
-    encoded,
-    known_only,
-    rows_of,
-    scored_rows,
-    text_of,
-    tokenizer_of,
-    training_batches,
+    LessonArm,
+    encoded_split,
+    known_words_only,
+    lesson_tokenizer,
 )
-from studies.lessons.masking import mask_function
+from studies.lessons.asked import asked_places, score_asked
 from studies.lessons.vocabulary import ASKED
-from studies.lessons.words import places_of, score_words
 
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
 
 
 @cache
-def digest(pieces: bool, vocab_size: int) -> str:
+def lesson_text_digest(pieces: bool, vocab_size: int) -> str:
     """Which text, in which tokens: of the training and the validation split."""
-    texts = [encoded(pieces, vocab_size, split) for split in ("train", "validation")]
+    texts = [
+        encoded_split(pieces, vocab_size, split) for split in ("train", "validation")
+    ]
     return hashlib.sha256(repr(texts).encode()).hexdigest()
 
 
-def final_scores(model, arm: Arm) -> dict:
+def final_scores(model, arm: LessonArm) -> dict:
     """What a run's record says of its last weights, by what the arm was made for.
 
     Words are scored on the first seventh of them.
     """
     corpus, config = require_wikitext(), arm.model_config
-    tokenizer = tokenizer_of(arm.pieces, config.vocab_size)
-    ids_BT, subset_BT = scored_rows(arm)
+    ids_BT, subset_BT = arm.scored_rows()
     scores = {"validation": score(model, ids_BT, subset_BT, [0])}
     if arm.masks == "known only":
-        scores["validation_unread"] = score(model, known_only(ids_BT), subset_BT, [0])
+        scores["validation_unread"] = score(
+            model, known_words_only(ids_BT), subset_BT, [0]
+        )
     if arm.training.get("masks") == "independent":
-        alone_BT, _ = lone_rows(tokenizer, corpus.validation, config.max_length)
-        subset_BT = evaluation_subsets(alone_BT)
-        scores["alone"] = score(model, alone_BT, subset_BT, [0])
+        text = arm.tokenizer, corpus.validation, config.max_length
+        scores["alone"] = score(model, *scored_sentences(*text), [0])
     if arm in ASKED:
-        shared = {*tokenizer_of(False, KNOWN).words}
-        places = places_of(corpus.validation, shared)
-        scores["asked"] = score_words(model, tokenizer, corpus.validation, places)
+        shared = {*lesson_tokenizer(False, KNOWN).words}
+        places = asked_places(corpus.validation, shared)
+        scores["asked"] = score_asked(model, arm.tokenizer, corpus.validation, places)
     return scores
 
 
-def make(arm: Arm, seed: int, folder: Path) -> dict:
+def make_lesson_run(arm: LessonArm, seed: int, folder: Path) -> dict:
     """Trains and scores one run; what is kept in the folder on the way is removed."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(seed)
-    model = MaskedLanguageModel(arm.model_config).to(device)
-    text = text_of(arm, "train")
-    sample_BT = rows_of(arm, text)[:64]
-    scored = *scored_rows(arm, PARTS), sample_BT, evaluation_subsets(sample_BT)
+    model = MaskedLanguageModel(arm.model_config).to(DEVICE)
+    text = arm.lines("train")
+    sample_BT = arm.rows(text)[:64]
+    scored = *arm.scored_rows(PARTS), sample_BT, evaluation_subsets(sample_BT)
     data, config = TrainingData(join(text), *scored), arm.train_config(seed)
     shape = arm.model_config.max_length, config.batch_size
     epochs = arm.steps / steps_per_epoch(data.stream, *shape)
@@ -86,8 +84,8 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
         replace(config, epochs=epochs, **often),
         folder,
         on_evaluation=on_evaluation,
-        mask=mask_function(arm, seed),
-        source=lambda start: itertools.islice(training_batches(arm, seed), start, None),
+        mask=arm.mask(seed),
+        source=lambda start: itertools.islice(arm.batches(seed), start, None),
     )
     shutil.rmtree(folder)
     return {

@@ -2,22 +2,22 @@
 
 from matplotlib.ticker import NullFormatter
 
-from studies.lab.readings import Claim, Effect
-from studies.lab.report import BLUE, ORANGE, figure_of, interval_columns, plain
-from studies.lessons.arms import Arm
+from studies.lab.claims import Claim, Effect
+from studies.lab.figures import BLUE, ORANGE, figure_of, interval_columns, plain_axes
+from studies.lessons.arms import LessonArm
 from studies.lessons.readings import AT_STEPS, AT_TIME
 
 # Smaller models have more steps, enough for the time of the base.
 ARMS = {
-    "layers_1": Arm({"n_layers": 1}, steps=2_200),
-    "layers_2": Arm({"n_layers": 2}, steps=1_100),
-    "layers_6": Arm({"n_layers": 6}),
-    "d_model_64": Arm({"d_model": 64, "d_ff": 128}, steps=1_500),
-    "d_model_128": Arm({"d_model": 128, "d_ff": 256}, steps=1_100),
-    "d_model_384": Arm({"d_model": 384, "d_ff": 768}),
-    "heads_1": Arm({"n_heads": 1}, steps=600),
-    "heads_4": Arm({"n_heads": 4}, steps=600),
-    "heads_16": Arm({"n_heads": 16}),
+    "layers_1": LessonArm({"n_layers": 1}, steps=2_200),
+    "layers_2": LessonArm({"n_layers": 2}, steps=1_100),
+    "layers_6": LessonArm({"n_layers": 6}),
+    "d_model_64": LessonArm({"d_model": 64, "d_ff": 128}, steps=1_500),
+    "d_model_128": LessonArm({"d_model": 128, "d_ff": 256}, steps=1_100),
+    "d_model_384": LessonArm({"d_model": 384, "d_ff": 768}),
+    "heads_1": LessonArm({"n_heads": 1}, steps=600),
+    "heads_4": LessonArm({"n_heads": 4}, steps=600),
+    "heads_16": LessonArm({"n_heads": 16}),
 }
 SIZES = {
     "layers": {1: "layers_1", 2: "layers_2", 4: "base", 6: "layers_6"},
@@ -52,7 +52,7 @@ LOOKS = {  # label, colour, style, and a shift, so that intervals lie side by si
 
 
 @figure_of(1, 3, size=(8.8, 3.2), sharey=True)
-def figure(panels, results) -> None:
+def size_figure(panels, results) -> None:
     """Loss by layers, width and heads, after as many steps and after as much time."""
     for axes, (factor, arms) in zip(panels, SIZES.items(), strict=True):
         for reading, (label, color, style, shift) in LOOKS.items():
@@ -64,6 +64,6 @@ def figure(panels, results) -> None:
         axes.set_xticks([*arms], [*arms])
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
-        plain(axes)
+        plain_axes(axes)
     panels[0].set_ylabel("validation loss (nats per word)")
     panels[0].legend(frameon=False, fontsize=9)

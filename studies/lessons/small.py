@@ -3,33 +3,28 @@
 from helpers import record
 from helpers.figure import reference_lines
 from studies import dropout
-from studies.lab.readings import Claim, Effect
-from studies.lab.report import BLUE, GREEN, ORANGE, figure_of, plain
-from studies.lessons.arms import Arm
-from studies.lessons.readings import measured
+from studies.lab.claims import Claim, Effect
+from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, plain_axes
+from studies.lessons.arms import LessonArm
+from studies.lessons.readings import effect_elsewhere
 
 ARMS = {
-    "small_fresh": Arm(small=True),
-    "small_static": Arm(small=True, masks="static"),
-    "small_dropout": Arm({"dropout": 0.1}, small=True),
+    "small_fresh": LessonArm(small=True),
+    "small_static": LessonArm(small=True, masks="static"),
+    "small_dropout": LessonArm({"dropout": 0.1}, small=True),
 }
 LOOKS = {
     "small_static": ("the same masks", ORANGE, "--"),
     "small_fresh": ("fresh masks", BLUE, "-"),
     "small_dropout": ("fresh masks, dropout", GREEN, "-."),
 }
-
-
-def on_the_whole_text() -> dict:
-    """What dropout at BERT's sites did to the loss of a larger run."""
-    effect, epochs = Effect("all", "none"), dropout.CPU_EPOCHS
-    return measured(dropout.STUDY.results(), effect, f"{epochs} epochs")
-
-
+ON_THE_WHOLE_TEXT = effect_elsewhere(
+    dropout.STUDY, lambda _: Effect("all", "none"), f"{dropout.CPU_EPOCHS} epochs"
+)
 CLAIMS = [
     Claim(
         "Dropout lowers the loss within eight epochs.",
-        on_the_whole_text,
+        ON_THE_WHOLE_TEXT,
         sides=("dropout, eight epochs", "no dropout"),
         primary=True,
     ),
@@ -60,7 +55,7 @@ CLAIMS = [
 
 
 @figure_of(size=(6.4, 3.6))
-def figure(axes, results) -> None:
+def small_figure(axes, results) -> None:
     """Curves on the small text, one a seed: when does a model know it by heart?
 
     A dot at the lowest loss of each.
@@ -77,4 +72,4 @@ def figure(axes, results) -> None:
     unigram = record.read(dropout.REFERENCES)["unigram"]["loss"]
     reference_lines(axes, {"unigram": unigram})
     axes.legend(frameon=False, title="dot: what early stopping keeps")
-    plain(axes)
+    plain_axes(axes)

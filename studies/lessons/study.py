@@ -6,17 +6,10 @@ from matplotlib.figure import Figure
 
 from helpers import ROOT, record
 from helpers.figure import QUIET, default_style
+from studies.lab.claims import SEEDS, SMALLEST, Claim, Effect
 from studies.lab.command import RECORDS
-from studies.lab.readings import SEEDS, SMALLEST, Claim, Effect
-from studies.lab.report import (
-    BLUE,
-    ORANGE,
-    between,
-    interval_rows,
-    markdown,
-    named_rows,
-    note,
-)
+from studies.lab.figures import BLUE, ORANGE, interval_rows, label_rows, note_point
+from studies.lab.report import markdown_table, range_text
 from studies.lab.study import Results, Study
 from studies.lessons import (
     knowledge,
@@ -29,9 +22,9 @@ from studies.lessons import (
     vocabulary,
 )
 from studies.lessons.arms import BASE, FALLING
-from studies.lessons.costs import COSTS, measure
+from studies.lessons.costs import COSTS, measure_costs
 from studies.lessons.readings import READINGS
-from studies.lessons.runs import digest, make
+from studies.lessons.runs import lesson_text_digest, make_lesson_run
 
 MODULES = length, layout, vocabulary, size, tying, small, masks, knowledge
 LESSONS = {number: module.CLAIMS for number, module in enumerate(MODULES, 1)}
@@ -54,7 +47,7 @@ class Lessons(Study):
     def make_missing(self, arms, seeds, processes: int = 1) -> None:
         """Makes the runs that are missing, then times the arms that were not timed."""
         super().make_missing(arms, seeds, processes)
-        measure(self.arms)
+        measure_costs(self.arms)
 
 
 def claim_row(results: Results, claim: Claim) -> dict:
@@ -85,11 +78,11 @@ def effect_text(row: dict) -> str:
     """A claim's number with its interval and unit; empty if there is none yet."""
     if row["interval"]["mean"] is None:
         return ""
-    digits, unit = DIGITS.get(row["unit"], 2), row["unit"]
-    return row.get("effect") or between(row["interval"], digits, sign="+") + f" {unit}"
+    number = range_text(row["interval"], DIGITS.get(row["unit"], 2), sign="+")
+    return row.get("effect") or f"{number} {row['unit']}"
 
 
-def told(results: Results, claim: Claim) -> dict[str, str]:
+def claim_cells(results: Results, claim: Claim) -> dict[str, str]:
     """A claim and what became of it, by the titles of the table.
 
     A primary claim is the lesson's own sentence; others were added to understand it.
@@ -113,7 +106,7 @@ def told(results: Results, claim: Claim) -> dict[str, str]:
 
 def lesson_lines(results: Results, lesson: int | None) -> str:
     """One lesson's claims, each with its verdict and number, as a Markdown list."""
-    rows = (told(results, claim) for claim in LESSONS[lesson])
+    rows = (claim_cells(results, claim) for claim in LESSONS[lesson])
     return "\n".join(
         f"* {row['Kind'].capitalize()}: *{row['Claim']}* **{row['Verdict']}** "
         f"{row[EFFECT]}".rstrip()
@@ -124,11 +117,11 @@ def lesson_lines(results: Results, lesson: int | None) -> str:
 def lessons_table(results: Results) -> str:
     """All claims as a Markdown table."""
     rows = [
-        {"Lesson": f"{lesson or ''}"} | told(results, claim)
+        {"Lesson": f"{lesson or ''}"} | claim_cells(results, claim)
         for lesson, claims in LESSONS.items()
         for claim in claims
     ]
-    return markdown([*rows[0]], [[*row.values()] for row in rows])
+    return markdown_table([*rows[0]], [[*row.values()] for row in rows])
 
 
 @default_style()
@@ -153,9 +146,9 @@ def effects_figure(results: Results) -> Figure:
             x, text = math.copysign(end, mean) * 0.97, f"{mean:+.2f}".replace("-", "−")
             axes.plot(x, y, "<" if x < 0 else ">", color=color)
             look = {"va": "center", "color": color, "fontsize": 9}
-            note(axes, text, (x, y), (8, 0), **look)
+            note_point(axes, text, (x, y), (8, 0), **look)
     left, right = zip(*(row["sides"] for row in rows), strict=True)
-    named_rows(axes, left)
+    label_rows(axes, left)
     axes.set_xlim(-end, end)
     other = axes.secondary_yaxis("right")
     other.set_yticks(range(len(rows)), right, fontsize=9)
@@ -175,19 +168,21 @@ STUDY = Lessons(
     folder=RECORDS / "lessons",
     states=ROOT / "runs" / "lessons",
     arms=ARMS,
-    make=make,
-    text=lambda arm: {"text": digest(arm.pieces, arm.model_config.vocab_size)},
+    make=make_lesson_run,
+    text=lambda arm: {
+        "text": lesson_text_digest(arm.pieces, arm.model_config.vocab_size)
+    },
     readings=READINGS,
     claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
     figures={
-        "lesson_length.png": lambda _: length.figure(record.read(length.GROWTH)),
-        "lesson_layout.png": layout.figure,
-        "lesson_vocabulary.png": vocabulary.figure,
-        "lesson_size.png": size.figure,
-        "lesson_tying.png": tying.figure,
-        "lesson_small.png": small.figure,
-        "lesson_mask.png": masks.figure,
+        "lesson_length.png": lambda _: length.length_figure(record.read(length.GROWTH)),
+        "lesson_layout.png": layout.layout_figure,
+        "lesson_vocabulary.png": vocabulary.vocabulary_figure,
+        "lesson_size.png": size.size_figure,
+        "lesson_tying.png": tying.tying_figure,
+        "lesson_small.png": small.small_figure,
+        "lesson_mask.png": masks.masks_figure,
         "lesson_effects.png": effects_figure,
     },
 )

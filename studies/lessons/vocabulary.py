@@ -1,8 +1,8 @@
 """Lesson 3: does a small vocabulary train better, and are subwords the fix?"""
 
-from studies.lab.readings import Claim, Effect
-from studies.lab.report import BLUE, ORANGE, figure_of, interval_rows, named_rows
-from studies.lessons.arms import BASE, Arm
+from studies.lab.claims import Claim, Effect
+from studies.lab.figures import BLUE, ORANGE, figure_of, interval_rows, label_rows
+from studies.lessons.arms import BASE, LessonArm
 
 NAMES = {
     "base": "2,000 words",
@@ -12,11 +12,11 @@ NAMES = {
     "pieces_8000": "8,000 byte pairs",
 }
 ARMS = {
-    "words_5000": Arm({"vocab_size": 5_000}),
-    "words_10000": Arm({"vocab_size": 10_000}),
-    "read_10000": Arm({"vocab_size": 10_000}, masks="known only"),
-    "pieces_2000": Arm(pieces=True),
-    "pieces_8000": Arm({"vocab_size": 8_000}, pieces=True),
+    "words_5000": LessonArm({"vocab_size": 5_000}),
+    "words_10000": LessonArm({"vocab_size": 10_000}),
+    "read_10000": LessonArm({"vocab_size": 10_000}, masks="known only"),
+    "pieces_2000": LessonArm(pieces=True),
+    "pieces_8000": LessonArm({"vocab_size": 8_000}, pieces=True),
 }
 # Whose models are asked the words that all vocabularies share.
 ASKED = [BASE, *(ARMS[name] for name in NAMES if name in ARMS)]
@@ -59,13 +59,13 @@ TITLES = {
 
 
 @figure_of(1, 3, size=(8.8, 3.0), sharey=True)
-def figure(panels, results) -> None:
+def vocabulary_figure(panels, results) -> None:
     """The same words asked of models with different vocabularies."""
     readings = [results.readings[arm] for arm in NAMES]
     for axes, (key, title) in zip(panels, TITLES.items(), strict=True):
         interval_rows(axes, [reading[key] for reading in readings])
         axes.set_xlabel(title)
-        named_rows(axes, [*NAMES.values()])
+        label_rows(axes, [*NAMES.values()])
     rare, held = panels[2], [reading["held"]["mean"] for reading in readings]
     hollow = {"color": ORANGE, "markerfacecolor": "none", "label": "in the vocabulary"}
     rare.plot([], [], "o", color=BLUE, label="right")

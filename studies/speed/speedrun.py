@@ -20,25 +20,23 @@ from matplotlib.ticker import LogLocator
 
 from helpers.figure import QUIET
 from studies.lab.command import SEED, command
-from studies.lab.report import (
+from studies.lab.figures import (
     BLUE,
     GREEN,
     ORANGE,
-    draw,
     figure_of,
-    markdown,
-    note,
-    plain,
-    plus_minus,
+    note_point,
+    plain_axes,
+    save_figure,
 )
-from studies.lab.runs import read_run
+from studies.lab.report import markdown_table, plus_minus
 from studies.lab.stats import one_sided_p, student
 from studies.lab.wikitext import require_wikitext
-from studies.speed import runs
-from studies.speed.runs import BASELINES
+from studies.speed import recipes
+from studies.speed.recipes import BASELINES, COMMAND
 
 
-def against(long: dict, entries: list[dict], ratio: float) -> dict:
+def speedrun_row(long: dict, entries: list[dict], ratio: float) -> dict:
     """Compares a baseline, whose step takes `ratio` times as long, with the entries.
 
     `times_faster` is None if the entries' mean loss is above the baseline's. `p` is of
@@ -62,59 +60,61 @@ def against(long: dict, entries: list[dict], ratio: float) -> dict:
     }
 
 
-def results() -> dict:
-    """Returns what was reached in which time, from the records alone.
+def speedrun_results() -> dict:
+    """What was reached in which time, from the records alone.
 
     A baseline is missing until its trials and its long run are there. ValueError if
     records are of different hardware, or of other recipes.
     """
-    times, training = runs.read_times(), runs.RECIPES["entry"].training
-    entries = runs.read_entries(times["hardware"])
-    entry = {"steps": runs.STEPS, "rate": training.learning_rate}
+    times, training = recipes.read_times(), recipes.RECIPES["entry"].training
+    entries = recipes.read_entries(times["hardware"])
+    entry = {"steps": recipes.STEPS, "rate": training.learning_rate}
     entry |= {"muon_rate": training.muon_rate, "runs": entries}
     entry["loss"] = student([run["validation"]["loss"] for run in entries])
     entry["seconds"] = student([run["seconds"] for run in entries])
-    race = {"entry": entry}
-    for arm in BASELINES:
-        places = [runs.place(arm, rate, runs.TRIAL) for rate in runs.RATES]
-        trials = [read_run(*place) for place in places]
-        if None in trials:
-            continue
-        best = runs.best_of(trials)["rate"]
-        if long := read_run(*runs.place(arm, best, runs.EPOCHS)):
-            race[arm] = against(long, entries, times[arm]["ratio"][1])
-    return race
+    long = {arm: recipes.read_baseline(arm) for arm in BASELINES}
+    return {"entry": entry} | {
+        arm: speedrun_row(run, entries, times[arm]["ratio"][1])
+        for arm, run in long.items()
+        if run
+    }
 
 
-def table(race: dict) -> str:
-    """Returns the results as a Markdown table.
+def baseline_cells(arm: str, row: dict | None) -> list[str]:
+    """The cells of a baseline, or the command that makes it."""
+    if not row:
+        return [f"{arm}, 50 epochs, not run yet: `{COMMAND} --baselines {arm}`"]
+    times, p = row["times_faster"], row["p"]
+    return [
+        f"{arm}, the steps of 50 epochs up to its best",
+        f"{row['rate']:g}",
+        "1",
+        f"{row['steps']:,}",
+        f"{row['loss']:.3f}",
+        f"{row['seconds'] / 60:.1f}",
+        "not reached" if times is None else f"{times:.1f} times",
+        "one seed" if p is None else f"{p:.2g}",
+    ]
 
-    A baseline's steps and minutes are those up to its best evaluation.
-    """
+
+def speedrun_table(race: dict) -> str:
+    """The results as Markdown; a baseline's steps are those up to its best."""
     titles = ["Recipe", "Rate", "Seeds", "Steps", "Validation loss", "Minutes"]
     entry = race["entry"]
-    cells = ["the series', the whole process"]
-    cells += [f"Muon {entry['muon_rate']:g}, AdamW {entry['rate']:g}"]
-    cells += [f"{entry['loss']['n']}", f"{entry['steps']:,}"]
-    cells += [plus_minus(entry["loss"], 3), plus_minus(entry["seconds"], 1, 1 / 60)]
-    rows = [cells]
-    for arm in BASELINES:
-        if row := race.get(arm):
-            times, p = row["times_faster"], row["p"]
-            cells = [f"{arm}, the steps of 50 epochs up to its best"]
-            cells += [f"{row['rate']:g}", "1", f"{row['steps']:,}"]
-            cells += [f"{row['loss']:.3f}", f"{row['seconds'] / 60:.1f}"]
-            cells += ["not reached" if times is None else f"{times:.1f} times"]
-            cells += ["one seed" if p is None else f"{p:.2g}"]
-        else:
-            maker = f"`{runs.COMMAND} --baselines {arm}`"
-            cells = [f"{arm}, 50 epochs, not run yet: {maker}"]
-        rows.append(cells)
-    return markdown([*titles, "Faster by", "p"], rows)
+    cells = [
+        "the series', the whole process",
+        f"Muon {entry['muon_rate']:g}, AdamW {entry['rate']:g}",
+        f"{entry['loss']['n']}",
+        f"{entry['steps']:,}",
+        plus_minus(entry["loss"], 3),
+        plus_minus(entry["seconds"], 1, 1 / 60),
+    ]
+    rows = [cells, *(baseline_cells(arm, race.get(arm)) for arm in BASELINES)]
+    return markdown_table([*titles, "Faster by", "p"], rows)
 
 
 @figure_of(size=(7.4, 3.8))
-def time_to_quality(axes, race: dict) -> None:
+def speedrun_figure(axes, race: dict) -> None:
     """Draws validation loss against minutes: curves of baselines, dots of entries.
 
     A baseline's minutes are those of its steps; an entry's begin with its process. The
@@ -133,7 +133,7 @@ def time_to_quality(axes, race: dict) -> None:
         axes.axhline(row["loss"], color=color, linestyle=":", linewidth=1)
         text = f"its best weights, scored on all words: {row['loss']:.2f}"
         look = {"color": color, "fontsize": 9, "xycoords": ("axes fraction", "data")}
-        note(axes, text, (0.01, row["loss"]), (0, 3), **look)
+        note_point(axes, text, (0.01, row["loss"]), (0, 3), **look)
     entry = race["entry"]
     x = [run["seconds"] / 60 for run in entry["runs"]]
     y = [run["validation"]["loss"] for run in entry["runs"]]
@@ -146,7 +146,7 @@ def time_to_quality(axes, race: dict) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, fontsize=9)
-    plain(axes)
+    plain_axes(axes)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -160,22 +160,21 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     with parser.one_sentence():
         if given.summary:
-            race = results()
-            print(table(race))
-            draw("time_to_quality.png", time_to_quality(race))
+            race = speedrun_results()
+            print(speedrun_table(race))
+            save_figure("time_to_quality.png", speedrun_figure(race))
             return
         require_wikitext()
         if given.time:
-            print(runs.step_times())
+            print(recipes.time_recipes())
         elif given.baselines is None:
-            run = runs.entry(given.seed)
+            run = recipes.run_entry(given.seed)
             print(
                 f"{run['validation']['loss']:.3f} nats after {run['steps']:,} steps, "
                 f"{run['seconds']:.0f} s from the start of the process"
             )
         for arm in BASELINES if given.baselines == [] else given.baselines or ():
-            trials = [runs.baseline(arm, rate, runs.TRIAL) for rate in runs.RATES]
-            runs.baseline(arm, runs.best_of(trials)["rate"], runs.EPOCHS)
+            recipes.make_baseline(arm)
 
 
 if __name__ == "__main__":

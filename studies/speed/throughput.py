@@ -2,8 +2,6 @@
 
 Before anything is timed, both are shown to compute the same: see studies.speed.peers.
 All take turns, step by step, so that a busy machine slows all of them.
-
-    python -m studies.speed.throughput [--compile] [--out PATH] [--help]
 """
 
 import itertools
@@ -15,34 +13,40 @@ import torch
 
 from helpers.figure import QUIET
 from helpers.model import ModelConfig
-from helpers.record import write
 from studies.lab import timing
-from studies.lab.command import RECORDS, command, record_file
+from studies.lab.command import RECORDS
+from studies.lab.figures import BLUE, ORANGE, figure_of, plain_axes
 from studies.lab.machine import hardware
-from studies.lab.report import BLUE, ORANGE, figure_of, plain
+from studies.lab.measurement import Measurement
 from studies.speed.peers import OURS, PEERS
-from studies.speed.steps import contestant, equality, make_batch, step_on
+from studies.speed.steps import (
+    compare_all_steps,
+    make_step,
+    make_step_batch,
+    step_contestant,
+)
 
 PRECISIONS, DROPOUTS, TOKENS = ("fp32", "bf16"), (0.0, 0.1), (4_096, 16_384)
 LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
 
 
-def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[dict]:
+def throughput_rows(cell: dict, rounds: int, compiled=False, **sizes) -> list[dict]:
     """Times all contestants in one cell of the grid; returns a row for each."""
     turns, config = {}, ModelConfig(**sizes)
-    batch = make_batch(cell["tokens"] // config.max_length, config, device)
+    batch = make_step_batch(cell["tokens"] // config.max_length, config)
     torch.compiler.reset()  # else it gives up after the 8th model of a kind
     for name in [*OURS, *PEERS]:
-        model, loss_of = contestant(name, device, dropout=cell["dropout"], **sizes)
+        model, loss_of = step_contestant(name, dropout=cell["dropout"], **sizes)
         for fast in (False, True) if compiled else (False,):
             model = torch.compile(model) if fast else model
-            step = step_on(batch, model, loss_of, cell["precision"])
-            turns[name, fast] = partial(timing.seconds_of, step, device)
+            step = make_step(batch, model, loss_of, cell["precision"])
+            turns[name, fast] = partial(timing.seconds_of, step)
     times, rows = timing.time_in_turns(turns, rounds, LIMIT), []
     for (name, fast), seconds in times.items():
         beside = PEERS[name].beside if name in PEERS else name
-        low, middle, high = (1e3 * quartile for quartile in timing.spread(seconds))
-        least, ratio, most = timing.ratio_spread(seconds, times[beside, fast])
+        taken = timing.times_and_ratios(seconds, times[beside, fast])
+        low, middle, high = (1e3 * quartile for quartile in taken["seconds"])
+        least, ratio, most = taken["ratio"]
         row = {"contestant": name, "compiled": fast, "beside": beside, "ms": middle}
         row |= {"ms_quartiles": [low, high], "rounds": len(seconds)}
         row |= {"tokens_per_second": 1e3 * cell["tokens"] / middle}
@@ -50,54 +54,52 @@ def race(cell: dict, rounds: int, device: str, compiled=False, **sizes) -> list[
     return rows
 
 
-def measure(compiled: bool) -> dict:
+def measure_throughput(compiled: bool = False) -> dict:
     """Measures equality, then the whole grid, and reports progress.
 
     Compiled models are timed beside the others, in a smaller grid.
     """
     counts, dropouts = (TOKENS[:1], DROPOUTS[-1:]) if compiled else (TOKENS, DROPOUTS)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     config = ModelConfig()
     record = {"hardware": hardware(), "config": asdict(config)}
-    record["equality"] = equality(make_batch(4, config, device))
+    record["equality"] = compare_all_steps(make_step_batch(4, config))
     print("float64: losses and all gradients are equal", flush=True)
     record["steps"] = []
-    grid = itertools.product(counts, PRECISIONS, dropouts)
-    for tokens, precision, dropout in grid:
+    for tokens, precision, dropout in itertools.product(counts, PRECISIONS, dropouts):
         cell = {"tokens": tokens, "precision": precision, "dropout": dropout}
-        rounds = 15 if tokens <= 4_096 else 5
-        rows = race(cell, rounds, device, compiled)
+        rows = throughput_rows(cell, 15 if tokens <= 4_096 else 5, compiled)
         record["steps"] += rows
         paces = (f"{row['contestant']} {row['ms']:.0f}" for row in rows)
         print(f"{cell}, {rows[0]['rounds']} rounds, ms: {'; '.join(paces)}", flush=True)
     return record
 
 
-def table(steps: list[dict]) -> str:
-    """Our step beside that of each peer, as Markdown.
+def throughput_table(measured: dict) -> str:
+    """Our step beside that of each peer, with dropout, as Markdown.
 
     The ratio is the median over the rounds, not that of the medians.
     """
     titles = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
     lines = [f"peer | {titles}", "--- | --- | ---: | ---: | ---: | ---: | ---:"]
+    steps = [row for row in measured["steps"] if row["dropout"] == DROPOUTS[-1]]
 
-    def cell(row: dict) -> tuple:
-        return row["tokens"], row["precision"], row["dropout"], row.get("compiled")
+    def key(name: str, row: dict) -> tuple:
+        return name, row["tokens"], row["precision"], row.get("compiled")
 
-    by_cell = {(row["contestant"], *cell(row)): row["ms"] for row in steps}
+    ours = {key(row["contestant"], row): row["ms"] for row in steps}
     for name in PEERS:
         for row in (row for row in steps if row["contestant"] == name):
             precision = row["precision"] + (", compiled" if row.get("compiled") else "")
             lines.append(
                 f"{name} | {precision} | {row['dropout']:g} | {row['tokens']:,}"
-                f" | {by_cell[PEERS[name].beside, *cell(row)]:.1f}"
+                f" | {ours[key(row['beside'], row)]:.1f}"
                 f" | {row['ms']:.1f} | {row['ratio']:.2f}"
             )
     return "\n".join(f"| {line} |" for line in lines)
 
 
 @figure_of(1, len(TOKENS), size=(8.8, 2.8), sharex=True, sharey=True)
-def step_ratios(panels, record: dict) -> None:
+def throughput_figure(panels, record: dict) -> None:
     """Draws how long each peer's training step takes, one panel a batch size.
 
     Each is compared with ours of the same architecture, and none was compiled. Thin
@@ -119,21 +121,34 @@ def step_ratios(panels, record: dict) -> None:
         axes.set_xlabel("times as long as ours")
         axes.set_yticks(range(len(peers)), peers)
         axes.set_ylim(len(peers) - 0.5, -0.5)
-        plain(axes)
+        plain_axes(axes)
     widest = max(high for _, high in steps["ratio_quartiles"])
     panels[0].set_xlim(0, 1.05 * widest)
     panels[0].legend(frameon=False, loc="lower left", fontsize=9)
 
 
+def throughput_study(name: str, compiled: bool = False) -> Measurement:
+    """The study whose record and table have that name."""
+    return Measurement(
+        "speed.throughput",
+        "Time a training step beside those of three known libraries.",
+        RECORDS / f"{name}.json",
+        partial(measure_throughput, compiled),
+        {name: throughput_table},
+    )
+
+
+STUDY = throughput_study("throughput")
+COMPILED = throughput_study("throughput_compiled", compiled=True)
+H100 = throughput_study("throughput_h100")  # measured there by the same command
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Measures the grid and writes the record."""
-    parser = command("speed.throughput", __doc__.splitlines()[0])
-    parser.add_argument("--out", type=record_file, help="default: in plots/records/")
+    """`python -m studies.speed.throughput`."""
+    parser = STUDY.parser()
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
     given = parser.parse_args(arguments)
-    name = "throughput_compiled.json" if given.compile else "throughput.json"
-    with parser.one_sentence():
-        write(given.out or RECORDS / name, measure(given.compile))
+    (COMPILED if given.compile else STUDY).run(parser, given.summary)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,7 @@
 A loss a token says nothing across vocabularies, so each word is masked alone, with all
 of its pieces, in the middle of as many tokens as the model takes, and scored as a word.
 Its pieces are read from left to right, each with the true ones before it and none
-behind it (pseudo-log-likelihood within a word: Kauf & Ivanova 2023). A word is right if
-each of its pieces is the model's first choice. That its number of pieces can be seen
-helps models of pieces, if anything.
+behind it (pseudo-log-likelihood within a word: Kauf & Ivanova 2023).
 
 Shapes: R rows, T positions, M masked positions of a row (one), V vocabulary.
 """
@@ -23,7 +21,7 @@ ASKED = {"shared": 6_000, "rare": 1_500}  # words of either kind
 Place = tuple[int, int]  # of a word: its line, and which of the line's words it is
 
 
-def places_of(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
+def asked_places(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
     """Where the words stand that are asked, at equal distances throughout the lines.
 
     "shared" are words of the given set, "rare" all others but WikiText's `<unk>`.
@@ -43,7 +41,7 @@ def places_of(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
     }
 
 
-def spans(tokenizer, lines: list[str]) -> tuple[list[int], dict[Place, range]]:
+def asked_spans(tokenizer, lines: list[str]) -> tuple[list[int], dict[Place, range]]:
     """All lines as one stream of ids, each ended by [SEP], and where each word stands.
 
     The stream is that of `helpers.data.join`. To byte pairs the blank before a word is
@@ -61,7 +59,7 @@ def spans(tokenizer, lines: list[str]) -> tuple[list[int], dict[Place, range]]:
     return stream, where
 
 
-def questions(stream: list[int], span: range, length: int) -> list[tuple]:
+def asked_rows(stream: list[int], span: range, length: int) -> list[tuple]:
     """One row for each piece of a word: inputs (T,), the place asked, the true id.
 
     The word stands in the middle, unless the text begins or ends there.
@@ -78,7 +76,7 @@ def questions(stream: list[int], span: range, length: int) -> list[tuple]:
 
 
 @torch.no_grad()
-def answers(model, rows: list[tuple]) -> list[tuple]:
+def asked_answers(model, rows: list[tuple]) -> list[tuple]:
     """Log-probability of the true id in each row; whether it is the first choice."""
     device, given = next(model.parameters()).device, []
     model.eval()
@@ -93,19 +91,19 @@ def answers(model, rows: list[tuple]) -> list[tuple]:
     return given
 
 
-def score_words(model, tokenizer, lines: list[str], places: dict) -> dict:
+def score_asked(model, tokenizer, lines: list[str], places: dict) -> dict:
     """Each kind of word: how many are right, and bits per character.
 
     `right` is of all that are asked; a word that the vocabulary does not hold is wrong.
     `held` is the share that it holds, `bits` their mean bits per character, the blank
     before a word included, and `tokens` their mean number of tokens.
     """
-    stream, where = spans(tokenizer, lines)
+    stream, where = asked_spans(tokenizer, lines)
     scores = {}
     for kind, asked in places.items():
         held = [p for p in asked if UNK not in (stream[at] for at in where[p])]
-        words = [questions(stream, where[p], model.config.max_length) for p in held]
-        given = answers(model, [row for rows in words for row in rows])
+        words = [asked_rows(stream, where[p], model.config.max_length) for p in held]
+        given = asked_answers(model, [row for rows in words for row in rows])
         pieces = iter(right for _, right in given)
         right = [all([next(pieces) for _ in rows]) for rows in words]
         characters = sum(len(lines[n].split()[place]) + 1 for n, place in held)

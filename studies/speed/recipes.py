@@ -1,11 +1,9 @@
-"""The runs of the speedrun: recipes, entry, baselines, and their records."""
+"""The recipes of the speedrun: its entry, its two baselines, and their records."""
 
 import time
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-
-import torch
 
 from helpers import ROOT, record
 from helpers.checkpoint import save_model
@@ -14,16 +12,15 @@ from helpers.optimize import TrainConfig
 from helpers.train import train
 from studies.lab import timing
 from studies.lab.command import RECORDS
-from studies.lab.experiment import prepare
+from studies.lab.experiment import prepare, subsample_data
 from studies.lab.machine import hardware
 from studies.lab.runs import (
     FAST,
-    by_seed,
     read_run,
-    recorded,
-    require_run,
+    recorded_run,
+    require_same_run,
+    run_paths,
     score,
-    subsample,
 )
 from studies.lab.study import Arm
 
@@ -44,43 +41,39 @@ TIMES = "times.json"
 COMMAND = "python -m studies.speed.speedrun"
 
 
-def place(arm: str, rate: float, epochs: float) -> tuple[Path, dict]:
-    """The record of a baseline's run, and what makes it this run.
-
-    It warms up for `WARM_UP` steps and is evaluated after each epoch.
-    """
-    model, steps = RECIPES[arm].model, round(epochs * PER_EPOCH)
-    training = replace(
-        RECIPES[arm].training,
-        learning_rate=rate,
-        epochs=steps / PER_EPOCH,
-        warmup=WARM_UP / steps,
-        evaluations=max(1, round(epochs)),
-        patience=10**6,
-    )
-    path = FOLDER / f"{arm}_rate_{rate:g}_{epochs:g}_epochs.json"
-    return path, {"steps": steps, "model": model, "training": training}
+def recipe_place(name: str, arm: str, steps: int, **changes) -> tuple[Path, dict]:
+    """The record of a run of so many steps, and what makes it this run."""
+    epochs = steps / PER_EPOCH
+    training = replace(RECIPES[arm].training, epochs=epochs, **changes)
+    identity = {"steps": steps, "model": RECIPES[arm].model, "training": training}
+    return FOLDER / f"{name}.json", identity
 
 
 def entry_place(seed: int) -> tuple[Path, dict]:
-    """The same of an entry, which takes `STEPS` steps and is evaluated at its end."""
-    model, recipe = RECIPES["entry"].model, RECIPES["entry"].training
-    training = replace(recipe, seed=seed, epochs=STEPS / PER_EPOCH, evaluations=1)
-    path = FOLDER / f"entry_{STEPS}_steps_seed_{seed}.json"
-    return path, {"steps": STEPS, "model": model, "training": training}
+    """That of an entry, which is evaluated at its end."""
+    name = f"entry_{STEPS}_steps_seed_{seed}"
+    return recipe_place(name, "entry", STEPS, seed=seed, evaluations=1)
 
 
-def baseline(arm: str, rate: float, epochs: float) -> dict:
+def baseline_place(arm: str, rate: float, epochs: float) -> tuple[Path, dict]:
+    """That of a baseline, which warms up and is evaluated after each epoch."""
+    steps, name = round(epochs * PER_EPOCH), f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
+    often = {"evaluations": max(1, round(epochs)), "patience": 10**6}
+    warmup = WARM_UP / steps
+    return recipe_place(name, arm, steps, learning_rate=rate, warmup=warmup, **often)
+
+
+def run_baseline(arm: str, rate: float, epochs: float) -> dict:
     """Makes one run of a baseline, resumable, unless its record exists; returns that.
 
     A run that diverges is recorded without a loss.
     """
-    path, wanted = place(arm, rate, epochs)
+    path, wanted = baseline_place(arm, rate, epochs)
 
     def make() -> dict:
         print(path.stem, flush=True)
         _, _, data, model = prepare(RECIPES[arm].model, 0)
-        scored, folder = subsample(data, 512), STATES / f"speedrun_{path.stem}"
+        scored, folder = subsample_data(data, 512), STATES / f"speedrun_{path.stem}"
         run = {"arm": arm, "rate": rate, "text_length": len(data.stream)}
         try:
             training = train(model, scored, wanted["training"], folder)
@@ -93,18 +86,32 @@ def baseline(arm: str, rate: float, epochs: float) -> dict:
             "history": [{key: e[key] for key in keys} for e in training.history],
         }
 
-    return recorded(path, wanted, read_run, make)
+    return recorded_run(path, wanted, read_run, make)
 
 
-def best_of(trials: list[dict]) -> dict:
-    """Returns the trial with the lowest validation loss; ValueError if all diverged."""
+def best_trial(trials: list[dict]) -> dict:
+    """The trial with the lowest validation loss; ValueError if all diverged."""
     ended = [run for run in trials if run["validation"]]
     if not ended:
         raise ValueError("All trials diverged; try lower rates.")
     return min(ended, key=lambda run: run["validation"]["loss"])
 
 
-def entry(seed: int) -> dict:
+def make_baseline(arm: str) -> None:
+    """Makes the trials of a baseline, then its long run at the best rate."""
+    trials = [run_baseline(arm, rate, TRIAL) for rate in RATES]
+    run_baseline(arm, best_trial(trials)["rate"], EPOCHS)
+
+
+def read_baseline(arm: str) -> dict | None:
+    """The record of a baseline's long run, once its trials and that are there."""
+    trials = [read_run(*baseline_place(arm, rate, TRIAL)) for rate in RATES]
+    if None in trials:
+        return None
+    return read_run(*baseline_place(arm, best_trial(trials)["rate"], EPOCHS))
+
+
+def run_entry(seed: int) -> dict:
     """Makes the run against the clock, which started with this process.
 
     ValueError if there is one of this seed: it is not repeated until it is fast.
@@ -119,7 +126,7 @@ def entry(seed: int) -> dict:
 
     def make() -> dict:
         _, tokenizer, data, model = prepare(RECIPES["entry"].model, seed)
-        training = train(model, subsample(data, 64), wanted["training"])
+        training = train(model, subsample_data(data, 64), wanted["training"])
         weights = STATES / f"speedrun_{path.stem}.safetensors"
         save_model(weights, model, tokenizer, {"name": path.stem, "seed": seed})
         return {
@@ -130,50 +137,47 @@ def entry(seed: int) -> dict:
             "validation": score(model, data.validation_BT, data.subset_BT),
         }
 
-    return recorded(path, wanted, read_run, make)
+    return recorded_run(path, wanted, read_run, make)
 
 
 def read_entries(machine: dict) -> list[dict]:
     """The records of all entries; ValueError without any, or of another `machine`."""
-    entries = []
-    for seed, path in by_seed(FOLDER, f"entry_{STEPS}_steps_seed_{{seed}}").items():
-        entries.append(read_run(*entry_place(seed)))
-        if entries[-1]["hardware"] != machine:
-            raise ValueError(f"{path} is of other hardware than the timed steps.")
-    if not entries:
+    paths = run_paths(FOLDER, f"entry_{STEPS}_steps_seed_{{seed}}")
+    if not paths:
         raise ValueError(f"There is no entry in {FOLDER}; make one: {COMMAND}")
+    entries = [read_run(*entry_place(seed)) for seed in paths]
+    for path, run in zip(paths.values(), entries, strict=True):
+        if run["hardware"] != machine:
+            raise ValueError(f"{path} is of other hardware than the timed steps.")
     return entries
 
 
-def step_times() -> dict:
-    """Times a step of each recipe beside one of the entry, in turn.
-
-    The record has quartiles of the seconds, and of the ratios within each round.
-    """
-    turns, device = {}, "cuda" if torch.cuda.is_available() else "cpu"
+def time_recipes() -> dict:
+    """Times a step of each recipe beside one of the entry, in turn; the record."""
+    turns = {}
     for name, arm in RECIPES.items():
         _, _, data, model = prepare(arm.model, arm.training.seed)
-        step = timing.training_step(model, arm.training)
+        step = timing.step_to_time(model, arm.training)
         ids_BT = data.sample_BT[: arm.training.batch_size]
-        turns[name] = partial(timing.seconds_of, partial(step, ids_BT), device)
+        turns[name] = partial(timing.seconds_of, partial(step, ids_BT))
     times = timing.time_in_turns(turns, ROUNDS, LIMIT)
     result = {"hardware": hardware(), "rounds": len(times["entry"])}
     result["recipes"] = {
         name: [asdict(arm.model), asdict(arm.training)] for name, arm in RECIPES.items()
     }
     for name, seconds in times.items():
-        ratio = timing.ratio_spread(seconds, times["entry"])
-        result[name] = {"seconds": timing.spread(seconds), "ratio": ratio}
+        result[name] = timing.times_and_ratios(seconds, times["entry"])
     record.write(FOLDER / TIMES, result)
     return result
 
 
 def read_times() -> dict:
-    """The record of `step_times`; ValueError if there is none, or of other recipes."""
+    """The record of `time_recipes`; ValueError without one, or if recipes differ."""
     path = FOLDER / TIMES
-    times = read_run(path, {})
-    if times is None:
+    if not path.exists():
         raise ValueError(f"There is no {path}; make it: {COMMAND} --time")
+    times = record.read(path)
     for name, (model, training) in times["recipes"].items():
-        require_run(path, {"model": model, "training": training}, vars(RECIPES[name]))
+        made = {"model": model, "training": training}
+        require_same_run(path, made, vars(RECIPES[name]))
     return times

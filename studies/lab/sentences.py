@@ -1,0 +1,57 @@
+"""Text to score a model on, packed or sentence by sentence.
+
+Shapes: B blocks or sentences, T positions.
+"""
+
+import torch
+from torch import Tensor
+
+from helpers.data import encode_lines, pack, pad
+from helpers.masking import evaluation_subsets
+
+
+def placed_sentences(lines: list[str], shortest: int, longest: int) -> list[tuple]:
+    """Sentences of running text, cut at . ! ?, of `shortest` to `longest` words.
+
+    Each has its place, that of its first word in what helpers.data.join makes of the
+    lines.
+    """
+    placed, start = [], 0
+    for line in lines:
+        words, first = line.split(), 0
+        for end, word in enumerate(words, 1):
+            if word in (".", "!", "?"):
+                if shortest <= end - first <= longest and not line.startswith("="):
+                    placed.append((start + first, words[first:end]))
+                first = end
+        start += len(words) + 1  # [SEP]
+    return placed
+
+
+def lone_sentences(lines: list[str], shortest: int, longest: int) -> list[list[str]]:
+    """The words of the same sentences, without their places."""
+    return [words for _, words in placed_sentences(lines, shortest, longest)]
+
+
+def lone_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
+    """Sentences of 5 to 40 words, each by itself in a row, as one types them. (B, T).
+
+    And the places of their tokens. From short to long, since batches of similar length
+    are scored faster.
+    """
+    placed = sorted(placed_sentences(lines, 5, 40), key=lambda pair: len(pair[1]))
+    ids_BT = pad([tokenizer.encode(words) for _, words in placed], length)
+    start_B = torch.tensor([place for place, _ in placed])
+    return ids_BT, start_B[:, None] + torch.arange(-1, length - 1)
+
+
+def scored_sentences(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
+    """The same sentences, and which subset each position is of, (B, T) each."""
+    ids_BT, _ = lone_rows(tokenizer, lines, length)
+    return ids_BT, evaluation_subsets(ids_BT)
+
+
+def scored_blocks(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
+    """The lines in packed blocks, and which subset each position is of, (B, T) each."""
+    ids_BT = pack(encode_lines(tokenizer, lines), length)
+    return ids_BT, evaluation_subsets(ids_BT)
