@@ -67,7 +67,7 @@ def make_dropout_run(arm: Arm, seed: int, folder: Path) -> dict:
     return run
 
 
-def gap_of_best(run: dict) -> float:
+def dropout_gap(run: dict) -> float:
     """How far the training loss is below the validation loss where that is lowest."""
     best = best_evaluation(run["history"])
     return best["validation_loss"] - best["train_loss"]
@@ -77,7 +77,7 @@ READINGS = {
     "loss": at("validation.packed.loss"),
     "accuracy": at("validation.packed.accuracy"),
     "test_loss": at("test.packed.loss"),
-    "gap": gap_of_best,
+    "gap": dropout_gap,
     "best_epoch": lambda run: best_evaluation(run["history"])["epoch"],
 }
 
@@ -119,14 +119,14 @@ def dropout_figure(results: Results) -> Figure:
     return figure_of_effects(results, LOOKS, "none", {"bigram": bigram})
 
 
-def read_shipped() -> list[dict]:
+def shipped_dropout_runs() -> list[dict]:
     """The records of the models in weights/."""
     return [record.read(RECORDS / f"{name}.json") for name in SHIPPED.values()]
 
 
-def shipped_figure(_) -> Figure:
+def shipped_dropout_figure(_) -> Figure:
     """The curves of the models in weights/."""
-    return training_curves(read_shipped())
+    return training_curves(shipped_dropout_runs())
 
 
 def dropout_study(epochs: int, seeds=range(3)) -> Study:
@@ -147,7 +147,7 @@ def dropout_study(epochs: int, seeds=range(3)) -> Study:
         readings=READINGS,
         table=dropout_table,
         figures={
-            "dropout_comparison_subplots.png": shipped_figure,
+            "dropout_comparison_subplots.png": shipped_dropout_figure,
             "dropout_study.png": dropout_figure,
         },
     )

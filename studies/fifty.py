@@ -18,7 +18,7 @@ from helpers.run import TrainingRun
 from helpers.train import train
 from studies.dropout import LOOKS, MODELS
 from studies.lab.command import RECORDS
-from studies.lab.experiment import best_evaluation, outcome_of, prepare
+from studies.lab.experiment import best_evaluation, experiment_outcome, prepare
 from studies.lab.readings import at
 from studies.lab.report import markdown_table
 from studies.lab.runs import FAST, score
@@ -122,7 +122,7 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     tokenizer, data, model, run = fit_fifty(arm, seed, folder)
     best = best_evaluation(run["history"])
     run |= {"recipe": arm.recipe, "best_epoch": best["epoch"]}
-    run |= outcome_of(run["history"], data, tokenizer.words)
+    run |= experiment_outcome(run["history"], data, tokenizer.words)
     state = load_state(folder / "state.pt")
     weights = {"best": state["stopping"]["weights"], "last": state["model"]}
     for moment, values in weights.items():
@@ -133,7 +133,7 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     return run
 
 
-def choose_recipe(losses: dict[str, dict[str, float]]) -> dict[str, str]:
+def choose_fifty_recipe(losses: dict[str, dict[str, float]]) -> dict[str, str]:
     """Each arm's recipe from the losses of its trials, by arm and recipe.
 
     One within `NEAR` nats of the best trial of each arm is taken for all; of several,
@@ -151,7 +151,7 @@ def choose_recipe(losses: dict[str, dict[str, float]]) -> dict[str, str]:
 
 def fifty_trials_table() -> str:
     """The loss with which each trial counts as a Markdown table, a row a recipe."""
-    losses, rows = trial_losses([*MODELS]), []
+    losses, rows = fifty_trial_losses([*MODELS]), []
     for recipe, change in TRIALS.items():
         share = change["learning_rate"] / FAST.learning_rate
         cells = (f"{trials[recipe]:.3f}" for trials in losses.values())
@@ -160,7 +160,7 @@ def fifty_trials_table() -> str:
     return markdown_table(["Share of the fast rates", "Weight decay", *names], rows)
 
 
-def trial_losses(kinds: list[str]) -> dict[str, dict[str, float]]:
+def fifty_trial_losses(kinds: list[str]) -> dict[str, dict[str, float]]:
     """The loss with which each trial counts, by kind of dropout and recipe."""
     losses = {kind: {} for kind in kinds}
     for kind, recipe in itertools.product(kinds, TRIALS):
@@ -200,7 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
         if given.trials:
             names = [f"{arm}_{recipe}" for recipe in TRIALS for arm in given.arms]
             OF_TRIALS.make_missing(names, OF_TRIALS.seeds, given.processes)
-            print(choose_recipe(trial_losses(given.arms)))
+            print(choose_fifty_recipe(fifty_trial_losses(given.arms)))
         elif given.recipe:
             names = [f"{arm}_{given.recipe}" for arm in given.arms]
             STUDY.make_missing(names, given.seeds, given.processes)

@@ -17,7 +17,12 @@ from helpers.figure import QUIET, reference_lines
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
 from studies.lab.command import RECORDS
-from studies.lab.experiment import best_evaluation, outcome_of, prepare, subsample_data
+from studies.lab.experiment import (
+    best_evaluation,
+    experiment_outcome,
+    prepare,
+    subsample_data,
+)
 from studies.lab.figures import (
     BLUE,
     GREEN,
@@ -106,7 +111,7 @@ def make_plateau_run(arm: Arm, seed: int, folder: Path) -> dict:
         "rate": config.learning_rate,
         "training": asdict(config),
         "number_format": str(training.dtype),
-        **outcome_of(training.history, data, tokenizer.words),
+        **experiment_outcome(training.history, data, tokenizer.words),
     }
 
 
@@ -128,7 +133,7 @@ def read_plateau_run(path: Path, identity: dict) -> dict | None:
     return run
 
 
-def steps_cell(runs: Iterable[dict]) -> str:
+def plateau_cell(runs: Iterable[dict]) -> str:
     """When each run leaves the plateau."""
     steps = map(plateau_left, runs)
     return ", ".join(f"{step:,}" if step else f"over {STEPS:,}" for step in steps)
@@ -146,11 +151,11 @@ def plateau_table(results: Results) -> str:
         runs, name = plateau_runs(results, positions), TRAINED.get(positions, positions)
         steps = student([plateau_left(run) or STEPS for run in runs])
         stayed = None in map(plateau_left, runs)
-        first = steps_cell(plateau_trials(results, positions).values())
+        first = plateau_cell(plateau_trials(results, positions).values())
         mean = f"at least {steps['mean']:.0f}" if stayed else plus_minus(steps, 0)
         if positions == "none":
             name, first, mean = "none (control)", "", "one seed"
-        rows.append([name, first, f"{runs[0]['rate']:g}", steps_cell(runs), mean])
+        rows.append([name, first, f"{runs[0]['rate']:g}", plateau_cell(runs), mean])
     return markdown_table(titles, rows)
 
 

@@ -106,7 +106,7 @@ def test_the_erasure_test_is_that_of_a_sum_by_hand(model):
     assert part["adjacent"]["rollout"] == statistics.fmean(
         row["adjacent"]["rollout"] for row in rows
     )
-    spread = erasure.rank_spread(pd.Series([None, 0.5, -0.5, 0.1]))
+    spread = erasure.erasure_correlation(pd.Series([None, 0.5, -0.5, 0.1]))
     assert spread["quartiles"] == pytest.approx([-0.2, 0.3])
     assert spread["positive"] == pytest.approx(2 / 3)
     assert (spread["sentences"], spread["median"]) == (3, 0.1)

@@ -35,7 +35,7 @@ def test_the_halves_share_no_block_and_leave_none_out():
 def test_a_recipe_is_shared_if_it_is_near_the_best_of_each_arm(none, dropout, chosen):
     arms = {"none": none, "all": dropout}
     losses = {arm: dict(zip(fifty.TRIALS, of, strict=True)) for arm, of in arms.items()}
-    assert fifty.choose_recipe(losses) == dict(zip(arms, chosen, strict=True))
+    assert fifty.choose_fifty_recipe(losses) == dict(zip(arms, chosen, strict=True))
 
 
 @pytest.fixture

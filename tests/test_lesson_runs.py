@@ -237,9 +237,9 @@ def tiny(tmp_path, monkeypatch):
     """The study with tiny arms, of which one is asked words."""
     monkeypatch.setattr(runs, "ASKED", [TINY["asked"]])
     monkeypatch.setattr(runs, "EVERY", 2)
-    runs.lesson_text_digest.cache_clear()
+    runs.lesson_run_text.cache_clear()
     yield replace(STUDY, arms=TINY, folder=tmp_path, states=tmp_path, claims=())
-    runs.lesson_text_digest.cache_clear()
+    runs.lesson_run_text.cache_clear()
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -289,7 +289,7 @@ def test_costs_are_of_the_rows_of_an_arm(name, monkeypatch):
     parts = [sizes[i : i + size] for i in range(0, len(sizes), size)]
     widths = [part[-1] if arm.layout == "bucket" else length for part in parts]
     places = sum(len(part) * width for part, width in zip(parts, widths, strict=True))
-    batches, padding = costs.timed_batches(arm)
+    batches, padding = costs.cost_batches(arm)
     assert padding == pytest.approx(1 - sum(sizes) / places)
     assert arm.layout == "bucket" or same(batches, first(arm, 1))
     if arm.layout == "bucket":  # the middle of each of equal parts
@@ -302,7 +302,7 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
     seconds, turns = {"base": 2.0, "untied": 3.0, "layers_1": 1.0}, []
     some = {name: ARMS[name] for name in seconds}
 
-    def timed_turn(arm):
+    def cost_turn(arm):
         name = next(name for name in some if some[name] == arm)
         return lambda: turns.append(name) or seconds[name], {"design": asdict(arm)}
 
@@ -312,7 +312,7 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
         replace(STUDY, arms={name: some[name] for name in names}).make_missing([], [])
         return record.read(costs.COSTS)["arms"]
 
-    monkeypatch.setattr(costs, "timed_turn", timed_turn)
+    monkeypatch.setattr(costs, "cost_turn", cost_turn)
     monkeypatch.setattr(costs, "COSTS", tmp_path / "costs.json")
     before = time("base", "untied")
     assert turns[:4] == ["base", "untied"] * 2

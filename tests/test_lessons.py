@@ -20,7 +20,7 @@ from studies.lessons import (
     vocabulary,
 )
 from studies.lessons.readings import AT_STEPS, AT_TIME, READINGS
-from studies.lessons.study import ARMS, STUDY, claim_row, effect_text
+from studies.lessons.study import ARMS, STUDY, lesson_effect, lesson_row
 
 GROWTH = record.read(length.GROWTH)
 COSTS = record.read(costs.COSTS)
@@ -66,7 +66,7 @@ def test_what_a_claim_costs_counts_the_threads_of_each_timing(tmp_path, monkeypa
     run = {"validation": {"loss": 3.0}}
     runs = {"base": {0: run | {"hardware": {"device": "A"}}}}
     runs["untied"] = {0: run | {"hardware": {"device": "B"}}}
-    row = claim_row(study.Results(STUDY, runs), tying.CLAIMS[0])
+    row = lesson_row(study.Results(STUDY, runs), tying.CLAIMS[0])
     assert row["core_minutes"] == pytest.approx(30 + 60)
     assert (row["budget"], row["hardware"]) == ("500 steps", ["A", "B"])
 
@@ -74,10 +74,10 @@ def test_what_a_claim_costs_counts_the_threads_of_each_timing(tmp_path, monkeypa
 def test_a_claim_is_a_line(results):
     interval = {"n": 3, "mean": -0.12345, "low": -0.3, "high": 0.1}
     row = {"interval": interval, "unit": "nats"}
-    assert effect_text(row) == "-0.123 (-0.300 to +0.100) nats"
-    assert effect_text(row | {"unit": "%"}) == "-0.12 (-0.30 to +0.10) %"
+    assert lesson_effect(row) == "-0.123 (-0.300 to +0.100) nats"
+    assert lesson_effect(row | {"unit": "%"}) == "-0.12 (-0.30 to +0.10) %"
     one = {"n": 1, "mean": 0, "low": None, "high": None}
-    assert effect_text({"interval": one, "unit": "steps"}) == "+0 steps"
+    assert lesson_effect({"interval": one, "unit": "steps"}) == "+0 steps"
     lines = study.lesson_lines(results, None)
     text = "A learning rate that falls to 0 beats a constant rate of half its peak."
     assert lines == (f"* Exploratory: *{text}* **open** -0.110 (-0.180 to -0.041) nats")
@@ -152,7 +152,7 @@ def test_a_dot_marks_what_early_stopping_keeps(results):
 
 
 def test_the_figure_of_effects_names_both_sides_on_one_scale(results):
-    axes, told = study.effects_figure(results).axes[0], {}
+    axes, told = study.lessons_figure(results).axes[0], {}
     rows = [row for row in results.claims if row["sides"]]
     assert {row["unit"] for row in rows} == {"nats"}
     near = [r["interval"] for r in rows if abs(r["interval"]["mean"]) < 0.4]
@@ -181,7 +181,7 @@ def test_the_length_figure_takes_a_step_apart():
     assert lines[4].get_xdata() == [parts["equal_at"]]
     assert equal[0] == constant[0] == parts["constant_ms"]
     assert [*whole] == [constant[0] + ms for ms in grown]
-    peaks = [row["peak_mb"] for row in length.timed_lengths(GROWTH, "written")]
+    peaks = [row["peak_mb"] for row in length.length_times(GROWTH, "written")]
     assert [*right.lines[0].get_ydata()] == peaks
 
 

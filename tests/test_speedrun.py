@@ -34,21 +34,21 @@ def toy(tmp_path, monkeypatch):
 def test_from_trials_to_results(toy, monkeypatch):
     begun = psutil.Process().create_time() - 1_000
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: begun)
-    entries = [recipes.run_entry(seed) for seed in range(2)]
+    entries = [recipes.run_recipe_entry(seed) for seed in range(2)]
     for run in entries:  # start-up counts
         assert run["seconds_in_steps"] < 1_000 < run["seconds"] < 10**6
         assert (recipes.STATES / f"speedrun_{run['name']}.safetensors").exists()
     times = recipes.time_recipes()
-    trials = [recipes.run_baseline("plain", rate, 1.5) for rate in recipes.RATES]
+    trials = [recipes.run_recipe_baseline("plain", rate, 1.5) for rate in recipes.RATES]
     best = min(trials, key=lambda trial: trial["validation"]["loss"])
     assert "plain" not in speedrun.speedrun_results()  # nothing to compare with yet
     for rate in recipes.RATES:  # only that of the best trial's rate counts
-        recipes.run_baseline("plain", rate, 3.5)
+        recipes.run_recipe_baseline("plain", rate, 3.5)
     other = record.read(recipes.FOLDER / "entry_6_steps_seed_0.json")
     other["validation"]["loss"] = 0.0
     record.write(recipes.FOLDER / "entry_7_steps_seed_0.json", other)
     monkeypatch.delattr(recipes, "prepare")  # only records are read from here on
-    long = recipes.run_baseline("plain", best["rate"], 3.5)
+    long = recipes.run_recipe_baseline("plain", best["rate"], 3.5)
     race = speedrun.speedrun_results()
     assert race["entry"]["runs"] == entries
     row, losses = race["plain"], [run["validation"]["loss"] for run in entries]
@@ -66,10 +66,10 @@ def test_what_cannot_be_compared_is_refused(toy):
     times = recipes.time_recipes()
     with pytest.raises(ValueError, match="no entry in .*; make one: python -m"):
         speedrun.speedrun_results()
-    run = recipes.run_entry(0)
+    run = recipes.run_recipe_entry(0)
     path = recipes.FOLDER / f"{run['name']}.json"
     with pytest.raises(ValueError, match="has been run"):  # not until it is fast
-        recipes.run_entry(0)
+        recipes.run_recipe_entry(0)
     for change, message in (
         ({"hardware": {"device": "another"}}, "other hardware"),
         ({"steps": 9}, "its steps is 9"),
@@ -118,12 +118,12 @@ def test_a_baseline_goes_on_where_it_was_killed(toy, monkeypatch):
 
     monkeypatch.setattr(training, "train_step", dying)
     with pytest.raises(KeyboardInterrupt):
-        recipes.run_baseline("scheduled", 1e-3, 1.5)
-    made = recipes.run_baseline("scheduled", 1e-3, 1.5)
+        recipes.run_recipe_baseline("scheduled", 1e-3, 1.5)
+    made = recipes.run_recipe_baseline("scheduled", 1e-3, 1.5)
     assert steps[12] > 0 and len(made["history"]) > 2
     monkeypatch.setattr(recipes, "WARM_UP", 8)
     with pytest.raises(ValueError, match="another run: its warmup is"):
-        recipes.run_baseline("scheduled", 1e-3, 1.5)
+        recipes.run_recipe_baseline("scheduled", 1e-3, 1.5)
 
 
 def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
@@ -133,18 +133,18 @@ def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
         return training.train(model, data, config, *arguments)
 
     monkeypatch.setattr(recipes, "train", diverging)
-    trials = [recipes.run_baseline("plain", rate, 1.5) for rate in recipes.RATES]
+    trials = [recipes.run_recipe_baseline("plain", rate, 1.5) for rate in recipes.RATES]
     assert trials[-1]["validation"] is None
     assert (
-        recipes.run_baseline("plain", recipes.RATES[-1], 1.5) == trials[-1]
+        recipes.run_recipe_baseline("plain", recipes.RATES[-1], 1.5) == trials[-1]
     )  # as recorded
-    assert recipes.best_trial(trials) in trials[:-1]
+    assert recipes.best_recipe_trial(trials) in trials[:-1]
     with pytest.raises(ValueError, match="lower rates"):
-        recipes.best_trial(trials[-1:])
+        recipes.best_recipe_trial(trials[-1:])
 
 
 def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):
-    _, wanted = recipes.baseline_place("plain", 1e-3, 3.5)
+    _, wanted = recipes.recipe_baseline_place("plain", 1e-3, 3.5)
     config, steps = wanted["training"], wanted["steps"]
     shape = config.warmup, config.cooldown
     factors = [rate_factor(step, steps, *shape) for step in range(steps)]

@@ -10,7 +10,9 @@ from helpers.masking import IGNORE
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, PAD, UNK
 from studies.lab.command import RECORDS
-from studies.lab.timing import in_fresh_process, peak_memory, quartiles, time_in_turns
+from studies.lab.memory import memory_in_fresh_process, peak_memory
+from studies.lab.stats import quartiles
+from studies.lab.timing import time_in_turns
 from studies.speed import throughput
 from studies.speed.peers import OURS, PEERS
 from studies.speed.scaling import measure_scaling
@@ -82,7 +84,7 @@ def fill(megabytes: int) -> float | None:
 
 
 def test_the_peak_is_that_of_the_work():
-    peak = in_fresh_process(fill, 64)
+    peak = memory_in_fresh_process(fill, 64)
     assert peak is None or 60 < peak < 90
 
 

@@ -120,7 +120,7 @@ def erase_words(model, tokenizer, words: list[str], position: int) -> dict:
     }
 
 
-def rank_spread(correlations: pd.Series) -> dict:
+def erasure_correlation(correlations: pd.Series) -> dict:
     """Median, quartiles and share above 0 of the correlations that are defined."""
     defined = correlations.dropna().astype(float)
     low, median, high = defined.quantile([0.25, 0.5, 0.75]).tolist()
@@ -147,7 +147,7 @@ def erasure_test(model, tokenizer, sentences: list[Sentence]) -> dict:
         "fall": bootstrap(dict(fall)),
         "size": bootstrap(dict(size)),
         "adjacent": adjacent.mean().to_dict(),
-        "correlation": {view: rank_spread(x) for view, x in correlation.items()},
+        "correlation": {v: erasure_correlation(x) for v, x in correlation.items()},
     }
 
 

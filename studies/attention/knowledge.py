@@ -21,7 +21,12 @@ from studies.attention.figures import knowledge_figure
 from studies.attention.models import shipped_models
 from studies.attention.references import bigram_guess, bigram_reference, score_reference
 from studies.attention.tables import DIVISIONS, GUESSES, TRAINED
-from studies.attention.words import CLASSES, describe_words, packed_places, word_classes
+from studies.attention.words import (
+    CLASSES,
+    describe_words,
+    packed_word_places,
+    word_classes,
+)
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
 from studies.lab.measurement import Measurement
@@ -49,7 +54,7 @@ def knowledge_scores(guesses: dict, ids_BT, subset_BT, words: pd.DataFrame) -> S
     }
 
 
-def unit_intervals(scores: pd.DataFrame, unit: pd.Series) -> dict[str, dict]:
+def knowledge_intervals(scores: pd.DataFrame, unit: pd.Series) -> dict[str, dict]:
     """The mean of each column with its interval.
 
     `unit` holds the unit of every word of the blocks, by place; all units are drawn,
@@ -60,16 +65,18 @@ def unit_intervals(scores: pd.DataFrame, unit: pd.Series) -> dict[str, dict]:
     return bootstrap(dict(sums), groups.size().reindex(units, fill_value=0))
 
 
-def scores_by_band(scores: Scores, words: pd.DataFrame, band: pd.Series) -> dict:
+def knowledge_by_band(scores: Scores, words: pd.DataFrame, band: pd.Series) -> dict:
     """Number, share and scores of the words of each band."""
-    return {
-        name: {"words": len(own), "share": len(own) / len(words)}
-        | {m: unit_intervals(scores[m].loc[own.index], words["unit"]) for m in MEASURES}
-        for name, own in words.groupby(band, observed=True)
-    }
+    bands = {}
+    for name, own in words.groupby(band, observed=True):
+        bands[name] = {"words": len(own), "share": len(own) / len(words)}
+        for measure in MEASURES:
+            scored = scores[measure].loc[own.index]
+            bands[name][measure] = knowledge_intervals(scored, words["unit"])
+    return bands
 
 
-def alone_and_packed(packed: Scores, alone: Scores, words, lone: pd.DataFrame) -> dict:
+def knowledge_alone(packed: Scores, alone: Scores, words, lone: pd.DataFrame) -> dict:
     """The words of lone sentences, alone and inside packed blocks, with intervals.
 
     `words` and `lone` describe the words of `packed` and `alone`, each at its place.
@@ -80,7 +87,7 @@ def alone_and_packed(packed: Scores, alone: Scores, words, lone: pd.DataFrame) -
             frame = pd.DataFrame({"alone": alone_M})
             frame["packed"] = packed[measure][name]  # at the same places
             frame["alone minus packed"] = frame["alone"] - frame["packed"]
-            means[measure][name] = unit_intervals(frame, words["unit"])
+            means[measure][name] = knowledge_intervals(frame, words["unit"])
     return means
 
 
@@ -102,7 +109,7 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
     vocabulary = {name: [*kinds.index[kinds == name]] for name in CLASSES}
 
     blocks = data.validation_BT, data.subset_BT
-    words = describe_words(*blocks, packed_places(data.validation_BT), classes)
+    words = describe_words(*blocks, packed_word_places(data.validation_BT), classes)
     packed = knowledge_scores(guesses, *blocks, words)
     lone_BT, place_BT = lone_rows(tokenizer, corpus.validation, length)
     rows = lone_BT, evaluation_subsets(lone_BT)
@@ -127,9 +134,9 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
             name: {m: float(packed[m][name][first].mean()) for m in MEASURES}
             for name in ("unigram", "bigram")
         },
-        "bands": {key: scores_by_band(packed, words, words[key]) for key in DIVISIONS},
-        "within": {key: scores_by_band(packed, words, x) for key, x in near.items()},
-        "alone": alone_and_packed(packed, alone, words, lone),
+        "bands": {d: knowledge_by_band(packed, words, words[d]) for d in DIVISIONS},
+        "within": {key: knowledge_by_band(packed, words, x) for key, x in near.items()},
+        "alone": knowledge_alone(packed, alone, words, lone),
         "seconds": round(time.perf_counter() - begun, 1),
         "hardware": hardware(),
     }

@@ -55,7 +55,7 @@ def is_open_class(word: str) -> bool:
     return word.isalpha() and not closed
 
 
-def uncapitalised(word: str) -> str:
+def uncapitalised_word(word: str) -> str:
     """The word with its first letter in lower case."""
     return word[:1].lower() + word[1:]
 
@@ -75,7 +75,7 @@ def proper_names(words: list[str], lines: list[str]) -> frozenset[str]:
     )
 
     def is_name(word: str) -> bool:
-        both = inside[word] + inside[uncapitalised(word)]
+        both = inside[word] + inside[uncapitalised_word(word)]
         return word[:1].isupper() and 0 < both * ALMOST_ALWAYS <= inside[word]
 
     return frozenset(filter(is_name, words))
@@ -83,7 +83,8 @@ def proper_names(words: list[str], lines: list[str]) -> frozenset[str]:
 
 def word_class(word: str, names: frozenset[str]) -> str:
     """The first of `CLASSES` that the word fits."""
-    if {word, uncapitalised(word)} & FUNCTION_WORDS and any(map(str.isalpha, word)):
+    either_case = {word, uncapitalised_word(word)}
+    if either_case & FUNCTION_WORDS and any(map(str.isalpha, word)):
         return "function words"
     if word == "=":
         return "heading marks"
@@ -143,7 +144,7 @@ def describe_words(ids_BT, subset_BT, place_BT, classes: list[str]) -> pd.DataFr
     return pd.DataFrame(columns, index=place_M)
 
 
-def packed_places(ids_BT: Tensor) -> Tensor:
+def packed_word_places(ids_BT: Tensor) -> Tensor:
     """The number in the joined text of each token of packed blocks, (B, T)."""
     size = ids_BT.shape[1] - 1
     return torch.arange(len(ids_BT))[:, None] * size + torch.arange(-1, size)

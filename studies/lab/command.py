@@ -68,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         A setting that is refused is named as it was typed: status 2.
         """
         try:
-            with ended_at_first_press():
+            with end_command_at_first_press():
                 yield
         except SettingError as error:
             message = str(error)
@@ -88,7 +88,7 @@ def command(name: str, about: str, form=argparse.ArgumentDefaultsHelpFormatter):
 
 
 @contextmanager
-def ended_at_first_press() -> Iterator[None]:
+def end_command_at_first_press() -> Iterator[None]:
     """Within it Ctrl-C ends the work also where a library or Python swallows it."""
 
     def interrupt(number, frame):

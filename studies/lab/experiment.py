@@ -59,7 +59,7 @@ def best_evaluation(history: list[dict]) -> dict:
     return min(history, key=lambda entry: entry["validation_loss"])
 
 
-def outcome_of(history: list[dict], data: TrainingData, words: list[str]) -> dict:
+def experiment_outcome(history: list, data: TrainingData, words: list) -> dict:
     """What a record tells of a training beside its settings."""
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
     return {
@@ -99,7 +99,7 @@ def run_experiment(folder: Path, sizes: ModelConfig, config: TrainConfig) -> dic
         "best_step": best["step"],
         "best_loss": best["validation_loss"],
         "best_accuracy": best["validation_accuracy"],
-        **outcome_of(training.history, data, tokenizer.words),
+        **experiment_outcome(training.history, data, tokenizer.words),
     }
     tokenizer.save(folder / "vocabulary.json")
     info = {key: run[key] for key in ("name", "corpus", "seed", "best_loss")}

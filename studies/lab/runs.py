@@ -17,12 +17,7 @@ from studies.lab.machine import hardware
 FAST = TrainConfig(
     optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
 )
-
-
-def require_same_run(path: Path, run: dict, identity: dict, free=()) -> None:
-    """ValueError if a file holds another run; settings in `free` may differ."""
-    advice = "The arm or the record was changed; restore it as it was."
-    record.require_same(path, run, identity, free, advice)
+ADVICE = "The arm or the record was changed; restore it as it was."
 
 
 def read_run(path: Path, identity: dict, free=()) -> dict | None:
@@ -33,7 +28,7 @@ def read_run(path: Path, identity: dict, free=()) -> dict | None:
     if not path.exists():
         return None
     run = record.read(path)
-    require_same_run(path, run, identity, free)
+    record.require_same(path, run, identity, free, ADVICE)
     return run
 
 

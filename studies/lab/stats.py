@@ -30,6 +30,11 @@ def student(values: list[float]) -> dict:
     return {"n": n, "mean": mean, "low": low, "high": high, "values": values}
 
 
+def quartiles(numbers: list[float]) -> list[float]:
+    """Lower quartile, median, upper quartile."""
+    return np.quantile(numbers, [0.25, 0.5, 0.75]).tolist()
+
+
 def one_sided_p(values: list[float], limit: float) -> float:
     """p of a t-test that the mean of `values` is not below `limit`."""
     return float(stats.ttest_1samp(values, limit, alternative="less").pvalue)

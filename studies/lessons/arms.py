@@ -159,10 +159,9 @@ class LessonArm:
 
     def mask(self, seed: int) -> Callable:
         """How the arm masks a batch: a function with the arguments of `mask_tokens`."""
-        if self.masks == "static":
-            return self.static_masks(seed)
         ways = {"fresh": mask_tokens, "all hidden": mask_all_hidden}
-        return (ways | {"known only": mask_known_only})[self.masks]
+        ways["known only"] = mask_known_only
+        return ways.get(self.masks) or self.static_masks(seed)
 
     def static_masks(self, seed: int) -> Callable:
         """The same with masks that each block of the small text has for ever."""

@@ -28,7 +28,7 @@ ROUNDS = 9
 MIXED = 24  # batches a turn where rows differ in length, at equal distances
 
 
-def timed_batches(arm: LessonArm) -> tuple[list[Tensor], float]:
+def cost_batches(arm: LessonArm) -> tuple[list[Tensor], float]:
     """Batches whose mean step stands for all, and the share of [PAD] in the whole text.
 
     One batch, or many where rows differ in length.
@@ -42,9 +42,9 @@ def timed_batches(arm: LessonArm) -> tuple[list[Tensor], float]:
     return [batches[i] for i in middles], wasted_share(batches)
 
 
-def timed_turn(arm: LessonArm) -> tuple[Callable[[], float], dict]:
+def cost_turn(arm: LessonArm) -> tuple[Callable[[], float], dict]:
     """A turn of an arm, which returns seconds per step; and what its steps work on."""
-    (batches, padding), config = timed_batches(arm), arm.train_config(0)
+    (batches, padding), config = cost_batches(arm), arm.train_config(0)
     mask = arm.mask(0)
     torch.manual_seed(0)
     model = MaskedLanguageModel(arm.model_config).to(DEVICE)
@@ -79,7 +79,7 @@ def measure_costs(arms: dict[str, LessonArm]) -> None:
         return
     turns, facts = {}, {}
     for name, arm in {"base": BASE, **new}.items():
-        turns[name], facts[name] = timed_turn(arm)
+        turns[name], facts[name] = cost_turn(arm)
     seconds = time_in_turns(turns, ROUNDS)
     for name in new:
         measured = times_and_ratios(seconds[name], seconds["base"])

@@ -18,7 +18,7 @@ FROM = 64  # below, short rows cost extra
 LOOKS = {"written": (BLUE, "o", "written out"), "fused": (ORANGE, "s", "fused")}
 
 
-def timed_lengths(growth: dict, form: str) -> list[dict]:
+def length_times(growth: dict, form: str) -> list[dict]:
     """The steps of one form of attention, "written" or "fused", by length."""
     rows = (row for row in growth["growth"] if "max_length" in row)
     return [row for row in rows if row["fused"] == (form == "fused")]
@@ -32,7 +32,7 @@ def fit_length(growth: dict, form: str) -> dict:
     on, by least squares of relative errors. `equal_at` is the length at which the two
     parts are equal; `share_at_64` the growing part's share of a step there.
     """
-    rows = [row for row in timed_lengths(growth, form) if row["max_length"] >= FROM]
+    rows = [row for row in length_times(growth, form) if row["max_length"] >= FROM]
     lengths, times = (np.array([r[k] for r in rows]) for k in ("max_length", "ms"))
     slope, constant = np.polyfit(lengths, times, 1, w=1 / times).tolist()
     fitted = constant + slope * lengths
@@ -51,7 +51,7 @@ def part_that_grows_with_length() -> dict:
     written, fused = (fit_length(growth, form) for form in LOOKS)
     mean, error = 100 * written["share_at_64"], 100 * written["largest_error"]
     low, high = mean - error, mean + error
-    times = [row["ms"] for form in LOOKS for row in timed_lengths(growth, form)]
+    times = [row["ms"] for form in LOOKS for row in length_times(growth, form)]
     return {
         "interval": {"mean": mean - 50, "low": low - 50, "high": high - 50},
         "effect": f"{mean:.0f} % ({low:.0f} to {high:.0f} %) of a step; half of a "
@@ -81,7 +81,7 @@ def length_figure(panels, growth: dict) -> None:
     """Time and memory of a step of as many tokens, by length; and the fit in parts."""
     left, right = panels
     for form, (color, mark, label) in LOOKS.items():
-        rows, parts = timed_lengths(growth, form), fit_length(growth, form)
+        rows, parts = length_times(growth, form), fit_length(growth, form)
         lengths = [row["max_length"] for row in rows]
         left.plot(lengths, [row["ms"] for row in rows], mark, color=color, label=label)
         right.plot(lengths, [row["peak_mb"] for row in rows], mark + "-", color=color)

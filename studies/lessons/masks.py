@@ -1,6 +1,5 @@
 """Lesson 7: what ends the collapse, how much to mask, and by what."""
 
-from studies import plateau
 from studies.lab.claims import Claim, Effect
 from studies.lab.figures import (
     figure_of,
@@ -10,7 +9,8 @@ from studies.lab.figures import (
     plain_axes,
 )
 from studies.lessons.arms import LessonArm
-from studies.lessons.readings import effect_elsewhere
+from studies.lessons.readings import read_elsewhere
+from studies.plateau import STEPS, STUDY, plateau_arm
 
 RATES = {10: "rate_10", 15: "rate_15", 30: "base", 40: "rate_40", 50: "rate_50"}
 ARMS = {
@@ -27,18 +27,17 @@ WAYS = {
 }
 
 
-def effect_of_positions(results) -> Effect:
+def masks_effect_of_positions(results) -> Effect:
     """Steps on the plateau, with each kind of positions at its best rate."""
-    arms = [plateau.plateau_arm(results, kind) for kind in ("rotary", "learned")]
-    return Effect(*arms, "step_left")
+    kinds = "rotary", "learned"
+    return Effect(*(plateau_arm(results, kind) for kind in kinds), "step_left")
 
 
+LEFT = read_elsewhere(STUDY, masks_effect_of_positions, f"up to {STEPS:,} steps")
 CLAIMS = [
     Claim(
         "The collapse ends sooner with rotary positions than with learned positions.",
-        effect_elsewhere(
-            plateau.STUDY, effect_of_positions, f"up to {plateau.STEPS:,} steps"
-        ),
+        LEFT,
         unit="steps",
     ),
     Claim(

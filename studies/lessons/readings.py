@@ -38,7 +38,7 @@ READINGS = {
 }
 
 
-def effect_elsewhere(study: Study, effect: Callable, budget: str) -> Callable[[], dict]:
+def read_elsewhere(study: Study, effect: Callable, budget: str) -> Callable[[], dict]:
     """The row of a claim of the lessons on `effect(results)` of another study.
 
     Minutes are of the whole runs, of which that study may read a part.

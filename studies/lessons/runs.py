@@ -31,15 +31,14 @@ EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of 
 
 
 @cache
-def lesson_text_digest(pieces: bool, vocab_size: int) -> str:
+def lesson_run_text(pieces: bool, vocab_size: int) -> str:
     """Which text, in which tokens: of the training and the validation split."""
-    texts = [
-        encoded_split(pieces, vocab_size, split) for split in ("train", "validation")
-    ]
+    splits = "train", "validation"
+    texts = [encoded_split(pieces, vocab_size, split) for split in splits]
     return hashlib.sha256(repr(texts).encode()).hexdigest()
 
 
-def final_scores(model, arm: LessonArm) -> dict:
+def final_lesson_scores(model, arm: LessonArm) -> dict:
     """What a run's record says of its last weights, by what the arm was made for.
 
     Words are scored on the first seventh of them.
@@ -48,9 +47,8 @@ def final_scores(model, arm: LessonArm) -> dict:
     ids_BT, subset_BT = arm.scored_rows()
     scores = {"validation": score(model, ids_BT, subset_BT, [0])}
     if arm.masks == "known only":
-        scores["validation_unread"] = score(
-            model, known_words_only(ids_BT), subset_BT, [0]
-        )
+        known_BT = known_words_only(ids_BT)
+        scores["validation_unread"] = score(model, known_BT, subset_BT, [0])
     if arm.training.get("masks") == "independent":
         text = arm.tokenizer, corpus.validation, config.max_length
         scores["alone"] = score(model, *scored_sentences(*text), [0])
@@ -76,7 +74,7 @@ def make_lesson_run(arm: LessonArm, seed: int, folder: Path) -> dict:
     def on_evaluation(run, entry: dict) -> None:
         entry["batch"] = float(run.loss)
         if run.step == arm.steps:
-            entry["scores"] = final_scores(model, arm)
+            entry["scores"] = final_lesson_scores(model, arm)
 
     run = train(
         model,

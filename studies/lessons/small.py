@@ -6,7 +6,7 @@ from studies import dropout
 from studies.lab.claims import Claim, Effect
 from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, plain_axes
 from studies.lessons.arms import LessonArm
-from studies.lessons.readings import effect_elsewhere
+from studies.lessons.readings import read_elsewhere
 
 ARMS = {
     "small_fresh": LessonArm(small=True),
@@ -18,7 +18,7 @@ LOOKS = {
     "small_fresh": ("fresh masks", BLUE, "-"),
     "small_dropout": ("fresh masks, dropout", GREEN, "-."),
 }
-ON_THE_WHOLE_TEXT = effect_elsewhere(
+ON_THE_WHOLE_TEXT = read_elsewhere(
     dropout.STUDY, lambda _: Effect("all", "none"), f"{dropout.CPU_EPOCHS} epochs"
 )
 CLAIMS = [

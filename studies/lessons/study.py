@@ -24,7 +24,7 @@ from studies.lessons import (
 from studies.lessons.arms import BASE, FALLING
 from studies.lessons.costs import COSTS, measure_costs
 from studies.lessons.readings import READINGS
-from studies.lessons.runs import lesson_text_digest, make_lesson_run
+from studies.lessons.runs import lesson_run_text, make_lesson_run
 
 MODULES = length, layout, vocabulary, size, tying, small, masks, knowledge
 LESSONS = {number: module.CLAIMS for number, module in enumerate(MODULES, 1)}
@@ -50,7 +50,7 @@ class Lessons(Study):
         measure_costs(self.arms)
 
 
-def claim_row(results: Results, claim: Claim) -> dict:
+def lesson_row(results: Results, claim: Claim) -> dict:
     """A claim with its verdict, and what it takes to check it.
 
     Minutes of one core are those of the steps, by the recorded costs: several runs at
@@ -74,7 +74,7 @@ def claim_row(results: Results, claim: Claim) -> dict:
     }
 
 
-def effect_text(row: dict) -> str:
+def lesson_effect(row: dict) -> str:
     """A claim's number with its interval and unit; empty if there is none yet."""
     if row["interval"]["mean"] is None:
         return ""
@@ -82,13 +82,13 @@ def effect_text(row: dict) -> str:
     return row.get("effect") or f"{number} {row['unit']}"
 
 
-def claim_cells(results: Results, claim: Claim) -> dict[str, str]:
+def lesson_cells(results: Results, claim: Claim) -> dict[str, str]:
     """A claim and what became of it, by the titles of the table.
 
     A primary claim is the lesson's own sentence; others were added to understand it.
     One with too few seeds names the command that finishes it.
     """
-    row = claim_row(results, claim)
+    row = lesson_row(results, claim)
     verdict, seeds = row["verdict"], f"{row['interval'].get('n', '')}"
     if verdict == "unfinished":
         verdict, seeds = f"{verdict}: `{row['command']}`", f"{seeds} of {SEEDS}"
@@ -96,7 +96,7 @@ def claim_cells(results: Results, claim: Claim) -> dict[str, str]:
         "Claim": row["text"],
         "Kind": "primary" if row["primary"] else "exploratory",
         "Verdict": verdict,
-        EFFECT: effect_text(row),
+        EFFECT: lesson_effect(row),
         "Seeds": seeds,
         "Budget of a run": row["budget"],
         "Core minutes": f"{row['core_minutes']:.0f}",
@@ -106,7 +106,7 @@ def claim_cells(results: Results, claim: Claim) -> dict[str, str]:
 
 def lesson_lines(results: Results, lesson: int | None) -> str:
     """One lesson's claims, each with its verdict and number, as a Markdown list."""
-    rows = (claim_cells(results, claim) for claim in LESSONS[lesson])
+    rows = (lesson_cells(results, claim) for claim in LESSONS[lesson])
     return "\n".join(
         f"* {row['Kind'].capitalize()}: *{row['Claim']}* **{row['Verdict']}** "
         f"{row[EFFECT]}".rstrip()
@@ -117,7 +117,7 @@ def lesson_lines(results: Results, lesson: int | None) -> str:
 def lessons_table(results: Results) -> str:
     """All claims as a Markdown table."""
     rows = [
-        {"Lesson": f"{lesson or ''}"} | claim_cells(results, claim)
+        {"Lesson": f"{lesson or ''}"} | lesson_cells(results, claim)
         for lesson, claims in LESSONS.items()
         for claim in claims
     ]
@@ -125,7 +125,7 @@ def lessons_table(results: Results) -> str:
 
 
 @default_style()
-def effects_figure(results: Results) -> Figure:
+def lessons_figure(results: Results) -> Figure:
     """Each pair whose losses a claim compares; left of zero the left one is ahead.
 
     Grey is the margin; a colour says that an interval leaves zero behind it on that
@@ -169,9 +169,7 @@ STUDY = Lessons(
     states=ROOT / "runs" / "lessons",
     arms=ARMS,
     make=make_lesson_run,
-    text=lambda arm: {
-        "text": lesson_text_digest(arm.pieces, arm.model_config.vocab_size)
-    },
+    text=lambda arm: {"text": lesson_run_text(arm.pieces, arm.model_config.vocab_size)},
     readings=READINGS,
     claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
@@ -183,6 +181,6 @@ STUDY = Lessons(
         "lesson_tying.png": tying.tying_figure,
         "lesson_small.png": small.small_figure,
         "lesson_mask.png": masks.masks_figure,
-        "lesson_effects.png": effects_figure,
+        "lesson_effects.png": lessons_figure,
     },
 )

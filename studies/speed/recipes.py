@@ -15,10 +15,10 @@ from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare, subsample_data
 from studies.lab.machine import hardware
 from studies.lab.runs import (
+    ADVICE,
     FAST,
     read_run,
     recorded_run,
-    require_same_run,
     run_paths,
     score,
 )
@@ -49,13 +49,13 @@ def recipe_place(name: str, arm: str, steps: int, **changes) -> tuple[Path, dict
     return FOLDER / f"{name}.json", identity
 
 
-def entry_place(seed: int) -> tuple[Path, dict]:
+def recipe_entry_place(seed: int) -> tuple[Path, dict]:
     """That of an entry, which is evaluated at its end."""
     name = f"entry_{STEPS}_steps_seed_{seed}"
     return recipe_place(name, "entry", STEPS, seed=seed, evaluations=1)
 
 
-def baseline_place(arm: str, rate: float, epochs: float) -> tuple[Path, dict]:
+def recipe_baseline_place(arm: str, rate: float, epochs: float) -> tuple[Path, dict]:
     """That of a baseline, which warms up and is evaluated after each epoch."""
     steps, name = round(epochs * PER_EPOCH), f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
     often = {"evaluations": max(1, round(epochs)), "patience": 10**6}
@@ -63,12 +63,12 @@ def baseline_place(arm: str, rate: float, epochs: float) -> tuple[Path, dict]:
     return recipe_place(name, arm, steps, learning_rate=rate, warmup=warmup, **often)
 
 
-def run_baseline(arm: str, rate: float, epochs: float) -> dict:
+def run_recipe_baseline(arm: str, rate: float, epochs: float) -> dict:
     """Makes one run of a baseline, resumable, unless its record exists; returns that.
 
     A run that diverges is recorded without a loss.
     """
-    path, wanted = baseline_place(arm, rate, epochs)
+    path, wanted = recipe_baseline_place(arm, rate, epochs)
 
     def make() -> dict:
         print(path.stem, flush=True)
@@ -89,7 +89,7 @@ def run_baseline(arm: str, rate: float, epochs: float) -> dict:
     return recorded_run(path, wanted, read_run, make)
 
 
-def best_trial(trials: list[dict]) -> dict:
+def best_recipe_trial(trials: list[dict]) -> dict:
     """The trial with the lowest validation loss; ValueError if all diverged."""
     ended = [run for run in trials if run["validation"]]
     if not ended:
@@ -97,28 +97,29 @@ def best_trial(trials: list[dict]) -> dict:
     return min(ended, key=lambda run: run["validation"]["loss"])
 
 
-def make_baseline(arm: str) -> None:
+def make_recipe_baseline(arm: str) -> None:
     """Makes the trials of a baseline, then its long run at the best rate."""
-    trials = [run_baseline(arm, rate, TRIAL) for rate in RATES]
-    run_baseline(arm, best_trial(trials)["rate"], EPOCHS)
+    trials = [run_recipe_baseline(arm, rate, TRIAL) for rate in RATES]
+    run_recipe_baseline(arm, best_recipe_trial(trials)["rate"], EPOCHS)
 
 
-def read_baseline(arm: str) -> dict | None:
+def read_recipe_baseline(arm: str) -> dict | None:
     """The record of a baseline's long run, once its trials and that are there."""
-    trials = [read_run(*baseline_place(arm, rate, TRIAL)) for rate in RATES]
+    trials = [read_run(*recipe_baseline_place(arm, rate, TRIAL)) for rate in RATES]
     if None in trials:
         return None
-    return read_run(*baseline_place(arm, best_trial(trials)["rate"], EPOCHS))
+    rate = best_recipe_trial(trials)["rate"]
+    return read_run(*recipe_baseline_place(arm, rate, EPOCHS))
 
 
-def run_entry(seed: int) -> dict:
+def run_recipe_entry(seed: int) -> dict:
     """Makes the run against the clock, which started with this process.
 
     ValueError if there is one of this seed: it is not repeated until it is fast.
     """
     import psutil  # which a notebook that only reads may lack
 
-    path, wanted = entry_place(seed)
+    path, wanted = recipe_entry_place(seed)
     if path.exists():
         raise ValueError(f"{path.stem} has been run; its record is in {FOLDER}.")
     # The clock of the wall can be set; it is read for what was before only.
@@ -140,12 +141,12 @@ def run_entry(seed: int) -> dict:
     return recorded_run(path, wanted, read_run, make)
 
 
-def read_entries(machine: dict) -> list[dict]:
+def read_recipe_entries(machine: dict) -> list[dict]:
     """The records of all entries; ValueError without any, or of another `machine`."""
     paths = run_paths(FOLDER, f"entry_{STEPS}_steps_seed_{{seed}}")
     if not paths:
         raise ValueError(f"There is no entry in {FOLDER}; make one: {COMMAND}")
-    entries = [read_run(*entry_place(seed)) for seed in paths]
+    entries = [read_run(*recipe_entry_place(seed)) for seed in paths]
     for path, run in zip(paths.values(), entries, strict=True):
         if run["hardware"] != machine:
             raise ValueError(f"{path} is of other hardware than the timed steps.")
@@ -171,7 +172,7 @@ def time_recipes() -> dict:
     return result
 
 
-def read_times() -> dict:
+def read_recipe_times() -> dict:
     """The record of `time_recipes`; ValueError without one, or if recipes differ."""
     path = FOLDER / TIMES
     if not path.exists():
@@ -179,5 +180,5 @@ def read_times() -> dict:
     times = record.read(path)
     for name, (model, training) in times["recipes"].items():
         made = {"model": model, "training": training}
-        require_same_run(path, made, vars(RECIPES[name]))
+        record.require_same(path, made, vars(RECIPES[name]), advice=ADVICE)
     return times

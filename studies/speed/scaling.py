@@ -1,9 +1,7 @@
 """How a training step grows with the length of the text and with the vocabulary.
 
-`python -m studies.speed.scaling` measures time and peak memory of a step of as many
-tokens in longer and longer blocks, with attention written out or fused, and with more
-words. What bounds a step, plots/records/ceilings.json, was measured by an earlier
-version of this module (commit 3ecd04e).
+What bounds a step, plots/records/ceilings.json, was measured by an earlier version of
+this module (commit 3ecd04e).
 """
 
 from collections.abc import Callable
@@ -15,13 +13,9 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
 from studies.lab.measurement import Measurement
-from studies.lab.timing import (
-    DEVICE,
-    in_fresh_process,
-    peak_memory,
-    quartiles,
-    seconds_of,
-)
+from studies.lab.memory import memory_in_fresh_process, peak_memory
+from studies.lab.stats import quartiles
+from studies.lab.timing import DEVICE, seconds_of
 from studies.speed.peers import loss_beside_peer
 from studies.speed.steps import make_step, make_step_batch
 
@@ -58,7 +52,7 @@ def measure_scaling(tokens=TOKENS, lengths=LENGTHS, vocabularies=VOCABULARIES) -
     rows = []
     for changed, fused in cases:
         case = ModelConfig(**changed), tokens, fused
-        peak = in_fresh_process(scaling_peak, *case)
+        peak = memory_in_fresh_process(scaling_peak, *case)
         step = scaling_step(*case)
         step()
         times = [1e3 * seconds_of(step) for _ in range(ROUNDS)]

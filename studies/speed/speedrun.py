@@ -66,13 +66,13 @@ def speedrun_results() -> dict:
     A baseline is missing until its trials and its long run are there. ValueError if
     records are of different hardware, or of other recipes.
     """
-    times, training = recipes.read_times(), recipes.RECIPES["entry"].training
-    entries = recipes.read_entries(times["hardware"])
+    times, training = recipes.read_recipe_times(), recipes.RECIPES["entry"].training
+    entries = recipes.read_recipe_entries(times["hardware"])
     entry = {"steps": recipes.STEPS, "rate": training.learning_rate}
     entry |= {"muon_rate": training.muon_rate, "runs": entries}
     entry["loss"] = student([run["validation"]["loss"] for run in entries])
     entry["seconds"] = student([run["seconds"] for run in entries])
-    long = {arm: recipes.read_baseline(arm) for arm in BASELINES}
+    long = {arm: recipes.read_recipe_baseline(arm) for arm in BASELINES}
     return {"entry": entry} | {
         arm: speedrun_row(run, entries, times[arm]["ratio"][1])
         for arm, run in long.items()
@@ -80,7 +80,7 @@ def speedrun_results() -> dict:
     }
 
 
-def baseline_cells(arm: str, row: dict | None) -> list[str]:
+def speedrun_cells(arm: str, row: dict | None) -> list[str]:
     """The cells of a baseline, or the command that makes it."""
     if not row:
         return [f"{arm}, 50 epochs, not run yet: `{COMMAND} --baselines {arm}`"]
@@ -109,7 +109,7 @@ def speedrun_table(race: dict) -> str:
         plus_minus(entry["loss"], 3),
         plus_minus(entry["seconds"], 1, 1 / 60),
     ]
-    rows = [cells, *(baseline_cells(arm, race.get(arm)) for arm in BASELINES)]
+    rows = [cells, *(speedrun_cells(arm, race.get(arm)) for arm in BASELINES)]
     return markdown_table([*titles, "Faster by", "p"], rows)
 
 
@@ -168,13 +168,13 @@ def main(arguments: list[str] | None = None) -> None:
         if given.time:
             print(recipes.time_recipes())
         elif given.baselines is None:
-            run = recipes.run_entry(given.seed)
+            run = recipes.run_recipe_entry(given.seed)
             print(
                 f"{run['validation']['loss']:.3f} nats after {run['steps']:,} steps, "
                 f"{run['seconds']:.0f} s from the start of the process"
             )
         for arm in BASELINES if given.baselines == [] else given.baselines or ():
-            recipes.make_baseline(arm)
+            recipes.make_recipe_baseline(arm)
 
 
 if __name__ == "__main__":
