@@ -237,9 +237,9 @@ def tiny(tmp_path, monkeypatch):
     """The study with tiny arms, of which one is asked words."""
     monkeypatch.setattr(runs, "ASKED", [TINY["asked"]])
     monkeypatch.setattr(runs, "EVERY", 2)
-    runs.lesson_run_text.cache_clear()
+    runs.lesson_run_digest.cache_clear()
     yield replace(STUDY, arms=TINY, folder=tmp_path, states=tmp_path, claims=())
-    runs.lesson_run_text.cache_clear()
+    runs.lesson_run_digest.cache_clear()
 
 
 @pytest.mark.parametrize("name", TINY)

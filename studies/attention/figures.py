@@ -3,17 +3,9 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.figure import QUIET, default_style
+from helpers.figure import QUIET
 from studies.attention.tables import DIVISIONS, MODELS, RULES
-from studies.lab.figures import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    figure_of,
-    label_rows,
-    note_point,
-    plain_axes,
-)
+from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, label_rows, note_point
 from studies.lab.report import percent_text
 
 PANELS = {
@@ -57,30 +49,21 @@ def erasure_figure(panels, summary: dict) -> None:
         means = {name: [fall[rule] for rule in RULES] for name, fall in falls.items()}
         draw_side_by_side(axes, means, 0.26, 5)
         axes.set_title(title, fontsize=11)
-        axes.set_yticks(range(len(RULES)), RULES.values())
-        axes.set_ylim(len(RULES) - 0.5, -0.5)
-        axes.grid(axis="y", color="#e8e8e8", linewidth=0.8)
-        axes.set_axisbelow(True)
-        plain_axes(axes)
+        label_rows(axes, [*RULES.values()], "y", 10)
     figure, handles = panels[0].figure, panels[0].get_legend_handles_labels()
     figure.legend(*handles, frameon=False, ncols=2, loc="outside upper right")
-    label = (
-        "fall of the true word's log-probability when one more word is masked (nats)"
-    )
-    figure.supxlabel(label, fontsize=10)
+    label = "fall of the true word's log-probability when one more word is masked"
+    figure.supxlabel(f"{label} (nats)", fontsize=10)
 
 
-@default_style()
-def heads_figure(summary: dict) -> Figure:
+@figure_of(3, 1, size=(8.4, 1.55 * 3 + 0.9), sharex=True)
+def heads_figure(panels, summary: dict) -> None:
     """What each head costs when it is silenced: a panel a model, a row a layer.
 
     Dots are heads, hollow where the 95 % interval holds 0. The costliest head of each
     model is named, and L4H5, the head of notebook 05.
     """
-    parts = summary["heads"]
-    figure = Figure(figsize=(8.4, 1.55 * len(parts) + 0.9), layout="constrained")
-    panels = figure.subplots(len(parts), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (name, part) in zip(panels, parts.items(), strict=True):
+    for axes, (name, part) in zip(panels, summary["heads"].items(), strict=True):
         costs = {place: head["cost"] for place, head in part["heads"].items()}
         costliest = max(costs, key=lambda place: costs[place]["mean"])
         for place, cost in costs.items():
@@ -96,29 +79,28 @@ def heads_figure(summary: dict) -> Figure:
         label_rows(axes, [*part["layers"]])
         axes.set_ylim(top=-0.9)  # room for a name above the first row
         axes.set_title(f"{MODELS[name]}, loss {part['loss']:.3f} nats", fontsize=11)
-    told = (
-        "rise of the validation loss when the head is silenced (nats); hollow: may be 0"
-    )
-    figure.supxlabel(told, fontsize=10)
-    return figure
+    label = "rise of the validation loss when the head is silenced (nats); hollow: "
+    axes.figure.supxlabel(label + "may be 0", fontsize=10)
 
 
-@default_style()
 def knowledge_figure(summary: dict, panels: int = 4) -> Figure:
-    """How many words each guess gets right, by class, frequency and distance to [UNK].
+    """How many words each guess gets right; the first so many `panels` of 1 or 4."""
+    rows = 1 if panels == 1 else 2
+    how = {"size": (8.9, 0.6 + 2.9 * rows), "sharex": True, "squeeze": False}
+    return figure_of(rows, rows, **how)(draw_knowledge)(summary)
 
-    The first so many `panels` of four. One row a kind of word, with its share of all
-    words; dots are means, lines 95 % bootstrap intervals over groups of neighbouring
-    blocks.
+
+def draw_knowledge(grid, summary: dict) -> None:
+    """Words that each guess gets right, by class, frequency and distance to [UNK].
+
+    One row a kind of word, with its share of all words; dots are means, lines 95 %
+    bootstrap intervals over groups of neighbouring blocks.
     """
-    rows, columns = (1, 1) if panels == 1 else (2, 2)
-    figure = Figure(figsize=(8.9, 0.6 + 2.9 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
     parts = {DIVISIONS[key]: summary["bands"][key] for key in ("class", "rank")}
     near = DIVISIONS["unknown"]
     parts[f"{near}, all words"] = summary["bands"]["unknown"]
     parts[f"{near}, function words"] = summary["within"]["function words"]
-    for axes, (title, bands) in zip(grid, parts.items(), strict=False):
+    for axes, (title, bands) in zip(grid.flat, parts.items(), strict=False):
         means = {
             name: [band["accuracy"][name] for band in bands.values()]
             for name in ("unigram", "bigram", "no_dropout", "dropout")
@@ -134,8 +116,8 @@ def knowledge_figure(summary: dict, panels: int = 4) -> Figure:
             axes.axhline(edge - 0.5, color="#d0d0d0", linewidth=0.8)
     axes.set(xlim=(-3, 103), xticks=range(0, 101, 25))
     handles = axes.get_legend_handles_labels()
+    figure = axes.figure
     figure.legend(*handles, frameon=False, ncols=4, loc="outside upper center")
     label = "right (%); under each name its share of all words; "
     label += "lines: 95 % intervals, most of them narrower than the marks"
     figure.supxlabel(label, fontsize=9.5)
-    return figure

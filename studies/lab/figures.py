@@ -64,11 +64,11 @@ def interval_columns(
             axes.vlines(x, interval["low"], interval["high"], color, linewidth=1.4)
 
 
-def label_rows(axes: Axes, names: list[str]) -> None:
+def label_rows(axes: Axes, names: list[str], lines="x", size=9) -> None:
     """Names for the rows of `interval_rows`, and a grid behind them."""
-    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.grid(axis="x", color="#e8e8e8", linewidth=0.8)
+    axes.grid(axis=lines, color="#e8e8e8", linewidth=0.8)
     axes.set_axisbelow(True)
     plain_axes(axes)
 

@@ -31,7 +31,7 @@ EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of 
 
 
 @cache
-def lesson_run_text(pieces: bool, vocab_size: int) -> str:
+def lesson_run_digest(pieces: bool, vocab_size: int) -> str:
     """Which text, in which tokens: of the training and the validation split."""
     splits = "train", "validation"
     texts = [encoded_split(pieces, vocab_size, split) for split in splits]
