@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.checkpoint import load_model, save_model
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.figure import training_curves
 from helpers.model import ModelConfig
+from helpers.record import read_record, write_record
 from helpers.seeds import seeded
 from studies.attention.references import all_references
 from studies.lab.claims import Effect
@@ -115,13 +116,13 @@ def dropout_table(results: Results) -> str:
 
 def dropout_figure(results: Results) -> Figure:
     """The curves of all runs beside what each kind of dropout costs or gains."""
-    bigram = record.read(REFERENCES)["bigram"]["loss"]
+    bigram = read_record(REFERENCES)["bigram"]["loss"]
     return figure_of_effects(results, LOOKS, "none", {"bigram": bigram})
 
 
 def shipped_dropout_runs() -> list[dict]:
     """The records of the models in weights/."""
-    return [record.read(RECORDS / f"{name}.json") for name in SHIPPED.values()]
+    return [read_record(RECORDS / f"{name}.json") for name in SHIPPED.values()]
 
 
 def shipped_dropout_figure(_) -> Figure:
@@ -179,7 +180,7 @@ def ship_dropout_models(results: Results) -> None:
         buckets = bucket(ids, length, FAST.batch_size, seeded(0))
         ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}
         wasted = {way: wasted_share(rows) for way, rows in ways.items()}
-        record.write(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
+        write_record(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -193,7 +194,7 @@ def main(arguments: list[str] | None = None) -> None:
             chosen.make_missing(given.arms, given.seeds, given.processes)
         if not REFERENCES.exists():
             _, tokenizer, data, _ = prepare(ModelConfig(), 0)
-            record.write(REFERENCES, all_references(data, len(tokenizer)))
+            write_record(REFERENCES, all_references(data, len(tokenizer)))
         if given.ship:
             ship_dropout_models(chosen.results())
         chosen.report()

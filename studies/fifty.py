@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from helpers.training_run import TrainingRun
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.checkpoint import load_model, load_state, save_model
 from helpers.evaluate import evaluate
-from helpers.run import TrainingRun
+from helpers.record import tensor_digest
 from helpers.train import train
 from studies.dropout import LOOKS, MODELS
 from studies.lab.command import RECORDS
@@ -86,7 +87,7 @@ def fit_fifty(arm: FiftyArm, seed: int, folder: Path, part: int = 1) -> tuple:
 
     config = arm.settings(seed)["training"]
     training = train(model, data, config, folder, 120.0, note)
-    text, form = record.digest(data.stream), config.precision
+    text, form = tensor_digest(data.stream), config.precision
     made = {"text": text, "number_format": form, "history": training.history}
     return tokenizer, data, model, made
 

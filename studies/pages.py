@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from helpers import ROOT
-from helpers.files import write_whole
+from helpers.files import write_file
 from studies import dropout, fifty, plateau
 from studies.attention import erasure, knowledge
 from studies.dropout import shipped_dropout_runs
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.parse_args(arguments)
     with parser.one_sentence():
         for path in pages_of_studies():
-            write_whole(path, page_with_tables(path.read_text("utf-8")))
+            write_file(path, page_with_tables(path.read_text("utf-8")))
 
 
 if __name__ == "__main__":

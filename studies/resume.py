@@ -24,16 +24,17 @@ from pathlib import Path
 import pandas as pd
 import torch
 import torch._dynamo  # every optimiser wants it: once here, not in each attempt
+from helpers.interrupt import delay_interrupt
 from tqdm.auto import tqdm
 
-from helpers import record
 from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData
-from helpers.files import held_back
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.optimize import TrainConfig
+from helpers.record import read_record, write_record
 from helpers.tokenizer import WordTokenizer
-from helpers.train import TrainConfig, train
+from helpers.train import train
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
 from studies.lab.measurement import Measurement
@@ -82,7 +83,7 @@ def resume_attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None
     for name, weight in model.state_dict().items():
         digest.update(name.encode() + weight.numpy().tobytes())
     ended = {"digest": digest.hexdigest(), "steps": run.step}
-    record.write(folder / RESULT, ended | {"best_step": run.stopping.step})
+    write_record(folder / RESULT, ended | {"best_step": run.stopping.step})
 
 
 def kill_attempt(folder: Path, material: tuple, seconds: float | None = None) -> bool:
@@ -90,7 +91,7 @@ def kill_attempt(folder: Path, material: tuple, seconds: float | None = None) ->
     fork = multiprocessing.get_context("fork")
     process = fork.Process(target=resume_attempt, args=(folder, *material))
     try:
-        with held_back():  # for ever in the fork, which this process is to end
+        with delay_interrupt():  # for ever in the fork, which this process is to end
             process.start()
         process.join(seconds)
     finally:
@@ -133,7 +134,7 @@ def measure_resume(count: int = KILLS) -> dict:
     with tempfile.TemporaryDirectory() as name, tqdm(total=count, unit="kill") as bar:
         folder, start = Path(name, "whole"), time.perf_counter()
         kill_attempt(folder, material)
-        seconds, whole = time.perf_counter() - start, record.read(folder / RESULT)
+        seconds, whole = time.perf_counter() - start, read_record(folder / RESULT)
         draw = random.Random(SEED)
         moments = iter(lambda: draw.uniform(0, LONGEST * seconds), None)
         while len(kills) < count:
@@ -142,7 +143,7 @@ def measure_resume(count: int = KILLS) -> dict:
             more = kill_and_resume(folder, material, left)
             kills += more
             kills_in_run.append(len(more))
-            digests.add(record.read(folder / RESULT)["digest"])
+            digests.add(read_record(folder / RESULT)["digest"])
             bar.update(len(more))
     found = pd.DataFrame(kills)
     return {

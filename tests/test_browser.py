@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from explorer.knockout import without_heads, without_words
-from explorer.page.build import source
+from explorer.page.build import page_source
 from explorer.predict import fill_mask
 from helpers import ROOT
 from helpers.checkpoint import load_model
@@ -147,12 +147,12 @@ def test_layer_head_and_paint_change_the_blue_and_its_scale(page):
 
 def test_the_models_change_places(page):
     other = page.locator(".mt-other")
-    expect(other).to_contain_text("without dropout, says")
+    expect(other).to_contain_text("without dropout says")
     word = other.locator("b").inner_text()
     with answered(page):
         choose(page, "model", "without dropout")
     assert f"The model says {word}, " in card(page)
-    expect(other).to_contain_text("with dropout, says")
+    expect(other).to_contain_text("with dropout says")
 
 
 # What is done, by mouse and keyboard, quickly and again.
@@ -268,7 +268,7 @@ def test_a_reader_guesses_against_the_model(page):
     """Right three times by Enter, and wrong twice by the button."""
     gestures.unfold(page)
     missing = {}
-    for sentence in json.loads(source("sentences.json"))["game"]:
+    for sentence in json.loads(page_source("sentences.json"))["game"]:
         asked, place = split_words(sentence["text"]), sentence["position"]
         missing["".join([*asked[:place], "?", *asked[place + 1 :]])] = asked[place]
     game, told = page.locator(".mt-game"), part(page, "game told")

@@ -10,15 +10,16 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from helpers.training_run import TrainingRun
 from tiny import at_call, tiny_model
 
-from helpers import data, record
+from helpers import data
 from helpers.bpe import BPETokenizer
 from helpers.corpus import Corpus
 from helpers.evaluate import evaluate, validate
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import MaskedLanguageModel
-from helpers.run import TrainingRun
+from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
 from studies.lab.sentences import lone_sentences
@@ -126,7 +127,7 @@ def test_known_words_alone_make_the_text_of_the_base():
     read, base = first(READ, 20, 1), first(BASE, 20, 1)
     assert same(map(arms.known_words_only, read), base)
     assert max(map(torch.max, base)) == KNOWN - 1 < max(map(torch.max, read))
-    batches = data.batches(data.join(lines_of(BASE)), 64, TOKENS // 64, 1)
+    batches = data.batches(data.join_lines(lines_of(BASE)), 64, TOKENS // 64, 1)
     assert same(base, itertools.islice(batches, 20))
 
 
@@ -188,7 +189,10 @@ def test_words_are_asked_at_equal_distances(monkeypatch):
 
 def asked_alone(model, tokenizer, lines, number: int, place: int):
     """Bits of each piece of a word, in a row of its own, and whether it is right."""
-    text, line = data.join(data.encode_lines(tokenizer, lines)), lines[number].split()
+    text, line = (
+        data.join_lines(data.encode_lines(tokenizer, lines)),
+        lines[number].split(),
+    )
     before = sum(len(tokenizer.encode(line.split())) + 1 for line in lines[:number])
     start, stop = (before + len(tokenizer.encode(line[: place + i])) for i in (0, 1))
     begin = min(max(0, (start + stop) // 2 - 15), len(text) - 31)
@@ -310,7 +314,7 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
         turns.clear()
         monkeypatch.setattr(study.Study, "make_missing", lambda *_: None)
         replace(STUDY, arms={name: some[name] for name in names}).make_missing([], [])
-        return record.read(costs.COSTS)["arms"]
+        return read_record(costs.COSTS)["arms"]
 
     monkeypatch.setattr(costs, "cost_turn", cost_turn)
     monkeypatch.setattr(costs, "COSTS", tmp_path / "costs.json")

@@ -6,9 +6,9 @@ import psutil
 import pytest
 from tiny import few_lines
 
-from helpers import record
-from helpers import train as training
 from helpers.optimize import rate_factor
+from helpers.record import read_record, write_record
+from helpers.train import train as training
 from studies.lab import experiment, timing
 from studies.lab.study import Arm
 from studies.speed import recipes, speedrun
@@ -44,9 +44,9 @@ def test_from_trials_to_results(toy, monkeypatch):
     assert "plain" not in speedrun.speedrun_results()  # nothing to compare with yet
     for rate in recipes.RATES:  # only that of the best trial's rate counts
         recipes.run_recipe_baseline("plain", rate, 3.5)
-    other = record.read(recipes.FOLDER / "entry_6_steps_seed_0.json")
+    other = read_record(recipes.FOLDER / "entry_6_steps_seed_0.json")
     other["validation"]["loss"] = 0.0
-    record.write(recipes.FOLDER / "entry_7_steps_seed_0.json", other)
+    write_record(recipes.FOLDER / "entry_7_steps_seed_0.json", other)
     monkeypatch.delattr(recipes, "prepare")  # only records are read from here on
     long = recipes.run_recipe_baseline("plain", best["rate"], 3.5)
     race = speedrun.speedrun_results()
@@ -74,12 +74,12 @@ def test_what_cannot_be_compared_is_refused(toy):
         ({"hardware": {"device": "another"}}, "other hardware"),
         ({"steps": 9}, "its steps is 9"),
     ):
-        record.write(path, run | change)
+        write_record(path, run | change)
         with pytest.raises(ValueError, match=message):
             speedrun.speedrun_results()
-    record.write(path, run)
+    write_record(path, run)
     other = times["recipes"] | {"entry": times["recipes"]["plain"]}
-    record.write(recipes.FOLDER / recipes.TIMES, times | {"recipes": other})
+    write_record(recipes.FOLDER / recipes.TIMES, times | {"recipes": other})
     with pytest.raises(ValueError, match="times.json holds another run: its dropout"):
         speedrun.speedrun_results()
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from explorer.knockout import rank_correlation, without_words
+from explorer.knockout import knockout_correlation, without_words
 from explorer.predict import fill_mask
 from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel
@@ -109,7 +109,9 @@ def erase_words(model, tokenizer, words: list[str], position: int) -> dict:
     }
     beside_O = (distance_O == 1).double()
     adjacent = {view: beside_O[x.argmax()].item() for view, x in attention.items()}
-    correlation = {view: rank_correlation(x, fall_O) for view, x in attention.items()}
+    correlation = {
+        view: knockout_correlation(x, fall_O) for view, x in attention.items()
+    }
     return {
         "log_probability": math.log(prediction.p_true),
         "accuracy": prediction.pred == prediction.true,

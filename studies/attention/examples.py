@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from explorer.heatmap import sentence_heatmap
-from explorer.predict import Prediction, fill_mask, mask_each
+from explorer.predict import Prediction, fill_mask, predict_each
 from studies.attention.models import shipped_models
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
 from studies.lab.command import RECORDS
@@ -81,7 +81,7 @@ def example_predictions(model, tokenizer, sentences: list) -> list[Prediction]:
     return [
         replace(prediction, chance_V=None, weights_NHTS=None)
         for words in tqdm(sentences, desc="sentences")
-        for prediction in mask_each(model, tokenizer, words)
+        for prediction in predict_each(model, tokenizer, words)
         if prediction.true is not None
     ]
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 
 from helpers import ROOT
-from helpers.settings import Number, SettingError, whole
+from helpers.settings import NumberSetting, SettingError, integer_setting
 
 RECORDS = ROOT / "plots" / "records"
 
@@ -28,7 +28,7 @@ def option_reader(kind: type):
     return read
 
 
-def number_option(values: Number):
+def number_option(values: NumberSetting):
     """Reads an option's text as one of these numbers: the option's `type`."""
 
     def read(text: str):
@@ -39,7 +39,7 @@ def number_option(values: Number):
     return read
 
 
-COUNT, SEED = number_option(whole(1)), number_option(whole(0))
+COUNT, SEED = number_option(integer_setting(1)), number_option(integer_setting(0))
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers import ROOT
-from helpers.figure import QUIET, default_style, png, reference_lines
-from helpers.files import write_whole
+from helpers.figure import QUIET, default_style, figure_png, reference_loss_lines
+from helpers.files import write_file
 from studies.lab.claims import Effect
 from studies.lab.report import plus_minus
 
@@ -80,7 +80,7 @@ def note_point(axes: Axes, text: str, place: tuple, shift: tuple, **look) -> Non
 
 def save_figure(name: str, figure: Figure) -> None:
     """Writes a figure among the plots of the repository."""
-    write_whole(ROOT / "plots" / name, png(figure))
+    write_file(ROOT / "plots" / name, figure_png(figure))
 
 
 def draw_band(axes: Axes, x: list, curves: list, style, color, **look) -> None:
@@ -140,7 +140,7 @@ def figure_of_effects(panels, results, looks: Looks, base: str, losses: dict) ->
     """
     left, right = panels
     draw_curves(left, results, looks)
-    reference_lines(left, losses)
+    reference_loss_lines(left, losses)
     draw_effects(right, results, looks, base)
     epochs = results.study.arms[base].training.epochs
     title = f"WikiText-2, {epochs:g} epochs, means and range of seeds"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from helpers import record
+from helpers.record import read_record, write_record
 from studies.lab.command import Parser, command
 from studies.lab.figures import save_figure
 
@@ -24,7 +24,7 @@ class Measurement:
 
     def read(self) -> dict:
         """The record. ValueError if there is none."""
-        return record.read(self.path)
+        return read_record(self.path)
 
     def parser(self) -> Parser:
         """The option --summary."""
@@ -36,7 +36,7 @@ class Measurement:
         """Makes the record unless it is there, draws the figures, prints the tables."""
         with parser.one_sentence():
             if not summary and not self.path.exists():
-                record.write(self.path, self.measure())
+                write_record(self.path, self.measure())
             found = self.read()
             for name, figure in self.figures.items():
                 save_figure(name, figure(found))

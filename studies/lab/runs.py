@@ -8,9 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from helpers import record
 from helpers.evaluate import evaluate
 from helpers.optimize import TrainConfig
+from helpers.record import (
+    read_record,
+    record_identity,
+    require_same_record,
+    write_record,
+)
 from studies.lab.machine import hardware
 
 # The fast recipe: Muon for the matrices, and twice as many words masked.
@@ -27,8 +32,8 @@ def read_run(path: Path, identity: dict, free=()) -> dict | None:
     """
     if not path.exists():
         return None
-    run = record.read(path)
-    record.require_same(path, run, identity, free, ADVICE)
+    run = read_record(path)
+    require_same_record(path, run, identity, free, ADVICE)
     return run
 
 
@@ -51,7 +56,7 @@ def recorded_run(path: Path, identity: dict, read, make, *arguments) -> dict:
     except FloatingPointError as error:
         raise FloatingPointError(f"{path.stem}: {error}") from None
     head = {"name": path.stem, "hardware": hardware()}
-    record.write(path, head | record.plain(identity) | made)
+    write_record(path, head | record_identity(identity) | made)
     return read(path, identity)
 
 

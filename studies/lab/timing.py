@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 import torch
+from helpers.training_run import TrainingRun
 
 from helpers.masking import mask_tokens
 from helpers.optimize import TrainConfig
-from helpers.run import TrainingRun
 from helpers.train import train_step
 from studies.lab.stats import quartiles
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from helpers import ROOT
 from helpers.bpe import FIRST_MERGE, BPETokenizer
-from helpers.data import batches, bucket, encode_lines, join, pack, pad
+from helpers.data import batches, bucket, encode_lines, join_lines, pack, pad
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
@@ -145,7 +145,7 @@ class LessonArm:
         lines, size = self.lines("train"), self.train_config(seed).batch_size
         length = self.model_config.max_length
         if self.layout == "pack" and not self.small:
-            yield from batches(join(lines), length, size, seed)
+            yield from batches(join_lines(lines), length, size, seed)
         # The small text is always cut in the same places, or no block would come again.
         rows_BT = self.rows(lines)
         for epoch in itertools.count():

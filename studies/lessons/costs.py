@@ -7,10 +7,10 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
-from helpers import record
 from helpers.data import bucket, wasted_share
 from helpers.masking import IGNORE
 from helpers.model import MaskedLanguageModel
+from helpers.record import read_record, write_record
 from helpers.seeds import seeded
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
@@ -72,7 +72,7 @@ def measure_costs(arms: dict[str, LessonArm]) -> None:
     """
     costs = {"hardware": hardware(), "rounds": ROUNDS, "arms": {}}
     if COSTS.exists():
-        costs = record.read(COSTS)
+        costs = read_record(COSTS)
     timed = {name: LessonArm(**cost["design"]) for name, cost in costs["arms"].items()}
     new = {name: arm for name, arm in arms.items() if timed.get(name) != arm}
     if not new:
@@ -84,4 +84,4 @@ def measure_costs(arms: dict[str, LessonArm]) -> None:
     for name in new:
         measured = times_and_ratios(seconds[name], seconds["base"])
         costs["arms"][name] = facts[name] | measured | {"hardware": hardware()}
-    record.write(COSTS, costs)
+    write_record(COSTS, costs)

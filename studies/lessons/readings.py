@@ -7,7 +7,7 @@ the curve; "loss" is the final one. Shares of words are in percent.
 from collections.abc import Callable
 from functools import partial
 
-from helpers import record
+from helpers.record import read_record
 from studies.lab.readings import at, curve_losses, loss_at_step
 from studies.lab.study import Study
 from studies.lessons.arms import STEPS
@@ -19,7 +19,7 @@ LONE = "loss on lone sentences"
 
 def loss_at_equal_time(run: dict) -> float:
     """The loss after the time of the base's `STEPS` steps, by the recorded costs."""
-    ratio = record.read(COSTS)["arms"][run["arm"]]["ratio"][1]
+    ratio = read_record(COSTS)["arms"][run["arm"]]["ratio"][1]
     return loss_at_step(run, STEPS / ratio)
 
 
@@ -48,7 +48,7 @@ def read_elsewhere(study: Study, effect: Callable, budget: str) -> Callable[[], 
         results = study.results()
         chosen = effect(results)
         names = [r["name"] for arm in chosen.arms for r in results.runs[arm].values()]
-        runs = [record.read(study.folder / f"{name}.json") for name in names]
+        runs = [read_record(study.folder / f"{name}.json") for name in names]
         seconds = [r["history"][-1]["seconds"] * r["hardware"]["threads"] for r in runs]
         return {
             "interval": results.effect(chosen),

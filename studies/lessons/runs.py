@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.data import TrainingData, join, steps_per_epoch
+from helpers.data import TrainingData, join_lines, steps_per_epoch
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
@@ -66,7 +66,7 @@ def make_lesson_run(arm: LessonArm, seed: int, folder: Path) -> dict:
     text = arm.lines("train")
     sample_BT = arm.rows(text)[:64]
     scored = *arm.scored_rows(PARTS), sample_BT, evaluation_subsets(sample_BT)
-    data, config = TrainingData(join(text), *scored), arm.train_config(seed)
+    data, config = TrainingData(join_lines(text), *scored), arm.train_config(seed)
     shape = arm.model_config.max_length, config.batch_size
     epochs = arm.steps / steps_per_epoch(data.stream, *shape)
     often = {"evaluations": arm.steps // EVERY, "patience": 10**6}  # never stops early

@@ -13,13 +13,13 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from interop.weight_names import BERT
+from interop.weight_names import their_weight_name as their_name
 from torch import Tensor, nn
 
 from helpers.masking import IGNORE, mlm_loss
 from helpers.model import Embedding, MaskedLanguageModel, MaskedWordHead, ModelConfig
-from interop.export import config_file
-from interop.names import BERT
-from interop.names import theirs as their_name
+from interop.export import export_config
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class BertPeer(Peer):
     def build(self, config: ModelConfig) -> nn.Module:
         from transformers import BertConfig, BertForMaskedLM
 
-        settings, how = BertConfig(**config_file(config)), self.attention
+        settings, how = BertConfig(**export_config(config)), self.attention
         theirs = BertForMaskedLM._from_config(settings, attn_implementation=how)
         segment = theirs.bert.embeddings.token_type_embeddings.weight
         nn.init.zeros_(segment.requires_grad_(False))

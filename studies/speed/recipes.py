@@ -5,10 +5,11 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.checkpoint import save_model
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.record import read_record, require_same_record, write_record
 from helpers.train import train
 from studies.lab import timing
 from studies.lab.command import RECORDS
@@ -168,7 +169,7 @@ def time_recipes() -> dict:
     }
     for name, seconds in times.items():
         result[name] = timing.times_and_ratios(seconds, times["entry"])
-    record.write(FOLDER / TIMES, result)
+    write_record(FOLDER / TIMES, result)
     return result
 
 
@@ -177,8 +178,8 @@ def read_recipe_times() -> dict:
     path = FOLDER / TIMES
     if not path.exists():
         raise ValueError(f"There is no {path}; make it: {COMMAND} --time")
-    times = record.read(path)
+    times = read_record(path)
     for name, (model, training) in times["recipes"].items():
         made = {"model": model, "training": training}
-        record.require_same(path, made, vars(RECIPES[name]), advice=ADVICE)
+        require_same_record(path, made, vars(RECIPES[name]), advice=ADVICE)
     return times
