@@ -1,6 +1,7 @@
 """The pages: the tables of the studies, all links, the README and the glossary."""
 
 import re
+from importlib import import_module
 
 import nbformat
 import pytest
@@ -14,6 +15,8 @@ PAGES = pages.pages()
 README, GLOSSARY = ROOT / "README.md", ROOT / "notebooks" / "GLOSSARY.md"
 OTHERS = [README, ROOT / "CONTRIBUTING.md", GLOSSARY]
 LINK = re.compile(r"(!?)\[([^\]]*(?:\[[^\]]*\][^\]]*)*)\]\(([^)\s]+)\)")
+OURS = "explorer|helpers|interop|notebooks|studies"
+IMPORT = re.compile(rf"from ((?:{OURS})[\w.]*) import (\w+(?:, \w+)*)")
 SOURCE = re.compile(r'(?:src|srcset|href)="([^"]+)"')
 
 
@@ -108,6 +111,17 @@ def test_each_term_of_the_glossary_stands_in_the_notebook_that_it_names():
         assert meaning.endswith(".") and len(meaning.split()) <= 30, term
         found = re.search(rf"(?<!\w){re.escape(term)}", texts[number], re.I)
         assert found, f"{term} is not in notebook {number}"
+
+
+@pytest.mark.parametrize("path", [*OTHERS, *PAGES, *notebooks()], ids=lambda p: p.name)
+def test_what_a_text_tells_a_reader_to_import_is_there(path):
+    text = path.read_text("utf-8")
+    if path.suffix == ".ipynb":
+        cells = nbformat.reads(text, 4).cells
+        text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    for module, names in IMPORT.findall(text):
+        for name in re.findall(r"\w+", names):
+            assert hasattr(import_module(module), name), f"{module} has no {name}"
 
 
 @pytest.mark.parametrize("path", [README, notebooks()[0]], ids=lambda path: path.name)
