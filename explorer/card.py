@@ -143,7 +143,7 @@ def card_html(prediction: Prediction, n_words: int) -> str:
 def other_html(model: str, prediction: Prediction) -> str:
     """What a model that is not chosen would say."""
     return (
-        f'<p class="mt-other">The other model, {html.escape(model)}, says '
+        f'<p class="mt-other">The model {html.escape(model)} says '
         f"<b>{safe(prediction.pred)}</b>, {percent(prediction.p_pred)}.</p>"
     )
 

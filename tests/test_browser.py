@@ -147,12 +147,12 @@ def test_layer_head_and_paint_change_the_blue_and_its_scale(page):
 
 def test_the_models_change_places(page):
     other = page.locator(".mt-other")
-    expect(other).to_contain_text("without dropout, says")
+    expect(other).to_contain_text("without dropout says")
     word = other.locator("b").inner_text()
     with answered(page):
         choose(page, "model", "without dropout")
     assert f"The model says {word}, " in card(page)
-    expect(other).to_contain_text("with dropout, says")
+    expect(other).to_contain_text("with dropout says")
 
 
 # What is done, by mouse and keyboard, quickly and again.

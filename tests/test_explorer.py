@@ -61,7 +61,7 @@ def test_every_number_is_that_of_a_fresh_forward_pass(
     assert ("Right." in page.text) == (fresh.pred == fresh.true)
     (other,) = {*MODELS} - {model}
     told = fill_mask(MODELS[other], TOKENIZER, TEXT, position).pred
-    assert f"{other}, says {told}, " in Page(explorer.other).text
+    assert f"The model {other} says {told}, " in Page(explorer.other).text
 
     share_S = fresh.attention(*chosen)
     scale, largest = Page(explorer.scale), float(share_S.max())

@@ -144,18 +144,21 @@ function renderAnswer() {
   showOther();
 }
 
-/** What the other model would say, once its weights have arrived. */
+/** What the models that are not chosen would say, once their weights have arrived. */
 function showOther() {
   const {model, words, position} = shown;
-  if (given.models.length === 1) return;
   if (document.readyState === "loading")
     return document.addEventListener("DOMContentLoaded", () => shown.answer && showOther(), {once: true});
-  const other = given.models.find(({name}) => name !== model).name;
-  question(other, words, position, false, entry => {
-    if (entry.of !== shown) return;
-    const {top: [[guess, p]]} = verdict(words, position, entry.answer);
-    byId("other").replaceChildren("The other model, ", other, ", says ", strong(guess), `, ${percent(p)}.`);
+  const others = given.models.filter(({name}) => name !== model).map(({name}) => {
+    const line = make("span", {});
+    question(name, words, position, false, entry => {
+      if (entry.of !== shown) return;
+      const {top: [[guess, p]]} = verdict(words, position, entry.answer);
+      line.replaceChildren("The model ", name, " says ", strong(guess), `, ${percent(p)}. `);
+    });
+    return line;
   });
+  byId("other").replaceChildren(...others);
 }
 
 /** What each word and each head was worth. */
