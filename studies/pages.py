@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from helpers import ROOT, record
-from helpers.files import write_whole
+from helpers.files import write_file
 from studies import dropout, fifty, plateau
 from studies.attention import erasure, knowledge, tables
 from studies.lab.command import RECORDS, command
@@ -23,7 +23,7 @@ from studies.speed import speedrun, throughput
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
 DROPOUT = 0.1  # of the training steps that the page of speed compares
 
-read = cache(record.read)
+read = cache(record.read_record)
 
 
 def of_study(study: Study) -> str:
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.parse_args(arguments)
     with parser.one_sentence():
         for path in pages():
-            write_whole(path, with_tables(path.read_text("utf-8")))
+            write_file(path, with_tables(path.read_text("utf-8")))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def test_records_and_words_are_the_same_in_any_locale(tmp_path):
     (line,), _ = printed(tmp_path, PROGRAM, "cp1252")
     encoding, digest = line.split()
     paths = sorted((ROOT / "plots/records").rglob("*.json"))
-    records = repr([record.read(path) for path in paths])
+    records = repr([record.read_record(path) for path in paths])
     assert digest == hashlib.sha256(records.encode()).hexdigest()
     assert encoding.lower() not in ("utf-8", "utf8")
 

@@ -16,10 +16,16 @@ from safetensors.torch import load_file, save
 from tiny import CONFIG, at_call, fresh_model, knowing, random_data, same_weights
 
 from helpers import parallel
-from helpers.checkpoint import load_model, load_state, save_model, save_state, signed
-from helpers.resume import identity, kept, locked
-from helpers.run import TrainingRun
+from helpers.checkpoint import (
+    load_model,
+    load_state,
+    save_model,
+    save_state,
+    signed_checkpoint,
+)
+from helpers.resume import lock_run_folder, resumed_run, run_identity
 from helpers.train import train
+from helpers.training_run import TrainingRun
 
 TOKENIZER = knowing("abcdefg")
 INFO = {"corpus": "none", "seed": 3, "validation": {"loss": 2.5}}
@@ -123,7 +129,7 @@ def test_a_file_that_contradicts_itself_is_refused(saved, change):
     tensors = load_file(saved)
     change(tensors, metadata)
     content = save(tensors, metadata)
-    saved.write_bytes(signed(content))
+    saved.write_bytes(signed_checkpoint(content))
     with pytest.raises(ValueError, match="of another kind .*again, or train it again"):
         load_model(saved, TOKENIZER)
     saved.write_bytes(content)
@@ -307,17 +313,20 @@ def test_a_killed_training_leaves_its_folder_free(tmp_path):
     )
     with started("-c", program) as run:
         assert run.stdout.readline() == "in\n"
-        with pytest.raises(ValueError, match="Another training"), locked(tmp_path):
+        with (
+            pytest.raises(ValueError, match="Another training"),
+            lock_run_folder(tmp_path),
+        ):
             pass
         run.kill()
-    with locked(tmp_path):
+    with lock_run_folder(tmp_path):
         pass
 
 
 def test_only_the_first_process_locks_and_writes(tmp_path, monkeypatch):
     run, data = TrainingRun(fresh_model(), SHORT), random_data()
     monkeypatch.setattr(parallel, "rank", lambda: 1)
-    with kept(run, tmp_path, identity(run.model, data, SHORT), 0) as save:
+    with resumed_run(run, tmp_path, run_identity(run.model, data, SHORT), 0) as save:
         save()
     assert [*tmp_path.iterdir()] == []
     with pytest.raises(ValueError, match="^folder is ''; name one"):

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name as canonical
 from program import python
 
 from helpers import ROOT
-from notebooks.source import notebooks, read
+from notebooks.source import notebook_paths, read_notebook
 
 # Each may import from itself and from those before it.
 PACKAGES = "helpers explorer interop studies notebooks".split()
@@ -27,9 +27,9 @@ SOURCES = {
 MODULES = {m: source for m, source in SOURCES.items() if not m.startswith("tests")}
 CELLS = {
     path.name[:2]: "\n".join(
-        cell.source for cell in read(path).cells if cell.cell_type == "code"
+        cell.source for cell in read_notebook(path).cells if cell.cell_type == "code"
     )
-    for path in notebooks()
+    for path in notebook_paths()
 }
 
 
@@ -76,7 +76,7 @@ def test_modules_and_packages_are_short():
 
 def test_no_path_of_a_developers_machine():
     machine = re.compile(r"/(?:home|root|work|tmp)/|/Users/|[A-Z]:\\\\")
-    paths = [*notebooks(), *ROOT.glob("*.md")]
+    paths = [*notebook_paths(), *ROOT.glob("*.md")]
     paths += [page for folder in PACKAGES for page in (ROOT / folder).rglob("*.md")]
     texts = MODULES | {path: path.read_text("utf-8") for path in paths}
     for name, text in texts.items():

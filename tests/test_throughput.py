@@ -105,7 +105,7 @@ def test_a_race_is_run():
 
 
 def test_the_figure_has_a_dot_for_each_ratio():
-    shown = record.read(RECORDS / "throughput.json")
+    shown = record.read_record(RECORDS / "throughput.json")
     cells = itertools.product(throughput.TOKENS, throughput.PRECISIONS)
     lines = [line for axes in throughput.step_ratios(shown).axes for line in axes.lines]
     dots = [line.get_xdata() for line in lines if line.get_marker() != "None"]

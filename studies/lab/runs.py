@@ -50,7 +50,7 @@ def shipped_models(*names: str) -> tuple:
 def require_run(path: Path, run: dict, identity: dict, free=()) -> None:
     """ValueError if a file holds another run; settings in `free` may differ."""
     advice = "The arm or the record was changed; restore it as it was."
-    record.require_same(path, run, identity, free, advice)
+    record.require_same_record(path, run, identity, free, advice)
 
 
 def read_run(path: Path, identity: dict, free=()) -> dict | None:
@@ -60,7 +60,7 @@ def read_run(path: Path, identity: dict, free=()) -> dict | None:
     """
     if not path.exists():
         return None
-    run = record.read(path)
+    run = record.read_record(path)
     require_run(path, run, identity, free)
     return run
 
@@ -86,7 +86,7 @@ def recorded(
     except FloatingPointError as error:
         raise FloatingPointError(f"{path.stem}: {error}") from None
     head = {"name": path.stem, "hardware": hardware()}
-    record.write(path, head | record.plain(identity) | made)
+    record.write_record(path, head | record.record_identity(identity) | made)
     return read(path, identity)
 
 
@@ -122,8 +122,8 @@ def placed_sentences(
 ) -> list[tuple[int, list[str]]]:
     """Sentences of running text, cut at . ! ?, of `shortest` to `longest` words.
 
-    Each has its place, that of its first word in what helpers.data.join makes of the
-    lines.
+    Each has its place, that of its first word in what helpers.data.join_lines makes of
+    the lines.
     """
     placed, start = [], 0
     for line in lines:

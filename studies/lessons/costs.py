@@ -80,7 +80,7 @@ def measure(arms: dict[str, Arm]) -> None:
     """
     costs = {"hardware": hardware(), "rounds": ROUNDS, "arms": {}}
     if COSTS.exists():
-        costs = record.read(COSTS)
+        costs = record.read_record(COSTS)
     timed = {name: Arm(**cost["design"]) for name, cost in costs["arms"].items()}
     new = {name: arm for name, arm in arms.items() if timed.get(name) != arm}
     if not new:
@@ -96,4 +96,4 @@ def measure(arms: dict[str, Arm]) -> None:
             "ratio": ratio_spread(seconds[name], seconds["base"]),
             "hardware": hardware(),
         }
-    record.write(COSTS, costs)
+    record.write_record(COSTS, costs)

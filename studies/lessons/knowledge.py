@@ -10,7 +10,7 @@ def grammar_minus_facts() -> dict:
 
     The two intervals, bootstrapped over the text, are added.
     """
-    study = record.read(RECORDS / "knowledge.json")
+    study = record.read_record(RECORDS / "knowledge.json")
     kinds = (study["bands"]["class"][kind] for kind in ("function words", "names"))
     good, bad = (kind["accuracy"]["no_dropout"] for kind in kinds)
     ends = {"mean": "mean", "low": "high", "high": "low"}

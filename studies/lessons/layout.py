@@ -63,7 +63,7 @@ def figure(panels, results) -> None:
     """Three ways to fill rows, at two lengths: padding, words per second, loss."""
     sizes = [(layout, length) for layout in NAMES for length in (64, 128)]
     arms = [f"{layout}_{length}" for layout, length in sizes]
-    recorded, rows = record.read(COSTS)["arms"], range(len(arms))
+    recorded, rows = record.read_record(COSTS)["arms"], range(len(arms))
     bars = {"color": "#9a9a9a", "height": 0.6}
     padding = [100 * recorded[arm]["padding"] for arm in arms]
     shares = panels[0].barh(rows, padding, **bars)

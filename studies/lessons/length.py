@@ -47,7 +47,7 @@ def fit(growth: dict, form: str) -> dict:
 
 def growing_part() -> dict:
     """The share of a step at length 64 that grows with the length, beyond a half."""
-    growth = record.read(GROWTH)
+    growth = record.read_record(GROWTH)
     written, fused = (fit(growth, form) for form in LOOKS)
     mean, error = 100 * written["share_at_64"], 100 * written["largest_error"]
     low, high = mean - error, mean + error

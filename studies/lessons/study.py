@@ -66,7 +66,7 @@ def claim_row(results: Results, claim: Claim) -> dict:
     row = results.decide(claim)
     if not isinstance(claim.effect, Effect):
         return row
-    costs, seconds = record.read(COSTS), 0.0
+    costs, seconds = record.read_record(COSTS), 0.0
     arms = {name: results.study.arms[name] for name in claim.effect.arms}
     for name, arm in arms.items():
         cost = costs["arms"][name]
@@ -181,7 +181,7 @@ STUDY = Lessons(
     claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
     figures={
-        "lesson_length.png": lambda _: length.figure(record.read(length.GROWTH)),
+        "lesson_length.png": lambda _: length.figure(record.read_record(length.GROWTH)),
         "lesson_layout.png": layout.figure,
         "lesson_vocabulary.png": vocabulary.figure,
         "lesson_size.png": size.figure,

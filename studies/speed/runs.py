@@ -164,7 +164,7 @@ def step_times() -> dict:
     for name, seconds in times.items():
         ratio = timing.ratio_spread(seconds, times["entry"])
         result[name] = {"seconds": timing.spread(seconds), "ratio": ratio}
-    record.write(FOLDER / TIMES, result)
+    record.write_record(FOLDER / TIMES, result)
     return result
 
 

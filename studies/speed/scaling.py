@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=record_file, default=RECORDS / "growth.json")
     given = parser.parse_args(arguments)
     with parser.one_sentence():
-        record.write(given.out, growth())
+        record.write_record(given.out, growth())
 
 
 if __name__ == "__main__":
