@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from helpers import parallel, record
+from helpers import parallel
 from helpers.checkpoint import (
     OTHER_NAME,
     checkpoint_weights,
@@ -24,6 +24,7 @@ from helpers.checkpoint import (
 from helpers.data import TrainingData
 from helpers.files import reading_file
 from helpers.optimize import TrainConfig
+from helpers.record import record_identity, require_same_record, tensor_digest
 
 
 class Resumable:
@@ -58,9 +59,9 @@ class Resumable:
 def run_identity(model, data: TrainingData, config: TrainConfig) -> dict:
     """What makes a run this run: its settings, its text, and what it is scored on."""
     scored = "validation_BT", "subset_BT", "sample_BT", "sample_subset_BT"
-    digests = {name: record.tensor_digest(getattr(data, name)) for name in scored}
+    digests = {name: tensor_digest(getattr(data, name)) for name in scored}
     settings = {"model": model.config, "training": config}
-    return settings | {"text": record.tensor_digest(data.stream)} | digests
+    return settings | {"text": tensor_digest(data.stream)} | digests
 
 
 def require_finite_run(run) -> None:
@@ -89,7 +90,7 @@ def resume_run(run, path: Path, known: dict) -> None:
     with reading_file(path, OTHER_NAME):
         saved = state["identity"]
         older = known.keys() - saved.keys() - {"text"}  # had no other digest
-    record.require_same_record(path.parent, saved, known, older)
+    require_same_record(path.parent, saved, known, older)
     with reading_file(path, OTHER_NAME):
         run.load_state_dict({"loss": 0.0} | state)  # older ones have none
 
@@ -130,7 +131,7 @@ def resumed_run(run, folder, known: dict, save_seconds: float) -> Iterator[Calla
             require_finite_run(run)
             if writes:
                 save_state(
-                    path, run.state_dict() | {"identity": record.record_identity(known)}
+                    path, run.state_dict() | {"identity": record_identity(known)}
                 )
             saved = time.monotonic()
 

@@ -8,8 +8,6 @@ number. What is seen as one character stays whole, and so does a blank, `[MASK]`
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable
 
 UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 
@@ -112,30 +110,3 @@ def join_words(words: list[str]) -> str:
         text += word[1] if word in ("@-@", "@,@", "@.@") else word
         space = "" if right else " "
     return text
-
-
-CHUNK = re.compile(r"<unk>| ?(?:[^ \n<]|<(?!unk>))+|[ \n]")
-
-
-def text_chunks(text: str) -> list[str]:
-    """Pieces that no merge crosses: a word with the space before it, or `<unk>`."""
-    return CHUNK.findall(text)
-
-
-def count_text_chunks(lines: Iterable[str]) -> Counter[str]:
-    """How often each chunk occurs, without `<unk>`."""
-    pieces = (chunk for line in lines for chunk in text_chunks(line))
-    return Counter(chunk for chunk in pieces if chunk != UNKNOWN_WORD)
-
-
-def text_to_bytes(text: str) -> bytes:
-    """A text as UTF-8; half a surrogate pair becomes three bytes."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def bytes_to_text(data: bytes) -> str:
-    """The text that some bytes encode; bytes that are not UTF-8 become �."""
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace")

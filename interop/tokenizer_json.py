@@ -16,8 +16,8 @@ the same ids, with these exceptions:
 import re
 
 from helpers import text as ours
-from helpers.bpe import FIRST_BYTE, BPETokenizer
-from helpers.text import CHUNK, split_words
+from helpers.bpe import CHUNK, FIRST_BYTE, BPETokenizer
+from helpers.text import split_words
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
 
 TAGS = r"\x{E0020}-\x{E007F}"  # the letters that make 🏴 the flag of a region

@@ -13,13 +13,14 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.checkpoint import load_model, save_model
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.figure import training_curves
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import TRAIN_VALUES
+from helpers.record import read_record, write_record
 from helpers.seeds import seeded
 from helpers.settings import integer_setting
 from studies.attention.references import references
@@ -120,13 +121,13 @@ def table(results: Results) -> str:
 
 def figure(results: Results) -> Figure:
     """The curves of all runs beside what each kind of dropout costs or gains."""
-    bigram = record.read_record(REFERENCES)["bigram"]["loss"]
+    bigram = read_record(REFERENCES)["bigram"]["loss"]
     return curves_beside_effects(results, LOOKS, "none", {"bigram": bigram})
 
 
 def shipped() -> list[dict]:
     """The records of the models in weights/."""
-    return [record.read_record(RECORDS / f"{name}.json") for name in SHIPPED.values()]
+    return [read_record(RECORDS / f"{name}.json") for name in SHIPPED.values()]
 
 
 def study(epochs: int) -> Study:
@@ -178,9 +179,7 @@ def ship(results: Results) -> None:
         ways["bucket"] = bucket(ids, length, FAST.batch_size, seeded(0))
         ways["pack"] = pack(ids, length)
         wasted = {way: wasted_share(rows) for way, rows in ways.items()}
-        record.write_record(
-            RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted}
-        )
+        write_record(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -197,7 +196,7 @@ def main(arguments: list[str] | None = None) -> None:
             chosen.make_missing(given.arms, given.seeds, given.processes)
         if not REFERENCES.exists():
             _, tokenizer, data, _ = prepare(ModelConfig(), 0)
-            record.write_record(REFERENCES, references(data, len(tokenizer)))
+            write_record(REFERENCES, references(data, len(tokenizer)))
         if given.ship:
             ship(chosen.results())
         chosen.report()

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.files import write_file
+from helpers.record import read_record
 from studies import dropout, fifty, plateau
 from studies.attention import erasure, knowledge, tables
 from studies.lab.command import RECORDS, command
@@ -23,7 +24,7 @@ from studies.speed import speedrun, throughput
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
 DROPOUT = 0.1  # of the training steps that the page of speed compares
 
-read = cache(record.read_record)
+read = cache(read_record)
 
 
 def of_study(study: Study) -> str:

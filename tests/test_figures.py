@@ -19,13 +19,14 @@ from explorer.attention_plots import attention_matrix, attention_mosaic, head_ma
 from explorer.drawn_text import drawable_text, drawn_text_widths
 from explorer.heatmap import WIDTH, heatmap_caption, sentence_heatmap
 from explorer.predict import Prediction
-from helpers import ROOT, figure, record
+from helpers import ROOT, figure
 from helpers.figure import training_curves
+from helpers.record import read_record
 from studies.lab.samples import true_vs_pred
 
 HARD = ["$5", "$x$", "–", "東京", "😀", "<unk>", "@-@", '""', "שלום", "\0a", "\ud800"]
 SHIP = "In 1905 the ship sank".split()
-RECORD = record.read_record(ROOT / "plots" / "records" / "dropout.json")
+RECORD = read_record(ROOT / "plots" / "records" / "dropout.json")
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,13 @@ import pytest
 import torch
 from tiny import at_call, tiny_model
 
-from helpers import data, record
+from helpers import data
 from helpers.bpe import BPETokenizer
 from helpers.corpus import Corpus
 from helpers.evaluate import evaluate, validate
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import MaskedLanguageModel
+from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
 from helpers.training_run import TrainingRun
@@ -315,7 +316,7 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
         turns.clear()
         monkeypatch.setattr(study.Study, "make_missing", lambda *_: None)
         replace(STUDY, arms={name: some[name] for name in names}).make_missing([], [])
-        return record.read_record(costs.COSTS)["arms"]
+        return read_record(costs.COSTS)["arms"]
 
     monkeypatch.setattr(costs, "prepare", prepare)
     monkeypatch.setattr(costs, "COSTS", tmp_path / "costs.json")

@@ -25,6 +25,10 @@ NOT_LISTED = {
     "pad_rows",  # adds [PAD]; `pad` and `bucket` in 07 say how much
     "steps_per_epoch",  # a division, which 04 and 07 use
     "vocabulary_entry",  # refuses an id that the vocabulary lacks
+    "split_chunks",  # is one regular expression; 01 shows its pieces
+    "count_chunks",  # counts these pieces
+    "text_bytes",  # is UTF-8, with a rule for half a character
+    "bytes_to_text",  # the way back
     "token_bytes",  # the bytes of each id, which 01 shows at work
 }
 

@@ -21,9 +21,9 @@ from tqdm.auto import tqdm
 
 from explorer.knockout import knockout_correlation, without_words
 from explorer.predict import fill_mask
-from helpers import record
 from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel
+from helpers.record import write_record
 from helpers.seeds import seeded
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.heads import heads
@@ -184,7 +184,7 @@ def measure(models, tokenizer, corpus, source, path=SUMMARY, count=SENTENCES) ->
             begun = time.perf_counter()
             part = make(*material) | {"seconds": round(time.perf_counter() - begun, 1)}
             summary[test][name] = part | {"hardware": hardware()}
-            record.write_record(path, summary)
+            write_record(path, summary)
     return summary
 
 

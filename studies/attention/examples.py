@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from explorer.heatmap import sentence_heatmap
 from explorer.predict import Prediction, fill_mask, predict_each
-from helpers import record
+from helpers.record import write_record
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
 from studies.lab.command import RECORDS, command
 from studies.lab.machine import hardware
@@ -127,7 +127,7 @@ def study() -> None:
         "seconds": round(time.perf_counter() - begun, 1),
         "hardware": hardware(),
     }
-    record.write_record(SUMMARY, summary)
+    write_record(SUMMARY, summary)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -15,8 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from helpers.bpe import BPETokenizer
-from helpers.text import UNKNOWN_WORD, text_chunks
+from helpers.bpe import BPETokenizer, split_chunks
+from helpers.text import UNKNOWN_WORD
 from helpers.tokenizer import CLS, MASK, SEP, UNK
 
 ASKED = {"shared": 6_000, "rare": 1_500}  # words of either kind
@@ -31,7 +31,7 @@ def places_of(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
     places = {"shared": [], "rare": []}
     for number, line in enumerate(lines):
         words = line.split()
-        if [chunk.strip(" ") for chunk in text_chunks(line) if chunk != " "] != words:
+        if [chunk.strip(" ") for chunk in split_chunks(line) if chunk != " "] != words:
             continue  # a rare kind of blank, or `<unk>` within a word
         for place, word in enumerate(words):
             if word != UNKNOWN_WORD:
