@@ -25,23 +25,17 @@ from helpers.layers import (
     sinusoidal_positions,
 )
 from helpers.seeds import seeding_defaults
-from helpers.settings import (
-    POSITIVE,
-    NumberSetting,
-    SettingError,
-    integer_setting,
-    require_settings,
-)
+from helpers.settings import POSITIVE, NumberSetting, SettingError, require_settings
 from helpers.tokenizer import PAD, SPECIALS
 
 DROPOUT = NumberSetting(0, 0.999)  # 1 would leave nothing
 MODEL_VALUES = {  # the ends are far beyond BERT; what lies beyond them is a slip
-    "vocab_size": integer_setting(len(SPECIALS) + 1, 1_000_000),
-    "max_length": integer_setting(3, 1_000_000),  # at least [CLS], a word, [SEP]
-    "n_layers": integer_setting(1, 100),
-    "d_model": integer_setting(1, 4_096),
-    "n_heads": integer_setting(1),
-    "d_ff": integer_setting(1, 100_000),
+    "vocab_size": NumberSetting.whole(len(SPECIALS) + 1, 1_000_000),
+    "max_length": NumberSetting.whole(3, 1_000_000),  # at least [CLS], a word, [SEP]
+    "n_layers": NumberSetting.whole(1, 100),
+    "d_model": NumberSetting.whole(1, 4_096),
+    "n_heads": NumberSetting.whole(1),
+    "d_ff": NumberSetting.whole(1, 100_000),
     "dropout": DROPOUT,
     "positions": ("rotary", "learned", "sinusoidal", "none"),
     "norm": ("pre", "post"),

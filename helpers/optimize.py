@@ -14,14 +14,13 @@ from helpers.settings import (
     SHARE,
     NumberSetting,
     SettingError,
-    integer_setting,
     require_settings,
 )
 
 RATE = NumberSetting(0, 1_000, open=True)  # far beyond what any training can bear
 TRAIN_VALUES = {
     "epochs": NumberSetting(0, 1_000_000, open=True),
-    "batch_size": integer_setting(1),
+    "batch_size": NumberSetting.whole(1),
     "optimizer": ("adamw", "muon"),
     "learning_rate": RATE,
     "muon_rate": RATE,
@@ -32,10 +31,10 @@ TRAIN_VALUES = {
     "last_mask_rate": SHARE,
     "masks": ("fixed", "independent"),
     "clip": POSITIVE,
-    "evaluations": integer_setting(1, 100_000),
-    "patience": integer_setting(1),
+    "evaluations": NumberSetting.whole(1, 100_000),
+    "patience": NumberSetting.whole(1),
     "precision": ("auto", "float32", "bfloat16", "float16"),
-    "seed": integer_setting(0),
+    "seed": NumberSetting.whole(0),
 }
 
 

@@ -130,9 +130,8 @@ def resumed_run(run, folder, known: dict, save_seconds: float) -> Iterator[Calla
         if must or time.monotonic() - saved > save_seconds:
             require_finite_run(run)
             if writes:
-                save_state(
-                    path, run.state_dict() | {"identity": record_identity(known)}
-                )
+                state = run.state_dict() | {"identity": record_identity(known)}
+                save_state(path, state)
             saved = time.monotonic()
 
     with lock_run_folder(path.parent) if writes else nullcontext():

@@ -23,6 +23,11 @@ class NumberSetting:
     kind: type = float
     open: bool = False
 
+    @classmethod
+    def whole(cls, low: int, high: int = 10**9) -> "NumberSetting":
+        """The whole numbers from `low` to `high`; beyond a billion it is a slip."""
+        return cls(low, high, int)
+
     def __contains__(self, value) -> bool:
         real = numbers.Integral if self.kind is int else numbers.Real
         if not isinstance(value, real) or isinstance(value, bool):
@@ -36,11 +41,6 @@ class NumberSetting:
         if self.low > -math.inf:
             what += f" above {self.low:,}" if self.open else f" from {self.low:,}"
         return what + (f" up to {self.high:,}" if self.high < math.inf else "")
-
-
-def integer_setting(low: int, high: int = 10**9) -> NumberSetting:
-    """The whole numbers from `low` to `high`; beyond a billion it is a slip."""
-    return NumberSetting(low, high, int)
 
 
 POSITIVE, SHARE = NumberSetting(0, open=True), NumberSetting(0, 1)

@@ -115,9 +115,8 @@ def topic_sentence(draw: random.Random) -> ToySentence:
     topic, other = draw.sample(ANIMALS, 2)
     *clauses, last = [f"{topic}/topic {draw.choice(LEFT)}" for _ in range(4)]
     listed = " , the ".join(clauses)
-    return toy_sentence(
-        f"The {listed} and the {last} {draw.choice(BESIDE)} the {other} ."
-    )
+    beside = draw.choice(BESIDE)
+    return toy_sentence(f"The {listed} and the {last} {beside} the {other} .")
 
 
 def season_sentence(draw: random.Random) -> ToySentence:

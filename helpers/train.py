@@ -167,9 +167,8 @@ def train(
     choices = model.config.max_length, config.batch_size, config.seed
     source = source or partial(batches, data.stream, *choices)
     run = TrainingRun(model, config)
-    with resumed_run(
-        run, folder, run_identity(model, data, config), save_seconds
-    ) as save:
+    known = run_identity(model, data, config)
+    with resumed_run(run, folder, known, save_seconds) as save:
         run_steps(run, data, config, source, mask, on_evaluation, save)
     run.stopping.restore(model)
     return run

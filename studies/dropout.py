@@ -22,7 +22,7 @@ from helpers.model import ModelConfig
 from helpers.optimize import TRAIN_VALUES
 from helpers.record import read_record, write_record
 from helpers.seeds import seeded
-from helpers.settings import integer_setting
+from helpers.settings import NumberSetting
 from studies.attention.references import references
 from studies.lab.command import RECORDS, option
 from studies.lab.experiment import prepare, run_experiment
@@ -40,9 +40,8 @@ MODELS = {
 }
 SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
 CPU_EPOCHS, GPU_EPOCHS = 8, 50
-EPOCHS = option(
-    integer_setting(1, int(TRAIN_VALUES["evaluations"].high))
-)  # one evaluation each
+MOST_EPOCHS = int(TRAIN_VALUES["evaluations"].high)  # one evaluation each
+EPOCHS = option(NumberSetting.whole(1, MOST_EPOCHS))
 COMMAND = "`python -m studies.dropout`"
 REFERENCES = RECORDS / "references.json"
 LOOKS = {  # in the order of the table

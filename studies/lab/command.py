@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from helpers import ROOT
-from helpers.settings import NumberSetting, SettingError, integer_setting
+from helpers.settings import NumberSetting, SettingError
 
 RECORDS = ROOT / "plots" / "records"
 
@@ -40,7 +40,7 @@ def option(values: NumberSetting):
     return read
 
 
-COUNT, SEED = option(integer_setting(1)), option(integer_setting(0))
+COUNT, SEED = option(NumberSetting.whole(1)), option(NumberSetting.whole(0))
 
 
 def record_file(text: str) -> Path:
