@@ -53,7 +53,7 @@ def require_attention(weights_TS: Tensor, queries: list[str], keys: list[str]) -
         )
 
 
-def draw_attention(axes, weights_TS: Tensor, queries, keys, vmax: float, **options):
+def plot_attention(axes, weights_TS: Tensor, queries, keys, vmax: float, **options):
     """Draws weights in blue, from 0 to `vmax`, with their scale and labels."""
     require_attention(weights_TS, queries, keys)
     beyond = "max" if float(weights_TS.max()) > vmax else "neither"
@@ -66,10 +66,9 @@ def draw_attention(axes, weights_TS: Tensor, queries, keys, vmax: float, **optio
         ax=axes,
         **options,
     )
-    axes.set_xticks(np.arange(len(keys)) + 0.5, map(drawable_text, keys), rotation=90)
-    axes.set_yticks(
-        np.arange(len(queries)) + 0.5, map(drawable_text, queries), rotation=0
-    )
+    columns, rows = (np.arange(len(labels)) + 0.5 for labels in (keys, queries))
+    axes.set_xticks(columns, map(drawable_text, keys), rotation=90)
+    axes.set_yticks(rows, map(drawable_text, queries), rotation=0)
     for axis, labels in (("x", keys), ("y", queries)):
         axes.tick_params(axis, labelsize=9 if len(labels) < 40 else 7)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
@@ -87,7 +86,7 @@ def attention_matrix(
     side = min(7.5, 2.2 + 0.3 * len(keys))
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     axes = figure.subplots()
-    draw_attention(axes, weights_TS, queries, keys, vmax, square=True, linewidths=0.4)
+    plot_attention(axes, weights_TS, queries, keys, vmax, square=True, linewidths=0.4)
     axes.set(xlabel="key (looked at)", ylabel="query (looks)")
     axes.set_title(drawable_text(title, 80), parse_math=False)
     return figure
@@ -105,7 +104,7 @@ def head_matrix(prediction, vmax=1.0, marked=None) -> Figure:
     size = min(8.8, 3.0 + 0.3 * length), 1.6 + 0.2 * len(names)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
-    draw_attention(axes, rows_NHS.flatten(0, 1), names, prediction.tokens, vmax)
+    plot_attention(axes, rows_NHS.flatten(0, 1), names, prediction.tokens, vmax)
     for border in range(n_heads, len(names), n_heads):
         axes.axhline(border, color=QUIET, linewidth=1)
     if marked:

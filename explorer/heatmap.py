@@ -18,7 +18,7 @@ from helpers.figure import DPI, default_style
 WIDTH, LINE, MARGIN, GAP = 880, 46, 24, 20  # pixels
 
 
-def caption_percent(share: float) -> str:
+def heatmap_percent(share: float) -> str:
     """A share as in a caption: 36.5 %."""
     return f"{100 * share:.1f} %"
 
@@ -27,10 +27,10 @@ def heatmap_caption(prediction: Prediction) -> str:
     """Two lines: true and predicted word, then the five best guesses."""
     unknown = "none, a blank" if prediction.blank else "outside the vocabulary"
     true = prediction.true or unknown
-    best = ", ".join(f"{word} {caption_percent(p)}" for word, p in prediction.top)
+    best = ", ".join(f"{word} {heatmap_percent(p)}" for word, p in prediction.top)
     return (
         f"TRUE: {true} • PRED: {prediction.pred} "
-        f"({caption_percent(prediction.p_pred)})\nTop-{len(prediction.top)}: {best}"
+        f"({heatmap_percent(prediction.p_pred)})\nTop-{len(prediction.top)}: {best}"
     )
 
 
@@ -125,9 +125,9 @@ def heatmap_scale(axes, height: int, vmax: float, uniform: float, most: float) -
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     small = {"fontsize": 9, "va": "center"}
     axes.text(left - 6, y, "0 %", ha="right", **small)
-    end = caption_percent(vmax) + (" or more" if most > vmax else "")
+    end = heatmap_percent(vmax) + (" or more" if most > vmax else "")
     axes.text(right + 6, y, end, **small)
     at = left + (right - left) * min(1.0, uniform / vmax)
     axes.plot([at, at], [y + 5, y - 5], color="black", linewidth=1.2)
-    text = f"uniform would be {caption_percent(uniform)}"
+    text = f"uniform would be {heatmap_percent(uniform)}"
     axes.text(MARGIN, y, f"Shares add up to 100 %; {text} (line in the scale)", **small)

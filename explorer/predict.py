@@ -90,7 +90,7 @@ def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
     return p.item(), int((chance_V > p).sum()) + 1
 
 
-def sentence_words(model, tokenizer, text: str | list[str]) -> list[str]:
+def words_to_predict(model, tokenizer, text: str | list[str]) -> list[str]:
     """The words of a sentence that fits the model, blanks as ___; else ValueError."""
     max_length = model.config.max_length
     words = vocabulary_words(tokenizer, text) if isinstance(text, str) else text
@@ -105,7 +105,7 @@ def sentence_words(model, tokenizer, text: str | list[str]) -> list[str]:
     return words
 
 
-def sentence_ids(tokenizer, words: list[str]) -> list[int]:
+def ids_to_predict(tokenizer, words: list[str]) -> list[int]:
     """The ids of words, that of [MASK] for a blank."""
     ids, mask = tokenizer.encode(words), special_ids(tokenizer).mask
     return [mask if word == BLANK else i for word, i in zip(words, ids, strict=True)]
@@ -113,7 +113,7 @@ def sentence_ids(tokenizer, words: list[str]) -> list[int]:
 
 def prediction_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
-    ids = sentence_ids(tokenizer, prediction.words)
+    ids = ids_to_predict(tokenizer, prediction.words)
     ids[prediction.position] = special_ids(tokenizer).mask
     return torch.tensor(add_special_ids(tokenizer, ids), device="cpu")
 
@@ -154,13 +154,13 @@ def predict_positions(
     not exist.
     """
     require_model_vocabulary(model, tokenizer)
-    words = sentence_words(model, tokenizer, text)
+    words = words_to_predict(model, tokenizer, text)
     for position in positions:
         if not 0 <= position < len(words):
             raise ValueError(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
-    ids, special = sentence_ids(tokenizer, words), special_ids(tokenizer)
+    ids, special = ids_to_predict(tokenizer, words), special_ids(tokenizer)
     ids_T = torch.tensor(add_special_ids(tokenizer, ids), device="cpu")
     at_BM = torch.tensor(positions, device="cpu")[:, None] + 1  # after [CLS]
     inputs_BT = ids_T.repeat(len(positions), 1).scatter(1, at_BM, special.mask)
@@ -189,7 +189,7 @@ def fill_mask(
     Without a position, the word is the blank: "the cat ___ on the mat".
     """
     if position is None:
-        words = sentence_words(model, tokenizer, text)
+        words = words_to_predict(model, tokenizer, text)
         if words.count(BLANK) != 1:
             raise ValueError(
                 f"The text has {words.count(BLANK)} blanks; write one ___ or [MASK] in "
@@ -203,5 +203,5 @@ def predict_each(
     model, tokenizer, text: str | list[str], top_k: int = 5
 ) -> list[Prediction]:
     """Masks each word of a sentence in turn."""
-    words = sentence_words(model, tokenizer, text)
+    words = words_to_predict(model, tokenizer, text)
     return predict_positions(model, tokenizer, words, list(range(len(words))), top_k)

@@ -14,8 +14,8 @@ from explorer.page.build import page_html
 from explorer.predict import (
     Prediction,
     chance_and_rank,
+    ids_to_predict,
     predict_each,
-    sentence_ids,
 )
 from explorer.saving import file_slug
 from explorer.vocabulary import special_ids, vocabulary_words
@@ -78,7 +78,7 @@ class Views:
         self.text, self.answers = text, {}
         self.words = self.ask(predict_each, next(iter(models)))[0].words
         special = special_ids(tokenizer)
-        self.unknown = [i == special.unk for i in sentence_ids(tokenizer, self.words)]
+        self.unknown = [i == special.unk for i in ids_to_predict(tokenizer, self.words)]
         self.n_words = len(tokenizer) - len(special.silent)
         self.n_layers = next(iter(models.values())).config.n_layers
 
@@ -133,9 +133,8 @@ class Views:
     def other_answers(self, choice: ViewChoice) -> str:
         """What the other models say of it."""
         others = self.others(choice)
-        return "".join(
-            markup.other_answer_html(m, self.prediction(choice, m)) for m in others
-        )
+        answers = ((model, self.prediction(choice, model)) for model in others)
+        return "".join(markup.other_answer_html(*answer) for answer in answers)
 
     def needs(self, choice: ViewChoice) -> tuple[str, str]:
         """Each other word and each head taken away: two tables, on one scale.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from helpers.files import reading_file, write_file
 from helpers.text import UNKNOWN_WORD
-from helpers.tokenizer import SPECIALS, UNK, vocabulary_entry
+from helpers.tokenizer import SPECIALS, UNK, tokenizer_entry
 
 FIRST_BYTE = len(SPECIALS)
 FIRST_MERGE = FIRST_BYTE + 256
@@ -33,12 +33,12 @@ def count_chunks(lines: Iterable[str]) -> Counter[str]:
     return Counter(chunk for chunk in pieces if chunk != UNKNOWN_WORD)
 
 
-def text_bytes(text: str) -> bytes:
+def chunk_bytes(text: str) -> bytes:
     """A text as UTF-8; half a surrogate pair becomes three bytes."""
     return text.encode("utf-8", "surrogatepass")
 
 
-def bytes_to_text(data: bytes) -> str:
+def decode_bytes(data: bytes) -> str:
     """The text that some bytes encode; bytes that are not UTF-8 become �."""
     try:
         return data.decode("utf-8", "surrogatepass")
@@ -63,9 +63,7 @@ def learn_merges(chunk_counts: dict[str, int], n_merges: int) -> list[Pair]:
     `chunk_counts` says how often each chunk occurs. The index `places` says which
     chunks hold a pair, so that a merge touches only those.
     """
-    words = [
-        [FIRST_BYTE + byte for byte in text_bytes(chunk)] for chunk in chunk_counts
-    ]
+    words = [[FIRST_BYTE + byte for byte in chunk_bytes(c)] for c in chunk_counts]
     counts = list(chunk_counts.values())
     pair_counts, places = Counter(), defaultdict(set)
     for i, ids in enumerate(words):
@@ -98,8 +96,8 @@ def learn_merges(chunk_counts: dict[str, int], n_merges: int) -> list[Pair]:
 
 def token_bytes(merges: list[Pair]) -> list[bytes]:
     """The bytes of each id. Raises ValueError if a merge uses a later id."""
-    tokens = [*map(text_bytes, SPECIALS), *(bytes([byte]) for byte in range(256))]
-    tokens[UNK] = text_bytes(UNKNOWN_WORD)
+    tokens = [*map(chunk_bytes, SPECIALS), *(bytes([byte]) for byte in range(256))]
+    tokens[UNK] = chunk_bytes(UNKNOWN_WORD)
     for left, right in merges:
         if not FIRST_BYTE <= min(left, right) <= max(left, right) < len(tokens):
             raise ValueError(f"({left}, {right}) merges ids that do not exist yet")
@@ -109,7 +107,7 @@ def token_bytes(merges: list[Pair]) -> list[bytes]:
 
 def encode_chunk(chunk: str, ranks: dict[Pair, int]) -> list[int]:
     """Applies the merges in the order in which they were learned, their `ranks`."""
-    ids = [FIRST_BYTE + byte for byte in text_bytes(chunk)]
+    ids = [FIRST_BYTE + byte for byte in chunk_bytes(chunk)]
     while pairs := set(pairwise(ids)) & ranks.keys():
         first = min(pairs, key=ranks.get)
         ids = merge(ids, first, FIRST_MERGE + ranks[first])
@@ -144,7 +142,7 @@ class BPETokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids."""
-        return bytes_to_text(b"".join(vocabulary_entry(self.tokens, i) for i in ids))
+        return decode_bytes(b"".join(tokenizer_entry(self.tokens, i) for i in ids))
 
     def save(self, path: Path) -> None:
         """Writes the merges as JSON."""

@@ -56,7 +56,7 @@ class Resumable:
         vars(self.stopping).update(state["stopping"])
 
 
-def run_identity(model, data: TrainingData, config: TrainConfig) -> dict:
+def resume_identity(model, data: TrainingData, config: TrainConfig) -> dict:
     """What makes a run this run: its settings, its text, and what it is scored on."""
     scored = "validation_BT", "subset_BT", "sample_BT", "sample_subset_BT"
     digests = {name: tensor_digest(getattr(data, name)) for name in scored}
@@ -96,7 +96,7 @@ def resume_run(run, path: Path, known: dict) -> None:
 
 
 @contextmanager
-def lock_run_folder(folder: Path) -> Iterator[None]:
+def lock_resumed_run(folder: Path) -> Iterator[None]:
     """Keeps other trainings out of a folder; ValueError if there is one in it.
 
     The operating system takes the lock back however a program ends.
@@ -134,7 +134,7 @@ def resumed_run(run, folder, known: dict, save_seconds: float) -> Iterator[Calla
                 save_state(path, state)
             saved = time.monotonic()
 
-    with lock_run_folder(path.parent) if writes else nullcontext():
+    with lock_resumed_run(path.parent) if writes else nullcontext():
         if path:
             resume_run(run, path, known)
         try:

@@ -21,7 +21,7 @@ def most_frequent_words(lines: Iterable[str], size: int) -> list[str]:
     return sorted(visible, key=lambda word: (-counts[word], word))[:size]
 
 
-def vocabulary_entry(entries: list, i: int):
+def tokenizer_entry(entries: list, i: int):
     """The entry of an id. Raises ValueError if there is no such id."""
     if not 0 <= i < len(entries):
         raise ValueError(f"There is no id {i}; ids go from 0 to {len(entries) - 1}.")
@@ -55,7 +55,7 @@ class WordTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids, with the usual spaces."""
-        return join_words([vocabulary_entry(self.words, i) for i in ids])
+        return join_words([tokenizer_entry(self.words, i) for i in ids])
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary as JSON, one word per line."""

@@ -83,7 +83,7 @@ def toy_sentence(text: str) -> ToySentence:
     )
 
 
-def number_sentence(draw: random.Random) -> ToySentence:
+def toy_number(draw: random.Random) -> ToySentence:
     """A subject, a noun of either number beside it, and words that agree with it."""
     plural = draw.random() < 0.5
     subject = draw.choice(THINGS) + ("s" if plural else "")
@@ -96,7 +96,7 @@ def number_sentence(draw: random.Random) -> ToySentence:
     )
 
 
-def person_sentence(draw: random.Random) -> ToySentence:
+def toy_person(draw: random.Random) -> ToySentence:
     """A person, another one further away, and pronouns that match the first."""
     woman = draw.random() < 0.5
     owner = draw.choice(WOMEN if woman else MEN)
@@ -110,7 +110,7 @@ def person_sentence(draw: random.Random) -> ToySentence:
     )
 
 
-def topic_sentence(draw: random.Random) -> ToySentence:
+def toy_topic(draw: random.Random) -> ToySentence:
     """One animal is named again and again, another one only once."""
     topic, other = draw.sample(ANIMALS, 2)
     *clauses, last = [f"{topic}/topic {draw.choice(LEFT)}" for _ in range(4)]
@@ -119,7 +119,7 @@ def topic_sentence(draw: random.Random) -> ToySentence:
     return toy_sentence(f"The {listed} and the {last} {beside} the {other} .")
 
 
-def season_sentence(draw: random.Random) -> ToySentence:
+def toy_season(draw: random.Random) -> ToySentence:
     """A month, its season and the weather that goes with it."""
     season = draw.choice(list(SEASONS))
     weather, *months = SEASONS[season]
@@ -131,8 +131,8 @@ def season_sentence(draw: random.Random) -> ToySentence:
     return toy_sentence(f"In {month}/month the {weather}/season {season}/season {rest}")
 
 
-KINDS = [number_sentence, person_sentence]
-KINDS += [topic_sentence] * 2 + [season_sentence] * 2  # whose rules are harder to find
+KINDS = [toy_number, toy_person]
+KINDS += [toy_topic] * 2 + [toy_season] * 2  # whose rules are harder to find
 SPLITS = {"train": (8_000, 0), "validation": (600, 1), "test": (600, 2)}  # and seed
 
 

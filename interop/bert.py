@@ -159,12 +159,10 @@ def from_bert(weights, config=None) -> MaskedLanguageModel:
     loaded = {}
     for name, weight in checkpoint_weights(model).items():
         if not (ours.tied and name == "head.decoder.weight"):
-            loaded[name] = take_bert_weight(
-                weights, their_weight_name(name, BERT), weight.shape
-            )
-    segments = take_bert_weight(
-        weights, SEGMENTS, (config.get("type_vocab_size", 2), ours.d_model)
-    )
+            theirs = their_weight_name(name, BERT)
+            loaded[name] = take_bert_weight(weights, theirs, weight.shape)
+    shape = config.get("type_vocab_size", 2), ours.d_model
+    segments = take_bert_weight(weights, SEGMENTS, shape)
     positions = loaded["embedding.position.weight"]
     loaded["embedding.position.weight"] = positions + segments[0]
     if ours.tied and model.head.state_dict():

@@ -71,9 +71,8 @@ def export_weights(model) -> dict[str, Tensor]:
         for name, weight in checkpoint_weights(model).items()
         if not (config.tied and name == "head.decoder.weight")
     }
-    return weights | (export_bert_extras if names is BERT else export_esm_extras)(
-        config, weights
-    )
+    extras = export_bert_extras if names is BERT else export_esm_extras
+    return weights | extras(config, weights)
 
 
 def export_bert_extras(

@@ -24,9 +24,8 @@ def require_hub(name: str) -> None:
     try:
         urlopen(Request(url, method="HEAD"), timeout=PATIENCE).close()
     except (OSError, ValueError) as error:
-        raise ConnectionError(
-            f"{name} cannot be had ({download_failure(error)})"
-        ) from error
+        why = download_failure(error)
+        raise ConnectionError(f"{name} cannot be had ({why})") from error
 
 
 def fetch_from_hub(name: str) -> Path:
@@ -44,9 +43,8 @@ def fetch_from_hub(name: str) -> Path:
     try:
         return folder()
     except (OSError, ValueError) as error:
-        raise ConnectionError(
-            f"{name} cannot be had ({download_failure(error)})"
-        ) from error
+        why = download_failure(error)
+        raise ConnectionError(f"{name} cannot be had ({why})") from error
 
 
 def fetch_bert(names=NAMES) -> Path:

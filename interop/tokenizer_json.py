@@ -57,7 +57,7 @@ def oniguruma_pattern(pattern: str) -> str:
     return re.sub(classes, lambda m: CLASSES[m[0]], pattern)
 
 
-def edited_pattern(pattern: str, old: str, new: str) -> str:
+def oniguruma_edit(pattern: str, old: str, new: str) -> str:
     """The pattern with one part replaced; ValueError unless it has it once."""
     if pattern.count(old) != 1:
         raise ValueError(f"{pattern!r:.60} does not hold {old!r} once.")
@@ -70,7 +70,7 @@ def json_normaliser_rules() -> list[tuple[str, str]]:
     # In `split_words` what belongs to a character becomes ˑ, a letter, for a while.
     # Here it stays ˑ: words with marks are outside the vocabulary anyway. Joiners
     # before a letter are left to JOINING.
-    tail = edited_pattern(ours.TAIL.pattern, r"(?:(?=[^\W_])|", "(?:ˑ|")
+    tail = oniguruma_edit(ours.TAIL.pattern, r"(?:(?=[^\W_])|", "(?:ˑ|")
     hyphen, mark = ours.INNER.pattern.split(r"|(?:(?<=\d)")
     in_number = r"(?:(?<=\d)" + mark
     return [
@@ -82,8 +82,8 @@ def json_normaliser_rules() -> list[tuple[str, str]]:
         (oniguruma_pattern(r"[“”„](?=\S)|(?<=\S)[“”„]"), '"'),
         (oniguruma_pattern(r"[‘’](?=\S)|(?<=\S)[‘’]"), "'"),
         (oniguruma_pattern(hyphen), " @-@ "),
-        (oniguruma_pattern(edited_pattern(in_number, "[.,]", r"\.")), " @.@ "),
-        (oniguruma_pattern(edited_pattern(in_number, "[.,]", ",")), " @,@ "),
+        (oniguruma_pattern(oniguruma_edit(in_number, "[.,]", r"\.")), " @.@ "),
+        (oniguruma_pattern(oniguruma_edit(in_number, "[.,]", ",")), " @,@ "),
         (oniguruma_pattern(ours.OPENING.pattern), "' "),
     ]
 
@@ -91,7 +91,7 @@ def json_normaliser_rules() -> list[tuple[str, str]]:
 def json_word_pattern() -> str:
     """What is a word, after the normaliser."""
     pattern = oniguruma_pattern(re.sub(r"^ *#.*$", "", ours.WORD.pattern, flags=re.M))
-    return "(?x)" + edited_pattern(pattern, ")ˑ?", f")ˑ?(?:{JOINING})?")
+    return "(?x)" + oniguruma_edit(pattern, ")ˑ?", f")ˑ?(?:{JOINING})?")
 
 
 def tokenizer_json_frame(tokenizer, cls: str = "[CLS]", sep: str = "[SEP]"):

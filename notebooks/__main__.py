@@ -11,14 +11,9 @@ import os
 from pathlib import Path
 
 from helpers import ROOT
-from notebooks.source import (
-    notebook_paths,
-    numbered_notebook,
-    relist_notebooks,
-    repository_slug,
-    stamp_notebooks,
-    write_notebook,
-)
+from notebooks.address import repository_slug, stamp_address
+from notebooks.listings import relist_notebooks
+from notebooks.notebook_files import notebook_paths, numbered_notebook, write_notebook
 
 
 def run_notebooks(paths: list[Path], folder: Path) -> None:
@@ -50,7 +45,7 @@ def main() -> None:
         if given.relist:
             relist_notebooks(notebook_paths())
         elif given.stamp:
-            stamp_notebooks(given.stamp)
+            stamp_address(given.stamp)
         elif given.run is not None:
             run_notebooks(given.run or notebook_paths(), ROOT / "executed")
         else:  # committed outputs are always of the same kind

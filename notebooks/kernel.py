@@ -16,7 +16,7 @@ from nbclient.exceptions import CellExecutionError
 from tqdm.auto import tqdm
 
 from helpers.interrupt import delay_interrupt
-from notebooks.source import read_notebook
+from notebooks.notebook_files import read_notebook
 
 
 async def run_cells(client: NotebookClient, path: Path) -> None:

@@ -130,10 +130,8 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
     with tempfile.TemporaryDirectory() as name, tqdm(total=count, unit="kill") as bar:
         folder, start = Path(name, "whole"), time.perf_counter()
         is_killed(folder, material)
-        seconds, whole = (
-            time.perf_counter() - start,
-            read_record(folder / RESULT),
-        )
+        seconds = time.perf_counter() - start
+        whole = read_record(folder / RESULT)
         draw = random.Random(SEED)
         moment = moment or (lambda: draw.uniform(0, LONGEST * seconds))
         while len(kills) < count:

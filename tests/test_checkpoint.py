@@ -23,7 +23,7 @@ from helpers.checkpoint import (
     save_state,
     signed_checkpoint,
 )
-from helpers.resume import lock_run_folder, resumed_run, run_identity
+from helpers.resume import lock_resumed_run, resume_identity, resumed_run
 from helpers.train import train
 from helpers.training_run import TrainingRun
 
@@ -307,26 +307,26 @@ def test_a_second_training_in_a_folder_ends_and_touches_nothing(tmp_path):
 
 def test_a_killed_training_leaves_its_folder_free(tmp_path):
     program = (
-        "import signal, pathlib\nfrom helpers.resume import locked\n"
-        f"with locked(pathlib.Path({str(tmp_path)!r})):\n"
+        "import signal, pathlib\nfrom helpers.resume import lock_resumed_run\n"
+        f"with lock_resumed_run(pathlib.Path({str(tmp_path)!r})):\n"
         "    print('in', flush=True)\n    signal.pause()"
     )
     with started("-c", program) as run:
         assert run.stdout.readline() == "in\n"
         with (
             pytest.raises(ValueError, match="Another training"),
-            lock_run_folder(tmp_path),
+            lock_resumed_run(tmp_path),
         ):
             pass
         run.kill()
-    with lock_run_folder(tmp_path):
+    with lock_resumed_run(tmp_path):
         pass
 
 
 def test_only_the_first_process_locks_and_writes(tmp_path, monkeypatch):
     run, data = TrainingRun(fresh_model(), SHORT), random_data()
     monkeypatch.setattr(parallel, "rank", lambda: 1)
-    with resumed_run(run, tmp_path, run_identity(run.model, data, SHORT), 0) as save:
+    with resumed_run(run, tmp_path, resume_identity(run.model, data, SHORT), 0) as save:
         save()
     assert [*tmp_path.iterdir()] == []
     with pytest.raises(ValueError, match="^folder is ''; name one"):

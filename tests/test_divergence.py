@@ -9,7 +9,7 @@ from tiny import CONFIG, acting, fresh_model, same_weights, without_clock
 
 from helpers.checkpoint import load_state, save_state
 from helpers.evaluate import evaluate
-from helpers.resume import require_finite_run, resumed_run, run_identity
+from helpers.resume import require_finite_run, resume_identity, resumed_run
 from helpers.tokenizer import PAD, UNK
 from helpers.train import train, train_step
 from helpers.training_run import TrainingRun
@@ -162,7 +162,9 @@ def test_a_run_begun_in_float16_goes_on_where_that_is_slow_and_back(
     save_state(path, load_state(path) | {"dtype": torch.float16, "scaler": scale})
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     run = TrainingRun(fresh_model(), config)
-    with resumed_run(run, tmp_path, run_identity(run.model, data, config), 99) as save:
+    with resumed_run(
+        run, tmp_path, resume_identity(run.model, data, config), 99
+    ) as save:
         told = capsys.readouterr().out
         assert told == "The run was begun in float16, on a GPU; here it goes on in " + (
             "torch.float32.\n"

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from helpers import ROOT
 from notebooks.exercises import MODULES, Unanswered, exercise_complaint, grade
-from notebooks.source import notebook_paths, read_notebook
+from notebooks.notebook_files import notebook_paths, read_notebook
 
 TAUGHT = "tokenizer bpe layers model masking data train evaluate".split()
 SOLUTION = re.compile(

@@ -26,7 +26,7 @@ from helpers.text import MARKS, join_words, split_words  # noqa: E402
 from helpers.tokenizer import MASK, PAD, SPECIALS, WordTokenizer  # noqa: E402
 from interop.bert import from_bert  # noqa: E402
 from interop.export import export, main  # noqa: E402
-from interop.tokenizer_json import edited_pattern, tokenizer_json  # noqa: E402
+from interop.tokenizer_json import oniguruma_edit, tokenizer_json  # noqa: E402
 
 MODEL, TOKENIZER, _ = load_model(ROOT / "weights" / "dropout.safetensors")
 WORDS = tokenizer_json(TOKENIZER)
@@ -95,7 +95,7 @@ def test_what_the_file_cannot_hold_is_refused():
     with pytest.raises(TypeError, match="is a str; give a WordTokenizer"):
         tokenizer_json("words")
     with pytest.raises(ValueError, match="does not hold 'b' once"):
-        edited_pattern("abb", "b", "c")
+        oniguruma_edit("abb", "b", "c")
 
 
 def test_the_byte_pair_tokenizer_gets_the_same_ids_and_its_text_back(wikitext):

@@ -8,7 +8,8 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_notebook
 
 from helpers import ROOT
-from notebooks.source import LISTING, notebook_paths, numbered_notebook, read_notebook
+from notebooks.listings import LISTING
+from notebooks.notebook_files import notebook_paths, numbered_notebook, read_notebook
 
 TAUGHT = """tokenizer bpe layers masking data model optimize early_stopping training_run
 train evaluate""".split()
@@ -24,11 +25,11 @@ NOT_LISTED = {
     "encode_lines",  # calls the tokenizer of 01 once for each line
     "pad_rows",  # adds [PAD]; `pad` and `bucket` in 07 say how much
     "steps_per_epoch",  # a division, which 04 and 07 use
-    "vocabulary_entry",  # refuses an id that the vocabulary lacks
+    "tokenizer_entry",  # refuses an id that the vocabulary lacks
     "split_chunks",  # is one regular expression; 01 shows its pieces
     "count_chunks",  # counts these pieces
-    "text_bytes",  # is UTF-8, with a rule for half a character
-    "bytes_to_text",  # the way back
+    "chunk_bytes",  # is UTF-8, with a rule for half a character
+    "decode_bytes",  # the way back
     "token_bytes",  # the bytes of each id, which 01 shows at work
 }
 

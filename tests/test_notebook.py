@@ -16,7 +16,7 @@ from helpers import notebook
 from helpers.bpe import BPETokenizer
 from helpers.files import write_file
 from helpers.notebook import budget, check, ledger
-from notebooks.source import write_notebook
+from notebooks.notebook_files import write_notebook
 
 TRUE = [True, np.bool_(True), np.array(True), torch.tensor(True)]
 FALSE = [False, np.bool_(False), np.array(False), torch.tensor(False)]

@@ -16,18 +16,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from program import python, started
 
 from helpers import ROOT
-from notebooks import source
-from notebooks.source import (
-    FOLDED,
-    SETUP,
-    SLUG,
-    listing_source,
-    live_page_address,
-    numbered_notebook,
-    read_notebook,
-    relist_notebooks,
-    repository_slug,
-)
+from notebooks import listings, notebook_files
+from notebooks.address import SLUG, live_page_address, repository_slug
+from notebooks.listings import FOLDED, SETUP, listing_source, relist_notebooks
+from notebooks.notebook_files import numbered_notebook, read_notebook
 
 MODULE = """\
 from functools import cache
@@ -46,8 +38,9 @@ class Next:
     def small(self):
         return 1
 """
-COPIED = [f"helpers/{n}.py" for n in ("__init__", "files", "notebook")]
-COPIED += [f"notebooks/{name}.py" for name in ("__main__", "kernel", "source")]
+COPIED = [f"helpers/{n}.py" for n in ("__init__", "files", "interrupt")]
+COPIED += [f"notebooks/{name}.py" for name in ("__main__", "address", "kernel")]
+COPIED += [f"notebooks/{name}.py" for name in ("listings", "notebook_files")]
 COPIED.append("interop/model_card.py")  # links to the published repository
 
 
@@ -70,7 +63,8 @@ def project(tmp_path, monkeypatch):
     cells = [text, setup, new_code_cell("from functools import cache"), listing, last]
     write(tmp_path, "01_one", *cells)
     write(tmp_path, "02_two", "1 + 1")
-    monkeypatch.setattr(source, "ROOT", tmp_path)
+    for module in (listings, notebook_files):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     return tmp_path
 
 

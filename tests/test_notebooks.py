@@ -14,15 +14,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_output
 
 from helpers import ROOT
-from notebooks.source import (
-    FOLDED,
-    LISTING,
-    SETUP,
-    SLUG,
-    listing_source,
-    notebook_paths,
-    read_notebook,
-)
+from notebooks.address import SLUG
+from notebooks.listings import FOLDED, LISTING, SETUP, listing_source
+from notebooks.notebook_files import notebook_paths, read_notebook
 
 BADGE = re.compile(
     r"https://colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)"
@@ -110,7 +104,7 @@ def setup_differs(book, name):
     if not is_setup(first) or any(map(is_setup, others)):
         yield "tagged `setup` is not the first code cell alone"
     elif first.source != SETUP.strip() or first.outputs:
-        yield "it differs from notebooks.source.SETUP, or prints"
+        yield "it differs from notebooks.listings.SETUP, or prints"
 
 
 BARE = {"image/png": "aGVsbG8=", "text/html": '<img alt=" " src="data:,">'}

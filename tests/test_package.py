@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name as canonical
 from program import python
 
 from helpers import ROOT
-from notebooks.source import notebook_paths, read_notebook
+from notebooks.notebook_files import notebook_paths, read_notebook
 
 # Each may import from itself and from those before it.
 PACKAGES = "helpers explorer interop studies notebooks".split()

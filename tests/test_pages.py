@@ -7,7 +7,8 @@ import pytest
 from test_commands import COMMANDS
 
 from helpers import ROOT
-from notebooks.source import SLUG, live_page_address, notebook_paths
+from notebooks.address import SLUG, live_page_address
+from notebooks.notebook_files import notebook_paths
 from studies import pages
 
 PAGES = pages.pages()

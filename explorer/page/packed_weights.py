@@ -50,9 +50,8 @@ def packing_parts(
     if weight.dim() == 1:
         scale = float(packing_scale(weight))
         return scale, [(weight / scale, FINE)]
-    rows = packing_scale(weight) * (
-        1 + 1e-5
-    )  # is rounded, and may not become too small
+    # A scale is rounded, and may not become too small.
+    rows = packing_scale(weight) * (1 + 1e-5)
     scale = float(packing_scale(rows))
     read = scale * unpacked_numbers(rows / scale, FINE)
     return scale, [(rows / scale, FINE), (weight / read[:, None], digits)]

@@ -75,9 +75,8 @@ def wasm_instruction(parts: list, names: dict[str, int], labels: list[str]) -> b
     """One instruction with its operands; `labels` are the loops around it."""
     op, *rest = parts
     if op == "loop":
-        inside = [
-            wasm_instruction(part, names, [*labels, rest[0]]) for part in rest[1:]
-        ]
+        inner = [*labels, rest[0]]
+        inside = [wasm_instruction(part, names, inner) for part in rest[1:]]
         return b"\x03\x40" + b"".join(inside) + b"\x0b"  # no result; its end
     words = [part for part in rest if isinstance(part, str)]
     operands = [part for part in rest if isinstance(part, list)]

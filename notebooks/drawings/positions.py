@@ -15,9 +15,8 @@ def rotary_drawing() -> Drawing:
         (3, 1, "positions 3 and 1", "distance 2"),
         (7, 5, "positions 7 and 5", "distance 2, so the same angle"),
     ]
-    scores = [
-        svg_number(math.cos(QUERY - KEY + STEP * (q - k)), 2) for q, k, *_ in cases
-    ]
+    angles = [QUERY - KEY + STEP * (q - k) for q, k, *_ in cases]
+    scores = [svg_number(math.cos(angle), 2) for angle in angles]
     pairs = [(i, 10_000 ** (-2 * i / D_HEAD)) for i in (0, 4)]
     d = Drawing(
         "Rotary positions turn queries and keys",

@@ -32,11 +32,11 @@ def grade_bugs_lines(answer):
     return "follow one weight and one mask through two steps of the loop."
 
 
-def bug_without_mask(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
+def bugs_exercise_unmasked(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
     return our_attention(q_BHTK, k_BHSK, v_BHSK, None, p)
 
 
-def bug_leaking_mask(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
+def bugs_exercise_leaking(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
     """A mask of -4 instead of -inf leaves [PAD] a small share."""
     scores = q_BHTK @ k_BHSK.mT / q_BHTK.shape[-1] ** 0.5
     scores = scores - 4.0 * (~real_BS)[:, None, None] if real_BS is not None else scores
@@ -49,9 +49,9 @@ def grade_bugs_leak(answer):
     torch.manual_seed(0)
     if bool(answer(our_attention)):
         return "your test suspects a function that hides [PAD]; return False for it."
-    if not bool(answer(bug_without_mask)):
+    if not bool(answer(bugs_exercise_unmasked)):
         return "a function without any mask passes your test; use a row with [PAD]."
-    if not bool(answer(bug_leaking_mask)):
+    if not bool(answer(bugs_exercise_leaking)):
         return (
             "a function that only lowers the scores of [PAD] by 4 passes your test: "
             "its leak is small. Change the values at [PAD] by much more."

@@ -60,7 +60,7 @@ def grade_lessons_seeds(seeds):
     return None if seeds == 5 else "compute t/√n for n = 3, 4, 5 and compare."
 
 
-def lessons_verdict(low: float, high: float, expected: str, margin: float) -> str:
+def lessons_answer_expected(low, high, expected: str, margin: float) -> str:
     """The verdict on a claim with this interval."""
     if expected == "above":
         low, high = -high, -low
@@ -75,7 +75,7 @@ def lessons_verdict(low: float, high: float, expected: str, margin: float) -> st
 def grade_lessons_verdict(decide):
     for case in CASES:
         low, high, expected, margin = case
-        if (given := decide(*case)) != (right := lessons_verdict(*case)):
+        if (given := decide(*case)) != (right := lessons_answer_expected(*case)):
             return (
                 f"an interval from {low:+.2f} to {high:+.2f}, with {expected!r} "
                 f"expected and a margin of {margin}, is {right!r}, not {given!r}."

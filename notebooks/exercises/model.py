@@ -13,7 +13,7 @@ from notebooks.exercises import exercise
 MODELS = (11, 6, 12, 7, 1), (11, 6, 12, 7, 2), (23, 9, 8, 31, 3)
 
 
-def count_model_parameters(V, T, D, F, N) -> int:
+def model_exercise_parameters(V, T, D, F, N) -> int:
     """The number of parameters of a model that makes BERT's choices."""
     sizes = dict(vocab_size=V, max_length=T, d_model=D, d_ff=F, n_layers=N, n_heads=1)
     model = MaskedLanguageModel(ModelConfig.bert(**sizes))
@@ -23,7 +23,7 @@ def count_model_parameters(V, T, D, F, N) -> int:
 @exercise("3.1")
 def grade_model_parameters(answer):
     given = [answer(*sizes) for sizes in MODELS]
-    right = [count_model_parameters(*sizes) for sizes in MODELS]
+    right = [model_exercise_parameters(*sizes) for sizes in MODELS]
     if given == right:
         return None
     V, T, D, F, N = MODELS[0]

@@ -2,7 +2,7 @@
 
 from interop.weight_names import BERT, their_weight_name
 from notebooks.exercises import exercise
-from notebooks.exercises.model import count_model_parameters
+from notebooks.exercises.model import model_exercise_parameters
 
 
 @exercise("9.1")
@@ -10,9 +10,8 @@ def grade_bert_weights(answer):
     for sizes in ((47, 19, 3, 30, 22), (30_522, 512, 12, 768, 3_072)):
         V, T, N, D, F = sizes
         # Two small models give the size of a block; BERT-base need not be built.
-        block = count_model_parameters(6, 3, D, F, 2) - count_model_parameters(
-            6, 3, D, F, 1
-        )
+        one, two = (model_exercise_parameters(6, 3, D, F, n) for n in (1, 2))
+        block = two - one
         want = (V + T + 2) * D + 2 * D + N * block
         if (found := answer(*sizes)) != want:
             gap = abs(found - want)

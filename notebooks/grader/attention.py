@@ -7,7 +7,7 @@ import torch
 from notebooks.grader import grader_check, grader_difference
 
 
-def attention_in_loops(q_TK, k_SK):
+def attention_check_loops(q_TK, k_SK):
     """The weights of one head, in plain loops."""
     rows = []
     for q_K in q_TK:
@@ -23,11 +23,11 @@ def attention_evidence(seen, adapters):
     real_BS = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     seen.inputs, seen.attend = (q_BHTK, k_BHSK, v_BHSK), adapters.attention
     seen.mixed_BHTK, seen.weights_BHTS = seen.attend(*seen.inputs, None, 0.0)
-    seen.weights_TS = attention_in_loops(q_BHTK[1, 2], k_BHSK[1, 2])
+    seen.weights_TS = attention_check_loops(q_BHTK[1, 2], k_BHSK[1, 2])
     seen.padded_BHTS = seen.attend(*seen.inputs, real_BS, 0.0)[1]
 
 
-def attention_is_near(left, right, told: str) -> tuple[bool, str]:
+def attention_check_near(left, right, told: str) -> tuple[bool, str]:
     """Whether two tensors are equal but for rounding, and how far they are apart."""
     furthest = grader_difference(left, right)
     return furthest < 1e-5, told.format(furthest)
@@ -47,7 +47,7 @@ def check_attention_shape(seen):
     "Apply the softmax over S, the last dimension.",
 )
 def check_attention_sums(seen):
-    return attention_is_near(seen.weights_BHTS.sum(-1), 1, "a sum is {:.2f} off")
+    return attention_check_near(seen.weights_BHTS.sum(-1), 1, "a sum is {:.2f} off")
 
 
 @grader_check(
@@ -55,9 +55,8 @@ def check_attention_sums(seen):
     "softmax(q kᵀ / √K): K is the size of a head. Divide by √K, not by K or √d_model.",
 )
 def check_attention_weights(seen):
-    return attention_is_near(
-        seen.weights_BHTS[1, 2], seen.weights_TS, "a weight is {:.2f} off"
-    )
+    weights_TS = seen.weights_BHTS[1, 2]
+    return attention_check_near(weights_TS, seen.weights_TS, "a weight is {:.2f} off")
 
 
 @grader_check(
@@ -66,7 +65,7 @@ def check_attention_weights(seen):
 )
 def check_attention_mixed(seen):
     right_BHTK = seen.weights_BHTS @ seen.inputs[2]
-    return attention_is_near(seen.mixed_BHTK, right_BHTK, "a number is {:.2f} off")
+    return attention_check_near(seen.mixed_BHTK, right_BHTK, "a number is {:.2f} off")
 
 
 @grader_check(
@@ -93,7 +92,7 @@ def check_attention_words(seen):
     "Mask the scores before the softmax, not the weights after it.",
 )
 def check_attention_padded_sums(seen):
-    return attention_is_near(seen.padded_BHTS[1].sum(-1), 1, "a sum is {:.2f} off")
+    return attention_check_near(seen.padded_BHTS[1].sum(-1), 1, "a sum is {:.2f} off")
 
 
 @grader_check(
@@ -101,9 +100,8 @@ def check_attention_padded_sums(seen):
     "Each row of the batch has a mask of its own: real_BS[:, None, None, :].",
 )
 def check_attention_rows(seen):
-    return attention_is_near(
-        seen.padded_BHTS[0], seen.weights_BHTS[0], "a weight moved by {:.2f}"
-    )
+    padded_HTS, weights_HTS = seen.padded_BHTS[0], seen.weights_BHTS[0]
+    return attention_check_near(padded_HTS, weights_HTS, "a weight moved by {:.2f}")
 
 
 @grader_check(
@@ -115,7 +113,7 @@ def check_attention_before_dropout(seen):
     torch.manual_seed(0)
     weights_BHTS = seen.attend(*seen.inputs, None, 0.5)[1]
     told = "with dropout a weight is {:.2f} off"
-    return attention_is_near(weights_BHTS, seen.weights_BHTS, told)
+    return attention_check_near(weights_BHTS, seen.weights_BHTS, told)
 
 
 @grader_check(
@@ -125,9 +123,8 @@ def check_attention_before_dropout(seen):
 def check_attention_dropout(seen):
     torch.manual_seed(0)
     mixed_BHTK = seen.attend(*seen.inputs, None, 0.5)[0]
-    return grader_difference(
-        mixed_BHTK, seen.mixed_BHTK
-    ) > 1e-3, "with p = 0.5 nothing changes"
+    moved = grader_difference(mixed_BHTK, seen.mixed_BHTK)
+    return moved > 1e-3, "with p = 0.5 nothing changes"
 
 
 @grader_check(

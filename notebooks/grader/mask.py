@@ -29,7 +29,7 @@ def mask_evidence(seen, adapters):
     seen.again = [masked(seed)[1] for seed in (1, 2)]
 
 
-def mask_share_is_near(share: float, wanted: float, count: int) -> tuple[bool, str]:
+def mask_check_near(share: float, wanted: float, count: int) -> tuple[bool, str]:
     """Within four standard deviations of a draw of `count`."""
     margin = 4 * (wanted * (1 - wanted) / count) ** 0.5
     return abs(share - wanted) < margin, f"{share:.1%} instead of {wanted:.0%}"
@@ -41,7 +41,7 @@ def mask_share_is_near(share: float, wanted: float, count: int) -> tuple[bool, s
 )
 def check_mask_rate(seen):
     words = int((seen.ids_BT >= FIRST).sum())
-    return mask_share_is_near(int(seen.selected_BT.sum()) / words, 0.15, words)
+    return mask_check_near(int(seen.selected_BT.sum()) / words, 0.15, words)
 
 
 @grader_check(
@@ -58,9 +58,8 @@ def check_mask_specials(seen):
     "Let one draw decide all three cases. Two draws give 81, 10 and 9 %.",
 )
 def check_mask_masked(seen):
-    return mask_share_is_near(
-        float((seen.shown == MASK).float().mean()), 0.8, len(seen.shown)
-    )
+    share = float((seen.shown == MASK).float().mean())
+    return mask_check_near(share, 0.8, len(seen.shown))
 
 
 @grader_check(
@@ -70,7 +69,7 @@ def check_mask_masked(seen):
 def check_mask_random(seen):
     # One random word in V - 5 is the true one.
     share = len(seen.replaced) / len(seen.shown) * (V - FIRST) / (V - FIRST - 1)
-    return mask_share_is_near(share, 0.1, len(seen.shown))
+    return mask_check_near(share, 0.1, len(seen.shown))
 
 
 @grader_check(
@@ -79,7 +78,7 @@ def check_mask_random(seen):
 )
 def check_mask_kept(seen):
     share = seen.stayed - 0.1 / (V - FIRST)
-    return mask_share_is_near(share, 0.1, len(seen.shown))
+    return mask_check_near(share, 0.1, len(seen.shown))
 
 
 @grader_check(

@@ -13,7 +13,7 @@ V, LENGTH, FIRST = 40, 16, len(SPECIALS)
 
 
 @torch.no_grad()
-def model_logits(model, ids_BT):
+def model_check_logits(model, ids_BT):
     return model(ids_BT)
 
 
@@ -24,25 +24,26 @@ def model_evidence(seen, adapters):
     draw = torch.Generator().manual_seed(0)
     ids_BT = torch.randint(FIRST, V, (3, 12), generator=draw)
     ids_BT[:, 0], ids_BT[:, -1] = CLS, SEP
-    seen.ids_BT, seen.logits_BTV = ids_BT, model_logits(seen.model, ids_BT)
+    seen.ids_BT, seen.logits_BTV = ids_BT, model_check_logits(seen.model, ids_BT)
 
 
-def other_model_word(word) -> int:
+def model_check_word(word) -> int:
     return FIRST + (int(word) - FIRST + 7) % (V - FIRST)
 
 
-def model_pull(seen, place: int, at: int) -> float:
+def model_check_pull(seen, place: int, at: int) -> float:
     """How far the logits at a place of row 0 move when the word at another changes."""
     row_BT = seen.ids_BT[:1]
     changed_BT = row_BT.clone()
-    changed_BT[0, at] = other_model_word(row_BT[0, at])
-    moved_BTV = model_logits(seen.model, changed_BT) - model_logits(seen.model, row_BT)
-    return float(moved_BTV[0, place].abs().max())
+    changed_BT[0, at] = model_check_word(row_BT[0, at])
+    before, after = (model_check_logits(seen.model, x) for x in (row_BT, changed_BT))
+    return grader_difference(after[0, place], before[0, place])
 
 
-def model_unsteadiness(model, ids_BT) -> float:
+def model_check_noise(model, ids_BT) -> float:
     """How far the logits of two passes are apart."""
-    return grader_difference(model_logits(model, ids_BT), model_logits(model, ids_BT))
+    one, other = (model_check_logits(model, ids_BT) for _ in range(2))
+    return grader_difference(one, other)
 
 
 @grader_check(
@@ -60,8 +61,9 @@ def check_model_shape(seen):
 )
 def check_model_padding(seen):
     row_BT = seen.ids_BT[:1]
-    padded_BTV = model_logits(seen.model, F.pad(row_BT, (0, 4), value=PAD))[:, :12]
-    moved = grader_difference(padded_BTV, model_logits(seen.model, row_BT))
+    padded_BT = F.pad(row_BT, (0, 4), value=PAD)
+    padded_BTV = model_check_logits(seen.model, padded_BT)[:, :12]
+    moved = grader_difference(padded_BTV, model_check_logits(seen.model, row_BT))
     return moved < 1e-4, f"four [PAD] at the end move a logit by {moved:.3f}"
 
 
@@ -70,7 +72,7 @@ def check_model_padding(seen):
     "Do not average over the batch: BatchNorm does that, LayerNorm does not.",
 )
 def check_model_rows(seen):
-    alone = [model_logits(seen.model, row_BT) for row_BT in seen.ids_BT.split(1)]
+    alone = [model_check_logits(seen.model, row_BT) for row_BT in seen.ids_BT.split(1)]
     moved = grader_difference(torch.cat(alone), seen.logits_BTV)
     return moved < 1e-4, f"alone, a logit is {moved:.3f} different"
 
@@ -80,9 +82,8 @@ def check_model_rows(seen):
     "A masked model looks both ways, so it must not use a causal mask.",
 )
 def check_model_right(seen):
-    return model_pull(
-        seen, 4, 7
-    ) > 1e-6, "a word three places to the right changes nothing"
+    moved = model_check_pull(seen, 4, 7)
+    return moved > 1e-6, "a word three places to the right changes nothing"
 
 
 @grader_check(
@@ -90,9 +91,8 @@ def check_model_right(seen):
     "Every block needs attention over all positions.",
 )
 def check_model_left(seen):
-    return model_pull(
-        seen, 7, 4
-    ) > 1e-6, "a word three places to the left changes nothing"
+    moved = model_check_pull(seen, 7, 4)
+    return moved > 1e-6, "a word three places to the left changes nothing"
 
 
 @grader_check(
@@ -102,15 +102,14 @@ def check_model_left(seen):
 )
 def check_model_order(seen):
     ids_T = seen.ids_BT[0].clone()
-    ids_T[3] = other_model_word(ids_T[2])  # so that two different words change places
+    ids_T[3] = model_check_word(ids_T[2])  # so that two different words change places
     exchanged_T = ids_T.clone()
     exchanged_T[2], exchanged_T[3] = ids_T[3], ids_T[2]
     one_V, other_V = (
-        model_logits(seen.model, x[None])[0][8] for x in (ids_T, exchanged_T)
+        model_check_logits(seen.model, x[None])[0][8] for x in (ids_T, exchanged_T)
     )
-    return grader_difference(
-        one_V, other_V
-    ) > 1e-5, "two words that change places change nothing elsewhere"
+    moved = grader_difference(one_V, other_V)
+    return moved > 1e-5, "two words that change places change nothing elsewhere"
 
 
 @grader_check(
@@ -118,7 +117,7 @@ def check_model_order(seen):
     "Dropout must be off after model.eval(): give F.dropout training=self.training.",
 )
 def check_model_evaluation(seen):
-    moved = model_unsteadiness(seen.make(V, LENGTH, 0.5).eval(), seen.ids_BT)
+    moved = model_check_noise(seen.make(V, LENGTH, 0.5).eval(), seen.ids_BT)
     return moved == 0, f"the same ids give logits that differ by {moved:.3f}"
 
 
@@ -127,7 +126,7 @@ def check_model_evaluation(seen):
     "Pass the dropout rate on to the blocks.",
 )
 def check_model_dropout(seen):
-    moved = model_unsteadiness(seen.make(V, LENGTH, 0.5).train(), seen.ids_BT)
+    moved = model_check_noise(seen.make(V, LENGTH, 0.5).train(), seen.ids_BT)
     return moved > 0, "with p = 0.5 two passes are equal"
 
 
@@ -156,10 +155,8 @@ def check_model_matrices(seen):
         draw = torch.Generator().manual_seed(0)
         noise = torch.randn(weight.shape, generator=draw)
         changed.get_parameter(name).data += noise
-        if (
-            grader_difference(model_logits(changed, seen.ids_BT), seen.logits_BTV)
-            < 1e-6
-        ):
+        changed_BTV = model_check_logits(changed, seen.ids_BT)
+        if grader_difference(changed_BTV, seen.logits_BTV) < 1e-6:
             idle.append(name)
     return not idle, f"these change nothing: {', '.join(idle[:3])}"
 
@@ -175,7 +172,7 @@ def check_model_gradients(seen):
     return not cut, f"none at {', '.join(cut[:3])}"
 
 
-def model_is_tied(model) -> bool:
+def model_check_shares(model) -> bool:
     """Whether two names lead to one parameter."""
     names = [*model.named_parameters(remove_duplicate=False)]
     return len(names) > len([*model.parameters()])
@@ -187,7 +184,7 @@ def model_is_tied(model) -> bool:
     "equal only until the first step.",
 )
 def check_model_tied(seen):
-    return model_is_tied(seen.model) or not seen.tied, "no parameter has two names"
+    return model_check_shares(seen.model) or not seen.tied, "no parameter has two names"
 
 
 @grader_check(
@@ -196,7 +193,5 @@ def check_model_tied(seen):
     "Tie them again after it, and after anything that copies weights one by one.",
 )
 def check_model_tied_copy(seen):
-    copied = copy.deepcopy(seen.model)
-    return model_is_tied(
-        copied
-    ) or not seen.tied, "in a deepcopy no parameter has two names"
+    shared = model_check_shares(copy.deepcopy(seen.model))
+    return shared or not seen.tied, "in a deepcopy no parameter has two names"

@@ -1,16 +1,13 @@
-"""What the notebooks repeat: their set-up cell, listings, and published address."""
+"""What the notebooks repeat: their set-up cell, and listings of helpers/."""
 
-import argparse
 import ast
 import re
 from pathlib import Path
 
-import nbformat
-
 from helpers import ROOT, __version__
-from helpers.files import write_file
+from notebooks.address import SLUG
+from notebooks.notebook_files import read_notebook, write_notebook
 
-SLUG = "OWNER/mini-transformer"
 SETUP = f'''\
 # @title Set-up: finds the project around this notebook, or fetches it
 import os
@@ -58,37 +55,6 @@ def listing_source(name: str, module: str) -> str:
     raise ValueError(f"helpers/{module}.py defines no {name}; correct the listing.")
 
 
-def notebook_paths() -> list[Path]:
-    """Returns the project's notebooks in order."""
-    return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-
-
-def numbered_notebook(number: str) -> Path:
-    """Returns the notebook of a number such as 01, as an option names it."""
-    by_number = {path.name[:2]: path for path in notebook_paths()}
-    if number not in by_number:
-        raise argparse.ArgumentTypeError(
-            f"{number!r} is no notebook; there are {', '.join(by_number)}"
-        )
-    return by_number[number]
-
-
-def read_notebook(path: Path):
-    """Reads a notebook; ValueError if the file is none."""
-    try:
-        book = nbformat.read(path, as_version=4)
-        nbformat.validate(book)
-        return book
-    except Exception as error:  # JSON may hold anything
-        why = str(error).partition("\n")[0][:200]
-        raise ValueError(f"{path} is no notebook ({why}); restore it.") from error
-
-
-def write_notebook(book, path: Path) -> None:
-    """Writes a notebook as Jupyter does."""
-    write_file(path, nbformat.writes(book).rstrip("\n") + "\n")
-
-
 def relist_notebooks(paths: list[Path]) -> None:
     """Rewrites listings and set-up cells, folds cells with a title; the rest stays."""
     for path in paths:
@@ -101,26 +67,3 @@ def relist_notebooks(paths: list[Path]) -> None:
             if cell.cell_type == "code" and cell.source.startswith("# @title"):
                 cell.metadata.update(FOLDED)
         write_notebook(book, path)
-
-
-def repository_slug(text: str) -> str:
-    """Checks that an option is OWNER/NAME as GitHub allows them, and returns it."""
-    owner, name = r"[A-Za-z\d]+(-[A-Za-z\d]+)*", r"(?!\.{1,2}\Z)[\w.-]+(?<!\.git)"
-    if not re.fullmatch(f"{owner}/{name}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no slug; write OWNER/NAME")
-    return text
-
-
-def live_page_address(slug: str) -> str:
-    """The address of a repository's page on GitHub Pages."""
-    return "{}.github.io/{}/".format(*slug.split("/"))
-
-
-def stamp_notebooks(slug: str) -> None:
-    """Writes the slug of the published repository wherever the old one stands."""
-    others = [ROOT / "README.md", ROOT / "interop" / "model_card.py"]
-    for path in [Path(__file__), *others, *notebook_paths()]:
-        text = path.read_text("utf-8").replace(
-            live_page_address(SLUG), live_page_address(slug)
-        )
-        write_file(path, text.replace(SLUG, slug))
