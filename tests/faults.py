@@ -123,8 +123,7 @@ def train(module, ids_BT, vocab_size, steps, seed):
 RIGHT = Adapters(Tokenizer, mask, attention, loss, Model, train)
 SOURCES = {part: [getattr(RIGHT, part)] for part in PARTS}
 SOURCES["model"].insert(0, Block)
-# A change of the right code, the end of the name of the check that sees it, and what
-# is wrong.
+# A change of the right code, the end of its check's name, and what is wrong.
 TABLES = {
     "tokenizer": """\
 self.ids.get(word, UNK) => FIRST + len(word) ✗ distinct: a word's id is its length

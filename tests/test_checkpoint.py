@@ -15,14 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from tiny import CONFIG, at_call, fresh_model, knowing, random_data, same_weights
 
-from helpers import parallel
-from helpers.checkpoint import (
-    load_model,
-    load_state,
-    save_model,
-    save_state,
-    signed_checkpoint,
-)
+from helpers import checkpoint, parallel
+from helpers.checkpoint import load_model, load_state, save_model, save_state
 from helpers.resume import lock_resumed_run, resume_identity, resumed_run
 from helpers.train import train
 from helpers.training_run import TrainingRun
@@ -129,7 +123,7 @@ def test_a_file_that_contradicts_itself_is_refused(saved, change):
     tensors = load_file(saved)
     change(tensors, metadata)
     content = save(tensors, metadata)
-    saved.write_bytes(signed_checkpoint(content))
+    saved.write_bytes(checkpoint.signed_checkpoint(content))
     with pytest.raises(ValueError, match="of another kind .*again, or train it again"):
         load_model(saved, TOKENIZER)
     saved.write_bytes(content)
@@ -313,10 +307,8 @@ def test_a_killed_training_leaves_its_folder_free(tmp_path):
     )
     with started("-c", program) as run:
         assert run.stdout.readline() == "in\n"
-        with (
-            pytest.raises(ValueError, match="Another training"),
-            lock_resumed_run(tmp_path),
-        ):
+        taken = pytest.raises(ValueError, match="Another training")
+        with taken, lock_resumed_run(tmp_path):
             pass
         run.kill()
     with lock_resumed_run(tmp_path):

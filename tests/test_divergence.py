@@ -162,9 +162,8 @@ def test_a_run_begun_in_float16_goes_on_where_that_is_slow_and_back(
     save_state(path, load_state(path) | {"dtype": torch.float16, "scaler": scale})
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     run = TrainingRun(fresh_model(), config)
-    with resumed_run(
-        run, tmp_path, resume_identity(run.model, data, config), 99
-    ) as save:
+    known = resume_identity(run.model, data, config)
+    with resumed_run(run, tmp_path, known, 99) as save:
         told = capsys.readouterr().out
         assert told == "The run was begun in float16, on a GPU; here it goes on in " + (
             "torch.float32.\n"

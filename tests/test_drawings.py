@@ -207,11 +207,8 @@ def test_widths_are_not_underestimated_by_much():
 
 
 def test_numbers_have_a_real_minus_and_no_negative_zero():
-    assert [svg_number(-0.04), svg_number(-0.26), svg_number(1.25, 2)] == [
-        "0.0",
-        "−0.3",
-        "1.25",
-    ]
+    shown = [svg_number(-0.04), svg_number(-0.26), svg_number(1.25, 2)]
+    assert shown == ["0.0", "−0.3", "1.25"]
     assert math.isclose(float(svg_number(-1.5).replace("−", "-")), -1.5)
 
 

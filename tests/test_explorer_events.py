@@ -244,9 +244,8 @@ def test_what_differs_is_saved_under_another_name(saved):
 
 
 def test_a_slug_is_safe_for_any_token():
-    slugs = [
-        *map(saving.file_slug, ("In", "–", "..", "[UNK]", "\ud800", "é", "x" * 99))
-    ]
+    words = "In", "–", "..", "[UNK]", "\ud800", "é", "x" * 99
+    slugs = [*map(saving.file_slug, words)]
     assert slugs == ["In", "u2013", "u002eu002e", "UNK", "ud800", "u00e9", "x" * 24]
 
 

@@ -20,9 +20,8 @@ def test_right_code_passes(right):
 @pytest.mark.parametrize("what", FAULTS)
 def test_a_fault_is_caught_and_named(what):
     part, code, caught_by = FAULTS[what]
-    failed = {
-        r.check.look.__name__: r for r in grader_results(Adapters(**{part: code}))
-    }
+    results = grader_results(Adapters(**{part: code}))
+    failed = {result.check.look.__name__: result for result in results}
     failed = {name: result for name, result in failed.items() if not result.passed}
     assert caught_by in failed
     assert failed[caught_by].check.remedy

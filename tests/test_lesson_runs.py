@@ -191,10 +191,8 @@ def test_words_are_asked_at_equal_distances(monkeypatch):
 
 def asked_alone(model, tokenizer, lines, number: int, place: int):
     """Bits of each piece of a word, in a row of its own, and whether it is right."""
-    text, line = (
-        data.join_lines(data.encode_lines(tokenizer, lines)),
-        lines[number].split(),
-    )
+    text = data.join_lines(data.encode_lines(tokenizer, lines))
+    line = lines[number].split()
     before = sum(len(tokenizer.encode(line.split())) + 1 for line in lines[:number])
     start, stop = (before + len(tokenizer.encode(line[: place + i])) for i in (0, 1))
     begin = min(max(0, (start + stop) // 2 - 15), len(text) - 31)

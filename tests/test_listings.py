@@ -35,11 +35,8 @@ NOT_LISTED = {
 
 
 def test_everything_public_is_listed():
-    marks = [
-        LISTING.match(c.source)
-        for b in notebook_paths()
-        for c in read_notebook(b).cells
-    ]
+    cells = (cell for path in notebook_paths() for cell in read_notebook(path).cells)
+    marks = [LISTING.match(cell.source) for cell in cells]
     listed = {(mark[2], mark[1]) for mark in marks if mark}
     public = {
         (module, node.name)
@@ -53,9 +50,8 @@ def test_everything_public_is_listed():
 
 def test_an_edited_listing_changes_the_next_result():
     """In notebook 02, `attend` without its scaling no longer equals the loops."""
-    code = [
-        c for c in read_notebook(numbered_notebook("02")).cells if c.cell_type == "code"
-    ]
+    cells = read_notebook(numbered_notebook("02")).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
     sources = [cell.source for cell in code]
     place = next(i for i, s in enumerate(sources) if s.startswith("# %load -s attend "))
     last = next(i for i in range(place, len(code)) if "check(" in sources[i])

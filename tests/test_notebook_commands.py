@@ -92,10 +92,8 @@ def command(project, *arguments, **variables):
 
 
 def test_a_definition_has_its_decorators_and_no_neighbours(project):
-    assert (
-        listing_source("small", "steps")
-        == "@cache\ndef small(x):\n    return x < LIMIT"
-    )
+    small = listing_source("small", "steps")
+    assert small == "@cache\ndef small(x):\n    return x < LIMIT"
     assert listing_source("Next", "steps").splitlines()[0] == "class Next:"
     with pytest.raises(ValueError, match="steps.py defines no large"):
         listing_source("large", "steps")
@@ -150,10 +148,8 @@ def test_what_is_no_slug_or_no_notebook_is_refused(read_option, texts, project):
     for text in texts:
         with pytest.raises(argparse.ArgumentTypeError, match="there are 01, 02|OWNER"):
             read_option(text)
-    assert (
-        numbered_notebook("02").name == "02_two.ipynb"
-        and repository_slug("a-b/c.d") == "a-b/c.d"
-    )
+    assert numbered_notebook("02").name == "02_two.ipynb"
+    assert repository_slug("a-b/c.d") == "a-b/c.d"
 
 
 @pytest.mark.parametrize(

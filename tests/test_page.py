@@ -88,12 +88,10 @@ def test_every_answer_is_that_of_pytorch(digits, simd, sizes):
         for position in sorted({0, len(words) // 2, len(words) - 1}):
             prediction = fill_mask(model, tokenizer, words, position)
             predictions.append(prediction)
-            questions.append(
-                node_question(tokenizer, words, position, prediction.target)
-            )
-    answers = run_in_node(simd, model=node_model(given, digits), questions=questions)[
-        "readings"
-    ]
+            asked = tokenizer, words, position, prediction.target
+            questions.append(node_question(*asked))
+    packed = node_model(given, digits)
+    answers = run_in_node(simd, model=packed, questions=questions)["readings"]
     for prediction, answer in zip(predictions, answers, strict=True):
         at = prediction.position + 1
         for name, expected in (

@@ -85,9 +85,8 @@ def test_the_readme_is_short_and_leads_to_what_a_reader_wants():
     listed = re.findall(r"^\* .* → \[[^\]]+\]\(studies/", findings, re.M)
     assert len(listed) == 5
     above = page[: places[0]]
-    assert (
-        f"https://{live_page_address(SLUG)}" in above and "05_attention.ipynb" in above
-    )
+    assert f"https://{live_page_address(SLUG)}" in above
+    assert "05_attention.ipynb" in above
     commands = re.findall(r"```sh\n(.*?)\n```", page, re.S)
     assert commands == [
         "python -m pip install -r requirements.txt -r interop/requirements.txt"
@@ -113,8 +112,6 @@ def test_each_term_of_the_glossary_stands_in_the_notebook_that_it_names():
         assert found, f"{term} is not in notebook {number}"
 
 
-@pytest.mark.parametrize(
-    "path", [README, notebook_paths()[0]], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", [README, notebook_paths()[0]], ids=lambda p: p.name)
 def test_the_glossary_can_be_found(path):
     assert "GLOSSARY.md)" in path.read_text("utf-8")

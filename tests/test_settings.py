@@ -24,9 +24,8 @@ class Oven:
     light: bool = True
 
     def __post_init__(self):
-        require_settings(
-            self, degrees=POSITIVE, mode=("fan", "grill"), light=(True, False)
-        )
+        allowed = {"mode": ("fan", "grill"), "light": (True, False)}
+        require_settings(self, degrees=POSITIVE, **allowed)
 
 
 def test_a_setting_is_refused_by_name_with_what_would_do():

@@ -80,10 +80,8 @@ def test_what_nobody_sees_is_no_word():
     assert {of[sign] for sign in seen} <= {"Cn", "Cf"}  # what Unicode has in reserve
     parts = [sign for sign in signs if sign.isspace()]
     assert all(split_words(f"a{sign}b") == ["a", "b"] for sign in parts)
-    assert most_frequent_words(["\ufeff a \u200b", "\ufeff b \xad \u200d"], 9) == [
-        "a",
-        "b",
-    ]
+    lines = ["\ufeff a \u200b", "\ufeff b \xad \u200d"]
+    assert most_frequent_words(lines, 9) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
