@@ -64,19 +64,19 @@ from pathlib import Path
 ours = r"(__main__|explorer|helpers|studies)\\b"
 warnings.filterwarnings("error", category=EncodingWarning, module=ours)
 from helpers import ROOT
-from helpers.record import read_record
 from helpers.bpe import BPETokenizer
+from helpers.record import read_record, write_record
 from helpers.tokenizer import WordTokenizer
 
-records = [record.read(p) for p in sorted((ROOT / "plots/records").rglob("*.json"))]
+records = [read_record(p) for p in sorted((ROOT / "plots/records").rglob("*.json"))]
 print(locale.getencoding(), hashlib.sha256(repr(records).encode()).hexdigest())
 with tempfile.TemporaryDirectory() as folder:
     path, lines = Path(folder, "a.json"), ["東京 naïve ✓"]
     for tokenizer in (WordTokenizer.train(lines, 9), BPETokenizer.train(lines, 4)):
         tokenizer.save(path)
         assert vars(type(tokenizer).load(path)) == vars(tokenizer)
-    record.write(path, {"a": lines})
-    assert record.read(path) == {"a": lines} == json.loads(path.read_bytes())
+    write_record(path, {"a": lines})
+    assert read_record(path) == {"a": lines} == json.loads(path.read_bytes())
 """
 
 
