@@ -10,7 +10,7 @@ from pathlib import Path
 import ipywidgets as widgets
 import traitlets
 
-from explorer.events import EventQueue
+from explorer.events import EventServer
 
 HERE = Path(__file__).parent
 CSS = (HERE / "look.css").read_text("utf-8")
@@ -134,7 +134,7 @@ def show_control(part, shown: bool) -> None:
     part.layout.display = None if shown else "none"
 
 
-class Controls(EventQueue):
+class Controls(EventServer):
     """What a reader sees and touches: a box of widgets that do nothing yet.
 
     `layers`, `models` and `examples` are the names to choose from; `scope` is the class

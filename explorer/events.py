@@ -16,7 +16,7 @@ def running_event_loop():
         return None
 
 
-class EventQueue:
+class EventServer:
     """Answers events one at a time, whichever thread they come in.
 
     JupyterLab sends some to threads of their own (subshells). All are answered in the

@@ -7,7 +7,7 @@ import torch
 from notebooks.grader import grader_check, grader_difference
 
 
-def attention_check_loops(q_TK, k_SK):
+def attention_check_reference(q_TK, k_SK):
     """The weights of one head, in plain loops."""
     rows = []
     for q_K in q_TK:
@@ -23,7 +23,7 @@ def attention_evidence(seen, adapters):
     real_BS = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     seen.inputs, seen.attend = (q_BHTK, k_BHSK, v_BHSK), adapters.attention
     seen.mixed_BHTK, seen.weights_BHTS = seen.attend(*seen.inputs, None, 0.0)
-    seen.weights_TS = attention_check_loops(q_BHTK[1, 2], k_BHSK[1, 2])
+    seen.weights_TS = attention_check_reference(q_BHTK[1, 2], k_BHSK[1, 2])
     seen.padded_BHTS = seen.attend(*seen.inputs, real_BS, 0.0)[1]
 
 

@@ -27,15 +27,15 @@ def model_evidence(seen, adapters):
     seen.ids_BT, seen.logits_BTV = ids_BT, model_check_logits(seen.model, ids_BT)
 
 
-def model_check_word(word) -> int:
+def model_check_other(word) -> int:
     return FIRST + (int(word) - FIRST + 7) % (V - FIRST)
 
 
-def model_check_pull(seen, place: int, at: int) -> float:
+def model_check_influence(seen, place: int, at: int) -> float:
     """How far the logits at a place of row 0 move when the word at another changes."""
     row_BT = seen.ids_BT[:1]
     changed_BT = row_BT.clone()
-    changed_BT[0, at] = model_check_word(row_BT[0, at])
+    changed_BT[0, at] = model_check_other(row_BT[0, at])
     before, after = (model_check_logits(seen.model, x) for x in (row_BT, changed_BT))
     return grader_difference(after[0, place], before[0, place])
 
@@ -82,7 +82,7 @@ def check_model_rows(seen):
     "A masked model looks both ways, so it must not use a causal mask.",
 )
 def check_model_right(seen):
-    moved = model_check_pull(seen, 4, 7)
+    moved = model_check_influence(seen, 4, 7)
     return moved > 1e-6, "a word three places to the right changes nothing"
 
 
@@ -91,7 +91,7 @@ def check_model_right(seen):
     "Every block needs attention over all positions.",
 )
 def check_model_left(seen):
-    moved = model_check_pull(seen, 7, 4)
+    moved = model_check_influence(seen, 7, 4)
     return moved > 1e-6, "a word three places to the left changes nothing"
 
 
@@ -102,7 +102,7 @@ def check_model_left(seen):
 )
 def check_model_order(seen):
     ids_T = seen.ids_BT[0].clone()
-    ids_T[3] = model_check_word(ids_T[2])  # so that two different words change places
+    ids_T[3] = model_check_other(ids_T[2])  # so that two different words change places
     exchanged_T = ids_T.clone()
     exchanged_T[2], exchanged_T[3] = ids_T[3], ids_T[2]
     one_V, other_V = (
@@ -172,7 +172,7 @@ def check_model_gradients(seen):
     return not cut, f"none at {', '.join(cut[:3])}"
 
 
-def model_check_shares(model) -> bool:
+def model_check_tying(model) -> bool:
     """Whether two names lead to one parameter."""
     names = [*model.named_parameters(remove_duplicate=False)]
     return len(names) > len([*model.parameters()])
@@ -184,7 +184,7 @@ def model_check_shares(model) -> bool:
     "equal only until the first step.",
 )
 def check_model_tied(seen):
-    return model_check_shares(seen.model) or not seen.tied, "no parameter has two names"
+    return model_check_tying(seen.model) or not seen.tied, "no parameter has two names"
 
 
 @grader_check(
@@ -193,5 +193,5 @@ def check_model_tied(seen):
     "Tie them again after it, and after anything that copies weights one by one.",
 )
 def check_model_tied_copy(seen):
-    shared = model_check_shares(copy.deepcopy(seen.model))
+    shared = model_check_tying(copy.deepcopy(seen.model))
     return shared or not seen.tied, "in a deepcopy no parameter has two names"
