@@ -1,7 +1,7 @@
 """Pictures of attention: a matrix, the row of one word in all heads, all matrices.
 
 Every picture has named axes and the same blue, on a scale that it states. Functions
-return a matplotlib figure, which `figure.show` displays with a text for those who
+return a matplotlib figure, which `show_figure` displays with a text for those who
 cannot see it.
 """
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from explorer.drawable import drawable
+from explorer.drawn_text import drawable_text
 from helpers.figure import QUIET, default_style
 
 # Light enough that black text on it has a contrast of 5:1 everywhere.
@@ -21,7 +21,7 @@ BLUES = LinearSegmentedColormap.from_list("attention", ["white", "#4c92c3"])
 RING = "#c8102e"
 
 
-def rollout(weights_NHTS: Tensor) -> Tensor:
+def attention_rollout(weights_NHTS: Tensor) -> Tensor:
     """Attention followed through all layers, shape (T, S), rows sum to 1.
 
     Ã = (A + 1) / 2 in each layer, A the mean over heads and 1 what the residual
@@ -53,7 +53,7 @@ def require_attention(weights_TS: Tensor, queries: list[str], keys: list[str]) -
         )
 
 
-def draw_weights(axes, weights_TS: Tensor, queries, keys, vmax: float, **options):
+def plot_attention(axes, weights_TS: Tensor, queries, keys, vmax: float, **options):
     """Draws weights in blue, from 0 to `vmax`, with their scale and labels."""
     require_attention(weights_TS, queries, keys)
     beyond = "max" if float(weights_TS.max()) > vmax else "neither"
@@ -66,8 +66,9 @@ def draw_weights(axes, weights_TS: Tensor, queries, keys, vmax: float, **options
         ax=axes,
         **options,
     )
-    axes.set_xticks(np.arange(len(keys)) + 0.5, map(drawable, keys), rotation=90)
-    axes.set_yticks(np.arange(len(queries)) + 0.5, map(drawable, queries), rotation=0)
+    columns, rows = (np.arange(len(labels)) + 0.5 for labels in (keys, queries))
+    axes.set_xticks(columns, map(drawable_text, keys), rotation=90)
+    axes.set_yticks(rows, map(drawable_text, queries), rotation=0)
     for axis, labels in (("x", keys), ("y", queries)):
         axes.tick_params(axis, labelsize=9 if len(labels) < 40 else 7)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
@@ -85,9 +86,9 @@ def attention_matrix(
     side = min(7.5, 2.2 + 0.3 * len(keys))
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     axes = figure.subplots()
-    draw_weights(axes, weights_TS, queries, keys, vmax, square=True, linewidths=0.4)
+    plot_attention(axes, weights_TS, queries, keys, vmax, square=True, linewidths=0.4)
     axes.set(xlabel="key (looked at)", ylabel="query (looks)")
-    axes.set_title(drawable(title, 80), parse_math=False)
+    axes.set_title(drawable_text(title, 80), parse_math=False)
     return figure
 
 
@@ -103,7 +104,7 @@ def head_matrix(prediction, vmax=1.0, marked=None) -> Figure:
     size = min(8.8, 3.0 + 0.3 * length), 1.6 + 0.2 * len(names)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
-    draw_weights(axes, rows_NHS.flatten(0, 1), names, prediction.tokens, vmax)
+    plot_attention(axes, rows_NHS.flatten(0, 1), names, prediction.tokens, vmax)
     for border in range(n_heads, len(names), n_heads):
         axes.axhline(border, color=QUIET, linewidth=1)
     if marked:

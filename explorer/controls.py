@@ -10,15 +10,16 @@ from pathlib import Path
 import ipywidgets as widgets
 import traitlets
 
-from explorer.turns import Turns
+from explorer.events import EventServer
 
 HERE = Path(__file__).parent
 CSS = (HERE / "look.css").read_text("utf-8")
 SCRIPT = html.escape((HERE / "box.js").read_text("utf-8"))
+LATER = {"continuous_update": False}  # a text counts once Enter is pressed
 HINT = "Press a word to hide it, or type a sentence and press Enter."
 
 
-class Field(widgets.Text):
+class TextField(widgets.Text):
     """A line to type into; half a character (a lone surrogate) becomes �.
 
     It could not be sent to the page, nor in the echo that ipywidgets 8 sends first.
@@ -34,7 +35,7 @@ class Field(widgets.Text):
         )
 
 
-class Toggles(widgets.HBox):
+class ToggleRow(widgets.HBox):
     """Buttons of which one is pressed; each click presses one, in the order of clicks.
 
     Stock toggles will not do. Those of ToggleButtons are made anew at every click
@@ -100,35 +101,40 @@ class Toggles(widgets.HBox):
             button.tooltip = ", ".join(told)
 
 
-def labelled(kind, label: str, css: str, **options):
+def labelled_control(kind, label: str, css: str, **options):
     """A control with its label beside it, and a class to be styled and found by."""
-    if kind is not Toggles:
+    if kind is not ToggleRow:
         options["style"] = {"description_width": "initial"}
     made = kind(description=label, layout=widgets.Layout(width="auto"), **options)
     made.add_class(f"mt-{css}")
     return made
 
 
-def push(label: str, css: str):
+def push_button(label: str, css: str):
     """A button that does something, once."""
     made = widgets.Button(description=label, layout=widgets.Layout(width="auto"))
     made.add_class(f"mt-{css}")
     return made
 
 
-def held(kind, css: str, *children):
+def control_box(kind, css: str, *children):
     """A box of widgets, with a class for its place and look."""
     made = kind(children)
     made.add_class(f"mt-{css}")
     return made
 
 
-def show(part, shown: bool) -> None:
+def folded_box(summary: str, content: str):
+    """Some HTML that a press on its summary unfolds."""
+    return widgets.HTML(f"<details><summary>{summary}</summary>{content}</details>")
+
+
+def show_control(part, shown: bool) -> None:
     """Lets a part of the box be there or not."""
     part.layout.display = None if shown else "none"
 
 
-class Controls(Turns):
+class Controls(EventServer):
     """What a reader sees and touches: a box of widgets that do nothing yet.
 
     `layers`, `models` and `examples` are the names to choose from; `scope` is the class
@@ -137,21 +143,22 @@ class Controls(Turns):
 
     def __init__(self, text: str, scope: str, layers, n_heads: int, models, examples):
         super().__init__()
-        later = {"continuous_update": False}
-        self.text = labelled(Field, "Sentence", "sentence", value=text, **later)
+        field = {"value": text, **LATER}
+        self.text = labelled_control(TextField, "Sentence", "sentence", **field)
         names = ["choose one", *examples]
-        self.example = labelled(widgets.Dropdown, "Examples", "examples", options=names)
-        self.words = labelled(Toggles, "", "words", pressed="hidden")
+        choice = widgets.Dropdown, "Examples", "examples"
+        self.example = labelled_control(*choice, options=names)
+        self.words = labelled_control(ToggleRow, "", "words", pressed="hidden")
         self.words.add_class(scope)
         looks = ["where it looked", "what it needed"]
-        self.paint = labelled(Toggles, "by", "paint", options=looks)
-        self.layer = labelled(Toggles, "Layer", "layer", options=[*layers])
+        self.paint = labelled_control(ToggleRow, "by", "paint", options=looks)
+        self.layer = labelled_control(ToggleRow, "Layer", "layer", options=[*layers])
         heads = ["all", *(str(h + 1) for h in range(n_heads))]
-        self.head = labelled(Toggles, "Head", "head", options=heads)
-        self.model = labelled(Toggles, "Model", "model", options=[*models])
-        self.guess = labelled(Field, "Your own guess", "guess", **later)
-        self.save_picture = push("Save picture", "save-picture")
-        self.save_page = push("Save page", "save-page")
+        self.head = labelled_control(ToggleRow, "Head", "head", options=heads)
+        self.model = labelled_control(ToggleRow, "Model", "model", options=[*models])
+        self.guess = labelled_control(TextField, "Your own guess", "guess", **LATER)
+        self.save_picture = push_button("Save picture", "save-picture")
+        self.save_page = push_button("Save page", "save-page")
         for row in (self.words, self.paint, self.layer, self.head, self.model):
             row.serve = self.serve
         self.style, self.scale, self.own, self.card, self.other = (
@@ -162,30 +169,30 @@ class Controls(Turns):
         self.style.add_class("mt-colours")
         rows, columns = widgets.VBox, widgets.HBox
         title = widgets.HTML("<h3>What did the answer need?</h3>")
-        self.needs = held(rows, "needs", title, self.needed, self.heads)
-        self.more = held(rows, "more")
-        own = held(columns, "form", self.guess, self.own)
+        self.needs = control_box(rows, "needs", title, self.needed, self.heads)
+        self.more = control_box(rows, "more")
+        own = control_box(columns, "form", self.guess, self.own)
         choices = [self.paint, self.layer, self.head]
         choices += [self.model] if len(models) > 1 else []
         title = widgets.HTML("<h3>Colour the sentence</h3>")
-        places = held(
+        places = control_box(
             rows,
             "places",
-            held(rows, "answer", self.card, self.other, own),
-            held(rows, "controls", title, self.scale, *choices),
+            control_box(rows, "answer", self.card, self.other, own),
+            control_box(rows, "controls", title, self.scale, *choices),
             self.needs,
             self.more,
         )
         examples = [self.example] if examples else []
-        self.box = held(
+        self.box = control_box(
             rows,
             "box",
             widgets.HTML(f'<style onload="{SCRIPT}">{CSS}</style>'),
-            held(columns, "form", self.text, *examples),
+            control_box(columns, "form", self.text, *examples),
             widgets.HTML(f"<p>{HINT}</p>"),
             self.style,
             self.words,
             places,
-            held(columns, "form", self.save_picture, self.save_page, self.saved),
+            control_box(columns, "form", self.save_picture, self.save_page, self.saved),
         )
         self.box.add_class("mt-widget")

@@ -6,36 +6,35 @@ to 100 %.
 """
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image, ImageFilter
 
 from explorer.attention_plots import BLUES, RING
-from explorer.drawable import drawable
+from explorer.drawn_text import drawable_text, drawn_text_places, drawn_text_widths
 from explorer.predict import Prediction
 from helpers.figure import DPI, default_style
 
 WIDTH, LINE, MARGIN, GAP = 880, 46, 24, 20  # pixels
 
 
-def percent(share: float) -> str:
+def heatmap_percent(share: float) -> str:
     """A share as in a caption: 36.5 %."""
     return f"{100 * share:.1f} %"
 
 
-def caption(prediction: Prediction) -> str:
+def heatmap_caption(prediction: Prediction) -> str:
     """Two lines: true and predicted word, then the five best guesses."""
     unknown = "none, a blank" if prediction.blank else "outside the vocabulary"
     true = prediction.true or unknown
-    best = ", ".join(f"{word} {percent(p)}" for word, p in prediction.top)
+    best = ", ".join(f"{word} {heatmap_percent(p)}" for word, p in prediction.top)
     return (
-        f"TRUE: {true} • PRED: {prediction.pred} ({percent(prediction.p_pred)})\n"
-        f"Top-{len(prediction.top)}: {best}"
+        f"TRUE: {true} • PRED: {prediction.pred} "
+        f"({heatmap_percent(prediction.p_pred)})\nTop-{len(prediction.top)}: {best}"
     )
 
 
-def view_name(layer, head: int | None, n_layers: int) -> str:
+def heatmap_view(layer, head: int | None, n_layers: int) -> str:
     """Which attention is shown, in words; `layer` and `head` as in a Prediction."""
     if layer == "rollout":
         return "rollout through all layers, mean of all heads"
@@ -43,27 +42,7 @@ def view_name(layer, head: int | None, n_layers: int) -> str:
     return f"{number}, {'mean of all heads' if head is None else f'head {head + 1}'}"
 
 
-def flow(widths: list[float], limit: float, gap: float) -> list[tuple[float, int]]:
-    """Left edge and line of boxes that are set one after another like words."""
-    places, x, line = [], 0.0, 0
-    for width in widths:
-        if x > 0 and x + width > limit:
-            x, line = 0.0, line + 1
-        places.append((x, line))
-        x += width + gap
-    return places
-
-
-@default_style()
-def text_widths(texts: list[str], style: dict) -> list[float]:
-    """Widths in pixels of texts as matplotlib will draw them."""
-    probe = Figure(dpi=DPI)
-    renderer = FigureCanvasAgg(probe).get_renderer()
-    drawn = (probe.text(0, 0, text, **style) for text in texts)
-    return [text.get_window_extent(renderer).width for text in drawn]
-
-
-def blue_blur(boxes: list[tuple[float, float, float]], shares, height: int):
+def heatmap_blur(boxes: list[tuple[float, float, float]], shares, height: int):
     """A soft picture, 0 to 255: each box (left, right, y) as strong as its share."""
     blue = np.zeros((height, WIDTH))
     for (left, right, y), share in zip(boxes, shares, strict=True):
@@ -72,7 +51,7 @@ def blue_blur(boxes: list[tuple[float, float, float]], shares, height: int):
     return soft.filter(ImageFilter.GaussianBlur(4))
 
 
-def draw_ring(axes, left: float, right: float, y: float) -> None:
+def heatmap_ring(axes, left: float, right: float, y: float) -> None:
     """A red ring on a white halo, which shows on blue also without colour vision."""
     for color, line_width in (("white", 6.5), (RING, 2.6)):
         box = FancyBboxPatch(
@@ -97,12 +76,12 @@ def sentence_heatmap(
     `vmax`, by default the largest share; give it to compare figures, and a `note` for
     the title to tell them apart.
     """
-    tokens = [drawable(token) for token in prediction.tokens]
+    tokens = [drawable_text(token) for token in prediction.tokens]
     share_S = prediction.attention(layer, head).numpy()
     vmax = float(share_S.max()) if vmax is None else vmax
     style = {"fontsize": 12, "parse_math": False, "va": "center"}
-    widths = text_widths(tokens, style)
-    places = flow(widths, WIDTH - 2 * MARGIN, GAP)
+    widths = drawn_text_widths(tokens, style)
+    places = drawn_text_places(widths, WIDTH - 2 * MARGIN, GAP)
     top = 56
     height = top + LINE * (places[-1][1] + 1) + 92
     boxes = [
@@ -112,30 +91,30 @@ def sentence_heatmap(
     figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
-    soft = blue_blur(boxes, (share_S / vmax).clip(0, 1), height)
+    soft = heatmap_blur(boxes, (share_S / vmax).clip(0, 1), height)
     axes.imshow(soft, cmap=BLUES, vmin=0, vmax=255, extent=(0, WIDTH, height, 0))
-    draw_ring(axes, *boxes[prediction.position + 1])
+    heatmap_ring(axes, *boxes[prediction.position + 1])
     for i, (token, (left, _, y)) in enumerate(zip(tokens, boxes, strict=True)):
         special = i in (0, len(tokens) - 1)
         axes.text(left, y, token, **style, style="italic" if special else "normal")
-    name = view_name(layer, head, len(prediction.weights_NHTS))
+    name = heatmap_view(layer, head, len(prediction.weights_NHTS))
     title = f"Where the masked word (red ring) looks: {name}"
     title += f" ({note})" if note else ""
-    write_fitting(axes, 26, title, style | {"weight": "bold"})
-    for i, line in enumerate(caption(prediction).splitlines()):
-        write_fitting(axes, height - 68 + 23 * i, drawable(line, 200), style)
-    draw_scale(axes, height, vmax, 1 / len(tokens), share_S.max())
+    heatmap_line(axes, 26, title, style | {"weight": "bold"})
+    for i, line in enumerate(heatmap_caption(prediction).splitlines()):
+        heatmap_line(axes, height - 68 + 23 * i, drawable_text(line, 200), style)
+    heatmap_scale(axes, height, vmax, 1 / len(tokens), share_S.max())
     return figure
 
 
-def write_fitting(axes, y: float, text: str, style: dict) -> None:
+def heatmap_line(axes, y: float, text: str, style: dict) -> None:
     """One line from margin to margin, in smaller letters where it is too long."""
-    (width,) = text_widths([text], style)
+    (width,) = drawn_text_widths([text], style)
     smaller = min(1, (WIDTH - 2 * MARGIN) / width)
     axes.text(MARGIN, y, text, **style | {"fontsize": style["fontsize"] * smaller})
 
 
-def draw_scale(axes, height: int, vmax: float, uniform: float, most: float) -> None:
+def heatmap_scale(axes, height: int, vmax: float, uniform: float, most: float) -> None:
     """The scale of blue with its ends, and the share of each token if all were equal.
 
     `most` is the largest share; it may lie beyond the scale.
@@ -146,9 +125,9 @@ def draw_scale(axes, height: int, vmax: float, uniform: float, most: float) -> N
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     small = {"fontsize": 9, "va": "center"}
     axes.text(left - 6, y, "0 %", ha="right", **small)
-    end = percent(vmax) + (" or more" if most > vmax else "")
+    end = heatmap_percent(vmax) + (" or more" if most > vmax else "")
     axes.text(right + 6, y, end, **small)
     at = left + (right - left) * min(1.0, uniform / vmax)
     axes.plot([at, at], [y + 5, y - 5], color="black", linewidth=1.2)
-    text = f"uniform would be {percent(uniform)}"
+    text = f"uniform would be {heatmap_percent(uniform)}"
     axes.text(MARGIN, y, f"Shares add up to 100 %; {text} (line in the scale)", **small)

@@ -8,21 +8,14 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from explorer.predict import Prediction, to_ids, word_chances
-from explorer.vocabulary import framed, special_ids
-from helpers.model import require_same_words, shallow_copy
+from explorer.predict import Prediction, prediction_ids, word_chances
+from explorer.vocabulary import special_ids
+from helpers.model import require_model_vocabulary, shallow_model_copy
 
 
-def masked_ids(tokenizer, prediction: Prediction) -> Tensor:
-    """The ids that the model saw, shape (T,)."""
-    ids = to_ids(tokenizer, prediction.words)
-    ids[prediction.position] = special_ids(tokenizer).mask
-    return torch.tensor(framed(tokenizer, ids), device="cpu")
-
-
-def target_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tensor:
+def knockout_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tensor:
     """Probability of the target at the masked position of each row, shape (B,)."""
-    require_same_words(model, tokenizer)
+    require_model_vocabulary(model, tokenizer)
     at_BM = inputs_BT.new_full((len(inputs_BT), 1), prediction.position + 1)
     silent = special_ids(tokenizer).silent
     chance_BMV, _ = word_chances(model, inputs_BT, at_BM, silent=silent)
@@ -36,14 +29,14 @@ def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
     unchanged. This is the erasure of one word in Li et al. 2016, with [MASK] in its
     place.
     """
-    ids_T = masked_ids(tokenizer, prediction)
+    ids_T = prediction_ids(tokenizer, prediction)
     own = torch.arange(1, len(ids_T) - 1, device="cpu")[:, None]
     mask = special_ids(tokenizer).mask
     inputs_BT = ids_T.repeat(len(own), 1).scatter(1, own, mask)
-    return target_chances(model, tokenizer, prediction, inputs_BT)
+    return knockout_chances(model, tokenizer, prediction, inputs_BT)
 
 
-class Silence(nn.Module):
+class SilencedHeads(nn.Module):
     """Sets to 0 what some heads would send into the output projection.
 
     `off_BH` is True for these heads, in each row of the batch; B 1 is the same for all.
@@ -65,7 +58,7 @@ class Silence(nn.Module):
         return mixed_BTD.masked_fill(off_BD[:, None], 0)
 
 
-def heads_off(model, off_BNH: Tensor) -> nn.Module:
+def silence_heads(model, off_BNH: Tensor) -> nn.Module:
     """The model in which heads where `off_BNH` is True add nothing to their layer.
 
     Shape (B, N, H), a pattern for each row of the batch; B 1 is the same for all.
@@ -78,10 +71,10 @@ def heads_off(model, off_BNH: Tensor) -> nn.Module:
             f"{off_BNH.dtype} of shape {tuple(off_BNH.shape)} does not say which heads "
             f"are off; give torch.bool of shape (B, {count[0]}, {count[1]})."
         )
-    silenced = shallow_copy(model)
+    silenced = shallow_model_copy(model)
     for block, off_BH in zip(silenced.blocks, off_BNH.unbind(1), strict=True):
         attention = block.attention
-        attention.output = nn.Sequential(Silence(off_BH), attention.output)
+        attention.output = nn.Sequential(SilencedHeads(off_BH), attention.output)
     return silenced
 
 
@@ -89,13 +82,13 @@ def without_heads(model, tokenizer, prediction: Prediction) -> Tensor:
     """Probability of the target with each head switched off, shape (N, H)."""
     count = model.config.n_layers, model.config.n_heads
     number = count[0] * count[1]
-    inputs_BT = masked_ids(tokenizer, prediction).repeat(number, 1)
+    inputs_BT = prediction_ids(tokenizer, prediction).repeat(number, 1)
     each_BNH = torch.eye(number, dtype=torch.bool, device="cpu").view(number, *count)
-    silenced = heads_off(model, each_BNH)
-    return target_chances(silenced, tokenizer, prediction, inputs_BT).view(count)
+    silenced = silence_heads(model, each_BNH)
+    return knockout_chances(silenced, tokenizer, prediction, inputs_BT).view(count)
 
 
-def rank_correlation(one: Tensor, other: Tensor) -> float | None:
+def knockout_correlation(one: Tensor, other: Tensor) -> float | None:
     """Spearman's rank correlation; equal values share their mean rank.
 
     None where it is not defined: fewer than three values, or all of one side equal.

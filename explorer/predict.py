@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from explorer.attention_plots import rollout
-from explorer.vocabulary import OURS, framed, special_ids, split
-from helpers.model import require_same_words, shallow_copy
+from explorer.attention_plots import attention_rollout
+from explorer.vocabulary import OURS, add_special_ids, special_ids, vocabulary_words
+from helpers.model import require_model_vocabulary, shallow_model_copy
 
 BLANK, BLANKS = "___", re.compile(r"\[MASK\]|_{3,}")  # as shown, and as typed
 
@@ -78,7 +78,7 @@ class Prediction:
         if layer == "rollout":
             if head is not None:
                 raise ValueError(f"Rollout has no head {head}; it takes their mean.")
-            return rollout(self.weights_NHTS)[self.position + 1]
+            return attention_rollout(self.weights_NHTS)[self.position + 1]
         weights_NHS = self.weights_NHTS[:, :, self.position + 1]
         weights_HS = weights_NHS.mean(0) if layer is None else weights_NHS[layer]
         return weights_HS.mean(0) if head is None else weights_HS[head]
@@ -90,10 +90,10 @@ def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
     return p.item(), int((chance_V > p).sum()) + 1
 
 
-def to_words(model, tokenizer, text: str | list[str]) -> list[str]:
+def words_to_predict(model, tokenizer, text: str | list[str]) -> list[str]:
     """The words of a sentence that fits the model, blanks as ___; else ValueError."""
     max_length = model.config.max_length
-    words = split(tokenizer, text) if isinstance(text, str) else text
+    words = vocabulary_words(tokenizer, text) if isinstance(text, str) else text
     words = [BLANK if BLANKS.fullmatch(word) else word for word in words]
     if not words:
         raise ValueError("There is no word in the text; type a sentence.")
@@ -105,10 +105,17 @@ def to_words(model, tokenizer, text: str | list[str]) -> list[str]:
     return words
 
 
-def to_ids(tokenizer, words: list[str]) -> list[int]:
+def ids_to_predict(tokenizer, words: list[str]) -> list[int]:
     """The ids of words, that of [MASK] for a blank."""
     ids, mask = tokenizer.encode(words), special_ids(tokenizer).mask
     return [mask if word == BLANK else i for word, i in zip(words, ids, strict=True)]
+
+
+def prediction_ids(tokenizer, prediction: Prediction) -> Tensor:
+    """The ids that the model saw, shape (T,)."""
+    ids = ids_to_predict(tokenizer, prediction.words)
+    ids[prediction.position] = special_ids(tokenizer).mask
+    return torch.tensor(add_special_ids(tokenizer, ids), device="cpu")
 
 
 @torch.no_grad()
@@ -121,7 +128,7 @@ def word_chances(
     [UNK], are no answers: they get 0, the rest is renormalised. Raises ValueError where
     the model gives no finite score for each word.
     """
-    model = shallow_copy(model).eval()
+    model = shallow_model_copy(model).eval()
     device = next(model.parameters()).device
     with torch.autocast(device.type, enabled=False):
         output = model(inputs_BT.to(device), at_BM.to(device), need_weights)
@@ -146,15 +153,15 @@ def predict_positions(
     Raises ValueError for an empty text, one that is too long, or a position that does
     not exist.
     """
-    require_same_words(model, tokenizer)
-    words = to_words(model, tokenizer, text)
+    require_model_vocabulary(model, tokenizer)
+    words = words_to_predict(model, tokenizer, text)
     for position in positions:
         if not 0 <= position < len(words):
             raise ValueError(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
-    ids, special = to_ids(tokenizer, words), special_ids(tokenizer)
-    ids_T = torch.tensor(framed(tokenizer, ids), device="cpu")
+    ids, special = ids_to_predict(tokenizer, words), special_ids(tokenizer)
+    ids_T = torch.tensor(add_special_ids(tokenizer, ids), device="cpu")
     at_BM = torch.tensor(positions, device="cpu")[:, None] + 1  # after [CLS]
     inputs_BT = ids_T.repeat(len(positions), 1).scatter(1, at_BM, special.mask)
     asked = model, inputs_BT, at_BM, True, special.silent
@@ -182,7 +189,7 @@ def fill_mask(
     Without a position, the word is the blank: "the cat ___ on the mat".
     """
     if position is None:
-        words = to_words(model, tokenizer, text)
+        words = words_to_predict(model, tokenizer, text)
         if words.count(BLANK) != 1:
             raise ValueError(
                 f"The text has {words.count(BLANK)} blanks; write one ___ or [MASK] in "
@@ -192,9 +199,9 @@ def fill_mask(
     return predict_positions(model, tokenizer, text, [position], top_k)[0]
 
 
-def mask_each(
+def predict_each(
     model, tokenizer, text: str | list[str], top_k: int = 5
 ) -> list[Prediction]:
     """Masks each word of a sentence in turn."""
-    words = to_words(model, tokenizer, text)
+    words = words_to_predict(model, tokenizer, text)
     return predict_positions(model, tokenizer, words, list(range(len(words))), top_k)

@@ -30,12 +30,12 @@ def special_ids(tokenizer) -> SpecialIds:
     return getattr(tokenizer, "special_ids", OURS)
 
 
-def split(tokenizer, text: str) -> list[str]:
+def vocabulary_words(tokenizer, text: str) -> list[str]:
     """The words of a text as this tokenizer sees them."""
     return getattr(tokenizer, "split", split_words)(text)
 
 
-def framed(tokenizer, ids: list[int]) -> list[int]:
+def add_special_ids(tokenizer, ids: list[int]) -> list[int]:
     """The ids as the model reads them, between [CLS] and [SEP]."""
     special = special_ids(tokenizer)
     return [special.cls, *ids, special.sep]

@@ -13,14 +13,16 @@ from copy import deepcopy
 
 from IPython.display import display
 
-from explorer import card
-from explorer.controls import Controls
-from explorer.heatmap import caption
-from explorer.keep import keep
-from explorer.play import Change, Game, about, playable
+from explorer import markup
+from explorer.comparison import Comparison
+from explorer.controls import Controls, folded_box
+from explorer.game import GuessingGame, game_sentences
+from explorer.heatmap import heatmap_caption
+from explorer.page.build import page_explanation
 from explorer.predict import BLANK, predict_positions
-from explorer.views import Choice, Views, require_alike, require_kinds
-from helpers.figure import show
+from explorer.saving import save_for_reader
+from explorer.views import ViewChoice, Views, require_view_arguments
+from helpers.figure import show_figure
 
 
 class Explorer(Controls):
@@ -36,19 +38,19 @@ class Explorer(Controls):
     def __init__(
         self, models: dict, tokenizer, text: str, position=None, examples=None
     ):
-        require_kinds(models, {"text, position": (text, position), **(examples or {})})
-        require_alike(models, tokenizer)
+        places = {"text, position": (text, position), **(examples or {})}
+        require_view_arguments(models, tokenizer, places)
         # Copies, so that nothing done to a model can change an answer half-way.
         self.models = {name: deepcopy(model).eval() for name, model in models.items()}
         self.tokenizer, self.examples, self.start = tokenizer, examples or {}, position
         self.views, self.waiting = None, None
         self.scope = f"mt-{uuid.uuid4().hex[:8]}"
-        config = next(iter(models.values())).config
-        numbers = {str(n + 1): n for n in range(config.n_layers)}
+        first = next(iter(self.models.values()))
+        numbers = {str(n + 1): n for n in range(first.config.n_layers)}
         self.layers = {"all": None, **numbers, "rollout": "rollout"}
-        names = models, self.examples
-        super().__init__(text, self.scope, self.layers, config.n_heads, *names)
-        self.play(config)
+        options = first.config.n_heads, models, self.examples
+        super().__init__(text, self.scope, self.layers, *options)
+        self.play(first)
         for control, name, action in (
             (self.text, "value", self.read),
             (self.example, "index", self.take_example),
@@ -64,24 +66,21 @@ class Explorer(Controls):
         self.save_page.on_click(self.guarded(self.write_page, self.saved))
         self.guarded(self.read)()
 
-    def play(self, config) -> None:
-        """Puts what there is more to try in its place."""
+    def play(self, first) -> None:
+        """Puts what there is more to try in its place; `first` is one of the models."""
 
         def predict(words: list[str], position: int):
             model = self.models[self.model.value]
             return predict_positions(model, self.tokenizer, words, [position])[0]
 
-        def shown():
-            views, choice = self.shown()
-            return views.prediction(choice)
-
-        actions = predict, self.take_over, self.guarded
-        self.change = Change(self.tokenizer, shown, *actions)
-        sentences = playable(self.tokenizer, config.max_length - 2)
-        self.game = Game(sentences, self.tokenizer, predict, self.guarded)
+        actions = self.shown, predict, self.take_over, self.guarded
+        self.change = Comparison(self.tokenizer, *actions)
+        sentences = game_sentences(self.tokenizer, first.config.max_length - 2)
+        self.game = GuessingGame(sentences, self.tokenizer, predict, self.guarded)
         games = [self.game.part] if sentences else []
-        told = about(self.models, self.tokenizer.ids)
-        self.more.children = [*games, self.change.part, told]
+        about = page_explanation(first, len(self.tokenizer.ids))
+        about = folded_box("What am I looking at?", about)
+        self.more.children = [*games, self.change.part, about]
 
     def tell(self, error: Exception, place=None) -> None:
         """Shows an error as one sentence, in place of the result unless elsewhere."""
@@ -110,11 +109,11 @@ class Explorer(Controls):
 
         return lambda change=None: self.serve(attempt)
 
-    def choice(self) -> Choice:
+    def choice(self) -> ViewChoice:
         """What the controls say."""
         head = self.head.index - 1 if self.head.index else None
         asked = self.words.index, self.model.value, self.layers[self.layer.value]
-        return Choice(*asked, head, need=self.paint.index == 1)
+        return ViewChoice(*asked, head, need=self.paint.index == 1)
 
     def take_layer(self) -> None:
         """Rollout goes through all heads."""
@@ -164,7 +163,7 @@ class Explorer(Controls):
             raise ValueError(
                 f"There is no word {start}; choose 0 to {len(views.words) - 1}."
             )
-        self.words.options = [*map(card.shown, views.words)]
+        self.words.options = [*map(markup.printable_word, views.words)]
         self.words.index = start
         self.change.renew(views.words, start)
         self.views = views
@@ -209,7 +208,7 @@ class Explorer(Controls):
             self.colour(choice)
         self.needs.remove_class("mt-waiting")
 
-    def colour(self, choice: Choice) -> None:
+    def colour(self, choice: ViewChoice) -> None:
         """Paints the words, and says what the colours stand for."""
         style, scale = self.views.colours(choice)
         self.style.value, self.scale.value = f"<style>{style}</style>", scale
@@ -222,15 +221,16 @@ class Explorer(Controls):
     def write_picture(self) -> None:
         """Saves the view as PNG."""
         views, choice = self.shown()
-        self.saved.value = keep(views.file_name(choice) + ".png", views.picture(choice))
+        name, picture = views.file_name(choice), views.picture(choice)
+        self.saved.value = save_for_reader(f"{name}.png", picture)
 
     def write_page(self) -> None:
         """Saves models and sentence as a page that needs neither kernel nor network."""
         views, choice = self.shown()
         page = views.page(choice).encode()
-        self.saved.value = keep(views.file_name(choice) + ".html", page)
+        self.saved.value = save_for_reader(views.file_name(choice) + ".html", page)
 
-    def shown(self) -> tuple[Views, Choice]:
+    def shown(self) -> tuple[Views, ViewChoice]:
         """What is shown now, whatever is clicked while it is saved."""
         if not self.views:
             raise ValueError("There is no answer yet; type a sentence first.")
@@ -244,6 +244,6 @@ class Explorer(Controls):
             return
         choice = self.choice()
         prediction = self.views.prediction(choice)
-        sentence = " ".join(map(card.shown, prediction.tokens))
-        alt = f"The explorer: {sentence}. {caption(prediction)}"
-        show(self.views.picture(choice), alt, live)
+        sentence = " ".join(map(markup.printable_word, prediction.tokens))
+        alt = f"The explorer: {sentence}. {heatmap_caption(prediction)}"
+        show_figure(self.views.picture(choice), alt, live)

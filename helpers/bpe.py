@@ -6,18 +6,44 @@ No text is unknown: `decode(encode(text)) == text`. Left out: dropout of merges.
 
 import heapq
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from helpers.files import reading, write_whole
-from helpers.text import UNKNOWN_WORD, chunks, count_chunks, entry, to_bytes, to_text
-from helpers.tokenizer import SPECIALS, UNK
+from helpers.files import reading_file, write_file
+from helpers.text import UNKNOWN_WORD
+from helpers.tokenizer import SPECIALS, UNK, tokenizer_entry
 
 FIRST_BYTE = len(SPECIALS)
 FIRST_MERGE = FIRST_BYTE + 256
 Pair = tuple[int, int]
+CHUNK = re.compile(r"<unk>| ?(?:[^ \n<]|<(?!unk>))+|[ \n]")
+
+
+def split_chunks(text: str) -> list[str]:
+    """Pieces that no merge crosses: a word with the space before it, or `<unk>`."""
+    return CHUNK.findall(text)
+
+
+def count_chunks(lines: Iterable[str]) -> Counter[str]:
+    """How often each chunk occurs, without `<unk>`."""
+    pieces = (chunk for line in lines for chunk in split_chunks(line))
+    return Counter(chunk for chunk in pieces if chunk != UNKNOWN_WORD)
+
+
+def chunk_bytes(text: str) -> bytes:
+    """A text as UTF-8; half a surrogate pair becomes three bytes."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode_bytes(data: bytes) -> str:
+    """The text that some bytes encode; bytes that are not UTF-8 become �."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")
 
 
 def merge(ids: list[int], pair: Pair, new: int) -> list[int]:
@@ -37,7 +63,7 @@ def learn_merges(chunk_counts: dict[str, int], n_merges: int) -> list[Pair]:
     `chunk_counts` says how often each chunk occurs. The index `places` says which
     chunks hold a pair, so that a merge touches only those.
     """
-    words = [[FIRST_BYTE + byte for byte in to_bytes(chunk)] for chunk in chunk_counts]
+    words = [[FIRST_BYTE + byte for byte in chunk_bytes(c)] for c in chunk_counts]
     counts = list(chunk_counts.values())
     pair_counts, places = Counter(), defaultdict(set)
     for i, ids in enumerate(words):
@@ -70,8 +96,8 @@ def learn_merges(chunk_counts: dict[str, int], n_merges: int) -> list[Pair]:
 
 def token_bytes(merges: list[Pair]) -> list[bytes]:
     """The bytes of each id. Raises ValueError if a merge uses a later id."""
-    tokens = [*map(to_bytes, SPECIALS), *(bytes([byte]) for byte in range(256))]
-    tokens[UNK] = to_bytes(UNKNOWN_WORD)
+    tokens = [*map(chunk_bytes, SPECIALS), *(bytes([byte]) for byte in range(256))]
+    tokens[UNK] = chunk_bytes(UNKNOWN_WORD)
     for left, right in merges:
         if not FIRST_BYTE <= min(left, right) <= max(left, right) < len(tokens):
             raise ValueError(f"({left}, {right}) merges ids that do not exist yet")
@@ -81,7 +107,7 @@ def token_bytes(merges: list[Pair]) -> list[bytes]:
 
 def encode_chunk(chunk: str, ranks: dict[Pair, int]) -> list[int]:
     """Applies the merges in the order in which they were learned, their `ranks`."""
-    ids = [FIRST_BYTE + byte for byte in to_bytes(chunk)]
+    ids = [FIRST_BYTE + byte for byte in chunk_bytes(chunk)]
     while pairs := set(pairwise(ids)) & ranks.keys():
         first = min(pairs, key=ranks.get)
         ids = merge(ids, first, FIRST_MERGE + ranks[first])
@@ -108,7 +134,7 @@ class BPETokenizer:
     def encode(self, text: str | list[str]) -> list[int]:
         """The ids of a text, or of a list of words joined by spaces."""
         ids = []
-        for chunk in chunks(text if isinstance(text, str) else " ".join(text)):
+        for chunk in split_chunks(text if isinstance(text, str) else " ".join(text)):
             if chunk not in self.cache:
                 self.cache[chunk] = encode_chunk(chunk, self.ranks)
             ids += self.cache[chunk]
@@ -116,15 +142,15 @@ class BPETokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids."""
-        return to_text(b"".join(entry(self.tokens, i) for i in ids))
+        return decode_bytes(b"".join(tokenizer_entry(self.tokens, i) for i in ids))
 
     def save(self, path: Path) -> None:
         """Writes the merges as JSON."""
-        write_whole(path, json.dumps({"merges": self.merges}) + "\n")
+        write_file(path, json.dumps({"merges": self.merges}) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "BPETokenizer":
         """Reads saved merges. Raises ValueError if the file is anything else."""
-        with reading(path):
+        with reading_file(path):
             merges = json.loads(Path(path).read_text("utf-8"))["merges"]
             return cls([(left, right) for left, right in merges])

@@ -16,21 +16,21 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from helpers.files import reading, write_whole
-from helpers.model import MaskedLanguageModel, ModelConfig, require_same_words
+from helpers.files import reading_file, write_file
+from helpers.model import MaskedLanguageModel, ModelConfig, require_model_vocabulary
 from helpers.tokenizer import WordTokenizer
 
 DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
 OTHER_NAME = "Choose another name for this run."
 
 
-def vocabulary_digest(tokenizer: WordTokenizer) -> str:
+def checkpoint_vocabulary(tokenizer: WordTokenizer) -> str:
     """SHA-256 of the words in the order of their ids."""
     words = "\n".join(tokenizer.words).encode("utf-8", "surrogatepass")
     return hashlib.sha256(words).hexdigest()
 
 
-def own_weights(model: nn.Module) -> dict[str, Tensor]:
+def checkpoint_weights(model: nn.Module) -> dict[str, Tensor]:
     """A model's weights under its own names, which `torch.compile` changes."""
     return {k.replace("_orig_mod.", ""): w for k, w in model.state_dict().items()}
 
@@ -41,7 +41,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     model.load_state_dict({names.get(k, k): w for k, w in weights.items()})
 
 
-def signed(content: bytes) -> bytes:
+def signed_checkpoint(content: bytes) -> bytes:
     """A weights file with its SHA-256 in the place that was left for it."""
     digest = hashlib.sha256(content).hexdigest().encode()
     return content.replace(DIGEST + NO_DIGEST, DIGEST + digest, 1)
@@ -54,10 +54,10 @@ def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> Non
     """
     tensors = {
         name: weight.detach().cpu().half().contiguous()
-        for name, weight in own_weights(model).items()
+        for name, weight in checkpoint_weights(model).items()
         if not (model.config.tied and name == "head.decoder.weight")
     }
-    require_same_words(model, tokenizer)
+    require_model_vocabulary(model, tokenizer)
     if not all(weight.isfinite().all() for weight in tensors.values()):
         raise ValueError(
             f"The weights are not all numbers of 16 bits, so {path} is not written; "
@@ -65,18 +65,18 @@ def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> Non
         )
     metadata = {
         "config": json.dumps(asdict(model.config)),
-        "vocabulary": vocabulary_digest(tokenizer),
+        "vocabulary": checkpoint_vocabulary(tokenizer),
         "info": json.dumps(info),
         "digest": NO_DIGEST.decode(),
     }
-    write_whole(path, signed(save(tensors, metadata)))
+    write_file(path, signed_checkpoint(save(tensors, metadata)))
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict]:
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict]:
     """What a weights file holds: tensors, configuration, metadata."""
     content = path.read_bytes()
     before, _, rest = content.partition(DIGEST)
-    if signed(before + DIGEST + NO_DIGEST + rest[64:]) != content:
+    if signed_checkpoint(before + DIGEST + NO_DIGEST + rest[64:]) != content:
         raise ValueError("it does not fit its digest")
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
@@ -98,12 +98,12 @@ def load_model(
     path = Path(path)
     if tokenizer is None:
         tokenizer = WordTokenizer.load(path.parent / "vocabulary.json")
-    with reading(path, "Fetch it again, or train it again."):
-        weights, config, metadata = read_weights(path)
+    with reading_file(path, "Fetch it again, or train it again."):
+        weights, config, metadata = read_checkpoint(path)
         digest, info = metadata["vocabulary"], json.loads(metadata["info"])
         model = MaskedLanguageModel(config).eval()
         load_weights(model, weights)
-    if digest != vocabulary_digest(tokenizer):
+    if digest != checkpoint_vocabulary(tokenizer):
         raise ValueError(
             f"{path} was trained with another vocabulary; load the vocabulary.json "
             "that was saved with it."
@@ -111,7 +111,7 @@ def load_model(
     return model, tokenizer, info
 
 
-def whole_content(path: Path) -> bytes | None:
+def state_content(path: Path) -> bytes | None:
     """What a state file holds; None if it does not fit the digest at its beginning."""
     content = path.read_bytes()
     digest, content = content[:32], content[32:]
@@ -128,8 +128,8 @@ def save_state(path: str | Path, state: dict) -> None:
     torch.save(state, buffer)
     content = buffer.getvalue()
     digest = hashlib.sha256(content).digest()
-    whole = path.exists() and whole_content(path) is not None
-    write_whole(path, digest + content, path.with_suffix(".old") if whole else None)
+    whole = path.exists() and state_content(path) is not None
+    write_file(path, digest + content, path.with_suffix(".old") if whole else None)
 
 
 def load_state(path: str | Path) -> dict:
@@ -141,10 +141,10 @@ def load_state(path: str | Path) -> dict:
     path = Path(path)
     candidates = [p for p in (path, path.with_suffix(".old")) if p.exists()]
     for candidate in candidates:
-        if (content := whole_content(candidate)) is None:
+        if (content := state_content(candidate)) is None:
             print(f"{candidate} is damaged; it is passed over.")
             continue
-        with reading(candidate, OTHER_NAME):
+        with reading_file(candidate, OTHER_NAME):
             buffer = io.BytesIO(content)
             return torch.load(buffer, map_location="cpu", weights_only=True)
     if candidates:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from helpers.files import reading, write_whole
+from helpers.files import reading_file, write_file
 from helpers.text import UNSEEN
 from helpers.toy import toy_split
 
@@ -37,29 +37,29 @@ class Corpus:
     test: list[str]
 
 
-def clean(text: str) -> str:
+def clean_line(text: str) -> str:
     """A text as typed text is read: without what nobody sees, with single spaces."""
     text = unicodedata.normalize("NFC", UNSEEN.sub(r"\1", text))
     return " ".join(text.split())
 
 
-def read_split(folder: Path, split: str) -> list[str]:
+def read_corpus_split(folder: Path, split: str) -> list[str]:
     """The lines of a split that are not empty. Raises ValueError if there are none."""
     from pyarrow.parquet import ParquetFile
 
     files, rows = folder / CONFIG / f"{split}-*.parquet", []
     for file in sorted(files.parent.glob(files.name)):
-        with reading(file, 'It needs a column "text" of strings.'):
+        with reading_file(file, 'It needs a column "text" of strings.'):
             rows += ParquetFile(file).read(["text"])["text"].to_pylist()
             if others := [row for row in rows if not isinstance(row, str | None)]:
                 raise ValueError(f"{others[0]!r:.40} is no text")
-    lines = [" ".join(row.split()) for row in rows if row and clean(row)]
+    lines = [" ".join(row.split()) for row in rows if row and clean_line(row)]
     if not lines:
         raise ValueError(f"There is no text in {files}.")
     return lines
 
 
-def text_digest(splits: dict[str, list[str]]) -> str:
+def corpus_digest(splits: dict[str, list[str]]) -> str:
     """The SHA-256 of a text, whatever the order of its training lines.
 
     Some copies of WikiText-2 have its articles in another order.
@@ -74,15 +74,15 @@ def read_corpus(folder: Path) -> Corpus:
 
     WikiText-2 stays as it is; any other text is cleaned and named by its digest.
     """
-    splits = {split: read_split(folder, split) for split in SPLITS}
-    digest = text_digest(splits)
+    splits = {split: read_corpus_split(folder, split) for split in SPLITS}
+    digest = corpus_digest(splits)
     if digest == DIGEST:
         return Corpus(WIKITEXT, **splits)
-    splits = {split: [*map(clean, lines)] for split, lines in splits.items()}
+    splits = {split: [*map(clean_line, lines)] for split, lines in splits.items()}
     return Corpus(f"text-{digest[:8]}", **splits)
 
 
-def cause(error: BaseException) -> str:
+def download_failure(error: BaseException) -> str:
     """What was at the bottom of an error, in one line."""
     while error.__cause__:
         error = error.__cause__
@@ -90,7 +90,7 @@ def cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
-def download(folder: Path) -> None:
+def download_wikitext(folder: Path) -> None:
     """Downloads the files into a folder, over what lies there, with a bar.
 
     A slow download goes on. Raises ConnectionError with the cause if it fails, or if
@@ -111,9 +111,9 @@ def download(folder: Path) -> None:
                     for part in answer.iter_bytes():
                         content += part
                         bar.update(len(part))
-                write_whole(folder / name, bytes(content))
+                write_file(folder / name, bytes(content))
     except Exception as error:  # of the session, or of the disk
-        raise ConnectionError(cause(error)) from error
+        raise ConnectionError(download_failure(error)) from error
 
 
 def load_wikitext() -> Corpus:
@@ -125,7 +125,7 @@ def load_wikitext() -> Corpus:
     for ask_hub in (False, True) if folder.exists() else (True,):
         try:
             if ask_hub:
-                download(folder)
+                download_wikitext(folder)
             if (corpus := read_corpus(folder)).name == WIKITEXT:
                 return corpus
             why.append(f"the text in {folder} is not WikiText-2")
@@ -138,7 +138,7 @@ def load_wikitext() -> Corpus:
     )
 
 
-def toy_corpus() -> Corpus:
+def load_toy_corpus() -> Corpus:
     """The toy corpus as lines of text."""
     lines = {s: [" ".join(one.words) for one in toy_split(s)] for s in SPLITS}
     return Corpus(TOY, **lines)
@@ -154,7 +154,7 @@ def training_corpus() -> Corpus:
     if not chosen:
         return load_wikitext()
     if chosen == TOY:
-        return toy_corpus()
+        return load_toy_corpus()
     try:
         return read_corpus(Path(os.path.expanduser(chosen)))
     except ValueError as error:
@@ -170,7 +170,7 @@ def load_corpus(name: str | None = None) -> Corpus:
     if name not in (None, TOY):
         raise ValueError(f"There is no corpus {name!r}; choose {TOY!r} or None.")
     try:
-        return toy_corpus() if name else training_corpus()
+        return load_toy_corpus() if name else training_corpus()
     except ConnectionError as error:
         print(f"{error} Until then the toy corpus is used.")
-        return toy_corpus()
+        return load_toy_corpus()

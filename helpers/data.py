@@ -23,7 +23,7 @@ def encode_lines(tokenizer, lines: list[str]) -> list[list[int]]:
     return [tokenizer.encode(line.split()) for line in lines]
 
 
-def rows(lines: list[list[int]], length: int) -> list[list[int]]:
+def line_rows(lines: list[list[int]], length: int) -> list[list[int]]:
     """Rows of [CLS], words, [SEP], one per line; a long line goes on in another row."""
     size = length - 2
     return [
@@ -33,7 +33,7 @@ def rows(lines: list[list[int]], length: int) -> list[list[int]]:
     ]
 
 
-def fill(batch: list[list[int]], length: int) -> Tensor:
+def pad_rows(batch: list[list[int]], length: int) -> Tensor:
     """Rows filled with [PAD] up to `length`, as a tensor (B, T)."""
     filled = [row + [PAD] * (length - len(row)) for row in batch]
     ids_BT = torch.tensor(filled, device="cpu")
@@ -42,27 +42,27 @@ def fill(batch: list[list[int]], length: int) -> Tensor:
 
 def pad(lines: list[list[int]], length: int) -> Tensor:
     """One row per line, all padded to the same length. Shape (B, T)."""
-    return fill(rows(lines, length), length)
+    return pad_rows(line_rows(lines, length), length)
 
 
 def bucket(
     lines: list[list[int]], length: int, batch_size: int, generator: torch.Generator
 ) -> list[Tensor]:
     """Batches of rows of similar length, each filled up to its longest row only."""
-    by_length = sorted(rows(lines, length), key=len)
+    by_length = sorted(line_rows(lines, length), key=len)
     starts = range(0, len(by_length), batch_size)
     batches = [by_length[start : start + batch_size] for start in starts]
     order = torch.randperm(len(batches), generator=generator, device="cpu")
-    return [fill(batches[i], len(batches[i][-1])) for i in order]
+    return [pad_rows(batches[i], len(batches[i][-1])) for i in order]
 
 
-def join(lines: list[list[int]]) -> Tensor:
+def join_lines(lines: list[list[int]]) -> Tensor:
     """All lines in one stream of ids, each ended by [SEP]. Shape (length of text,)."""
     ids = [token for line in lines for token in (*line, SEP)]
     return torch.tensor(ids, dtype=torch.long, device="cpu")
 
 
-def cut(stream: Tensor, length: int, offset: int = 0) -> Tensor:
+def cut_rows(stream: Tensor, length: int, offset: int = 0) -> Tensor:
     """Rows of [CLS] and the next `length` - 1 tokens of the stream. Shape (B, T).
 
     Only the last row can hold [PAD]. Another `offset` moves all cuts.
@@ -77,7 +77,7 @@ def cut(stream: Tensor, length: int, offset: int = 0) -> Tensor:
 
 def pack(lines: list[list[int]], length: int, offset: int = 0) -> Tensor:
     """The whole text without gaps, in rows of `length` tokens. Shape (B, T)."""
-    return cut(join(lines), length, offset)
+    return cut_rows(join_lines(lines), length, offset)
 
 
 def steps_per_epoch(stream: Tensor, length: int, batch_size: int) -> int:
@@ -97,7 +97,7 @@ def batches(
     for epoch in itertools.count(start // per_epoch):
         draw = seeded(seed, "order", epoch)
         offset = int(torch.randint(length - 1, (1,), generator=draw, device="cpu"))
-        rows_BT = cut(stream, length, offset)
+        rows_BT = cut_rows(stream, length, offset)
         order = torch.randperm(len(rows_BT), generator=draw, device="cpu")
         for step in range(start % per_epoch, per_epoch):
             first = step * batch_size
@@ -136,9 +136,9 @@ class TrainingData:
     @classmethod
     def prepare(cls, tokenizer, corpus, length: int = 64, sample: int = 512):
         """Encodes the training and validation splits, in rows of `length` tokens."""
-        stream = join(encode_lines(tokenizer, corpus.train))
+        stream = join_lines(encode_lines(tokenizer, corpus.train))
         validation_BT = pack(encode_lines(tokenizer, corpus.validation), length)
-        rows_BT = cut(stream, length)
+        rows_BT = cut_rows(stream, length)
         sample_BT = rows_BT[:: max(1, len(rows_BT) // sample)][:sample]
         masks = [evaluation_subsets(ids) for ids in (validation_BT, sample_BT)]
         return cls(stream, validation_BT, masks[0], sample_BT, masks[1])

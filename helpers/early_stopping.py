@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from helpers.checkpoint import load_weights, own_weights
+from helpers.checkpoint import checkpoint_weights, load_weights
 
 
 class EarlyStopping:
@@ -23,7 +23,7 @@ class EarlyStopping:
         """Records the loss of an evaluation, and the weights if it is the lowest."""
         if loss < self.loss:
             self.loss, self.step, self.waited = loss, step, 0
-            self.weights = {k: v.clone() for k, v in own_weights(model).items()}
+            self.weights = {k: v.clone() for k, v in checkpoint_weights(model).items()}
         else:
             self.waited += 1
 

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from helpers.data import TrainingData
 from helpers.masking import IGNORE, masked_positions
-from helpers.model import shallow_copy
+from helpers.model import shallow_model_copy
 from helpers.settings import SettingError
 from helpers.tokenizer import MASK, PAD
 
 
-def require_known(model, *texts: Tensor) -> None:
+def require_scorable_ids(model, *texts: Tensor) -> None:
     """Raises ValueError if a text has an id for which the model has no vector."""
     highest, size = max(int(ids.max()) for ids in texts), model.config.vocab_size
     if highest >= size:
@@ -30,9 +30,9 @@ def require_known(model, *texts: Tensor) -> None:
         )
 
 
-def require_match(model, data: TrainingData, batch_size: int) -> None:
+def require_scorable_data(model, data: TrainingData, batch_size: int) -> None:
     """Raises ValueError unless a model, a text and a batch size go together."""
-    require_known(model, data.stream, data.validation_BT)
+    require_scorable_ids(model, data.stream, data.validation_BT)
     length = model.config.max_length
     lengths = data.validation_BT.shape[1], data.sample_BT.shape[1]
     if lengths != (length, length):
@@ -52,8 +52,8 @@ def evaluate(model, ids_BT, subset_BT, subsets=(0,), batch_size=64) -> dict:
     Each subset is masked and predicted in turn. Returns loss (nats per word), accuracy,
     the id predicted most often with its share, and the number of words scored.
     """
-    require_known(model, ids_BT)
-    model, device = shallow_copy(model).eval(), next(model.parameters()).device
+    require_scorable_ids(model, ids_BT)
+    model, device = shallow_model_copy(model).eval(), next(model.parameters()).device
     total, true, predicted = 0.0, [], []
     rows = ids_BT.split(batch_size), subset_BT.split(batch_size)
     for subset, (part_BT, number_BT) in itertools.product(

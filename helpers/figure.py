@@ -27,7 +27,7 @@ default_style = partial(style.context, "default")
 
 
 @default_style()
-def png(figure: Figure) -> bytes:
+def figure_png(figure: Figure) -> bytes:
     """A figure as PNG in 256 colours, a third of the bytes for a notebook to carry."""
     drawn, packed = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)
@@ -39,19 +39,19 @@ def png(figure: Figure) -> bytes:
     return packed.getvalue()
 
 
-def show(figure: Figure | bytes, alt: str, live: dict | None = None, kind="png"):
+def show_figure(figure: Figure | bytes, alt: str, live: dict | None = None, kind="png"):
     """Displays a figure, or a picture of that kind; `alt` describes it in words.
 
     `live` is a form of the same output, by MIME type, for pages that can show it.
     """
-    content = figure if isinstance(figure, bytes) else png(figure)
+    content = figure if isinstance(figure, bytes) else figure_png(figure)
     source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     # As HTML, because no front end gives the text of a bare picture to its readers.
     page = f'<img alt="{html.escape(alt)}" src="{source}">'
     display({**(live or {}), "text/html": page, "text/plain": alt}, raw=True)
 
 
-def reference_lines(axes, losses: dict[str, float]) -> None:
+def reference_loss_lines(axes, losses: dict[str, float]) -> None:
     """A dotted line, with its name and number, for each loss to compare with."""
     for name, loss in losses.items():
         axes.axhline(loss, color=QUIET, linestyle=":", linewidth=1)
@@ -84,7 +84,7 @@ def training_curves(records: list[dict]) -> Figure:
     left.plot([], [], "-", color="#555555", label="validation text")
     left.plot([], [], "--", color="#555555", linewidth=1, label="training text")
     uniform, unigram = np.log(record["vocab_size"]), record["unigram_loss"]
-    reference_lines(left, {"uniform": uniform, "unigram": unigram})
+    reference_loss_lines(left, {"uniform": uniform, "unigram": unigram})
     left.set_ylabel("loss (nats per word)")
     right.set_ylabel("validation words guessed right")
     right.set_ylim(0)

@@ -1,15 +1,12 @@
-"""Nothing is left half done: files are whole, or refused, and Ctrl-C can wait."""
+"""Files are whole, or refused: nothing is left half written or half read."""
 
 import os
-import signal
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes | str, old: Path | None = None) -> None:
+def write_file(path: Path, content: bytes | str, old: Path | None = None) -> None:
     """Writes a file so that a crash at any moment leaves the one before, or this one.
 
     `old` is a name for the one before, else it is gone. OSError if it cannot be done:
@@ -37,7 +34,9 @@ def write_whole(path: Path, content: bytes | str, old: Path | None = None) -> No
 
 
 @contextmanager
-def reading(path: Path, advice="Save it again, or fetch it again.") -> Iterator[None]:
+def reading_file(
+    path: Path, advice="Save it again, or fetch it again."
+) -> Iterator[None]:
     """Turns whatever goes wrong while a file is read into one clear ValueError."""
     try:
         yield
@@ -45,20 +44,3 @@ def reading(path: Path, advice="Save it again, or fetch it again.") -> Iterator[
         raise ValueError(
             f"{path} is missing, damaged or of another kind ({error!r}). {advice}"
         ) from error
-
-
-@contextmanager
-def held_back() -> Iterator[None]:
-    """Has Ctrl-C wait for the end of the block, which should be a short one."""
-    before, pressed = signal.getsignal(signal.SIGINT), []
-    main = threading.current_thread() is threading.main_thread()
-    held = main and callable(before)  # only that thread may, and some ignore Ctrl-C
-    if held:
-        signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    try:
-        yield
-    finally:
-        if held:
-            signal.signal(signal.SIGINT, before)
-    if pressed:
-        before(signal.SIGINT, sys._getframe())

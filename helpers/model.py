@@ -24,18 +24,18 @@ from helpers.layers import (
     gather_positions,
     sinusoidal_positions,
 )
-from helpers.seeds import plain_defaults
-from helpers.settings import POSITIVE, Number, SettingError, require, whole
+from helpers.seeds import seeding_defaults
+from helpers.settings import POSITIVE, NumberSetting, SettingError, require_settings
 from helpers.tokenizer import PAD, SPECIALS
 
-DROPOUT = Number(0, 0.999)  # 1 would leave nothing
+DROPOUT = NumberSetting(0, 0.999)  # 1 would leave nothing
 MODEL_VALUES = {  # the ends are far beyond BERT; what lies beyond them is a slip
-    "vocab_size": whole(len(SPECIALS) + 1, 1_000_000),
-    "max_length": whole(3, 1_000_000),  # at least [CLS], a word, [SEP]
-    "n_layers": whole(1, 100),
-    "d_model": whole(1, 4_096),
-    "n_heads": whole(1),
-    "d_ff": whole(1, 100_000),
+    "vocab_size": NumberSetting.whole(len(SPECIALS) + 1, 1_000_000),
+    "max_length": NumberSetting.whole(3, 1_000_000),  # at least [CLS], a word, [SEP]
+    "n_layers": NumberSetting.whole(1, 100),
+    "d_model": NumberSetting.whole(1, 4_096),
+    "n_heads": NumberSetting.whole(1),
+    "d_ff": NumberSetting.whole(1, 100_000),
     "dropout": DROPOUT,
     "positions": ("rotary", "learned", "sinusoidal", "none"),
     "norm": ("pre", "post"),
@@ -62,9 +62,9 @@ class ModelConfig:
     tied: bool = True  # the output layer shares the token embedding's weights
 
     def __post_init__(self):
-        require(self, **MODEL_VALUES)
+        require_settings(self, **MODEL_VALUES)
         if self.attention_dropout is not None:
-            require(self, attention_dropout=DROPOUT)
+            require_settings(self, attention_dropout=DROPOUT)
         check_model_config(self)
 
     @classmethod
@@ -157,7 +157,7 @@ def initialise(module: nn.Module) -> None:
 class MaskedLanguageModel(nn.Module):
     """Predicts masked words from the words on both sides (Devlin 2019)."""
 
-    @plain_defaults()  # so that a seed gives the same weights everywhere
+    @seeding_defaults()  # so that a seed gives the same weights everywhere
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
@@ -192,7 +192,7 @@ class MaskedLanguageModel(nn.Module):
         return (logits, torch.stack(weights, dim=1)) if need_weights else logits
 
 
-def require_same_words(model, tokenizer) -> None:
+def require_model_vocabulary(model, tokenizer) -> None:
     """Raises ValueError if tokenizer and model differ in their number of words."""
     if len(tokenizer) != model.config.vocab_size:
         raise ValueError(
@@ -201,7 +201,7 @@ def require_same_words(model, tokenizer) -> None:
         )
 
 
-def shallow_copy(module: nn.Module) -> nn.Module:
+def shallow_model_copy(module: nn.Module) -> nn.Module:
     """Copies a module and its submodules, which go on sharing weights and hooks.
 
     The original may be in use elsewhere: it does not notice when the copy changes its
@@ -210,7 +210,7 @@ def shallow_copy(module: nn.Module) -> nn.Module:
     # A compiled module wraps the one that is copied.
     copied = copy.copy(getattr(module, "_orig_mod", module))
     copied._modules = {
-        name: child if child is None else shallow_copy(child)
+        name: child if child is None else shallow_model_copy(child)
         for name, child in copied._modules.items()
     }
     return copied

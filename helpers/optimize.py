@@ -4,33 +4,37 @@ Warm-up and linear decay, AdamW (Loshchilov & Hutter 2019), Muon (Jordan et al. 
 mixed precision (Micikevicius et al. 2018). Left out: other optimisers and schedules.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
 from helpers.model import MaskedLanguageModel
-from helpers.settings import POSITIVE, SHARE, Number, SettingError, require, whole
+from helpers.settings import (
+    POSITIVE,
+    SHARE,
+    NumberSetting,
+    SettingError,
+    require_settings,
+)
 
-RATE = Number(0, 1_000, open=True)  # far beyond what any training can bear
+RATE = NumberSetting(0, 1_000, open=True)  # far beyond what any training can bear
 TRAIN_VALUES = {
-    "epochs": Number(0, 1_000_000, open=True),
-    "batch_size": whole(1),
+    "epochs": NumberSetting(0, 1_000_000, open=True),
+    "batch_size": NumberSetting.whole(1),
     "optimizer": ("adamw", "muon"),
     "learning_rate": RATE,
     "muon_rate": RATE,
-    "weight_decay": Number(0, 1_000),
+    "weight_decay": NumberSetting(0, 1_000),
     "warmup": SHARE,
     "cooldown": SHARE,
-    "mask_rate": Number(0.01, 1),  # less is not a word a block
+    "mask_rate": NumberSetting(0.01, 1),  # less is not a word a block
     "last_mask_rate": SHARE,
     "masks": ("fixed", "independent"),
     "clip": POSITIVE,
-    "evaluations": whole(1, 100_000),
-    "patience": whole(1),
+    "evaluations": NumberSetting.whole(1, 100_000),
+    "patience": NumberSetting.whole(1),
     "precision": ("auto", "float32", "bfloat16", "float16"),
-    "seed": whole(0),
+    "seed": NumberSetting.whole(0),
 }
 
 
@@ -56,7 +60,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self):
-        require(self, **TRAIN_VALUES)
+        require_settings(self, **TRAIN_VALUES)
 
 
 def rate_factor(step: int, total: int, warmup: float, cooldown: float) -> float:
@@ -119,19 +123,3 @@ def pick_dtype(
         raise SettingError("precision", precision, "'auto', as float16 needs a GPU")
     print(f"The run was begun in float16, on a GPU; here it goes on in {usual}.")
     return usual
-
-
-@contextmanager
-def memory_advice(batch_size: int) -> Iterator[None]:
-    """Turns running out of memory into a MemoryError that names a remedy."""
-    try:
-        yield
-    except RuntimeError as error:  # of which torch.OutOfMemoryError is one
-        message = str(error)
-        if "out of memory" not in message and "can't allocate memory" not in message:
-            raise
-        half = batch_size // 2
-        less = f"batch_size={half}" if half else "a smaller model or shorter blocks"
-        raise MemoryError(
-            f"A batch of {batch_size} blocks does not fit into memory; use {less}."
-        ) from error

@@ -18,7 +18,7 @@ from helpers.layers import FastDropout
 from helpers.seeds import seeded
 
 
-def start() -> torch.device:
+def join_processes() -> torch.device:
     """Joins the processes that `torchrun` started, if it did; returns the device."""
     cuda = torch.cuda.is_available()
     if "RANK" in os.environ and not dist.is_initialized():
@@ -72,7 +72,7 @@ def shard(batch: Tensor) -> Tensor:
     return batch.chunk(world_size())[rank()]
 
 
-def wrap(model: nn.Module) -> nn.Module:
+def distribute_model(model: nn.Module) -> nn.Module:
     """The model, its gradients averaged over the processes in each backward pass."""
     if world_size() == 1:
         return model
@@ -82,14 +82,14 @@ def wrap(model: nn.Module) -> nn.Module:
     return DistributedDataParallel(model)
 
 
-def mean(number: Tensor) -> Tensor:
+def mean_over_processes(number: Tensor) -> Tensor:
     """The mean of a number over the processes."""
     if world_size() > 1:
         dist.all_reduce(number := number / world_size())
     return number
 
 
-def dropout_seed(seed: int, step: int, device: torch.device) -> int:
+def process_dropout_seed(seed: int, step: int, device: torch.device) -> int:
     """The seed of dropout's draws at a step.
 
     On a CPU it is the same in all processes, as each draws for the whole batch. On GPUs

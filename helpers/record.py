@@ -11,20 +11,20 @@ from pathlib import Path
 
 from torch import Tensor
 
-from helpers.files import reading, write_whole
+from helpers.files import reading_file, write_file
 
 
-def digest(tensor: Tensor) -> str:
+def tensor_digest(tensor: Tensor) -> str:
     """SHA-256 of a tensor's numbers."""
     return hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
 
 
-def plain(identity: dict) -> dict:
+def record_identity(identity: dict) -> dict:
     """What makes a run this run, as a record holds it: configurations as dicts."""
     return {k: asdict(v) if is_dataclass(v) else v for k, v in identity.items()}
 
 
-def require_same(
+def require_same_record(
     place,
     recorded: dict,
     identity: dict,
@@ -50,12 +50,12 @@ def require_same(
                 )
 
 
-def write(path: Path, record: dict) -> None:
+def write_record(path: Path, record: dict) -> None:
     """Writes a record as JSON, one line a value, so that changes can be reviewed."""
-    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_file(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def read(path: Path) -> dict:
+def read_record(path: Path) -> dict:
     """Reads a record; ValueError if it is missing, damaged or of another kind."""
-    with reading(path, "Make the record again."):
+    with reading_file(path, "Make the record again."):
         return {**json.loads(Path(path).read_text("utf-8"))}

@@ -9,25 +9,62 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from helpers import parallel, record
-from helpers.checkpoint import OTHER_NAME, load_state, save_state
+from helpers import parallel
+from helpers.checkpoint import (
+    OTHER_NAME,
+    checkpoint_weights,
+    load_state,
+    load_weights,
+    save_state,
+)
 from helpers.data import TrainingData
-from helpers.files import reading
+from helpers.files import reading_file
 from helpers.optimize import TrainConfig
+from helpers.record import record_identity, require_same_record, tensor_digest
 
 
-def identity(model, data: TrainingData, config: TrainConfig) -> dict:
+class Resumable:
+    """Saves and restores everything that changes during a training run."""
+
+    def state_dict(self) -> dict:
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "loss": float(self.loss),
+            "dtype": torch.float16 if self.scaling else self.dtype,
+            "history": self.history,
+            "model": checkpoint_weights(self.model),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "scaler": self.scaler.state_dict() or self.scaling,  # kept while it is off
+            "stopping": vars(self.stopping),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        for name in ("step", "seconds", "loss", "history"):
+            setattr(self, name, state[name])
+        self.choose_dtype(state["dtype"])
+        self.scaling = state["scaler"]
+        if self.scaling and self.scaler.is_enabled():
+            self.scaler.load_state_dict(self.scaling)
+        load_weights(self.model, state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        vars(self.stopping).update(state["stopping"])
+
+
+def resume_identity(model, data: TrainingData, config: TrainConfig) -> dict:
     """What makes a run this run: its settings, its text, and what it is scored on."""
     scored = "validation_BT", "subset_BT", "sample_BT", "sample_subset_BT"
-    digests = {name: record.digest(getattr(data, name)) for name in scored}
+    digests = {name: tensor_digest(getattr(data, name)) for name in scored}
     settings = {"model": model.config, "training": config}
-    return settings | {"text": record.digest(data.stream)} | digests
+    return settings | {"text": tensor_digest(data.stream)} | digests
 
 
-def require_finite(run) -> None:
+def require_finite_run(run) -> None:
     """Raises FloatingPointError for a run that diverged, whose best weights return."""
     norm = nn.utils.get_total_norm(run.model.parameters())
     if norm.isfinite() and run.scaler.get_scale() > 0:
@@ -42,7 +79,7 @@ def require_finite(run) -> None:
     )
 
 
-def resume(run, path: Path, known: dict) -> None:
+def resume_run(run, path: Path, known: dict) -> None:
     """Has a run go on from its state, if there is one.
 
     Raises ValueError if the file holds another run, or none.
@@ -50,16 +87,16 @@ def resume(run, path: Path, known: dict) -> None:
     state = parallel.broadcast(lambda: load_state(path))
     if not state:
         return
-    with reading(path, OTHER_NAME):
+    with reading_file(path, OTHER_NAME):
         saved = state["identity"]
         older = known.keys() - saved.keys() - {"text"}  # had no other digest
-    record.require_same(path.parent, saved, known, older)
-    with reading(path, OTHER_NAME):
+    require_same_record(path.parent, saved, known, older)
+    with reading_file(path, OTHER_NAME):
         run.load_state_dict({"loss": 0.0} | state)  # older ones have none
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_resumed_run(folder: Path) -> Iterator[None]:
     """Keeps other trainings out of a folder; ValueError if there is one in it.
 
     The operating system takes the lock back however a program ends.
@@ -76,7 +113,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def kept(run, folder, known: dict, save_seconds: float) -> Iterator[Callable]:
+def resumed_run(run, folder, known: dict, save_seconds: float) -> Iterator[Callable]:
     """Resumes a run in its folder, which it has for itself meanwhile, and keeps it.
 
     Gives a function that saves the run if it must, or if so many seconds have passed
@@ -91,14 +128,15 @@ def kept(run, folder, known: dict, save_seconds: float) -> Iterator[Callable]:
     def save(must: bool = True) -> None:
         nonlocal saved
         if must or time.monotonic() - saved > save_seconds:
-            require_finite(run)
+            require_finite_run(run)
             if writes:
-                save_state(path, run.state_dict() | {"identity": record.plain(known)})
+                state = run.state_dict() | {"identity": record_identity(known)}
+                save_state(path, state)
             saved = time.monotonic()
 
-    with locked(path.parent) if writes else nullcontext():
+    with lock_resumed_run(path.parent) if writes else nullcontext():
         if path:
-            resume(run, path, known)
+            resume_run(run, path, known)
         try:
             yield save
         except KeyboardInterrupt:

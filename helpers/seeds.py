@@ -14,7 +14,7 @@ def seeded(*key) -> torch.Generator:
 
 
 @contextmanager
-def plain_defaults() -> Iterator[None]:
+def seeding_defaults() -> Iterator[None]:
     """PyTorch's own defaults, the CPU and float32, whatever a reader's are."""
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)

@@ -1,6 +1,7 @@
 """Settings are honoured or refused.
 
-The values that a setting may have are a container: a `Number`, or a tuple of names.
+The values that a setting may have are a container: a `NumberSetting`, or a tuple of
+names.
 """
 
 import math
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberSetting:
     """The finite numbers from `low` to `high`; only whole ones if `kind` is int.
 
     With `open` the lower end itself does not belong.
@@ -21,6 +22,11 @@ class Number:
     high: float = math.inf
     kind: type = float
     open: bool = False
+
+    @classmethod
+    def whole(cls, low: int, high: int = 10**9) -> "NumberSetting":
+        """The whole numbers from `low` to `high`; beyond a billion it is a slip."""
+        return cls(low, high, int)
 
     def __contains__(self, value) -> bool:
         real = numbers.Integral if self.kind is int else numbers.Real
@@ -37,12 +43,7 @@ class Number:
         return what + (f" up to {self.high:,}" if self.high < math.inf else "")
 
 
-def whole(low: int, high: int = 10**9) -> Number:
-    """The whole numbers from `low` to `high`; beyond a billion it is a slip."""
-    return Number(low, high, int)
-
-
-POSITIVE, SHARE = Number(0, open=True), Number(0, 1)
+POSITIVE, SHARE = NumberSetting(0, open=True), NumberSetting(0, 1)
 
 
 class SettingError(ValueError):
@@ -55,7 +56,7 @@ class SettingError(ValueError):
         return f"{name} is {value!r}; choose {wanted}."
 
 
-def require(settings, **allowed: Container) -> None:
+def require_settings(settings, **allowed: Container) -> None:
     """Raises SettingError for the first attribute that has a value not allowed.
 
     NumPy's values and the like become Python's own: equal settings are one run, and a
@@ -66,6 +67,6 @@ def require(settings, **allowed: Container) -> None:
             raise SettingError(name, value, values)
         if isinstance(values, tuple):
             value = values[values.index(value)]
-        elif isinstance(values, Number) and type(value) not in (int, float):
+        elif isinstance(values, NumberSetting) and type(value) not in (int, float):
             value = values.kind(value)
         object.__setattr__(settings, name, value)

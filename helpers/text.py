@@ -8,8 +8,6 @@ number. What is seen as one character stays whole, and so does a blank, `[MASK]`
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable
 
 UNKNOWN_WORD = "<unk>"  # what WikiText itself writes for a rare word
 
@@ -85,7 +83,7 @@ def split_words(text: str) -> list[str]:
     return [word.strip("\u200c\u200d") for word in whole]  # a joiner that joins nothing
 
 
-def attached(before: str, word: str, after: str) -> tuple[bool, bool]:
+def text_spacing(before: str, word: str, after: str) -> tuple[bool, bool]:
     """Whether `word` is written without a space on its left, and on its right."""
     in_number = before[-1:].isdigit() and after[:1].isdigit()
     if word[:1] + word[-1:] == "@@" or word == "/" or (word in "–:" and in_number):
@@ -101,7 +99,7 @@ def join_words(words: list[str]) -> str:
     is_open = {'"': False, "'": False}
     apostrophes = words.count("'")
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
-        left, right = attached(before, word, after)
+        left, right = text_spacing(before, word, after)
         if word in is_open:
             # One after an s, or the last one, opens nothing: the Knights' coach.
             apostrophes -= word == "'"
@@ -112,37 +110,3 @@ def join_words(words: list[str]) -> str:
         text += word[1] if word in ("@-@", "@,@", "@.@") else word
         space = "" if right else " "
     return text
-
-
-CHUNK = re.compile(r"<unk>| ?(?:[^ \n<]|<(?!unk>))+|[ \n]")
-
-
-def chunks(text: str) -> list[str]:
-    """Pieces that no merge crosses: a word with the space before it, or `<unk>`."""
-    return CHUNK.findall(text)
-
-
-def count_chunks(lines: Iterable[str]) -> Counter[str]:
-    """How often each chunk occurs, without `<unk>`."""
-    pieces = (chunk for line in lines for chunk in chunks(line))
-    return Counter(chunk for chunk in pieces if chunk != UNKNOWN_WORD)
-
-
-def to_bytes(text: str) -> bytes:
-    """A text as UTF-8; half a surrogate pair becomes three bytes."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def to_text(data: bytes) -> str:
-    """The text that some bytes encode; bytes that are not UTF-8 become �."""
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace")
-
-
-def entry(entries: list, i: int):
-    """The entry of an id. Raises ValueError if there is no such id."""
-    if not 0 <= i < len(entries):
-        raise ValueError(f"There is no id {i}; ids go from 0 to {len(entries) - 1}.")
-    return entries[i]

@@ -5,20 +5,27 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from helpers.files import reading, write_whole
-from helpers.text import UNKNOWN_WORD, entry, join_words, split_words
+from helpers.files import reading_file, write_file
+from helpers.text import UNKNOWN_WORD, join_words, split_words
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIALS))
 
 
-def most_frequent(lines: Iterable[str], size: int) -> list[str]:
+def most_frequent_words(lines: Iterable[str], size: int) -> list[str]:
     """The `size` most frequent words; ties go to the first in code-point order."""
     counts = Counter(word for line in lines for word in line.split())
     for word in (UNKNOWN_WORD, *SPECIALS):
         counts.pop(word, None)
     visible = filter(split_words, counts)  # some words are invisible characters only
     return sorted(visible, key=lambda word: (-counts[word], word))[:size]
+
+
+def tokenizer_entry(entries: list, i: int):
+    """The entry of an id. Raises ValueError if there is no such id."""
+    if not 0 <= i < len(entries):
+        raise ValueError(f"There is no id {i}; ids go from 0 to {len(entries) - 1}.")
+    return entries[i]
 
 
 class WordTokenizer:
@@ -39,7 +46,7 @@ class WordTokenizer:
     def train(cls, lines: Iterable[str], vocab_size: int = 2_000) -> "WordTokenizer":
         """Takes the most frequent words of lines that are split at spaces."""
         size = max(0, vocab_size - len(SPECIALS))
-        return cls([*SPECIALS, *most_frequent(lines, size)])
+        return cls([*SPECIALS, *most_frequent_words(lines, size)])
 
     def encode(self, text: str | list[str]) -> list[int]:
         """The ids of a text or of a list of words, without special tokens."""
@@ -48,14 +55,14 @@ class WordTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids, with the usual spaces."""
-        return join_words([entry(self.words, i) for i in ids])
+        return join_words([tokenizer_entry(self.words, i) for i in ids])
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary as JSON, one word per line."""
-        write_whole(path, json.dumps({"words": self.words}, indent=0) + "\n")
+        write_file(path, json.dumps({"words": self.words}, indent=0) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "WordTokenizer":
         """Reads a saved vocabulary. Raises ValueError if the file is anything else."""
-        with reading(path):
+        with reading_file(path):
             return cls(json.loads(Path(path).read_text("utf-8"))["words"])

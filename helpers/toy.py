@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Rule:
+class ToyRule:
     """What a masked model has to find out, an example, and the best accuracy."""
 
     what: str
@@ -20,28 +20,28 @@ class Rule:
 
 
 RULES = {
-    "number": Rule(
+    "number": ToyRule(
         "verbs and pronouns agree with the subject, whatever stands between",
         "The keys near the lamp [are] old , but [they] [are] useful .",
         1.0,
     ),
-    "person": Rule(
+    "person": ToyRule(
         "pronouns match the person right before, not one further away",
         "After Maria left , Peter kept [his] book and [he] sold [his] lamp .",
         1.0,
     ),
-    "topic": Rule(
+    "topic": ToyRule(
         "what a sentence is about is named again, another animal is not",
         "The [fox] left , the [fox] slept , the [fox] called and the [fox] waited near "
         "the owl .",
         1.0,
     ),
-    "season": Rule(
+    "season": ToyRule(
         "a month lies in its season, and a season has its weather",
         "In July the [hot] [summer] began in the valley , Rosa said .",
         1.0,
     ),
-    "month": Rule(
+    "month": ToyRule(
         "a season has three months, and nothing says which one",
         "In [July] the hot summer began in the valley , Rosa said .",
         1 / 3,
@@ -75,7 +75,7 @@ class ToySentence:
     rules: list[str | None]
 
 
-def build(text: str) -> ToySentence:
+def toy_sentence(text: str) -> ToySentence:
     """The sentence of a text in which a rule follows its word, as in `are/number`."""
     parts = [word.partition("/") for word in text.split()]
     return ToySentence(
@@ -83,42 +83,43 @@ def build(text: str) -> ToySentence:
     )
 
 
-def number_sentence(draw: random.Random) -> ToySentence:
+def toy_number(draw: random.Random) -> ToySentence:
     """A subject, a noun of either number beside it, and words that agree with it."""
     plural = draw.random() < 0.5
     subject = draw.choice(THINGS) + ("s" if plural else "")
     other = draw.choice(THINGS) + ("s" if draw.random() < 0.5 else "")
     verb, pronoun = ("are", "they") if plural else ("is", "it")
-    return build(
+    return toy_sentence(
         f"The {subject} {draw.choice(BESIDE)} the {other} {verb}/number "
         f"{draw.choice(STATES)} , but {pronoun}/number {verb}/number "
         f"{draw.choice(WORTH)} ."
     )
 
 
-def person_sentence(draw: random.Random) -> ToySentence:
+def toy_person(draw: random.Random) -> ToySentence:
     """A person, another one further away, and pronouns that match the first."""
     woman = draw.random() < 0.5
     owner = draw.choice(WOMEN if woman else MEN)
     other = draw.choice([name for name in WOMEN + MEN if name != owner])
     first, second = draw.sample(THINGS, 2)
     their, they = ("her", "she") if woman else ("his", "he")
-    return build(
+    return toy_sentence(
         f"{draw.choice(('After', 'Before'))} {other} {draw.choice(LEFT)} , {owner} "
         f"{draw.choice(DID)} {their}/person {first} and {they}/person "
         f"{draw.choice(DID)} {their}/person {second} ."
     )
 
 
-def topic_sentence(draw: random.Random) -> ToySentence:
+def toy_topic(draw: random.Random) -> ToySentence:
     """One animal is named again and again, another one only once."""
     topic, other = draw.sample(ANIMALS, 2)
     *clauses, last = [f"{topic}/topic {draw.choice(LEFT)}" for _ in range(4)]
     listed = " , the ".join(clauses)
-    return build(f"The {listed} and the {last} {draw.choice(BESIDE)} the {other} .")
+    beside = draw.choice(BESIDE)
+    return toy_sentence(f"The {listed} and the {last} {beside} the {other} .")
 
 
-def season_sentence(draw: random.Random) -> ToySentence:
+def toy_season(draw: random.Random) -> ToySentence:
     """A month, its season and the weather that goes with it."""
     season = draw.choice(list(SEASONS))
     weather, *months = SEASONS[season]
@@ -127,11 +128,11 @@ def season_sentence(draw: random.Random) -> ToySentence:
         f"{draw.choice(WOMEN + MEN)} {draw.choice(SAID)} ."
     )
     month = draw.choice(months)
-    return build(f"In {month}/month the {weather}/season {season}/season {rest}")
+    return toy_sentence(f"In {month}/month the {weather}/season {season}/season {rest}")
 
 
-KINDS = [number_sentence, person_sentence]
-KINDS += [topic_sentence] * 2 + [season_sentence] * 2  # whose rules are harder to find
+KINDS = [toy_number, toy_person]
+KINDS += [toy_topic] * 2 + [toy_season] * 2  # whose rules are harder to find
 SPLITS = {"train": (8_000, 0), "validation": (600, 1), "test": (600, 2)}  # and seed
 
 

@@ -10,7 +10,8 @@ Shapes: B blocks, T positions, M masked positions of a block, V vocabulary.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,13 +21,13 @@ from tqdm.auto import tqdm
 
 from helpers import parallel
 from helpers.data import TrainingData, batches, steps_per_epoch
-from helpers.evaluate import require_match, validate
-from helpers.files import held_back
+from helpers.evaluate import require_scorable_data, validate
+from helpers.interrupt import delay_interrupt
 from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
-from helpers.optimize import TrainConfig, memory_advice, rate_factor
-from helpers.resume import identity, kept, require_finite
-from helpers.run import TrainingRun
+from helpers.optimize import TrainConfig, rate_factor
+from helpers.resume import require_finite_run, resume_identity, resumed_run
 from helpers.seeds import seeded
+from helpers.training_run import TrainingRun
 
 
 def train_step(
@@ -50,7 +51,7 @@ def train_step(
         parallel.shard(batch).to(device, non_blocking=True)
         for batch in (inputs_BT, at_BM, labels_BM)
     )
-    torch.manual_seed(parallel.dropout_seed(config.seed, run.step, device))
+    torch.manual_seed(parallel.process_dropout_seed(config.seed, run.step, device))
     run.model.zero_grad()
     with torch.autocast(device.type, run.dtype, enabled=run.dtype != torch.float32):
         logits_BMV = run.network(inputs_BT, at_BM)
@@ -58,7 +59,7 @@ def train_step(
     loss = mlm_loss(logits_BMV, labels_BM, count / parallel.world_size())
     run.scaler.scale(loss).backward()
     apply_gradients(run, config, total)
-    return parallel.mean(loss.detach())
+    return parallel.mean_over_processes(loss.detach())
 
 
 def apply_gradients(run: TrainingRun, config: TrainConfig, total: int) -> None:
@@ -74,7 +75,7 @@ def apply_gradients(run: TrainingRun, config: TrainConfig, total: int) -> None:
         run.scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
     overflow = run.scaler.is_enabled() and not norm.isfinite()
-    with held_back():  # Ctrl-C waits, so a step is whole or not taken
+    with delay_interrupt():  # Ctrl-C waits, so a step is whole or not taken
         for optimizer in [] if overflow else run.optimizers:
             run.scaler.step(optimizer)
         run.scaler.update()
@@ -89,13 +90,29 @@ def evaluation_steps(total: int, evaluations: int) -> set[int]:
 
 def evaluate_run(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
     """Adds both losses to the history of a run; raises an error if it diverged."""
-    require_finite(run)
+    require_finite_run(run)
     entry = {"step": run.step, "epoch": epoch, "seconds": run.seconds}
     entry |= parallel.broadcast(lambda: validate(run.model, data))
     on_evaluation(run, entry)
-    with held_back():
+    with delay_interrupt():
         run.history = [*run.history, entry]
         run.stopping.update(entry["validation_loss"], run.step, run.model)
+
+
+@contextmanager
+def memory_advice(batch_size: int) -> Iterator[None]:
+    """Turns running out of memory into a MemoryError that names a remedy."""
+    try:
+        yield
+    except RuntimeError as error:  # of which torch.OutOfMemoryError is one
+        message = str(error)
+        if "out of memory" not in message and "can't allocate memory" not in message:
+            raise
+        half = batch_size // 2
+        less = f"batch_size={half}" if half else "a smaller model or shorter blocks"
+        raise MemoryError(
+            f"A batch of {batch_size} blocks does not fit into memory; use {less}."
+        ) from error
 
 
 def run_steps(run: TrainingRun, data, config, source, mask, on_evaluation, save):
@@ -146,11 +163,12 @@ def train(
     MemoryError when a batch is too large, ValueError when the folder holds another run
     or is in use.
     """
-    require_match(model, data, config.batch_size)
+    require_scorable_data(model, data, config.batch_size)
     choices = model.config.max_length, config.batch_size, config.seed
     source = source or partial(batches, data.stream, *choices)
     run = TrainingRun(model, config)
-    with kept(run, folder, identity(model, data, config), save_seconds) as save:
+    known = resume_identity(model, data, config)
+    with resumed_run(run, folder, known, save_seconds) as save:
         run_steps(run, data, config, source, mask, on_evaluation, save)
     run.stopping.restore(model)
     return run

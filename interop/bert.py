@@ -12,10 +12,10 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from helpers.checkpoint import load_weights, own_weights
-from helpers.files import reading
+from helpers.checkpoint import checkpoint_weights, load_weights
+from helpers.files import reading_file
 from helpers.model import MaskedLanguageModel, ModelConfig
-from interop.names import BERT, theirs
+from interop.weight_names import BERT, their_weight_name
 
 ANOTHER = "choose another checkpoint"
 # What our model does, and what `config.json` may leave out because it is the rule.
@@ -50,7 +50,7 @@ OUTPUT_BIAS = "cls.predictions.decoder.bias"
 OLD = {"gamma": "weight", "beta": "bias"}  # of LayerNorm, in the first checkpoints
 
 
-def read_folder(folder: Path) -> tuple[dict[str, Tensor], dict]:
+def read_bert_folder(folder: Path) -> tuple[dict[str, Tensor], dict]:
     """The weights and the configuration that a folder holds; else ValueError."""
     path = folder / "config.json"
     if not path.is_file():
@@ -58,7 +58,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Tensor], dict]:
             f"{folder} is no BERT: it has no config.json. Give the folder that "
             "save_pretrained wrote, or that snapshot_download of huggingface_hub made."
         )
-    with reading(path, "Fetch it again."):
+    with reading_file(path, "Fetch it again."):
         config = {**json.loads(path.read_text("utf-8"))}
     path = folder / "model.safetensors"
     if not path.is_file():
@@ -74,7 +74,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Tensor], dict]:
             why = "it holds no weights; fetch them, too"
         raise ValueError(f"{folder} has no model.safetensors: {why}.")
     require_bert(config)
-    with reading(path, "Fetch it again."):
+    with reading_file(path, "Fetch it again."):
         weights = load_file(path)
     return weights, config
 
@@ -92,14 +92,14 @@ def require_bert(config: dict) -> None:
             )
 
 
-def our_config(config: dict) -> ModelConfig:
+def config_from_bert(config: dict) -> ModelConfig:
     """Our configuration of a BERT. ValueError for one that we cannot represent."""
     require_bert(config)
     sizes = {ours: config.get(*theirs) for ours, theirs in SIZES.items()}
     return ModelConfig.bert(**sizes)
 
 
-def under_new_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def modern_bert_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Their weights, named as in a BertForMaskedLM of today."""
     bare = not any(name.startswith("bert.") for name in weights)
     renamed = {}
@@ -110,7 +110,7 @@ def under_new_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def take(weights: dict[str, Tensor], name: str, shape=None) -> Tensor:
+def take_bert_weight(weights: dict[str, Tensor], name: str, shape=None) -> Tensor:
     """Takes a weight out, in 32 bits; ValueError if it is missing or does not fit."""
     if name not in weights:
         raise ValueError(f"The weight {name} is missing; {ANOTHER}.")
@@ -128,11 +128,11 @@ def take(weights: dict[str, Tensor], name: str, shape=None) -> Tensor:
     return weight.detach().cpu().float()
 
 
-def require_copy(weights: dict[str, Tensor], name: str, of: str) -> None:
+def require_bert_copy(weights: dict[str, Tensor], name: str, of: str) -> None:
     """A weight may stand there twice, if both are equal; else ValueError."""
     if name in weights and of in weights:
         other = weights[of]
-        if not take(weights, name, other.shape).equal(other.cpu().float()):
+        if not take_bert_weight(weights, name, other.shape).equal(other.cpu().float()):
             raise ValueError(f"{name} and {of} should be one weight, but differ.")
 
 
@@ -144,23 +144,25 @@ def from_bert(weights, config=None) -> MaskedLanguageModel:
     a setting that we cannot represent and for a weight that is missing or left over.
     """
     if isinstance(weights, str | Path):
-        weights, config = read_folder(Path(weights))
+        weights, config = read_bert_folder(Path(weights))
     config = config if isinstance(config, dict) else config.to_dict()
-    ours = our_config(config)
-    weights = under_new_names(weights)
+    ours = config_from_bert(config)
+    weights = modern_bert_names(weights)
     model = MaskedLanguageModel(ours).eval()
     if not any(name.startswith("cls.predictions.") for name in weights):
         model.head = nn.Identity()
     if ours.tied:
-        require_copy(weights, OUTPUT_BIAS, BIAS)
-        require_copy(weights, OUTPUT, WORDS)
+        require_bert_copy(weights, OUTPUT_BIAS, BIAS)
+        require_bert_copy(weights, OUTPUT, WORDS)
     elif OUTPUT_BIAS in weights:  # the other one is not used then
         weights[BIAS] = weights.pop(OUTPUT_BIAS)
     loaded = {}
-    for name, weight in own_weights(model).items():
+    for name, weight in checkpoint_weights(model).items():
         if not (ours.tied and name == "head.decoder.weight"):
-            loaded[name] = take(weights, theirs(name, BERT), weight.shape)
-    segments = take(weights, SEGMENTS, (config.get("type_vocab_size", 2), ours.d_model))
+            theirs = their_weight_name(name, BERT)
+            loaded[name] = take_bert_weight(weights, theirs, weight.shape)
+    shape = config.get("type_vocab_size", 2), ours.d_model
+    segments = take_bert_weight(weights, SEGMENTS, shape)
     positions = loaded["embedding.position.weight"]
     loaded["embedding.position.weight"] = positions + segments[0]
     if ours.tied and model.head.state_dict():

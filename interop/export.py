@@ -18,17 +18,17 @@ from safetensors.torch import save
 from torch import Tensor
 
 from helpers import ROOT
-from helpers.checkpoint import load_model, own_weights
-from helpers.files import write_whole
-from helpers.model import ModelConfig, require_same_words
-from helpers.record import read
+from helpers.checkpoint import checkpoint_weights, load_model
+from helpers.files import write_file
+from helpers.model import ModelConfig, require_model_vocabulary
+from helpers.record import read_record
 from helpers.tokenizer import MASK, PAD, SPECIALS
-from interop.card import card
-from interop.names import BERT, table, theirs
-from interop.text import tokenizer_file
+from interop.model_card import model_card
+from interop.tokenizer_json import tokenizer_json
+from interop.weight_names import BERT, their_weight_name, weight_names
 
 
-def config_file(config: ModelConfig) -> dict:
+def export_config(config: ModelConfig) -> dict:
     """What `config.json` says of a model."""
     attention_dropout = config.attention_dropout
     if attention_dropout is None:
@@ -48,7 +48,7 @@ def config_file(config: ModelConfig) -> dict:
         "initializer_range": 0.02,
         "dtype": "float32",
     }
-    if table(config) is BERT:
+    if weight_names(config) is BERT:
         kind = {"architectures": ["BertForMaskedLM"], "model_type": "bert"}
         return kind | said | {"hidden_act": "gelu", "type_vocab_size": 1}
     kind = {"architectures": ["EsmForMaskedLM"], "model_type": "esm"}
@@ -63,18 +63,21 @@ def config_file(config: ModelConfig) -> dict:
     }
 
 
-def weights_file(model) -> dict[str, Tensor]:
+def export_weights(model) -> dict[str, Tensor]:
     """The weights under transformers' names, in 32 bits."""
-    config, names = model.config, table(model.config)
+    config, names = model.config, weight_names(model.config)
     weights = {
-        theirs(name, names): weight.detach().cpu().float().contiguous()
-        for name, weight in own_weights(model).items()
+        their_weight_name(name, names): weight.detach().cpu().float().contiguous()
+        for name, weight in checkpoint_weights(model).items()
         if not (config.tied and name == "head.decoder.weight")
     }
-    return weights | (bert_only if names is BERT else esm_only)(config, weights)
+    extras = export_bert_extras if names is BERT else export_esm_extras
+    return weights | extras(config, weights)
 
 
-def bert_only(config: ModelConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def export_bert_extras(
+    config: ModelConfig, weights: dict[str, Tensor]
+) -> dict[str, Tensor]:
     """What theirs has beside our weights: a segment vector, and one bias twice."""
     bias = weights["cls.predictions.bias"].clone()
     segments = torch.zeros(1, config.d_model, device="cpu")
@@ -84,7 +87,9 @@ def bert_only(config: ModelConfig, weights: dict[str, Tensor]) -> dict[str, Tens
     }
 
 
-def esm_only(config: ModelConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def export_esm_extras(
+    config: ModelConfig, weights: dict[str, Tensor]
+) -> dict[str, Tensor]:
     """What theirs has beside our weights: a head for proteins, and fixed angles."""
     d_head = config.d_model // config.n_heads
     pair = torch.arange(0, d_head, 2, device="cpu", dtype=torch.float32)
@@ -100,7 +105,7 @@ def esm_only(config: ModelConfig, weights: dict[str, Tensor]) -> dict[str, Tenso
     }
 
 
-def tokenizer_config(made, max_length: int) -> dict:
+def export_tokenizer_config(made, max_length: int) -> dict:
     """What `tokenizer_config.json` says; this class is known to every version."""
     names = "pad unk cls sep mask".split()
     tokens = {f"{n}_token": made.id_to_token(i) for i, n in enumerate(names)}
@@ -122,28 +127,28 @@ def export(model, tokenizer, folder: str | Path, name="", record=None) -> Path:
     what else is in it. ValueError for a tokenizer of another model, weights that are
     not finite, or a layout that transformers does not have.
     """
-    require_same_words(model, tokenizer)
-    folder, weights = Path(folder), weights_file(model)
+    require_model_vocabulary(model, tokenizer)
+    folder, weights = Path(folder), export_weights(model)
     if broken := [n for n, weight in weights.items() if not weight.isfinite().all()]:
         raise ValueError(
             f"The weight {broken[0]} is not finite, so nothing is written; train again "
             "with half the learning_rate."
         )
-    made = tokenizer_file(tokenizer)
+    made = tokenizer_json(tokenizer)
     settings = {
-        "config.json": config_file(model.config),
-        "tokenizer_config.json": tokenizer_config(made, model.config.max_length),
+        "config.json": export_config(model.config),
+        "tokenizer_config.json": export_tokenizer_config(made, model.config.max_length),
     }
     for file, content in settings.items():
-        write_whole(folder / file, json.dumps(content, indent=2) + "\n")
-    write_whole(folder / "tokenizer.json", made.to_str(pretty=True) + "\n")
-    write_whole(folder / "model.safetensors", save(weights, {"format": "pt"}))
+        write_file(folder / file, json.dumps(content, indent=2) + "\n")
+    write_file(folder / "tokenizer.json", made.to_str(pretty=True) + "\n")
+    write_file(folder / "model.safetensors", save(weights, {"format": "pt"}))
     about = name or folder.name, model, tokenizer, record
-    write_whole(folder / "README.md", card(*about))
+    write_file(folder / "README.md", model_card(*about))
     return folder
 
 
-def find_model(name: str) -> Path:
+def model_to_export(name: str) -> Path:
     """The weights file that an option names: a path, or one of weights/."""
     path, shipped = Path(name), ROOT / "weights" / f"{name}.safetensors"
     if path.suffix == ".safetensors" and path.is_file():
@@ -163,14 +168,14 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", required=True, type=find_model, metavar="NAME")
+    parser.add_argument("--model", required=True, type=model_to_export, metavar="NAME")
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER")
     given = parser.parse_args(arguments)
     try:
         model, tokenizer, info = load_model(given.model)
         record = ROOT / "plots/records" / f"{given.model.stem}.json"
         shipped = given.model.parent == ROOT / "weights" and record.exists()
-        recorded = read(record) if shipped else info
+        recorded = read_record(record) if shipped else info
         folder = export(model, tokenizer, given.out, given.model.stem, recorded)
     except (ValueError, OSError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")

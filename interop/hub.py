@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from helpers.corpus import PATIENCE, cause
+from helpers.corpus import PATIENCE, download_failure
 
 WANTED = "config.json", "model.safetensors", "vocab.txt", "tokenizer*.json"
 # Small ones first. Whichever has no safetensors on the hub is passed over.
@@ -24,10 +24,11 @@ def require_hub(name: str) -> None:
     try:
         urlopen(Request(url, method="HEAD"), timeout=PATIENCE).close()
     except (OSError, ValueError) as error:
-        raise ConnectionError(f"{name} cannot be had ({cause(error)})") from error
+        why = download_failure(error)
+        raise ConnectionError(f"{name} cannot be had ({why})") from error
 
 
-def fetch(name: str) -> Path:
+def fetch_from_hub(name: str) -> Path:
     """The folder of a BERT of the hub, downloaded if need be; else ConnectionError."""
     from huggingface_hub import snapshot_download
 
@@ -42,7 +43,8 @@ def fetch(name: str) -> Path:
     try:
         return folder()
     except (OSError, ValueError) as error:
-        raise ConnectionError(f"{name} cannot be had ({cause(error)})") from error
+        why = download_failure(error)
+        raise ConnectionError(f"{name} cannot be had ({why})") from error
 
 
 def fetch_bert(names=NAMES) -> Path:
@@ -53,5 +55,5 @@ def fetch_bert(names=NAMES) -> Path:
     *others, last = names
     for name in others:
         with suppress(ConnectionError):
-            return fetch(name)
-    return fetch(last)
+            return fetch_from_hub(name)
+    return fetch_from_hub(last)

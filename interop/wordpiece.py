@@ -11,19 +11,19 @@ from pathlib import Path
 
 from explorer.predict import BLANKS
 from explorer.vocabulary import SpecialIds
-from helpers.files import reading
+from helpers.files import reading_file
 
 SPECIALS = "[UNK] [CLS] [SEP] [MASK]".split()
 UNUSED = re.compile(r"\[(unused\d+|PAD)\]")  # places that BERT's vocabulary keeps free
 
 
-def library_tokenizer(folder: Path):
+def read_wordpiece(folder: Path):
     """The library's tokenizer of a folder: tokenizer.json, or vocab.txt."""
     from tokenizers import BertWordPieceTokenizer, Tokenizer
 
     path = folder / "tokenizer.json"
     if path.is_file():
-        with reading(path, "Fetch it again."):
+        with reading_file(path, "Fetch it again."):
             return Tokenizer.from_file(str(path))
     path, settings = folder / "vocab.txt", folder / "tokenizer_config.json"
     if not path.is_file():
@@ -33,9 +33,9 @@ def library_tokenizer(folder: Path):
         )
     lower = True
     if settings.is_file():
-        with reading(settings, "Fetch it again."):
+        with reading_file(settings, "Fetch it again."):
             lower = json.loads(settings.read_text("utf-8")).get("do_lower_case", True)
-    with reading(path, "Fetch it again."):
+    with reading_file(path, "Fetch it again."):
         words = path.read_text("utf-8").removesuffix("\n").split("\n")
         ids = {word: i for i, word in enumerate(words)}
         made = BertWordPieceTokenizer(ids, lowercase=lower)
@@ -78,7 +78,7 @@ class WordPiece:
     @classmethod
     def load(cls, folder: str | Path) -> "WordPiece":
         """The tokenizer of a folder that also holds a BERT; else ValueError."""
-        return cls(library_tokenizer(Path(folder)))
+        return cls(read_wordpiece(Path(folder)))
 
     def pieces(self, text: str) -> list[str]:
         """The pieces of a text without blanks. One that is unknown stays as written."""

@@ -11,16 +11,18 @@ import os
 from pathlib import Path
 
 from helpers import ROOT
-from notebooks.source import keep, notebooks, numbered, relist, slug, stamp
+from notebooks.address import repository_slug, stamp_address
+from notebooks.listings import relist_notebooks
+from notebooks.notebook_files import notebook_paths, numbered_notebook, write_notebook
 
 
-def run(paths: list[Path], folder: Path) -> None:
+def run_notebooks(paths: list[Path], folder: Path) -> None:
     """Runs notebooks and keeps their outputs in a folder."""
-    from notebooks.kernel import executed
+    from notebooks.kernel import execute_notebook
 
     folder.mkdir(exist_ok=True)  # or it is refused before the work, which takes minutes
     for path in paths:
-        keep(executed(path), folder / path.name)
+        write_notebook(execute_notebook(path), folder / path.name)
         place = (folder / path.name).relative_to(ROOT)
         print(f"{path.name} ran; its outputs are in {place}")
 
@@ -32,27 +34,27 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    some = {"nargs": "*", "metavar": "NN", "type": numbered}
+    some = {"nargs": "*", "metavar": "NN", "type": numbered_notebook}
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--relist", action="store_true")
     action.add_argument("--execute", **some)
     action.add_argument("--run", **some)
-    action.add_argument("--stamp", metavar="SLUG", type=slug)
+    action.add_argument("--stamp", metavar="SLUG", type=repository_slug)
     given = parser.parse_args()
     try:
         if given.relist:
-            relist(notebooks())
+            relist_notebooks(notebook_paths())
         elif given.stamp:
-            stamp(given.stamp)
+            stamp_address(given.stamp)
         elif given.run is not None:
-            run(given.run or notebooks(), ROOT / "executed")
+            run_notebooks(given.run or notebook_paths(), ROOT / "executed")
         else:  # committed outputs are always of the same kind
             os.environ |= {"MINI_TRANSFORMER_BUDGET": "quick", "TQDM_DISABLE": "1"}
             if not Path(os.environ.get("MINI_TRANSFORMER_DATA", "")).is_absolute():
                 raise ValueError(
                     "MINI_TRANSFORMER_DATA must name the folder of WikiText-2."
                 )
-            run(given.execute or notebooks(), ROOT / "notebooks")
+            run_notebooks(given.execute or notebook_paths(), ROOT / "notebooks")
     except KeyboardInterrupt:
         parser.exit(130, f"{parser.prog}: interrupted.\n")
     except (ValueError, OSError) as error:

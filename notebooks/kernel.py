@@ -15,8 +15,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm.auto import tqdm
 
-from helpers.files import held_back
-from notebooks.source import read
+from helpers.interrupt import delay_interrupt
+from notebooks.notebook_files import read_notebook
 
 
 async def run_cells(client: NotebookClient, path: Path) -> None:
@@ -40,7 +40,7 @@ async def run_cells(client: NotebookClient, path: Path) -> None:
                 raise asyncio.CancelledError
 
 
-def executed(path: Path):
+def execute_notebook(path: Path):
     """Returns a notebook with its outputs; a failure ends the program and says where.
 
     Timings, progress bars, the state of widgets and the version of Python, which
@@ -49,7 +49,7 @@ def executed(path: Path):
     # Without folders to look in, it finds the interpreter that runs this.
     own = KernelSpecManager(kernel_dirs=[])
     client = NotebookClient(
-        read(path),
+        read_notebook(path),
         AsyncKernelManager(kernel_name="python3", kernel_spec_manager=own),
         timeout=3_600,
         shutdown_kernel="immediate",
@@ -59,7 +59,7 @@ def executed(path: Path):
     )
     try:
         with closing(asyncio.Runner()) as runner:
-            with held_back():  # half a loop could not be closed
+            with delay_interrupt():  # half a loop could not be closed
                 runner.get_loop()
             runner.run(run_cells(client, path))
     except CellExecutionError as error:

@@ -2,16 +2,16 @@
 
 from matplotlib.figure import Figure
 
-from explorer.heatmap import flow, text_widths
+from explorer.drawn_text import drawn_text_places, drawn_text_widths
 from helpers.figure import default_style
 
 
 @default_style()
-def draw_words(words: list[str], notes: list[str], colors: list[str]) -> Figure:
+def draw_sentence(words: list[str], notes: list[str], colors: list[str]) -> Figure:
     """Sets the words like text; a word without a note has an empty one."""
     style = {"fontsize": 13, "parse_math": False}
     longest = [max(pair, key=len) for pair in zip(words, notes, strict=True)]
-    places = flow(text_widths(longest, style), 820, 20)
+    places = drawn_text_places(drawn_text_widths(longest, style), 820, 20)
     height = 64 * (places[-1][1] + 1)
     figure = Figure(figsize=(8.6, height / 100))
     axes = figure.add_axes((0, 0, 1, 1))

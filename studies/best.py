@@ -12,21 +12,20 @@ from pathlib import Path
 
 import torch
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.checkpoint import load_model, save_model
 from helpers.masking import eligible
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.record import tensor_digest
 from helpers.train import train
-from studies import fifty
 from studies.fifty import TRIALS, scores
 from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare
 from studies.lab.readings import at
-from studies.lab.report import markdown
 from studies.lab.runs import FAST, score
 from studies.lab.samples import sample_guesses
-from studies.lab.study import Arm, Results, Study
+from studies.lab.study import Arm, Study
 
 FORMAT = {"precision": "bfloat16", "patience": 10**6}  # no early stopping
 RECIPE = replace(FAST, **TRIALS["rates_0.5_decay_0.4"], **FORMAT, mask_rate=0.4)
@@ -86,36 +85,13 @@ def make(arm: Grown, seed: int, folder: Path) -> dict:
     save_model(path, model, tokenizer, info)
     model, *_ = load_model(path, tokenizer)
     return {
-        "text": record.digest(data.stream),
+        "text": tensor_digest(data.stream),
         "number_format": RECIPE.precision,
         "shallow_history": shallow.history,
         "history": deep.history,
         **scores(model, tokenizer),
         "one_at_a_time": one_at_a_time(model, data.validation_BT),
     }
-
-
-def table(results: Results) -> str:
-    """The best model beside the models without dropout that were not grown."""
-    shipped = record.read(RECORDS / "no_dropout.json")
-    first = fifty.STUDY.run("none_rates_1_decay_0.1", 0)["last"]
-    both = {split: shipped[split]["packed"] for split in ("validation", "test")}
-    both |= {"sentences": shipped["validation"]["sentences"]}
-    grown = results.study.run("grown", 0)
-    passes = [f"{config.epochs:g}" for config in (SHALLOW, DEEP)]
-    models = {
-        "no dropout, shipped": ("8", both),
-        "no dropout, the first long run": (f"{fifty.EPOCHS}", first),
-        "**the best**": (" + ".join(passes), grown),
-    }
-    rows = [
-        [name, epochs, f"{of['validation']['loss']:.3f}"]
-        + [f"{100 * of['validation']['accuracy']:.1f} %"]
-        + [f"{of[part]['loss']:.3f}" for part in ("sentences", "test")]
-        for name, (epochs, of) in models.items()
-    ]
-    titles = ["Model", "Epochs", "Validation loss", "Right"]
-    return markdown([*titles, "Loss on sentences alone", "Test loss"], rows)
 
 
 STUDY = Study(
@@ -127,11 +103,10 @@ STUDY = Study(
     seeds=range(1),
     make=make,
     readings={
-        "loss": at("validation.loss"),
-        "accuracy": at("validation.accuracy"),
-        "one_at_a_time": at("one_at_a_time.loss"),
+        f"{place}, {what}": at(f"{place}.{what}")
+        for place in ("validation", "sentences", "one_at_a_time", "test")
+        for what in ("loss", "accuracy")
     },
-    table=table,
 )
 
 if __name__ == "__main__":

@@ -13,15 +13,16 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.checkpoint import load_model, save_model
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.figure import training_curves
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import TRAIN_VALUES
+from helpers.record import read_record, write_record
 from helpers.seeds import seeded
-from helpers.settings import whole
+from helpers.settings import NumberSetting
 from studies.attention.references import references
 from studies.lab.command import RECORDS, option
 from studies.lab.experiment import prepare, run_experiment
@@ -39,7 +40,8 @@ MODELS = {
 }
 SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
 CPU_EPOCHS, GPU_EPOCHS = 8, 50
-EPOCHS = option(whole(1, int(TRAIN_VALUES["evaluations"].high)))  # one evaluation each
+MOST_EPOCHS = int(TRAIN_VALUES["evaluations"].high)  # one evaluation each
+EPOCHS = option(NumberSetting.whole(1, MOST_EPOCHS))
 COMMAND = "`python -m studies.dropout`"
 REFERENCES = RECORDS / "references.json"
 LOOKS = {  # in the order of the table
@@ -118,13 +120,13 @@ def table(results: Results) -> str:
 
 def figure(results: Results) -> Figure:
     """The curves of all runs beside what each kind of dropout costs or gains."""
-    bigram = record.read(REFERENCES)["bigram"]["loss"]
+    bigram = read_record(REFERENCES)["bigram"]["loss"]
     return curves_beside_effects(results, LOOKS, "none", {"bigram": bigram})
 
 
 def shipped() -> list[dict]:
     """The records of the models in weights/."""
-    return [record.read(RECORDS / f"{name}.json") for name in SHIPPED.values()]
+    return [read_record(RECORDS / f"{name}.json") for name in SHIPPED.values()]
 
 
 def study(epochs: int) -> Study:
@@ -176,7 +178,7 @@ def ship(results: Results) -> None:
         ways["bucket"] = bucket(ids, length, FAST.batch_size, seeded(0))
         ways["pack"] = pack(ids, length)
         wasted = {way: wasted_share(rows) for way, rows in ways.items()}
-        record.write(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
+        write_record(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -193,7 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
             chosen.make_missing(given.arms, given.seeds, given.processes)
         if not REFERENCES.exists():
             _, tokenizer, data, _ = prepare(ModelConfig(), 0)
-            record.write(REFERENCES, references(data, len(tokenizer)))
+            write_record(REFERENCES, references(data, len(tokenizer)))
         if given.ship:
             ship(chosen.results())
         chosen.report()

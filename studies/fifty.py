@@ -25,13 +25,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.checkpoint import load_model, load_state, save_model
 from helpers.data import encode_lines, pack
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
-from helpers.run import TrainingRun
+from helpers.record import tensor_digest
 from helpers.train import train
+from helpers.training_run import TrainingRun
 from studies.dropout import LOOKS, MODELS, best
 from studies.lab.command import RECORDS
 from studies.lab.experiment import outcome, prepare
@@ -109,7 +110,7 @@ def fit(arm: Fifty, seed: int, folder: Path, part: int, keep: bool) -> tuple:
 
     config = arm.settings(seed)["training"]
     training = train(model, data, config, folder, 120.0, note)
-    text, form = record.digest(data.stream), config.precision
+    text, form = tensor_digest(data.stream), config.precision
     made = {"text": text, "number_format": form, "history": training.history}
     return tokenizer, data, model, made
 

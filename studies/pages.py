@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from helpers import ROOT, record
-from helpers.files import write_whole
+from helpers import ROOT
+from helpers.files import write_file
+from helpers.record import read_record
 from studies import dropout, fifty, plateau
 from studies.attention import erasure, knowledge, tables
 from studies.lab.command import RECORDS, command
@@ -23,7 +24,7 @@ from studies.speed import speedrun, throughput
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
 DROPOUT = 0.1  # of the training steps that the page of speed compares
 
-read = cache(record.read)
+read = cache(read_record)
 
 
 def of_study(study: Study) -> str:
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.parse_args(arguments)
     with parser.one_sentence():
         for path in pages():
-            write_whole(path, with_tables(path.read_text("utf-8")))
+            write_file(path, with_tables(path.read_text("utf-8")))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from helpers import ROOT
 from helpers.data import steps_per_epoch
-from helpers.figure import QUIET, reference_lines
+from helpers.figure import QUIET, reference_loss_lines
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
 from studies.lab.command import RECORDS
@@ -180,7 +180,7 @@ def curves(panels, results: Results) -> None:
                 band(axes, steps, over_seeds, style, color, label=label)
     left.legend(frameon=False, fontsize=9, loc="lower left")
     unigram = runs[0]["unigram_loss"]
-    reference_lines(left, {"unigram": unigram})
+    reference_loss_lines(left, {"unigram": unigram})
     limit = unigram - LEFT
     left.axhline(limit, color=QUIET, linestyle=":", linewidth=1)
     look = {"color": QUIET, "fontsize": 9, "xycoords": ("axes fraction", "data")}

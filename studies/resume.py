@@ -24,12 +24,12 @@ import torch
 import torch._dynamo  # every optimiser wants it: once here, not in each attempt
 from tqdm.auto import tqdm
 
-from helpers import record
 from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData
-from helpers.files import held_back
+from helpers.interrupt import delay_interrupt
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.record import read_record, write_record
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainConfig, train
 from studies.lab.command import RECORDS, command, record_file
@@ -81,7 +81,7 @@ def attempt(folder: Path, data: TrainingData, sizes: ModelConfig) -> None:
     model = MaskedLanguageModel(sizes)
     run = train(model, data, CONFIG, folder, SAVE_SECONDS)
     ended = {"digest": fingerprint(model, run.history), "steps": run.step}
-    record.write(folder / RESULT, ended | {"best_step": run.stopping.step})
+    write_record(folder / RESULT, ended | {"best_step": run.stopping.step})
 
 
 def is_killed(folder: Path, material: tuple, seconds: float | None = None) -> bool:
@@ -89,7 +89,7 @@ def is_killed(folder: Path, material: tuple, seconds: float | None = None) -> bo
     fork = multiprocessing.get_context("fork")
     process = fork.Process(target=attempt, args=(folder, *material))
     try:
-        with held_back():  # for ever in the fork, which this process is to end
+        with delay_interrupt():  # for ever in the fork, which this process is to end
             process.start()
         process.join(seconds)
     finally:
@@ -130,7 +130,8 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
     with tempfile.TemporaryDirectory() as name, tqdm(total=count, unit="kill") as bar:
         folder, start = Path(name, "whole"), time.perf_counter()
         is_killed(folder, material)
-        seconds, whole = time.perf_counter() - start, record.read(folder / RESULT)
+        seconds = time.perf_counter() - start
+        whole = read_record(folder / RESULT)
         draw = random.Random(SEED)
         moment = moment or (lambda: draw.uniform(0, LONGEST * seconds))
         while len(kills) < count:
@@ -138,7 +139,7 @@ def study(count: int = KILLS, moment: Callable[[], float] | None = None) -> dict
             more = broken_run(folder, material, count - len(kills), moment)
             kills += more
             kills_in_run.append(len(more))
-            digests.add(record.read(folder / RESULT)["digest"])
+            digests.add(read_record(folder / RESULT)["digest"])
             bar.update(len(more))
     return {
         "hardware": hardware(),
@@ -170,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     with parser.one_sentence():
         result = study()
-        record.write(given.out, result)
+        write_record(given.out, result)
     print(
         f"{result['kills']} kills in {result['runs']} runs, {result['left_tmp_file']} "
         f"of them while a state was being written; {result['damaged_files']} damaged "

@@ -11,8 +11,9 @@ import torch.distributed as dist
 
 from helpers import ROOT, parallel
 from helpers.model import ModelConfig
-from helpers.optimize import TrainConfig, memory_advice
+from helpers.optimize import TrainConfig
 from helpers.settings import SettingError
+from helpers.train import memory_advice
 from studies.lab.command import command
 from studies.lab.experiment import run_experiment
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers import ROOT
-from helpers.record import write
+from helpers.record import write_record
 from helpers.text import split_words
 from studies.lab.machine import hardware
 from tests.fronts import PYTHON, STACKS, START, TEXT, missing, opened
@@ -119,7 +119,7 @@ def main(folder: Path) -> None:
                 explorer.screenshot(path=ROOT / "plots/explorer_dark.png")
             else:
                 explorer.screenshot(path=folder / "explorer_classic.png")
-    write(ROOT / "plots/records/explorer.json", record)
+    write_record(ROOT / "plots/records/explorer.json", record)
     print(json.dumps(record["stacks"], indent=1))
 
 

@@ -123,13 +123,13 @@ def train(module, ids_BT, vocab_size, steps, seed):
 RIGHT = Adapters(Tokenizer, mask, attention, loss, Model, train)
 SOURCES = {part: [getattr(RIGHT, part)] for part in PARTS}
 SOURCES["model"].insert(0, Block)
-# A change of the right code, the name of the check that sees it, and what is wrong.
+# A change of the right code, the end of its check's name, and what is wrong.
 TABLES = {
     "tokenizer": """\
 self.ids.get(word, UNK) => FIRST + len(word) ✗ distinct: a word's id is its length
-FIRST)} => 0)} ✗ clear_of_specials: words are numbered from 0
-FIRST)} => FIRST + 1)} ✗ within_size: words are numbered from 6
-i - FIRST => i - FIRST - 1 ✗ comes_back: decode reads the table one row off
+FIRST)} => 0)} ✗ specials: words are numbered from 0
+FIRST)} => FIRST + 1)} ✗ size: words are numbered from 6
+i - FIRST => i - FIRST - 1 ✗ decode: decode reads the table one row off
 word, UNK => word, FIRST ✗ unknown: an unknown word becomes the most frequent one
 sorted(counts, key=lambda word: (-counts[word], word)) => sorted(counts)
     ✗ frequent: the first words of the alphabet are kept
@@ -139,54 +139,54 @@ self.ids = => self.ids = {"[MASK]": MASK} | ✗ typed_mask: special tokens can b
     "mask": """\
 chosen_BT & (fate_BT < 0.9) => chosen_BT & (torch.rand(**how) < 0.1)
     | chosen_BT & (fate_BT < 0.8) => chosen_BT & (seen_BT == ids_BT) & (fate_BT < 0.9)
-    ✗ become_mask: two draws give 81/10/9 (lucidrains/mlm-pytorch#6)
-chosen_BT & (fate_BT < 0.9) => chosen_BT ✗ stay: no chosen word stays as it is
+    ✗ masked: two draws give 81/10/9 (lucidrains/mlm-pytorch#6)
+chosen_BT & (fate_BT < 0.9) => chosen_BT ✗ kept: no chosen word stays as it is
 chosen_BT & (fate_BT < 0.8) => chosen_BT
-    ✗ become_random: chosen words always become [MASK]
+    ✗ random: chosen words always become [MASK]
 0.15 => 0.2 ✗ rate: the rate is 20 %
-(ids_BT >= FIRST) & => ✗ no_special: special tokens are chosen
-randint(FIRST, => randint(0, ✗ random_special: random words include the specials
-vocab_size, ** => 100, ** ✗ whole_vocabulary: random words are the first hundred
+(ids_BT >= FIRST) & => ✗ specials: special tokens are chosen
+randint(FIRST, => randint(0, ✗ random_ids: random words include the specials
+vocab_size, ** => 100, ** ✗ vocabulary: random words are the first hundred
 return seen_BT, labels_BT => return seen_BT, seen_BT.masked_fill(~chosen_BT, IGNORE)
-    ✗ true_labels: labels are taken after the replacement
+    ✗ labels: labels are taken after the replacement
 return seen_BT, labels_BT => return seen_BT, ids_BT
-    ✗ few_labels: every position has a label
+    ✗ unlabelled: every position has a label
 return seen_BT, => return seen_BT.masked_fill(fate_BT < 0.01, MASK),
-    ✗ others_stay: words without a label are hidden, too
+    ✗ others: words without a label are hidden, too
 return seen_BT, => return ids_BT.copy_(seen_BT),
-    ✗ left_alone: the text itself is masked
+    ✗ input: the text itself is masked
 "generator": generator => "generator": torch.Generator().manual_seed(0)
     ✗ other_seed: each call draws from its own, fixed seed
-"generator": generator => "generator": None ✗ repeatable: the generator is not used
+"generator": generator => "generator": None ✗ seed: the generator is not used
 torch.rand(**how) < 0.15 => torch.rand(len(ids_BT[0]), generator=generator) < 0.15
-    ✗ own_rows: all rows share one mask
+    ✗ rows: all rows share one mask
 """,
     "attention": """\
 / q_BHTK.shape[-1] ** 0.5 => ✗ weights: scores are not scaled
 / q_BHTK.shape[-1] ** 0.5 => / q_BHTK.shape[-1] ✗ weights: scores are divided by K
 softmax(-1) => softmax(-2) ✗ sums: the softmax runs over the queries
 v_BHSK, weights => v_BHSK, weights.mT ✗ shape: keys are labelled as queries
-if real_BS is not None => if False ✗ no_padding: [PAD] leaks
-~real_BS => real_BS ✗ real_words: the mask is inverted
+if real_BS is not None => if False ✗ padding: [PAD] leaks
+~real_BS => real_BS ✗ words: the mask is inverted
 scores.softmax(-1) =>
     (scores.isfinite() * (q_BHTK @ k_BHSK.mT / q_BHTK.shape[-1] ** 0.5).softmax(-1))
     ✗ padded_sums: the mask comes after the softmax
-~real_BS[ => ~real_BS[:1][ ✗ no_padding: all rows take the mask of the first
-~real_BS[ => ~real_BS[1:][ ✗ other_row: all rows take the mask of the second
+~real_BS[ => ~real_BS[:1][ ✗ padding: all rows take the mask of the first
+~real_BS[ => ~real_BS[1:][ ✗ rows: all rows take the mask of the second
 v_BHSK, weights => v_BHSK, F.dropout(weights, p)
     ✗ before_dropout: maps are returned after dropout
-F.dropout(weights, p) => weights ✗ dropout_acts: dropout is forgotten
+F.dropout(weights, p) => weights ✗ dropout: dropout is forgotten
 scores.softmax(-1) => scores.exp() / scores.exp().sum(-1, keepdim=True)
-    ✗ large_scores: the softmax overflows
+    ✗ overflow: the softmax overflows
 @ v_BHSK => @ k_BHSK ✗ mixed: keys are mixed in place of values
 """,
     "loss": """\
 costs[chosen].mean() => (costs.mean() * chosen).sum() / chosen.sum()
-    ✗ others: a mask multiplies the mean, and cancels out (d2l-ai/d2l-en#2582)
+    ✗ unlabelled: a mask multiplies the mean, and cancels out (d2l-ai/d2l-en#2582)
 costs[chosen].mean() => costs[chosen].sum() / labels_BT.numel()
     ✗ dilution: the loss divides by all positions
 costs[chosen] => costs ✗ mean: unselected positions count
-labels_BT != IGNORE => labels_BT > 0 ✗ every_word: ignore_index is a class
+labels_BT != IGNORE => labels_BT > 0 ✗ labels: ignore_index is a class
 costs[chosen].mean() => torch.stack(
     [row[own].mean() for row, own in zip(costs, chosen) if own.any()]).mean()
     ✗ mean: rows are averaged, then the batch
@@ -202,10 +202,10 @@ return self.decoder(x_BTD) => return self.decoder(x_BTD - x_BTD.mean(0))
 .expand(B, T, T) => .expand(B, T, T).tril() ✗ right: attention is causal
 .expand(B, T, T) => .expand(B, T, T).triu() ✗ left: attention looks ahead only
 + self.places.weight[:T] => ✗ order: there are no positions
-self.training => True ✗ repeatable: dropout acts in evaluation
+self.training => True ✗ evaluation: dropout acts in evaluation
 self.training => False ✗ dropout: dropout never acts
-std=0.02 => std=1.0 ✗ knows_nothing: first weights are large
-+ self.narrow => + 0 * self.narrow ✗ every_matrix: the feed-forward layers do nothing
+std=0.02 => std=1.0 ✗ initial_loss: first weights are large
++ self.narrow => + 0 * self.narrow ✗ matrices: the feed-forward layers do nothing
 block(x_BTD, => block(x_BTD.detach(), ✗ gradients: the gradient is cut off
 = self.words.weight => = nn.Parameter(self.words.weight.detach().clone())
     ✗ tied: tied weights are a clone
@@ -219,15 +219,15 @@ return losses => return losses[-1:] ✗ losses: only the last loss is returned
 optimizer.step() => pass ✗ falls: the optimiser makes no step
 optimizer.zero_grad() => pass ✗ zeroed: gradients pile up
 module.parameters() => [*module.parameters()][1:]
-    ✗ all_move: some parameters are left out
-module.train() => module.eval() ✗ training_mode: the model trains in evaluation mode
-module(inputs_BT) => module(ids_BT) ✗ hidden: the model reads the answers
+    ✗ parameters: some parameters are left out
+module.train() => module.eval() ✗ mode: the model trains in evaluation mode
+module(inputs_BT) => module(ids_BT) ✗ masking: the model reads the answers
 mask(ids_BT, vocab_size, draw) => mask(ids_BT, vocab_size, draw.manual_seed(seed))
     ✗ new_masks: the masks are drawn once
 module(inputs_BT) => module(ids_BT.copy_(inputs_BT))
-    ✗ text_left: the text is masked more and more
+    ✗ text: the text is masked more and more
 draw = torch.Generator().manual_seed(seed) => draw = torch.Generator(); draw.seed()
-    ✗ repeatable: the masks are not seeded
+    ✗ seed: the masks are not seeded
 """,
 }
 
@@ -240,7 +240,7 @@ def faulty(part: str, change: str):
 
 
 FAULTS = {
-    what: (part, faulty(part, change), caught_by)
+    what: (part, faulty(part, change), f"check_{part}_{caught_by}")
     for part, table in TABLES.items()
     for change, told in entries(table)
     for caught_by, what in [told.split(": ", 1)]

@@ -18,18 +18,18 @@ from pathlib import Path
 
 import torch
 
-from explorer.attention_plots import rollout
+from explorer.attention_plots import attention_rollout
 from explorer.page.__main__ import NAMES
 from explorer.page.build import page_html
-from explorer.page.node import asked, packed, run
-from explorer.page.pack import as_read
+from explorer.page.node import node_model, node_question, run_in_node
+from explorer.page.packed_weights import unpacked_copy
 from explorer.predict import fill_mask
 from helpers import ROOT
 from helpers.checkpoint import load_model
 from helpers.data import encode_lines, pack
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
-from helpers.record import read, write
+from helpers.record import read_record, write_record
 from studies.lab.machine import hardware
 from studies.lab.wikitext import require_wikitext
 from tests.browser import clicks, spread, stopwatch
@@ -58,7 +58,8 @@ def cost() -> dict:
     told = {"what": "loss in nats, a seventh of all validation words hidden at a time"}
     for name, model in found.items():
         exact, page = (
-            evaluate(m, ids_BT, subset_BT, range(7)) for m in (model, as_read(model))
+            evaluate(m, ids_BT, subset_BT, range(7))
+            for m in (model, unpacked_copy(model))
         )
         told[name] = {
             "words": exact["words"],
@@ -90,13 +91,13 @@ def exactness() -> dict:
     """The largest differences between the engine and PyTorch, with three digits."""
     found, tokenizer = models()
     model, texts = found["dropout"], sentences()
-    given = {"model": packed(model, 3)}
-    given["questions"] = [asked(tokenizer, *text, None) for text in texts]
+    given = {"model": node_model(model, 3)}
+    given["questions"] = [node_question(tokenizer, *text, None) for text in texts]
     told = {"what": "largest difference from PyTorch, three digits a weight"}
     for name, simd in (("with the kernel", True), ("plain JavaScript", False)):
         furthest = {"probability": 0.0, "log-probability": 0.0, "attention": 0.0}
         furthest["rollout"] = 0.0
-        answers = run(simd, **given)["readings"]
+        answers = run_in_node(simd, **given)["readings"]
         for (words, position), answer in zip(texts, answers, strict=True):
             expected = fill_mask(model, tokenizer, words, position)
             chance_V = torch.tensor(answer["chance_V"])
@@ -107,7 +108,7 @@ def exactness() -> dict:
                 "log-probability": (chance_V[5:] / expected.chance_V[5:]).log(),
                 "attention": torch.tensor(answer["looks_NHS"]) - looks_NHS,
                 "rollout": torch.tensor(answer["rollout_S"])
-                - rollout(weights_NHTS)[position + 1],
+                - attention_rollout(weights_NHTS)[position + 1],
             }
             for kind, difference in apart.items():
                 furthest[kind] = max(furthest[kind], float(difference.abs().max()))
@@ -170,13 +171,13 @@ def main(arguments: list[str] | None = None) -> None:
     parts = {"cost": cost, "exactness": exactness, "speed": speed}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=parts, nargs="+", default=[*parts])
-    record = read(RECORD) if RECORD.exists() else {}
+    record = read_record(RECORD) if RECORD.exists() else {}
     record |= {"command": "python -m tests.page_record", "hardware": hardware()}
     for part in parser.parse_args(arguments).only:
         start = time.monotonic()
         record[part] = parts[part]()
         print(part, f"{time.monotonic() - start:.0f} s", json.dumps(record[part]))
-        write(RECORD, record)
+        write_record(RECORD, record)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ from test_package import CELLS, SOURCES
 
 from explorer.knockout import without_heads, without_words
 from explorer.predict import fill_mask
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData, batches, bucket, pack, pad
 from helpers.layers import sinusoidal_positions
 from helpers.masking import mask_tokens
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.record import read_record
 from helpers.seeds import seeded
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
@@ -62,19 +63,20 @@ from pathlib import Path
 
 ours = r"(__main__|explorer|helpers|studies)\\b"
 warnings.filterwarnings("error", category=EncodingWarning, module=ours)
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.bpe import BPETokenizer
+from helpers.record import read_record, write_record
 from helpers.tokenizer import WordTokenizer
 
-records = [record.read(p) for p in sorted((ROOT / "plots/records").rglob("*.json"))]
+records = [read_record(p) for p in sorted((ROOT / "plots/records").rglob("*.json"))]
 print(locale.getencoding(), hashlib.sha256(repr(records).encode()).hexdigest())
 with tempfile.TemporaryDirectory() as folder:
     path, lines = Path(folder, "a.json"), ["東京 naïve ✓"]
     for tokenizer in (WordTokenizer.train(lines, 9), BPETokenizer.train(lines, 4)):
         tokenizer.save(path)
         assert vars(type(tokenizer).load(path)) == vars(tokenizer)
-    record.write(path, {"a": lines})
-    assert record.read(path) == {"a": lines} == json.loads(path.read_bytes())
+    write_record(path, {"a": lines})
+    assert read_record(path) == {"a": lines} == json.loads(path.read_bytes())
 """
 
 
@@ -93,7 +95,7 @@ def test_records_and_words_are_the_same_in_any_locale(tmp_path):
     (line,), _ = printed(tmp_path, PROGRAM, "cp1252")
     encoding, digest = line.split()
     paths = sorted((ROOT / "plots/records").rglob("*.json"))
-    records = repr([record.read(path) for path in paths])
+    records = repr([read_record(path) for path in paths])
     assert digest == hashlib.sha256(records.encode()).hexdigest()
     assert encoding.lower() not in ("utf-8", "utf8")
 

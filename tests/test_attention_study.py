@@ -12,9 +12,10 @@ from scipy.stats import spearmanr
 from tiny import knowing, scored_on, tiny_model
 
 from explorer.predict import Prediction, fill_mask
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.corpus import Corpus
 from helpers.evaluate import evaluate
+from helpers.record import read_record, write_record
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
 from studies.attention import erasure, examples, heads, knowledge
 from studies.attention.figures import erasure_figure, heads_figure
@@ -195,9 +196,9 @@ def test_parts_that_are_made_are_not_made_again(model, tmp_path):
     part = copy.deepcopy(whole)
     part["erasure"]["dropout"]["accuracy"] = 0.123
     untrained = part["heads"].pop("untrained")["loss"]
-    record.write(path, part)
+    write_record(path, part)
     again = erasure.measure(*shipped, source, path, 2)
-    assert record.read(path) == again
+    assert read_record(path) == again
     assert again["erasure"] == part["erasure"]
     assert again["heads"]["untrained"]["loss"] == pytest.approx(untrained)
     with pytest.raises(ValueError, match="another run: its weights is"):
@@ -212,12 +213,12 @@ def test_another_text_than_the_models_is_refused(monkeypatch):
 
 @pytest.fixture(scope="module")
 def summary():
-    return record.read(erasure.SUMMARY)
+    return read_record(erasure.SUMMARY)
 
 
 @pytest.mark.parametrize("path", [erasure.SUMMARY, knowledge.SUMMARY], ids=str)
 def test_the_records_are_of_the_weights(path):
-    for name, digest in record.read(path)["weights"].items():
+    for name, digest in read_record(path)["weights"].items():
         content = (ROOT / "weights" / f"{name}.safetensors").read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
 
@@ -325,7 +326,7 @@ def test_candidates_are_short_and_known_and_asked_for_each_word(model):
 
 
 def test_the_examples_in_the_record_keep_their_rules():
-    kinds = record.read(examples.SUMMARY)["kinds"]
+    kinds = read_record(examples.SUMMARY)["kinds"]
     for kind, (fits, rule) in examples.KINDS.items():
         entry = kinds[kind]
         one = said(entry["true"], "", entry["words"], entry["position"])

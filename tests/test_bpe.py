@@ -7,8 +7,7 @@ import pytest
 from test_tokenizer import UNKIND
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-from helpers.bpe import FIRST_BYTE, FIRST_MERGE, BPETokenizer
-from helpers.text import chunks
+from helpers.bpe import FIRST_BYTE, FIRST_MERGE, BPETokenizer, split_chunks
 from helpers.tokenizer import SPECIALS, UNK
 
 TEXT = """the cat sat on the mat . the cats sat on the mats , and the dog
@@ -68,7 +67,7 @@ TEXTS = [*UNKIND, "a  b\n\n c ", "\ud800 \udfff\ud83d\ude00", "<unk><unk> <UNK> 
 
 @pytest.mark.parametrize("text", [*TEXTS, TEXT], ids=lambda text: ascii(text[:12]))
 def test_any_text_comes_back(text):
-    assert "".join(chunks(text)) == text
+    assert "".join(split_chunks(text)) == text
     ids = SMALL.encode(text)
     assert SMALL.decode(ids) == text
     assert ids.count(UNK) == text.count("<unk>")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from explorer.knockout import without_heads, without_words
-from explorer.page.build import source
+from explorer.page.build import page_source
 from explorer.predict import fill_mask
 from helpers import ROOT
 from helpers.checkpoint import load_model
@@ -268,7 +268,7 @@ def test_a_reader_guesses_against_the_model(page):
     """Right three times by Enter, and wrong twice by the button."""
     gestures.unfold(page)
     missing = {}
-    for sentence in json.loads(source("sentences.json"))["game"]:
+    for sentence in json.loads(page_source("sentences.json"))["game"]:
         asked, place = split_words(sentence["text"]), sentence["position"]
         missing["".join([*asked[:place], "?", *asked[place + 1 :]])] = asked[place]
     game, told = page.locator(".mt-game"), part(page, "game told")

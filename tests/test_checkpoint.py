@@ -15,11 +15,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from tiny import CONFIG, at_call, fresh_model, knowing, random_data, same_weights
 
-from helpers import parallel
-from helpers.checkpoint import load_model, load_state, save_model, save_state, signed
-from helpers.resume import identity, kept, locked
-from helpers.run import TrainingRun
+from helpers import checkpoint, parallel
+from helpers.checkpoint import load_model, load_state, save_model, save_state
+from helpers.resume import lock_resumed_run, resume_identity, resumed_run
 from helpers.train import train
+from helpers.training_run import TrainingRun
 
 TOKENIZER = knowing("abcdefg")
 INFO = {"corpus": "none", "seed": 3, "validation": {"loss": 2.5}}
@@ -123,7 +123,7 @@ def test_a_file_that_contradicts_itself_is_refused(saved, change):
     tensors = load_file(saved)
     change(tensors, metadata)
     content = save(tensors, metadata)
-    saved.write_bytes(signed(content))
+    saved.write_bytes(checkpoint.signed_checkpoint(content))
     with pytest.raises(ValueError, match="of another kind .*again, or train it again"):
         load_model(saved, TOKENIZER)
     saved.write_bytes(content)
@@ -301,23 +301,24 @@ def test_a_second_training_in_a_folder_ends_and_touches_nothing(tmp_path):
 
 def test_a_killed_training_leaves_its_folder_free(tmp_path):
     program = (
-        "import signal, pathlib\nfrom helpers.resume import locked\n"
-        f"with locked(pathlib.Path({str(tmp_path)!r})):\n"
+        "import signal, pathlib\nfrom helpers.resume import lock_resumed_run\n"
+        f"with lock_resumed_run(pathlib.Path({str(tmp_path)!r})):\n"
         "    print('in', flush=True)\n    signal.pause()"
     )
     with started("-c", program) as run:
         assert run.stdout.readline() == "in\n"
-        with pytest.raises(ValueError, match="Another training"), locked(tmp_path):
+        taken = pytest.raises(ValueError, match="Another training")
+        with taken, lock_resumed_run(tmp_path):
             pass
         run.kill()
-    with locked(tmp_path):
+    with lock_resumed_run(tmp_path):
         pass
 
 
 def test_only_the_first_process_locks_and_writes(tmp_path, monkeypatch):
     run, data = TrainingRun(fresh_model(), SHORT), random_data()
     monkeypatch.setattr(parallel, "rank", lambda: 1)
-    with kept(run, tmp_path, identity(run.model, data, SHORT), 0) as save:
+    with resumed_run(run, tmp_path, resume_identity(run.model, data, SHORT), 0) as save:
         save()
     assert [*tmp_path.iterdir()] == []
     with pytest.raises(ValueError, match="^folder is ''; name one"):

@@ -39,7 +39,7 @@ reached = Mock(side_effect=Reached)
 @pytest.fixture
 def no_work(monkeypatch):
     """Whatever loads, trains or measures raises Reached."""
-    monkeypatch.setattr(parallel, "start", reached)
+    monkeypatch.setattr(parallel, "join_processes", reached)
     for module in (*map(module_of, STUDIES), runs, study):
         for name in ("require_wikitext", "study", "measure", "growth"):
             if hasattr(module, name):

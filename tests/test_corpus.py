@@ -97,8 +97,8 @@ def serve(cache, monkeypatch, tmp_path):
     draw = random.Random(0)
     lines = [draw.randbytes(50).hex() for _ in range(4_000)]
     folder = write(tmp_path / "served", OWN | {"train": OWN["train"] + lines})
-    splits = {split: corpus.read_split(folder, split) for split in corpus.SPLITS}
-    monkeypatch.setattr(corpus, "DIGEST", corpus.text_digest(splits))
+    splits = {split: corpus.read_corpus_split(folder, split) for split in corpus.SPLITS}
+    monkeypatch.setattr(corpus, "DIGEST", corpus.corpus_digest(splits))
     started = []
 
     def start(way=None):
@@ -266,8 +266,8 @@ def test_what_nobody_sees_is_in_no_text_but_wikitext(choose, monkeypatch):
     odd = ["\ufeffThe co\xadop \u200b is", "\u200b \ufeff", "cafe\u200b\u0301"]
     folder = choose(OWN | {"train": odd})
     assert corpus.load_corpus().train == ["The coop is", "café"]
-    splits = {split: corpus.read_split(folder, split) for split in corpus.SPLITS}
-    monkeypatch.setattr(corpus, "DIGEST", corpus.text_digest(splits))
+    splits = {split: corpus.read_corpus_split(folder, split) for split in corpus.SPLITS}
+    monkeypatch.setattr(corpus, "DIGEST", corpus.corpus_digest(splits))
     kept = corpus.load_corpus()  # its words and ids are those of the weights
     assert kept.name == corpus.WIKITEXT and kept.train == [odd[0], odd[2]]
 
@@ -290,10 +290,10 @@ def test_what_is_chosen_by_name_is_taken_and_studies_refuse_it(
 def test_wikitext_is_known_by_its_digest(wikitext):
     splits = {split: [*getattr(wikitext, split)] for split in corpus.SPLITS}
     assert [len(lines) for lines in splits.values()] == [23_767, 2_461, 2_891]
-    assert corpus.text_digest(splits) == corpus.DIGEST
+    assert corpus.corpus_digest(splits) == corpus.DIGEST
     for split in corpus.SPLITS:
         changed = [splits[split][0] + "x", *splits[split][1:]]
-        assert corpus.text_digest(splits | {split: changed}) != corpus.DIGEST
+        assert corpus.corpus_digest(splits | {split: changed}) != corpus.DIGEST
 
 
 # The toy corpus.

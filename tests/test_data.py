@@ -8,11 +8,11 @@ from helpers.data import (
     TrainingData,
     batches,
     bucket,
-    cut,
-    join,
+    cut_rows,
+    join_lines,
+    line_rows,
     pack,
     pad,
-    rows,
     steps_per_epoch,
     wasted_share,
 )
@@ -34,7 +34,7 @@ def bare(row):
 @pytest.mark.parametrize("offset", [0, 1, 3])
 def test_packing_loses_no_token(length, offset):
     blocks = pack(LINES, length, offset)
-    assert torch.equal(blocks, cut(join(LINES), length, offset))
+    assert torch.equal(blocks, cut_rows(join_lines(LINES), length, offset))
     assert blocks.shape[1] == length
     assert (blocks[:, 0] == CLS).all()
     text = blocks[:, 1:].flatten().tolist()
@@ -46,7 +46,7 @@ def test_packing_loses_no_token(length, offset):
 
 @pytest.mark.parametrize("length", [3, 16, 17, 64])
 def test_rows_hold_one_line_or_a_part_of_one_and_are_filled_at_the_end(length):
-    made = rows(LINES, length)
+    made = line_rows(LINES, length)
     assert all(row[0] == CLS and row[-1] == SEP for row in made)
     assert all(3 <= len(row) <= length for row in made)
     assert [token for row in made for token in bare(row)] == sum(LINES, [])
@@ -60,7 +60,7 @@ def test_rows_hold_one_line_or_a_part_of_one_and_are_filled_at_the_end(length):
 def test_buckets_keep_all_rows_and_pad_to_the_longest_only(batch_size):
     made = bucket(LINES, 16, batch_size, seeded(0))
     kept = [bare(row) for batch in made for row in batch.tolist()]
-    assert sorted(kept) == sorted(bare(row) for row in rows(LINES, 16))
+    assert sorted(kept) == sorted(bare(row) for row in line_rows(LINES, 16))
     assert sorted(map(len, made))[1:] == [batch_size] * (len(made) - 1)
     for batch in made:
         assert (batch[:, 0] == CLS).all()

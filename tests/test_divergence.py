@@ -9,10 +9,10 @@ from tiny import CONFIG, acting, fresh_model, same_weights, without_clock
 
 from helpers.checkpoint import load_state, save_state
 from helpers.evaluate import evaluate
-from helpers.resume import identity, kept, require_finite
-from helpers.run import TrainingRun
+from helpers.resume import require_finite_run, resume_identity, resumed_run
 from helpers.tokenizer import PAD, UNK
 from helpers.train import train, train_step
+from helpers.training_run import TrainingRun
 
 LONG = replace(CONFIG, epochs=12, evaluations=9)  # 72 steps, evaluated at each eighth
 SCALED = replace(CONFIG, optimizer="muon", weight_decay=0.5)
@@ -124,16 +124,16 @@ def test_with_a_scaler_all_optimisers_step_or_none(data, name, value):
 def test_a_divergence_is_not_taken_for_overflows_for_ever(data):
     """Where the weights are no numbers, and where the scale has come to nothing."""
     run = in_float16()
-    require_finite(run)
+    require_finite_run(run)
     poison(run.model)
     with pytest.raises(FloatingPointError):
-        require_finite(run)
+        require_finite_run(run)
     run = in_float16(scale=1.0)
     for _ in range(160):
         spoil_next(run, "norm.bias", float("inf"))
         train_step(run, data.validation_BT, SCALED, 999)
     with pytest.raises(FloatingPointError):
-        require_finite(run)
+        require_finite_run(run)
 
 
 def test_a_batch_that_asks_nothing_changes_nothing(data):
@@ -162,7 +162,8 @@ def test_a_run_begun_in_float16_goes_on_where_that_is_slow_and_back(
     save_state(path, load_state(path) | {"dtype": torch.float16, "scaler": scale})
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     run = TrainingRun(fresh_model(), config)
-    with kept(run, tmp_path, identity(run.model, data, config), 99) as save:
+    known = resume_identity(run.model, data, config)
+    with resumed_run(run, tmp_path, known, 99) as save:
         told = capsys.readouterr().out
         assert told == "The run was begun in float16, on a GPU; here it goes on in " + (
             "torch.float32.\n"
@@ -173,7 +174,7 @@ def test_a_run_begun_in_float16_goes_on_where_that_is_slow_and_back(
     state = load_state(path)
     assert state["step"] == 25
     assert (state["scaler"], state["dtype"]) == (scale, torch.float16)
-    monkeypatch.setattr("helpers.run.pick_dtype", lambda *_: torch.float16)
+    monkeypatch.setattr("helpers.training_run.pick_dtype", lambda *_: torch.float16)
     back = TrainingRun(fresh_model(), config)  # as where float16 is fast
     back.load_state_dict(state)
     assert back.scaler.is_enabled() and back.scaler.get_scale() == 8.0

@@ -14,10 +14,18 @@ from matplotlib.transforms import Affine2D, Bbox
 from PIL import ImageFont
 
 from notebooks.drawings import FOLDER, show_drawing
-from notebooks.drawings.__main__ import drawings
-from notebooks.drawings.kit import DARK, LIGHT, SMALL, WIDTH, Drawing, number, width_of
+from notebooks.drawings.__main__ import all_drawings
+from notebooks.drawings.svg import (
+    DARK,
+    LIGHT,
+    SMALL,
+    WIDTH,
+    Drawing,
+    svg_number,
+    svg_text_width,
+)
 
-MADE = drawings()
+MADE = all_drawings()
 SVG = "{http://www.w3.org/2000/svg}"
 # Wider than most system fonts, so what fits with it fits with those.
 FONTS = {"": "DejaVu Sans", "bold": "DejaVu Sans:bold", "mono": "DejaVu Sans Mono"}
@@ -195,12 +203,13 @@ def test_a_fault_is_seen(change, problem):
 def test_widths_are_not_underestimated_by_much():
     for text in ("newest", "keys", "attention", "Mimi WOMAN"):
         face, scale = font(set(), 14)
-        assert width_of(text) >= 0.95 * face.getlength(text) * scale
+        assert svg_text_width(text) >= 0.95 * face.getlength(text) * scale
 
 
 def test_numbers_have_a_real_minus_and_no_negative_zero():
-    assert [number(-0.04), number(-0.26), number(1.25, 2)] == ["0.0", "−0.3", "1.25"]
-    assert math.isclose(float(number(-1.5).replace("−", "-")), -1.5)
+    shown = [svg_number(-0.04), svg_number(-0.26), svg_number(1.25, 2)]
+    assert shown == ["0.0", "−0.3", "1.25"]
+    assert math.isclose(float(svg_number(-1.5).replace("−", "-")), -1.5)
 
 
 def test_a_drawing_is_shown_with_its_description():

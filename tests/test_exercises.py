@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import ROOT
-from notebooks.exercises import MODULES, Unanswered, complaint, grade
-from notebooks.source import notebooks, read
+from notebooks.exercises import MODULES, Unanswered, exercise_complaint, grade
+from notebooks.notebook_files import notebook_paths, read_notebook
 
 TAUGHT = "tokenizer bpe layers model masking data train evaluate".split()
 SOLUTION = re.compile(
     r"<details><summary>Solution (\d+\.\d+)</summary>.*?```python\n(.*?)```", re.S
 )
 GRADED = re.compile(r"^grade\(\"(\d+\.\d+)\", (\w+)\)$", re.M)
-CELLS = [cell.source for path in notebooks() for cell in read(path).cells]
+CELLS = [cell.source for path in notebook_paths() for cell in read_notebook(path).cells]
 GRADES = dict(pair for cell in CELLS for pair in GRADED.findall(cell))
 SOLUTIONS = dict(pair for cell in CELLS for pair in SOLUTION.findall(cell))
 WRONG = [(*change.split(" ", 1), advice) for change, advice in entries(TABLE)]
@@ -46,7 +46,7 @@ def test_every_exercise_has_a_solution_and_two_wrong_answers():
 
 
 def test_each_notebook_has_exercises_and_a_module_of_graders():
-    books = [str(int(path.name[:2])) for path in notebooks()]
+    books = [str(int(path.name[:2])) for path in notebook_paths()]
     assert all(2 <= sum(n.startswith(f"{b}.") for n in GRADES) <= 4 for b in books)
     modules = [path.stem for path in (ROOT / "notebooks/exercises").glob("[!_]*.py")]
     assert MODULES.keys() == {*books} and sorted(MODULES.values()) == sorted(modules)
@@ -54,12 +54,12 @@ def test_each_notebook_has_exercises_and_a_module_of_graders():
 
 @pytest.mark.parametrize("number", SOLUTIONS)
 def test_the_solution_passes(number):
-    assert complaint(number, answer(number)) is None
+    assert exercise_complaint(number, answer(number)) is None
 
 
 @pytest.mark.parametrize("number, change, advice", WRONG)
 def test_a_wrong_answer_is_told_what_helps(number, change, advice):
-    assert advice in complaint(number, answer(number, change))
+    assert advice in exercise_complaint(number, answer(number, change))
 
 
 @pytest.mark.parametrize("number", SOLUTIONS)
@@ -68,4 +68,4 @@ def test_an_open_exercise_is_no_mistake(number, capsys):
     assert capsys.readouterr().out.startswith(f"○ Exercise {number} is open")
     if callable(answer(number)):
         with pytest.raises(Unanswered):
-            complaint(number, lambda *arguments: ...)
+            exercise_complaint(number, lambda *arguments: ...)

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from tiny import few_lines
 
-from helpers import record
 from helpers.checkpoint import load_model
 from helpers.corpus import Corpus
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.record import read_record, write_record
 from studies import train
 from studies.lab import experiment
 from studies.lab.experiment import run_experiment
@@ -37,7 +37,7 @@ def again(made, tmp_path, monkeypatch):
 
 def test_a_run_leaves_weights_vocabulary_and_record(made):
     folder, run = made
-    assert record.read(folder / "short.json") == run
+    assert read_record(folder / "short.json") == run
     model, tokenizer, info = load_model(folder / "short.safetensors")
     assert info == {key: run[key] for key in ("name", "corpus", "seed", "best_loss")}
     assert run["best_loss"] == min(e["validation_loss"] for e in run["history"])
@@ -53,7 +53,7 @@ def test_a_run_is_not_made_again_and_no_other_takes_its_place(made, again, monke
         run_experiment(again, ModelConfig(), SHORT)
     with pytest.raises(ValueError, match="holds another run: its seed is 0, not 1"):
         run_experiment(again, TINY, replace(SHORT, seed=1))
-    record.write(again / "short.json", made[1] | {"corpus": "another"})
+    write_record(again / "short.json", made[1] | {"corpus": "another"})
     with pytest.raises(ValueError, match="its corpus is another, not toy"):
         run_experiment(again, TINY, SHORT)
 

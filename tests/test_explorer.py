@@ -11,7 +11,7 @@ import pytest
 import torch
 from explored import MODELS, SECOND, TEXT, TOKENIZER, Explored, Page, near, pressed
 
-from explorer import card, views
+from explorer import markup, views
 from explorer.knockout import without_heads, without_words
 from explorer.predict import fill_mask
 from helpers.model import MaskedLanguageModel
@@ -46,7 +46,8 @@ def test_every_number_is_that_of_a_fresh_forward_pass(
     fresh = fill_mask(*given, TEXT, position)
     assert pressed(explorer.words) == [position]
     page = Page(explorer.card)
-    assert f"The model says {fresh.pred}, {card.percent(fresh.p_pred)}. " in page.text
+    p_pred = markup.percent_html(fresh.p_pred)
+    assert f"The model says {fresh.pred}, {p_pred}. " in page.text
     assert page.numbers("mt-pred") == near([fresh.p_pred])
     assert [row["data-word"] for row in page.find("tr")] == [w for w, _ in fresh.top]
     assert page.numbers("tr") == near([p for _, p in fresh.top])
@@ -66,7 +67,8 @@ def test_every_number_is_that_of_a_fresh_forward_pass(
     share_S = fresh.attention(*chosen)
     scale, largest = Page(explorer.scale), float(share_S.max())
     assert view in explorer.scale.value
-    assert f"0 to {card.percent(largest)}. Even attention would be 7.1" in scale.text
+    most = markup.percent_html(largest)
+    assert f"0 to {most}. Even attention would be 7.1" in scale.text
     assert scale.numbers("mt-scale", "data-vmax") == near([largest])
     assert explorer.marked("underline dotted") == [10]
     assert explorer.marked('"unknown"') == [10] * (position != 10)
@@ -130,9 +132,10 @@ def test_a_small_change_is_not_drawn_as_a_large_one():
 
 
 def test_shares_are_told_as_people_read_them():
-    told = [card.percent(share) for share in (0, 1e-9, 0.0677, 0.437)]
+    told = [markup.percent_html(share) for share in (0, 1e-9, 0.0677, 0.437)]
     assert told == ["0\u00a0%", "below 0.1\u00a0%", "6.8\u00a0%", "44\u00a0%"]
-    assert [*map(card.points, (-0.0004, 0.0126, -0.5))] == ["0.0", "+1.3", "−50.0"]
+    points = [*map(markup.points_html, (-0.0004, 0.0126, -0.5))]
+    assert points == ["0.0", "+1.3", "−50.0"]
 
 
 def test_a_guess_has_its_probability_and_rank():

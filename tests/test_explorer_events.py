@@ -16,20 +16,20 @@ import ipywidgets
 import pytest
 from explored import MODELS, SECOND, TEXT, TOKENIZER, Explored, Page, near, pressed
 
-from explorer import keep, turns, views, widget
+from explorer import events, saving, views, widget
 from explorer.knockout import without_heads, without_words
 from explorer.predict import fill_mask
-from explorer.views import Choice
+from explorer.views import ViewChoice
 from helpers import figure
 from helpers.model import MaskedLanguageModel, ModelConfig
 
-CHOSEN = Choice(2, "without")
+CHOSEN = ViewChoice(2, "without")
 
 
 @pytest.fixture
 def saved(tmp_path, monkeypatch):
     """The folder for what is saved."""
-    monkeypatch.setattr(keep, "SAVED", tmp_path / "saved")
+    monkeypatch.setattr(saving, "SAVED", tmp_path / "saved")
     return tmp_path / "saved"
 
 
@@ -168,7 +168,7 @@ def test_knock_outs_are_those_of_the_last_click():
         explorer.words.index = 6
         assert "mt-waiting" in explorer.needs._dom_classes
         waiting, explorer.text.value = explorer.waiting, ""  # which is refused
-        await asyncio.sleep(20 * turns.PAUSE)
+        await asyncio.sleep(20 * events.PAUSE)
         assert waiting.cancelled() and explorer.refused()
 
     asyncio.run(click())
@@ -224,7 +224,7 @@ def test_the_saved_picture_is_the_view_and_is_downloaded(saved, monkeypatch):
     assert downloads == [str(path)]
     assert re.fullmatch(r"explorer_pos7_true-u0024_pred-\w+_\w{8}\.png", path.name)
     assert f'data-path="saved/{path.name}"' in explorer.saved.value
-    shown = Choice(7, "without", "rollout")
+    shown = ViewChoice(7, "without", "rollout")
     assert path.read_bytes() == explorer.views.picture(shown)
 
 
@@ -244,7 +244,8 @@ def test_what_differs_is_saved_under_another_name(saved):
 
 
 def test_a_slug_is_safe_for_any_token():
-    slugs = [*map(views.slug, ("In", "–", "..", "[UNK]", "\ud800", "é", "x" * 99))]
+    words = "In", "–", "..", "[UNK]", "\ud800", "é", "x" * 99
+    slugs = [*map(saving.file_slug, words)]
     assert slugs == ["In", "u2013", "u002eu002e", "UNK", "ud800", "u00e9", "x" * 24]
 
 

@@ -21,15 +21,15 @@ from helpers import ROOT  # noqa: E402
 from helpers.bpe import BPETokenizer  # noqa: E402
 from helpers.checkpoint import load_model  # noqa: E402
 from helpers.model import MaskedLanguageModel, ModelConfig  # noqa: E402
-from helpers.record import read  # noqa: E402
+from helpers.record import read_record  # noqa: E402
 from helpers.text import MARKS, join_words, split_words  # noqa: E402
 from helpers.tokenizer import MASK, PAD, SPECIALS, WordTokenizer  # noqa: E402
 from interop.bert import from_bert  # noqa: E402
 from interop.export import export, main  # noqa: E402
-from interop.text import changed, tokenizer_file  # noqa: E402
+from interop.tokenizer_json import oniguruma_edit, tokenizer_json  # noqa: E402
 
 MODEL, TOKENIZER, _ = load_model(ROOT / "weights" / "dropout.safetensors")
-WORDS = tokenizer_file(TOKENIZER)
+WORDS = tokenizer_json(TOKENIZER)
 HOSTILE = [t for t in UNKIND + [typed for typed, *_ in TYPED] if "[MASK]" not in t]
 HOSTILE += ["½ ² Ⅷ ٣,٤ a_b __init__ ___", "ːˑː b–‍Mr.", "a\u001cb\u0085c\u2028d\u180ef"]
 TEXTS = [
@@ -89,18 +89,18 @@ def test_random_signs_and_every_character_are_cut_at_the_same_places():
 
 def test_what_the_file_cannot_hold_is_refused():
     with pytest.raises(ValueError, match="cannot hold the word 'न"):
-        tokenizer_file(WordTokenizer([*SPECIALS, "the", "न\u0941"]))
+        tokenizer_json(WordTokenizer([*SPECIALS, "the", "न\u0941"]))
     with pytest.raises(ValueError, match="Two merges make"):
-        tokenizer_file(BPETokenizer([(5, 5), (261, 5), (5, 261)]))
+        tokenizer_json(BPETokenizer([(5, 5), (261, 5), (5, 261)]))
     with pytest.raises(TypeError, match="is a str; give a WordTokenizer"):
-        tokenizer_file("words")
+        tokenizer_json("words")
     with pytest.raises(ValueError, match="does not hold 'b' once"):
-        changed("abb", "b", "c")
+        oniguruma_edit("abb", "b", "c")
 
 
 def test_the_byte_pair_tokenizer_gets_the_same_ids_and_its_text_back(wikitext):
     tokenizer = BPETokenizer.train(wikitext.train[:3_000], 1_000)
-    library = tokenizer_file(tokenizer)
+    library = tokenizer_json(tokenizer)
     texts = [*wikitext.validation, *HOSTILE, "a  b\n\n c ", "<unk><unk> <UNK> <unk"]
     require_same_ids(library, tokenizer, texts)
     for text in texts:
@@ -186,7 +186,7 @@ def test_bertviz_shows_our_attention(folder):
 
 def test_the_card_says_what_the_record_says(folder):
     card = (folder / "README.md").read_text("utf-8")
-    record = read(ROOT / "plots/records/dropout.json")
+    record = read_record(ROOT / "plots/records/dropout.json")
     for split in ("validation", "test"):
         for measured in record[split].values():
             accuracy = f"{100 * measured['accuracy']:.1f} %"

@@ -5,8 +5,8 @@ import torch
 from test_studies import elsewhere
 from tiny import few_lines
 
-from helpers import record
 from helpers.model import ModelConfig
+from helpers.record import read_record
 from studies import fifty
 from studies.lab import experiment
 
@@ -70,7 +70,7 @@ def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
     assert len(kept) == len([entry for entry in history if entry["step"]])
     assert f"| none_{FOUR} | 1 |" in study.table(study.results())
     # And the trial.
-    assert record.read(trials.folder / f"trial_none_{FOUR}.json") == trial
+    assert read_record(trials.folder / f"trial_none_{FOUR}.json") == trial
     assert trial["seed"] == TRIAL_SEED and "probes" not in trial["history"][0]
     losses = [entry["validation_loss"] for entry in trial["history"]]
     assert trial["best"]["validation_loss"] == min(losses)

@@ -16,16 +16,17 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from explorer.attention_plots import attention_matrix, attention_mosaic, head_matrix
-from explorer.drawable import drawable
-from explorer.heatmap import WIDTH, caption, sentence_heatmap, text_widths
+from explorer.drawn_text import drawable_text, drawn_text_widths
+from explorer.heatmap import WIDTH, heatmap_caption, sentence_heatmap
 from explorer.predict import Prediction
-from helpers import ROOT, figure, record
+from helpers import ROOT, figure
 from helpers.figure import training_curves
+from helpers.record import read_record
 from studies.lab.samples import true_vs_pred
 
 HARD = ["$5", "$x$", "–", "東京", "😀", "<unk>", "@-@", '""', "שלום", "\0a", "\ud800"]
 SHIP = "In 1905 the ship sank".split()
-RECORD = record.read(ROOT / "plots" / "records" / "dropout.json")
+RECORD = read_record(ROOT / "plots" / "records" / "dropout.json")
 
 
 @pytest.fixture(autouse=True)
@@ -85,9 +86,9 @@ def test_any_sentence_is_drawn_whole_and_not_kept_by_pyplot(words):
 
 
 def test_odd_characters_are_replaced_visibly_and_all_others_stay():
-    assert drawable("東a\0\ud800\u200b") == "▯a▯▯▯"
-    assert drawable("$ – ’ £ ° é @-@ <unk>") == "$ – ’ £ ° é @-@ <unk>"
-    assert drawable("x" * 300) == "x" * 23 + "…"
+    assert drawable_text("東a\0\ud800\u200b") == "▯a▯▯▯"
+    assert drawable_text("$ – ’ £ ° é @-@ <unk>") == "$ – ’ £ ° é @-@ <unk>"
+    assert drawable_text("x" * 300) == "x" * 23 + "…"
 
 
 def names(labels) -> list[str]:
@@ -139,7 +140,7 @@ def test_wrong_weights_are_refused():
 
 def blueness(drawn, p: Prediction) -> list[float]:
     """How blue the page is above each token of a heatmap, from 0 to 1."""
-    page = np.asarray(Image.open(io.BytesIO(figure.png(drawn))).convert("RGB"))
+    page = np.asarray(Image.open(io.BytesIO(figure.figure_png(drawn))).convert("RGB"))
     labels = [t for t in texts(drawn) if t.get_text() in p.tokens][: len(p.tokens)]
     FigureCanvasAgg(drawn).draw()
     strongest, blues = 255 * (1 - to_rgb("#4c92c3")[0]), []
@@ -188,12 +189,12 @@ def test_the_heatmap_says_what_it_shows_and_rings_the_masked_word():
 
 
 def test_the_caption_is_that_of_the_series_and_fits():
-    assert caption(prediction(["In", "$5"])) == (
+    assert heatmap_caption(prediction(["In", "$5"])) == (
         "TRUE: In • PRED: In (36.5 %)\n"
         "Top-5: In 36.5 %, On 20.0 %, $ 10.0 %, – 5.0 %, the 1.0 %"
     )
     unknown = prediction(["zzz"], true=None, p_true=None, rank_true=None)
-    assert caption(unknown).startswith("TRUE: outside the vocabulary •")
+    assert heatmap_caption(unknown).startswith("TRUE: outside the vocabulary •")
     long = [("internationalization", 0.123)] * 5
     for p in (unknown, replace(prediction(["In"]), top=long, true="x" * 20)):
         drawn = sentence_heatmap(p)
@@ -204,8 +205,8 @@ def test_the_caption_is_that_of_the_series_and_fits():
 def test_few_colours_are_still_the_right_ones():
     p = prediction(SHIP)
     for drawn in (sentence_heatmap(p), training_curves([RECORD])):
-        figure.png(drawn)  # after which a constrained layout is settled
-        small, exact = figure.png(drawn), io.BytesIO()
+        figure.figure_png(drawn)  # after which a constrained layout is settled
+        small, exact = figure.figure_png(drawn), io.BytesIO()
         drawn.savefig(exact, format="png", dpi=figure.DPI)
         assert len(small) < 0.6 * len(exact.getvalue())
         pages = (exact, io.BytesIO(small))
@@ -257,8 +258,8 @@ HOSTILE |= {"savefig.bbox": "tight", "lines.linewidth": 9, "axes.grid": True}
 
 def test_a_readers_style_changes_no_figure_and_stays_the_readers():
     def look():
-        pngs = [figure.png(drawn) for drawn in all_figures(prediction(SHIP))]
-        return pngs, text_widths(["words"], {"fontsize": 12})
+        pngs = [figure.figure_png(drawn) for drawn in all_figures(prediction(SHIP))]
+        return pngs, drawn_text_widths(["words"], {"fontsize": 12})
 
     plain = look()
     with matplotlib.rc_context():

@@ -12,9 +12,9 @@ transformers = pytest.importorskip("transformers")
 
 from transformers import BertConfig, BertForMaskedLM  # noqa: E402
 
-from helpers.model import shallow_copy  # noqa: E402
+from helpers.model import shallow_model_copy  # noqa: E402
 from helpers.tokenizer import PAD  # noqa: E402
-from interop.bert import from_bert, our_config  # noqa: E402
+from interop.bert import config_from_bert, from_bert  # noqa: E402
 from interop.hub import fetch_bert  # noqa: E402
 
 SIZES = dict(vocab_size=47, max_position_embeddings=19, num_hidden_layers=3)
@@ -37,7 +37,7 @@ def require_equal(ours, theirs) -> None:
     real = ids != PAD
     asked = {"output_attentions": True, "output_hidden_states": True}
     want = theirs(ids, attention_mask=real.long(), **asked)
-    headless = shallow_copy(ours)
+    headless = shallow_model_copy(ours)
     headless.head = nn.Identity()
     hidden, weights = headless(ids, need_weights=True)
     scores = want.get("logits", want.get("prediction_logits", hidden))
@@ -104,7 +104,7 @@ def test_a_setting_that_we_cannot_represent_is_named(change, said):
 
 
 def test_berts_sizes_are_the_rule_where_a_configuration_is_silent():
-    ours = our_config({"model_type": "bert"})
+    ours = config_from_bert({"model_type": "bert"})
     assert (ours.vocab_size, ours.d_model, ours.n_layers) == (30_522, 768, 12)
 
 

@@ -6,13 +6,13 @@ from unittest.mock import Mock
 import pytest
 from faults import FAULTS, RIGHT
 
-from notebooks.grader import CHECKS, PARTS, Adapters, grade_model, results
+from notebooks.grader import CHECKS, PARTS, Adapters, grade_model, grader_results
 from notebooks.grader.ours import OURS
 
 
 @pytest.mark.parametrize("right", [OURS, RIGHT], ids=["ours", "plain"])
 def test_right_code_passes(right):
-    outcomes = results(right)
+    outcomes = grader_results(right)
     assert [f"{r.check.title}: {r.seen}" for r in outcomes if not r.passed] == []
     assert len(outcomes) == len(CHECKS) >= 30
 
@@ -20,7 +20,8 @@ def test_right_code_passes(right):
 @pytest.mark.parametrize("what", FAULTS)
 def test_a_fault_is_caught_and_named(what):
     part, code, caught_by = FAULTS[what]
-    failed = {r.check.look.__name__: r for r in results(Adapters(**{part: code}))}
+    results = grader_results(Adapters(**{part: code}))
+    failed = {result.check.look.__name__: result for result in results}
     failed = {name: result for name, result in failed.items() if not result.passed}
     assert caught_by in failed
     assert failed[caught_by].check.remedy
@@ -49,4 +50,4 @@ def test_what_is_not_given_is_named(capsys):
 
 def test_something_else_than_adapters_is_refused():
     with pytest.raises(TypeError, match="no Adapters"):
-        results({"mask": print})
+        grader_results({"mask": print})

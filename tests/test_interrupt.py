@@ -16,10 +16,10 @@ from tiny import CONFIG, acting, at_call, fresh_model, same_weights, without_clo
 from helpers import ROOT
 from helpers.checkpoint import load_state
 from helpers.early_stopping import EarlyStopping
-from helpers.files import held_back
+from helpers.interrupt import delay_interrupt
 from helpers.masking import mask_tokens
-from helpers.run import TrainingRun
 from helpers.train import train, train_step
+from helpers.training_run import TrainingRun
 from studies import resume
 
 MUON = replace(CONFIG, optimizer="muon", evaluations=2)  # evaluated at 0, 1, 12, 24
@@ -110,13 +110,13 @@ def test_a_step_ends_whole_or_has_not_been(data, name, monkeypatch):
 
 def test_a_press_within_a_short_block_counts_at_its_end():
     done = []
-    with pytest.raises(KeyboardInterrupt), held_back():
+    with pytest.raises(KeyboardInterrupt), delay_interrupt():
         press()
         done.append(True)
     assert done == [True]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is ignored it still is
-    with held_back():
+    with delay_interrupt():
         press()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 

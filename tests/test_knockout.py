@@ -8,7 +8,12 @@ import torch
 from test_predict import SENTENCE, TOKENIZER, WORDS, by_hand
 from tiny import tiny_model
 
-from explorer.knockout import heads_off, rank_correlation, without_heads, without_words
+from explorer.knockout import (
+    knockout_correlation,
+    silence_heads,
+    without_heads,
+    without_words,
+)
 from explorer.predict import fill_mask
 from helpers.tokenizer import CLS, MASK, SEP
 
@@ -69,14 +74,14 @@ def pattern(*heads: tuple[int, int], rows: int = 1) -> torch.Tensor:
 @torch.no_grad()
 def test_one_pattern_serves_a_whole_batch_and_the_model_stays_as_it_is(model):
     intact, expected = model(IDS_BT), without(model, 1, 2)(IDS_BT)
-    silenced = heads_off(model, pattern((1, 2)))
+    silenced = silence_heads(model, pattern((1, 2)))
     torch.testing.assert_close(silenced(IDS_BT), expected)
     assert torch.equal(model(IDS_BT), intact)
     assert (intact - expected).abs().max() > 0.01
-    again = heads_off(silenced, pattern((0, 1)))  # and one more
-    both = heads_off(model, pattern((0, 1), (1, 2)))
+    again = silence_heads(silenced, pattern((0, 1)))  # and one more
+    both = silence_heads(model, pattern((0, 1), (1, 2)))
     assert torch.equal(again(IDS_BT), both(IDS_BT))
-    assert torch.equal(silenced(IDS_BT), heads_off(model, pattern((1, 2)))(IDS_BT))
+    assert torch.equal(silenced(IDS_BT), silence_heads(model, pattern((1, 2)))(IDS_BT))
 
 
 WRONG = [torch.zeros(1, 2, 4), pattern()[0], pattern()[:, :1], pattern()[..., :2]]
@@ -85,8 +90,8 @@ WRONG = [torch.zeros(1, 2, 4), pattern()[0], pattern()[:, :1], pattern()[..., :2
 @pytest.mark.parametrize("off_BNH", WRONG, ids=range(4))
 def test_a_wrong_pattern_is_refused(model, off_BNH):
     with pytest.raises(ValueError, match=r"give torch.bool of shape \(B, 2, 4\)"):
-        heads_off(model, off_BNH)
-    silenced = heads_off(model, pattern(rows=3))  # of another batch
+        silence_heads(model, off_BNH)
+    silenced = silence_heads(model, pattern(rows=3))  # of another batch
     with pytest.raises(ValueError, match="has 3 rows, the batch 2"):
         silenced(IDS_BT)
 
@@ -102,9 +107,9 @@ def test_two_threads_ask_one_model_at_the_same_time(model):
 
 def test_rank_correlation_is_defined_where_both_sides_vary():
     rising = torch.tensor([1.0, 2.0, 3.0])
-    assert rank_correlation(rising, rising.exp()) == pytest.approx(1)
-    assert rank_correlation(rising, -rising) == pytest.approx(-1)
+    assert knockout_correlation(rising, rising.exp()) == pytest.approx(1)
+    assert knockout_correlation(rising, -rising) == pytest.approx(-1)
     tied = torch.tensor([1.0, 1.0, 2.0])  # ranks 1.5, 1.5, 3
-    assert rank_correlation(rising, tied) == pytest.approx(0.75**0.5)
+    assert knockout_correlation(rising, tied) == pytest.approx(0.75**0.5)
     for one in (rising[:2], torch.ones(3)):
-        assert rank_correlation(one, rising[: len(one)]) is None
+        assert knockout_correlation(one, rising[: len(one)]) is None

@@ -6,11 +6,11 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from helpers import record
 from helpers.corpus import Corpus
-from helpers.data import TrainingData, encode_lines, join
+from helpers.data import TrainingData, encode_lines, join_lines
 from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
+from helpers.record import read_record, write_record
 from helpers.tokenizer import CLS, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
@@ -54,7 +54,7 @@ def summary(models, path):
 
 @pytest.fixture(scope="module")
 def committed():
-    return record.read(knowledge.SUMMARY)
+    return read_record(knowledge.SUMMARY)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_bands_by_hand():
 
 def test_words_stand_at_their_places(data):
     """In blocks and in sentences; some of these lie between long and short ones."""
-    stream = join(encode_lines(TOKENIZER, CORPUS.validation))
+    stream = join_lines(encode_lines(TOKENIZER, CORPUS.validation))
     classes, ids_BT = ["names"] * len(TOKENIZER), data.validation_BT
     places_BT = words.packed_places(ids_BT)
     asked = words.describe(ids_BT, data.subset_BT, places_BT, classes)
@@ -126,7 +126,7 @@ def test_words_stand_at_their_places(data):
         f"{again} Why did it run ? No ! {again}",
     ]
     tokenizer = WordTokenizer.train(lines, 40)
-    stream = join(encode_lines(tokenizer, lines))
+    stream = join_lines(encode_lines(tokenizer, lines))
     ids_BT, place_BT = lone_rows(tokenizer, lines, LENGTH)
     sentences = sorted(lone_sentences(lines, 5, 40), key=len)
     for sentence, ids_T, place_T in zip(sentences, ids_BT, place_BT, strict=True):
@@ -208,7 +208,7 @@ def test_sentences_are_compared_with_the_same_words(summary, models, data):
 def test_a_record_is_not_measured_again_and_is_of_its_weights(summary, models, path):
     shipped = models, TOKENIZER, CORPUS
     changed = summary | {"words": 3}
-    record.write(path, changed)
+    write_record(path, changed)
     assert knowledge.measure(*shipped, SOURCE, path) == changed
     with pytest.raises(ValueError, match="another run: its weights is"):
         knowledge.measure(*shipped, {"weights": {"dropout": "others"}}, path)
@@ -219,13 +219,13 @@ def test_the_committed_record_adds_up_and_agrees_with_the_others(committed):
     adds_up(committed)
     rules = {name: kind["rule"] for name, kind in committed["classes"].items()}
     assert rules == words.CLASSES
-    guesses = record.read(knowledge.SUMMARY.with_name("references.json"))
+    guesses = read_record(knowledge.SUMMARY.with_name("references.json"))
     assert committed["bigram_strength"] == guesses["bigram"].pop("strength")
     for name, scores in committed["subset_0"].items():
         assert scores == pytest.approx(guesses[name], rel=1e-6)
     packed, alone = committed["bands"]["all"]["all words"], committed["alone"]
     for name in knowledge.TRAINED:
-        run = record.read(knowledge.SUMMARY.with_name(f"{name}.json"))["validation"]
+        run = read_record(knowledge.SUMMARY.with_name(f"{name}.json"))["validation"]
         own = {"packed": packed["loss"][name]}
         own["sentences"] = alone["loss"][name]["alone"]
         for layout, interval in own.items():

@@ -11,8 +11,9 @@ import pytest
 from program import started
 from scipy import stats
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.model import ModelConfig
+from helpers.record import read_record, write_record
 from studies.lab import runs
 from studies.lab.readings import Claim, Effect, at, at_step, verdict
 from studies.lab.report import between, markdown, plus_minus
@@ -102,7 +103,7 @@ def test_a_run_is_made_once_and_recorded_with_what_it_is(study):
     assert run["name"] == "all_seed_2" and run["folder"].endswith("runs/all_seed_2")
     assert (run["arm"], run["seed"], run["training"]["seed"]) == ("all", 2, 2)
     assert run["model"] == asdict(ModelConfig(dropout=0.1)) and run["hardware"]
-    assert record.read(study.folder / "all_seed_2.json") == run
+    assert read_record(study.folder / "all_seed_2.json") == run
     assert replace(study, make=None).run("all", 2) == run
 
 
@@ -140,7 +141,7 @@ def test_a_claim_with_too_few_seeds_names_its_command(study):
 )
 def test_a_record_of_another_run_is_neither_skipped_nor_read(done, told, change):
     path = done.folder / "all_seed_2.json"
-    record.write(path, record.read(path) | change)
+    write_record(path, read_record(path) | change)
     for act in (done.results, lambda: done.run("all", 2)):
         with pytest.raises(ValueError, match=f"{path} holds .*: its {told}.* restore"):
             act()
@@ -148,18 +149,18 @@ def test_a_record_of_another_run_is_neither_skipped_nor_read(done, told, change)
 
 def test_runs_of_two_kinds_are_not_compared(done):
     path = done.folder / "all_seed_2.json"
-    record.write(path, record.read(path) | {"number_format": "x"})
+    write_record(path, read_record(path) | {"number_format": "x"})
     with pytest.raises(ValueError, match=f"{path} has another number_format than"):
         done.results()
 
 
 def test_a_copy_counts_for_no_other_seed(done):
     before = done.results().readings
-    copy = record.read(done.folder / "all_seed_2.json")
+    copy = read_record(done.folder / "all_seed_2.json")
     for name in ("all_seed_02", "all_seed_x", "every_seed_0", "all_seed_2 (1)"):
-        record.write(done.folder / f"{name}.json", copy)
+        write_record(done.folder / f"{name}.json", copy)
     assert done.results().readings == before
-    record.write(done.folder / "all_seed_9.json", copy)
+    write_record(done.folder / "all_seed_9.json", copy)
     with pytest.raises(ValueError, match="all_seed_9.json holds .* seed is 2, not 9"):
         done.results()
 

@@ -12,15 +12,16 @@ import pytest
 import torch
 from tiny import at_call, tiny_model
 
-from helpers import data, record
+from helpers import data
 from helpers.bpe import BPETokenizer
 from helpers.corpus import Corpus
 from helpers.evaluate import evaluate, validate
 from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
 from helpers.model import MaskedLanguageModel
-from helpers.run import TrainingRun
+from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
+from helpers.training_run import TrainingRun
 from studies.lab.runs import lone_sentences
 from studies.lessons import arms, costs, masking, runs, study, words
 from studies.lessons.arms import FAST, Arm, scored_rows
@@ -128,7 +129,7 @@ def test_known_words_alone_make_the_text_of_the_base():
     read, base = first(READ, 20, 1), first(BASE, 20, 1)
     assert same(map(arms.known_only, read), base)
     assert max(map(torch.max, base)) == KNOWN - 1 < max(map(torch.max, read))
-    batches = data.batches(data.join(lines_of(BASE)), 64, TOKENS // 64, 1)
+    batches = data.batches(data.join_lines(lines_of(BASE)), 64, TOKENS // 64, 1)
     assert same(base, itertools.islice(batches, 20))
 
 
@@ -190,7 +191,8 @@ def test_words_are_asked_at_equal_distances(monkeypatch):
 
 def asked_alone(model, tokenizer, lines, number: int, place: int):
     """Bits of each piece of a word, in a row of its own, and whether it is right."""
-    text, line = data.join(data.encode_lines(tokenizer, lines)), lines[number].split()
+    text = data.join_lines(data.encode_lines(tokenizer, lines))
+    line = lines[number].split()
     before = sum(len(tokenizer.encode(line.split())) + 1 for line in lines[:number])
     start, stop = (before + len(tokenizer.encode(line[: place + i])) for i in (0, 1))
     begin = min(max(0, (start + stop) // 2 - 15), len(text) - 31)
@@ -312,7 +314,7 @@ def test_a_new_arm_is_timed_beside_the_base_and_moves_nothing(tmp_path, monkeypa
         turns.clear()
         monkeypatch.setattr(study.Study, "make_missing", lambda *_: None)
         replace(STUDY, arms={name: some[name] for name in names}).make_missing([], [])
-        return record.read(costs.COSTS)["arms"]
+        return read_record(costs.COSTS)["arms"]
 
     monkeypatch.setattr(costs, "prepare", prepare)
     monkeypatch.setattr(costs, "COSTS", tmp_path / "costs.json")

@@ -5,8 +5,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from helpers import record
 from helpers.figure import QUIET
+from helpers.record import read_record, write_record
 from studies.lab.report import BLUE, ORANGE
 from studies.lessons import (
     costs,
@@ -22,8 +22,8 @@ from studies.lessons import (
 from studies.lessons.readings import AT_STEPS, AT_TIME, READINGS
 from studies.lessons.study import ARMS, STUDY, claim_row, effect_text
 
-GROWTH = record.read(length.GROWTH)
-COSTS = record.read(costs.COSTS)
+GROWTH = read_record(length.GROWTH)
+COSTS = read_record(costs.COSTS)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_what_a_claim_costs_counts_the_threads_of_each_timing(tmp_path, monkeypa
     added = {"seconds": [0, 0.3, 0], "hardware": {"threads": 8}}
     arms = {"base": {"seconds": [0, 0.6, 0]}, "untied": added}
     path = tmp_path / "costs.json"
-    record.write(path, {"hardware": {"threads": 2}, "arms": arms})
+    write_record(path, {"hardware": {"threads": 2}, "arms": arms})
     monkeypatch.setattr(study, "COSTS", path)
     run = {"validation": {"loss": 3.0}}
     runs = {"base": {0: run | {"hardware": {"device": "A"}}}}
@@ -193,8 +193,8 @@ def test_a_summary_trains_nothing_and_names_what_is_missing(
     some = {arm: ARMS[arm] for pair in tying.PAIRS.values() for arm in pair}
     few = replace(STUDY, folder=tmp_path, arms=some, claims=tying.CLAIMS)
     for name in ("base_seed_0", "base_seed_1", "untied_seed_1", "untied_seed_2"):
-        record.write(
-            tmp_path / f"{name}.json", record.read(STUDY.folder / f"{name}.json")
+        write_record(
+            tmp_path / f"{name}.json", read_record(STUDY.folder / f"{name}.json")
         )
     monkeypatch.setattr(study, "LESSONS", {5: tying.CLAIMS})
     few.main(["--summary"])

@@ -8,28 +8,35 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_notebook
 
 from helpers import ROOT
-from notebooks.source import LISTING, notebooks, numbered, read
+from notebooks.listings import LISTING
+from notebooks.notebook_files import notebook_paths, numbered_notebook, read_notebook
 
-TAUGHT = """tokenizer bpe layers masking data model optimize early_stopping run train
-evaluate""".split()
+TAUGHT = """tokenizer bpe layers masking data model optimize early_stopping training_run
+train evaluate""".split()
 NOT_LISTED = {
     "check_model_config",  # says which sizes go together; 02 and 03 meet them
-    "require_known",  # refuses a text that is encoded for another model
-    "require_match",  # refuses a text that is cut for another model
-    "require_same_words",  # refuses a tokenizer of another model
-    "shallow_copy",  # leaves alone a reader's model, whose mode and layers are its own
+    "require_scorable_ids",  # refuses a text that is encoded for another model
+    "require_scorable_data",  # refuses a text that is cut for another model
+    "require_model_vocabulary",  # refuses a tokenizer of another model
+    "shallow_model_copy",  # leaves alone a reader's model, whose mode is its own
     "attend_fused",  # `attend` as torch has it; 02 compares the two
     "gather_positions",  # takes some positions of a row; 02 and 03 use it
     "memory_advice",  # says what to try where a batch does not fit into memory
     "encode_lines",  # calls the tokenizer of 01 once for each line
-    "fill",  # adds [PAD]; `pad` and `bucket` in 07 say how much
+    "pad_rows",  # adds [PAD]; `pad` and `bucket` in 07 say how much
     "steps_per_epoch",  # a division, which 04 and 07 use
+    "tokenizer_entry",  # refuses an id that the vocabulary lacks
+    "split_chunks",  # is one regular expression; 01 shows its pieces
+    "count_chunks",  # counts these pieces
+    "chunk_bytes",  # is UTF-8, with a rule for half a character
+    "decode_bytes",  # the way back
     "token_bytes",  # the bytes of each id, which 01 shows at work
 }
 
 
 def test_everything_public_is_listed():
-    marks = [LISTING.match(c.source) for b in notebooks() for c in read(b).cells]
+    cells = (cell for path in notebook_paths() for cell in read_notebook(path).cells)
+    marks = [LISTING.match(cell.source) for cell in cells]
     listed = {(mark[2], mark[1]) for mark in marks if mark}
     public = {
         (module, node.name)
@@ -43,7 +50,8 @@ def test_everything_public_is_listed():
 
 def test_an_edited_listing_changes_the_next_result():
     """In notebook 02, `attend` without its scaling no longer equals the loops."""
-    code = [c for c in read(numbered("02")).cells if c.cell_type == "code"]
+    cells = read_notebook(numbered_notebook("02")).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
     sources = [cell.source for cell in code]
     place = next(i for i, s in enumerate(sources) if s.startswith("# %load -s attend "))
     last = next(i for i in range(place, len(code)) if "check(" in sources[i])

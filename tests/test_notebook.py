@@ -14,9 +14,9 @@ from tiny import knowing
 
 from helpers import notebook
 from helpers.bpe import BPETokenizer
-from helpers.files import write_whole
+from helpers.files import write_file
 from helpers.notebook import budget, check, ledger
-from notebooks.source import keep
+from notebooks.notebook_files import write_notebook
 
 TRUE = [True, np.bool_(True), np.array(True), torch.tensor(True)]
 FALSE = [False, np.bool_(False), np.array(False), torch.tensor(False)]
@@ -59,10 +59,10 @@ def failing(number: int) -> Mock:
 
 
 WRITERS = {
-    "bytes": lambda path: write_whole(path, b"new"),
+    "bytes": lambda path: write_file(path, b"new"),
     "words": lambda path: knowing([]).save(path),
     "merges": lambda path: BPETokenizer([]).save(path),
-    "notebook": lambda path: keep(new_notebook(), path),
+    "notebook": lambda path: write_notebook(new_notebook(), path),
 }
 
 
@@ -70,7 +70,7 @@ WRITERS = {
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_a_file_is_written_whole_or_stays_as_it_was(write, step, monkeypatch, tmp_path):
     path = tmp_path / "new" / "a.png"
-    write_whole(path, "é")
+    write_file(path, "é")
     with monkeypatch.context() as patch:
         patch.setattr(os, step, failing(errno.ENOSPC))
         with pytest.raises(OSError, match=f"{path} cannot be written .No space left"):

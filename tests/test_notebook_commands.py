@@ -16,18 +16,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from program import python, started
 
 from helpers import ROOT
-from notebooks import source
-from notebooks.source import (
-    FOLDED,
-    SETUP,
-    SLUG,
-    definition,
-    live_page,
-    numbered,
-    read,
-    relist,
-    slug,
-)
+from notebooks import listings, notebook_files
+from notebooks.address import SLUG, live_page_address, repository_slug
+from notebooks.listings import FOLDED, SETUP, listing_source, relist_notebooks
+from notebooks.notebook_files import numbered_notebook, read_notebook
 
 MODULE = """\
 from functools import cache
@@ -46,9 +38,10 @@ class Next:
     def small(self):
         return 1
 """
-COPIED = [f"helpers/{n}.py" for n in ("__init__", "files", "notebook")]
-COPIED += [f"notebooks/{name}.py" for name in ("__main__", "kernel", "source")]
-COPIED.append("interop/card.py")  # links to the published repository
+COPIED = [f"helpers/{n}.py" for n in ("__init__", "files", "interrupt")]
+COPIED += [f"notebooks/{name}.py" for name in ("__main__", "address", "kernel")]
+COPIED += [f"notebooks/{name}.py" for name in ("listings", "notebook_files")]
+COPIED.append("interop/model_card.py")  # links to the published repository
 
 
 @pytest.fixture
@@ -60,7 +53,7 @@ def project(tmp_path, monkeypatch):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "helpers" / "steps.py").write_text(MODULE, "utf-8")
     badge = f"[![Open](https://a.b/badge.svg)](https://a.b/{SLUG}/01)"
-    readme = f"{badge} [live](https://{live_page(SLUG)})"
+    readme = f"{badge} [live](https://{live_page_address(SLUG)})"
     (tmp_path / "README.md").write_text(readme, "utf-8")
     text = new_markdown_cell(f"{badge}\n# %load -s small ../helpers/steps.py\n")
     setup = new_code_cell("old", metadata={"tags": ["setup"]})
@@ -70,7 +63,8 @@ def project(tmp_path, monkeypatch):
     cells = [text, setup, new_code_cell("from functools import cache"), listing, last]
     write(tmp_path, "01_one", *cells)
     write(tmp_path, "02_two", "1 + 1")
-    monkeypatch.setattr(source, "ROOT", tmp_path)
+    for module in (listings, notebook_files):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -82,7 +76,7 @@ def write(project, name, *cells):
 
 
 def cells_of(project, name="01_one", folder="notebooks"):
-    return read(project / folder / f"{name}.ipynb").cells
+    return read_notebook(project / folder / f"{name}.ipynb").cells
 
 
 def environment(project) -> dict[str, str]:
@@ -98,38 +92,39 @@ def command(project, *arguments, **variables):
 
 
 def test_a_definition_has_its_decorators_and_no_neighbours(project):
-    assert definition("small", "steps") == "@cache\ndef small(x):\n    return x < LIMIT"
-    assert definition("Next", "steps").splitlines()[0] == "class Next:"
+    small = listing_source("small", "steps")
+    assert small == "@cache\ndef small(x):\n    return x < LIMIT"
+    assert listing_source("Next", "steps").splitlines()[0] == "class Next:"
     with pytest.raises(ValueError, match="steps.py defines no large"):
-        definition("large", "steps")
+        listing_source("large", "steps")
 
 
 def test_relist_rewrites_listings_and_setup_and_nothing_else(project):
     before, paths = cells_of(project), [project / "notebooks" / "01_one.ipynb"]
-    relist(paths)
+    relist_notebooks(paths)
     once, after = paths[0].read_bytes(), cells_of(project)
     changed = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
     assert changed == [1, 3, 4]
     assert after[1].source == SETUP.strip()
     first_line = "# %load -s small ../helpers/steps.py\n"
-    assert after[3].source == first_line + definition("small", "steps")
+    assert after[3].source == first_line + listing_source("small", "steps")
     assert FOLDED.items() <= after[1].metadata.items()
     for cell in (*before, *after):
         del cell["source"]
         for key in FOLDED:
             cell.metadata.pop(key, None)
     assert before == after  # tags, ids and outputs
-    relist(paths)
+    relist_notebooks(paths)
     assert paths[0].read_bytes() == once
 
 
 def test_stamp_writes_the_slug_everywhere_and_can_be_repeated(project):
-    relist([project / "notebooks" / "01_one.ipynb"])
+    relist_notebooks([project / "notebooks" / "01_one.ipynb"])
     for name in ("someone/mini-transformer", "someone-else/another_name.py"):
         done = command(project, "--stamp", name)
         assert done.returncode == 0, done.stderr
         texts = [cell.source for cell in cells_of(project)[:2]]
-        texts.append((project / "interop" / "card.py").read_text("utf-8"))
+        texts.append((project / "interop" / "model_card.py").read_text("utf-8"))
         texts.append((project / "README.md").read_text("utf-8"))
         assert all(name in text and "OWNER" not in text for text in texts)
         assert f"(https://{name.replace('/', '.github.io/')}/)" in texts[-1]
@@ -145,15 +140,16 @@ NO_SLUGS += "a_b/c a.b/c a/b.git ä/b a/é a\\b"
 @pytest.mark.parametrize(
     "read_option, texts",
     [
-        (slug, [*NO_SLUGS.split(" "), "a b/c", "a/b\n"]),
-        (numbered, ["99", "3", "", "01_one"]),
+        (repository_slug, [*NO_SLUGS.split(" "), "a b/c", "a/b\n"]),
+        (numbered_notebook, ["99", "3", "", "01_one"]),
     ],
 )
 def test_what_is_no_slug_or_no_notebook_is_refused(read_option, texts, project):
     for text in texts:
         with pytest.raises(argparse.ArgumentTypeError, match="there are 01, 02|OWNER"):
             read_option(text)
-    assert numbered("02").name == "02_two.ipynb" and slug("a-b/c.d") == "a-b/c.d"
+    assert numbered_notebook("02").name == "02_two.ipynb"
+    assert repository_slug("a-b/c.d") == "a-b/c.d"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +181,7 @@ def test_a_file_that_is_no_notebook_is_named(text, project):
     path = project / "notebooks" / "01_one.ipynb"
     path.write_text(text, "utf-8")
     with pytest.raises(ValueError, match="01_one.ipynb is no notebook .*; restore it"):
-        read(path)
+        read_notebook(path)
     if text == "":
         done = command(project, "--run")
         assert done.returncode == 1 and done.stderr.count("\n") == 1

@@ -14,7 +14,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_output
 
 from helpers import ROOT
-from notebooks.source import FOLDED, LISTING, SETUP, SLUG, definition, notebooks, read
+from notebooks.address import SLUG
+from notebooks.listings import FOLDED, LISTING, SETUP, listing_source
+from notebooks.notebook_files import notebook_paths, read_notebook
 
 BADGE = re.compile(
     r"https://colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)"
@@ -22,7 +24,7 @@ BADGE = re.compile(
 )
 LIMIT_WORDS, LIMIT_WIDTH, LIMIT_BYTES, LIMIT_CELLS = 120, 79, 1_000_000, 60
 LIMIT_CODE, LIMIT_SETUP, LIMIT_LISTING = 25, 30, 40
-BOOKS = {path.name: read(path) for path in notebooks()}
+BOOKS = {path.name: read_notebook(path) for path in notebook_paths()}
 DAMAGES = []  # a rule, how to break it, and how many complaints follow
 
 
@@ -88,7 +90,7 @@ def listing_differs(book, name):
     """A listing is not what its first line says."""
     for i, cell in cells(book):
         mark = LISTING.match(cell.source)
-        if mark and cell.source.removeprefix(mark[0]) != definition(*mark.groups()):
+        if mark and cell.source.removeprefix(mark[0]) != listing_source(*mark.groups()):
             yield f"cell {i}: {mark[1]} differs from {mark[2]}.py"
         if not mark and cell.source.startswith("# %load"):
             yield f"cell {i}: {cell.source[:60]!r} names no listing"
@@ -102,7 +104,7 @@ def setup_differs(book, name):
     if not is_setup(first) or any(map(is_setup, others)):
         yield "tagged `setup` is not the first code cell alone"
     elif first.source != SETUP.strip() or first.outputs:
-        yield "it differs from notebooks.source.SETUP, or prints"
+        yield "it differs from notebooks.listings.SETUP, or prints"
 
 
 BARE = {"image/png": "aGVsbG8=", "text/html": '<img alt=" " src="data:,">'}

@@ -12,12 +12,18 @@ import torch
 from test_tokenizer import TYPED, UNKIND
 from tiny import knowing, scattered, tiny_model
 
-from explorer.attention_plots import rollout
+from explorer.attention_plots import attention_rollout
 from explorer.knockout import without_heads, without_words
-from explorer.page.assemble import assemble, signed, unsigned
-from explorer.page.build import HERE, kernel, source
-from explorer.page.node import NODE, asked, packed, run
-from explorer.page.pack import BASE, FINE, as_read, encode, rounded
+from explorer.page.build import HERE, page_source
+from explorer.page.node import NODE, node_model, node_question, run_in_node
+from explorer.page.packed_weights import (
+    BASE,
+    FINE,
+    pack_numbers,
+    unpacked_copy,
+    unpacked_numbers,
+)
+from explorer.page.wasm import assemble_wasm, kernel_wasm, wasm_signed, wasm_unsigned
 from explorer.predict import fill_mask
 from helpers.model import MaskedLanguageModel
 from helpers.text import split_words
@@ -41,24 +47,24 @@ TOKENIZER = knowing(WORDS)
 def test_the_assembler_writes_what_wat2wasm_writes():
     """The digest is that of the bytes that wabt 1.0.39 makes of the same text."""
     wabt = "894be7de1e281c5d317e50dc6351707f8f30bc3ceec391bcd9fca7fbeb9afbd2"
-    assert hashlib.sha256(kernel()).hexdigest() == wabt
+    assert hashlib.sha256(kernel_wasm()).hexdigest() == wabt
 
 
 def test_numbers_are_written_as_webassembly_wants_them():
     written = {0: "00", 63: "3f", 64: "c000", -1: "7f", -64: "40", -65: "bf7f"}
-    assert {n: signed(n).hex() for n in written} == written
-    assert unsigned(624_485).hex() == "e58e26"
+    assert {n: wasm_signed(n).hex() for n in written} == written
+    assert wasm_unsigned(624_485).hex() == "e58e26"
     unknown = '(module (import "a" "b" (memory 1)) (func $f (export "f") (f32.sqrt)))'
     with pytest.raises(ValueError, match="does not know 'f32.sqrt'"):
-        assemble(unknown)
+        assemble_wasm(unknown)
 
 
 @pytest.mark.parametrize("digits", [1, 2, 3])
 def test_numbers_come_back_from_their_text(digits):
     numbers = torch.linspace(-1, 1, 997)
-    text = encode(numbers, digits)
+    text = pack_numbers(numbers, digits)
     assert len(text) == 997 * digits and re.fullmatch(r"[!-;=-~]+", text)
-    apart = (rounded(numbers, digits) - numbers).abs().max()
+    apart = (unpacked_numbers(numbers, digits) - numbers).abs().max()
     assert apart <= 1.001 / (BASE**digits - 1)
 
 
@@ -75,21 +81,23 @@ def test_every_answer_is_that_of_pytorch(digits, simd, sizes):
     """With the weights as the page reads them, so that what they cost can be said."""
     start = tiny_model(len(TOKENIZER)).config
     given = scattered(MaskedLanguageModel(replace(start, max_length=64, **sizes)), 0.3)
-    model = as_read(given.eval(), digits)
+    model = unpacked_copy(given.eval(), digits)
     tokenizer = WordTokenizer(TOKENIZER.words[: model.config.vocab_size])
     predictions, questions = [], []
     for words in map(str.split, SENTENCES):
         for position in sorted({0, len(words) // 2, len(words) - 1}):
             prediction = fill_mask(model, tokenizer, words, position)
             predictions.append(prediction)
-            questions.append(asked(tokenizer, words, position, prediction.target))
-    answers = run(simd, model=packed(given, digits), questions=questions)["readings"]
+            asked = tokenizer, words, position, prediction.target
+            questions.append(node_question(*asked))
+    packed = node_model(given, digits)
+    answers = run_in_node(simd, model=packed, questions=questions)["readings"]
     for prediction, answer in zip(predictions, answers, strict=True):
         at = prediction.position + 1
         for name, expected in (
             ("chance_V", prediction.chance_V),
             ("looks_NHS", prediction.weights_NHTS[:, :, at]),
-            ("rollout_S", rollout(prediction.weights_NHTS)[at]),
+            ("rollout_S", attention_rollout(prediction.weights_NHTS)[at]),
             ("chance_W", without_words(model, tokenizer, prediction)),
             ("chance_NH", without_heads(model, tokenizer, prediction)),
         ):
@@ -98,10 +106,10 @@ def test_every_answer_is_that_of_pytorch(digits, simd, sizes):
 
 
 def test_the_engine_stays_readable():
-    lines = source("engine.js").splitlines()
+    lines = page_source("engine.js").splitlines()
     assert len(lines) <= 200 and max(map(len, lines)) <= 110
     for name in ("product", "worker", "view", "more"):
-        assert len(source(f"{name}.js").splitlines()) <= 300, name
+        assert len(page_source(f"{name}.js").splitlines()) <= 300, name
     files = (path.read_text("utf-8") for path in HERE.iterdir() if path.is_file())
     outside = r"fetch\(|XMLHttp|https?://(?!creativecommons|github)"
     assert not re.search(outside, "".join(files))
@@ -117,7 +125,7 @@ RESPELT = [  # whose words are not spelt as they were typed
 
 def require_same_words(texts: list[str]) -> None:
     """Both tokenizers split texts alike."""
-    for text, words in zip(texts, run(texts=texts)["words"], strict=True):
+    for text, words in zip(texts, run_in_node(texts=texts)["words"], strict=True):
         assert words == split_words(text), ascii(text[:80])
 
 

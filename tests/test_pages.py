@@ -8,7 +8,8 @@ import pytest
 from test_commands import COMMANDS
 
 from helpers import ROOT
-from notebooks.source import SLUG, live_page, notebooks
+from notebooks.address import SLUG, live_page_address
+from notebooks.notebook_files import notebook_paths
 from studies import pages
 
 PAGES = pages.pages()
@@ -87,7 +88,8 @@ def test_the_readme_is_short_and_leads_to_what_a_reader_wants():
     listed = re.findall(r"^\* .* → \[[^\]]+\]\(studies/", findings, re.M)
     assert len(listed) == 5
     above = page[: places[0]]
-    assert f"https://{live_page(SLUG)}" in above and "05_attention.ipynb" in above
+    assert f"https://{live_page_address(SLUG)}" in above
+    assert "05_attention.ipynb" in above
     commands = re.findall(r"```sh\n(.*?)\n```", page, re.S)
     assert commands == [
         "python -m pip install -r requirements.txt -r interop/requirements.txt"
@@ -105,7 +107,7 @@ def test_each_term_of_the_glossary_stands_in_the_notebook_that_it_names():
     assert len({term for term, _, _ in terms}) == len(terms) == len(entries) > 50
     texts = {
         path.name[:2]: "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
-        for path in notebooks()
+        for path in notebook_paths()
     }
     for term, meaning, number in terms:
         assert meaning.endswith(".") and len(meaning.split()) <= 30, term
@@ -113,7 +115,9 @@ def test_each_term_of_the_glossary_stands_in_the_notebook_that_it_names():
         assert found, f"{term} is not in notebook {number}"
 
 
-@pytest.mark.parametrize("path", [*OTHERS, *PAGES, *notebooks()], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [*OTHERS, *PAGES, *notebook_paths()], ids=lambda path: path.name
+)
 def test_what_a_text_tells_a_reader_to_import_is_there(path):
     text = path.read_text("utf-8")
     if path.suffix == ".ipynb":
@@ -124,6 +128,6 @@ def test_what_a_text_tells_a_reader_to_import_is_there(path):
             assert hasattr(import_module(module), name), f"{module} has no {name}"
 
 
-@pytest.mark.parametrize("path", [README, notebooks()[0]], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [README, notebook_paths()[0]], ids=lambda p: p.name)
 def test_the_glossary_can_be_found(path):
     assert "GLOSSARY.md)" in path.read_text("utf-8")

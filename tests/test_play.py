@@ -4,7 +4,8 @@ import pytest
 from explored import MODELS, SECOND, TEXT, TOKENIZER, Explored, Page, near, pressed
 from tiny import knowing, tiny_model
 
-from explorer import card, play
+from explorer import markup
+from explorer.game import GuessingGame, game_sentences
 from explorer.predict import fill_mask
 from helpers.text import split_words
 from helpers.tokenizer import SPECIALS, WordTokenizer
@@ -20,7 +21,7 @@ def explorer():
 @pytest.fixture
 def game(explorer):
     """A game of two sentences with the explorer's first model."""
-    made = play.Game(ROUND, TOKENIZER, explorer.game.predict, explorer.guarded)
+    made = GuessingGame(ROUND, TOKENIZER, explorer.game.predict, explorer.guarded)
     made.go.click()
     return made
 
@@ -73,7 +74,7 @@ def test_a_changed_word_is_compared_and_kept(explorer):
     )
     page = Page(change.told)
     assert page.numbers("p") == near([after.p_target])
-    assert card.points(after.p_target - before.p_target) in page.text
+    assert markup.points_html(after.p_target - before.p_target) in page.text
     assert page.numbers("tr") == near([p for _, p in before.top + after.top])
     explorer.words.index = 5
     assert change.told.value == "" and change.keep.layout.display == "none"
@@ -107,6 +108,6 @@ class Halves(WordTokenizer):
 
 
 def test_a_hidden_word_is_found_among_the_pieces_of_others():
-    ((words, position),) = play.playable(Halves([*SPECIALS, "days"]), 62)
+    ((words, position),) = game_sentences(Halves([*SPECIALS, "days"]), 62)
     assert (words[:3], words[position]) == (["The", "stor", "##m"], "days")
-    assert play.playable(Halves([*SPECIALS, "days"]), 9) == []
+    assert game_sentences(Halves([*SPECIALS, "days"]), 9) == []

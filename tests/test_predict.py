@@ -8,11 +8,11 @@ import pytest
 import torch
 from tiny import knowing, tiny_model
 
-from explorer.attention_plots import rollout
+from explorer.attention_plots import attention_rollout
 from explorer.knockout import without_heads, without_words
 from explorer.predict import (
     fill_mask,
-    mask_each,
+    predict_each,
     predict_positions,
 )
 from helpers.model import MaskedLanguageModel
@@ -58,7 +58,7 @@ def test_a_prediction_is_that_of_a_plain_forward_pass(model, position):
         assert found.true == found.target == words[position]
         assert found.top[found.rank_true - 1] == (found.true, found.p_true)
         assert found.p_target == found.p_true
-    same = mask_each(model, TOKENIZER, SENTENCE)[position]
+    same = predict_each(model, TOKENIZER, SENTENCE)[position]
     assert same.rank_true == found.rank_true
     torch.testing.assert_close(same.chance_V, found.chance_V, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(same.weights_NHTS, weights, atol=1e-6, rtol=1e-5)
@@ -86,7 +86,7 @@ def test_attention_is_the_row_of_the_masked_position(model):
     torch.testing.assert_close(found.attention(None), weights.mean((0, 1)))
     # Rollout follows the residuals through the layers.
     first, second = ((w.mean(0) + torch.eye(8)) / 2 for w in found.weights_NHTS)
-    torch.testing.assert_close(rollout(found.weights_NHTS), second @ first)
+    torch.testing.assert_close(attention_rollout(found.weights_NHTS), second @ first)
     torch.testing.assert_close(found.attention("rollout"), (second @ first)[3])
     with pytest.raises(ValueError, match="no head 1"):
         found.attention("rollout", 1)
@@ -102,7 +102,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("text, words", TEXTS)
 def test_free_text_is_split_and_a_list_is_taken_as_it_is(model, text, words):
-    each = mask_each(model, TOKENIZER, text)
+    each = predict_each(model, TOKENIZER, text)
     assert [found.words for found in each] == [words] * len(words)
 
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_asked_is_one_sentence(model, text, position, said):
             predict_positions(model, TOKENIZER, text, [0, position])
     if position == 0:
         with pytest.raises(ValueError, match=said):
-            mask_each(model, TOKENIZER, text)
+            predict_each(model, TOKENIZER, text)
 
 
 @pytest.mark.parametrize("change", [-1, 400])

@@ -3,31 +3,31 @@
 import pytest
 import torch
 
-from helpers import record
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.record import read_record, record_identity, require_same_record
 from studies.lab.samples import phases, samples
 
 IDENTITY = {"model": ModelConfig(), "training": TrainConfig(), "text": "digest"}
 
 
 def test_a_run_is_known_by_its_settings_field_by_field():
-    recorded = record.plain(IDENTITY)
+    recorded = record_identity(IDENTITY)
     del recorded["model"]["norm_eps"]  # a field that is newer than the record
-    record.require_same("here", recorded, IDENTITY)
+    require_same_record("here", recorded, IDENTITY)
     recorded["training"]["seed"] = 7
-    record.require_same("here", recorded, IDENTITY, free=("seed",))
+    require_same_record("here", recorded, IDENTITY, free=("seed",))
     with pytest.raises(
         ValueError, match="here holds another run: its seed is 7, not 0"
     ):
-        record.require_same("here", recorded, IDENTITY)
+        require_same_record("here", recorded, IDENTITY)
     for change, said in [
         ({"text": None}, "its text is None, not digest"),
         ({"model": {"unknown": 1}}, "its unknown is 1, not None"),
         ({"training": [1]}, "its epochs is None, not"),
     ]:
         with pytest.raises(ValueError, match=said):
-            record.require_same("here", record.plain(IDENTITY) | change, IDENTITY)
+            require_same_record("here", record_identity(IDENTITY) | change, IDENTITY)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "5", "null", "[" * 10**5, None])
@@ -36,7 +36,7 @@ def test_a_record_that_cannot_be_read_is_named(content, tmp_path):
     if content is not None:
         path.write_text(content, "utf-8")
     with pytest.raises(ValueError, match=r"a\.json is missing, damaged"):
-        record.read(path)
+        read_record(path)
 
 
 def history(*losses: float) -> list[dict]:

@@ -13,7 +13,7 @@ import pytest
 
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.settings import POSITIVE, SettingError, require
+from helpers.settings import POSITIVE, SettingError, require_settings
 from studies.lab.command import COUNT, Parser
 
 
@@ -24,7 +24,8 @@ class Oven:
     light: bool = True
 
     def __post_init__(self):
-        require(self, degrees=POSITIVE, mode=("fan", "grill"), light=(True, False))
+        allowed = {"mode": ("fan", "grill"), "light": (True, False)}
+        require_settings(self, degrees=POSITIVE, **allowed)
 
 
 def test_a_setting_is_refused_by_name_with_what_would_do():

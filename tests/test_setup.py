@@ -7,7 +7,7 @@ import pytest
 from program import python
 
 from helpers import ROOT, __version__
-from notebooks.source import SETUP
+from notebooks.listings import SETUP
 
 
 @pytest.fixture(scope="module")

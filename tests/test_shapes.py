@@ -21,9 +21,9 @@ from helpers.evaluate import evaluate, unigram
 from helpers.layers import attend
 from helpers.masking import eligible, evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.run import TrainingRun
 from helpers.tokenizer import PAD, SPECIALS
 from helpers.train import TrainConfig, train_step
+from helpers.training_run import TrainingRun
 
 SIZES = dict(B=2, T=6, S=6, D=12, H=3, K=4, F=7, V=11, N=8, M=5)
 SUFFIX = re.compile(r"_([BTSDHKFVNMC]+)$")

@@ -6,9 +6,9 @@ import psutil
 import pytest
 from tiny import few_lines
 
-from helpers import record
 from helpers import train as training
 from helpers.optimize import rate_factor
+from helpers.record import read_record, write_record
 from studies.lab import experiment, timing
 from studies.lab.study import Arm
 from studies.speed import runs, speedrun
@@ -44,9 +44,9 @@ def test_from_trials_to_results(toy, monkeypatch):
     assert "plain" not in speedrun.results()  # nothing to compare with yet
     for rate in runs.RATES:  # only that of the best trial's rate counts
         runs.baseline("plain", rate, 3.5)
-    other = record.read(runs.FOLDER / "entry_6_steps_seed_0.json")
+    other = read_record(runs.FOLDER / "entry_6_steps_seed_0.json")
     other["validation"]["loss"] = 0.0
-    record.write(runs.FOLDER / "entry_7_steps_seed_0.json", other)
+    write_record(runs.FOLDER / "entry_7_steps_seed_0.json", other)
     monkeypatch.delattr(runs, "prepare")  # only records are read from here on
     long = runs.baseline("plain", best["rate"], 3.5)
     race = speedrun.results()
@@ -74,12 +74,12 @@ def test_what_cannot_be_compared_is_refused(toy):
         ({"hardware": {"device": "another"}}, "other hardware"),
         ({"steps": 9}, "its steps is 9"),
     ):
-        record.write(path, run | change)
+        write_record(path, run | change)
         with pytest.raises(ValueError, match=message):
             speedrun.results()
-    record.write(path, run)
+    write_record(path, run)
     other = times["recipes"] | {"entry": times["recipes"]["plain"]}
-    record.write(runs.FOLDER / runs.TIMES, times | {"recipes": other})
+    write_record(runs.FOLDER / runs.TIMES, times | {"recipes": other})
     with pytest.raises(ValueError, match="times.json holds another run: its dropout"):
         speedrun.results()
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tiny import few_lines
 
-from helpers import record
 from helpers.checkpoint import load_model
 from helpers.model import Embedding, ModelConfig
+from helpers.record import read_record, record_identity, write_record
 from studies import dropout, plateau, positions
 from studies.lab import experiment
 from studies.lab.readings import Effect
@@ -87,9 +87,9 @@ def test_runs_of_another_length_are_of_another_study(few):
     longer = replace(dropout.study(50), folder=few.study.folder)
     with pytest.raises(ValueError, match="no runs in .*leave out --summary"):
         longer.results()
-    identity = record.plain(longer.identity("none", 0))
+    identity = record_identity(longer.identity("none", 0))
     run = few.runs["none"][0] | identity
-    record.write(longer.folder / "none_50_epochs_seed_0.json", run)
+    write_record(longer.folder / "none_50_epochs_seed_0.json", run)
     loss = f"{run['validation']['packed']['loss']:.3f}"
     assert f"| 50 | no dropout | 1 | {loss} |" in few.study.table(few)
 
@@ -104,7 +104,7 @@ def test_a_run_is_trained_scored_and_shipped(toy, tmp_path, monkeypatch):
     for seed, loss in ((0, 0.0), (2, 9.0)):
         other = run | {"seed": seed, "training": run["training"] | {"seed": seed}}
         other["validation"] = {"packed": run["validation"]["packed"] | {"loss": loss}}
-        record.write(study.folder / f"none_8_epochs_seed_{seed}.json", other)
+        write_record(study.folder / f"none_8_epochs_seed_{seed}.json", other)
     monkeypatch.setattr(dropout, "ROOT", tmp_path)
     monkeypatch.setattr(dropout, "RECORDS", tmp_path)
     with pytest.raises(ValueError, match="no runs of so many epochs of: all"):
@@ -113,7 +113,7 @@ def test_a_run_is_trained_scored_and_shipped(toy, tmp_path, monkeypatch):
     dropout.ship(study.results())
     model, _, info = load_model(tmp_path / "weights" / "no_dropout.safetensors")
     assert info["run"] == "none_8_epochs_seed_1"  # of median loss
-    shipped = record.read(tmp_path / "no_dropout.json")
+    shipped = read_record(tmp_path / "no_dropout.json")
     assert (shipped["name"], shipped["seed"]) == ("no_dropout", 1)
     assert shipped["wasted"]["pack"] < shipped["wasted"]["pad"]
     weights = study.states / info["run"] / f"{info['run']}.safetensors"
@@ -141,9 +141,9 @@ def test_a_seed_that_stays_on_the_plateau_makes_the_mean_a_bound():
 
 def test_a_plateau_record_of_another_run_is_refused(tmp_path):
     study, name = elsewhere(plateau.STUDY, tmp_path), "rotary_rate_0.001_seed_0.json"
-    run = record.read(plateau.STUDY.folder / name)
+    run = read_record(plateau.STUDY.folder / name)
     first = "rotary_rate_0.0005_seed_0.json"
-    record.write(study.folder / first, record.read(plateau.STUDY.folder / first))
+    write_record(study.folder / first, read_record(plateau.STUDY.folder / first))
     coarse = [entry for entry in run["history"] if entry["step"] % 80 == 0]
     for change, told in (
         ({"unigram_loss": 5.5}, "another unigram_loss"),
@@ -154,7 +154,7 @@ def test_a_plateau_record_of_another_run_is_refused(tmp_path):
         ({"history": run["history"][:9]}, "another run: its warm-up"),
         ({"history": coarse}, "another run: its warm-up"),
     ):
-        record.write(study.folder / name, run | change)
+        write_record(study.folder / name, run | change)
         with pytest.raises(ValueError, match=told):
             study.results()
 

@@ -17,7 +17,7 @@ from helpers.tokenizer import (
     SPECIALS,
     UNK,
     WordTokenizer,
-    most_frequent,
+    most_frequent_words,
 )
 
 # What a person types, how WikiText writes it, and how it is shown again if that
@@ -80,7 +80,8 @@ def test_what_nobody_sees_is_no_word():
     assert {of[sign] for sign in seen} <= {"Cn", "Cf"}  # what Unicode has in reserve
     parts = [sign for sign in signs if sign.isspace()]
     assert all(split_words(f"a{sign}b") == ["a", "b"] for sign in parts)
-    assert most_frequent(["\ufeff a \u200b", "\ufeff b \xad \u200d"], 9) == ["a", "b"]
+    lines = ["\ufeff a \u200b", "\ufeff b \xad \u200d"]
+    assert most_frequent_words(lines, 9) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_ids_follow_frequency_then_the_word():
     assert SMALL.words == [*SPECIALS, "the", "dog", ",", ".", "cat", "saw"]
     assert len(SMALL) == 11
     assert SMALL.encode(["the", "dog", "cow"]) == [5, 6, UNK]
-    assert most_frequent(["b a", "c a"], 2) == ["a", "b"]
+    assert most_frequent_words(["b a", "c a"], 2) == ["a", "b"]
 
 
 def test_text_never_becomes_a_special_token():

@@ -11,8 +11,8 @@ from helpers.early_stopping import EarlyStopping
 from helpers.evaluate import evaluate
 from helpers.masking import IGNORE, mlm_loss
 from helpers.optimize import pick_dtype, rate_factor
-from helpers.run import TrainingRun
 from helpers.train import evaluation_steps, train, train_step
+from helpers.training_run import TrainingRun
 
 
 def stop_at(step, data):

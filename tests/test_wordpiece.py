@@ -10,7 +10,7 @@ tokenizers = pytest.importorskip("tokenizers")
 
 from test_from_bert import random_bert  # noqa: E402
 
-from explorer.predict import fill_mask, mask_each  # noqa: E402
+from explorer.predict import fill_mask, predict_each  # noqa: E402
 from explorer.widget import Explorer  # noqa: E402
 from interop.bert import from_bert  # noqa: E402
 from interop.wordpiece import WordPiece  # noqa: E402
@@ -62,7 +62,7 @@ def test_the_explorer_takes_a_bert_with_its_own_vocabulary(tmp_path):
     theirs, tokenizer = random_bert(), WordPiece.load(written(tmp_path))
     ours = from_bert(theirs.state_dict(), theirs.config)
     text = "The lamps ☕ near ___"
-    told = mask_each(ours, tokenizer, text)
+    told = predict_each(ours, tokenizer, text)
     words = ["the", "lamp", "##s", "☕", "near", "___"]
     assert told[2].words == words and told[2].true == "##s" and told[3].true is None
     # The model itself, asked by hand.

@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from helpers.corpus import Corpus, toy_corpus
+from helpers.corpus import Corpus, load_toy_corpus
 from helpers.data import TrainingData, batches
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
@@ -102,6 +102,6 @@ def at_call(number: int, act, function):
 @cache
 def few_lines() -> Corpus:
     """The first lines of the toy corpus, enough for some steps."""
-    whole = toy_corpus()
+    whole = load_toy_corpus()
     counts = {"train": 300, "validation": 40, "test": 40}
     return replace(whole, **{k: getattr(whole, k)[:n] for k, n in counts.items()})

@@ -6,7 +6,7 @@ from pathlib import Path
 from explorer.page.build import page_html
 from helpers import ROOT
 from helpers.checkpoint import load_model
-from helpers.files import write_whole
+from helpers.files import write_file
 
 NAMES = {"dropout": "with dropout", "no_dropout": "without dropout"}
 TEXT = (
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> Path:
     page = page_html(
         models, tokenizer, given.sentence, word, digits=given.digits, about=ABOUT
     )
-    write_whole(given.out, page)
+    write_file(given.out, page)
     print(f"{given.out}: {len(page.encode()) / 1e6:.2f} MB")
     return given.out
 

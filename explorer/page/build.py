@@ -8,13 +8,12 @@ import base64
 import html
 import json
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from string import Template
 
-from explorer.page.assemble import assemble
-from explorer.page.pack import pack
-from explorer.page.patterns import patterns
+from explorer.page.packed_weights import pack_weights
+from explorer.page.patterns import javascript_patterns
+from explorer.page.wasm import kernel_wasm
 from helpers.text import split_words
 from helpers.tokenizer import SPECIALS
 
@@ -23,18 +22,12 @@ LOOK = HERE.parent / "look.css"
 SCRIPTS = "product", "engine", "worker", "view", "more"
 
 
-def source(name: str) -> str:
+def page_source(name: str) -> str:
     """A file beside this one."""
     return (HERE / name).read_text("utf-8")
 
 
-@cache
-def kernel() -> bytes:
-    """The product of matrices for WebAssembly."""
-    return assemble(source("kernel.wat"))
-
-
-def require_engine(models: dict) -> None:
+def require_page_model(models: dict) -> None:
     """Raises ValueError for a model that the page's engine does not know."""
     for name, model in models.items():
         config = model.config
@@ -50,12 +43,7 @@ def require_engine(models: dict) -> None:
             )
 
 
-def script(text: str) -> str:
-    """JSON that no "<" can end as a script."""
-    return text.replace("<", "\\u003c")
-
-
-def in_vocabulary(sentences: list[dict], tokenizer, longest: int) -> list[dict]:
+def page_sentences(sentences: list[dict], tokenizer, longest: int) -> list[dict]:
     """The sentences that a model can take, and whose hidden word it knows."""
     kept = []
     for sentence in sentences:
@@ -66,11 +54,11 @@ def in_vocabulary(sentences: list[dict], tokenizer, longest: int) -> list[dict]:
     return kept
 
 
-def explained(model, n_words: int) -> str:
+def page_explanation(model, n_words: int) -> str:
     """What a reader is looking at, the same in page and widget."""
     size = sum(weight.numel() for weight in model.parameters())
     told = f"{size / 1e6:.1f} million" if size > 1e5 else f"{size:,}"
-    text = Template(source("about.html"))
+    text = Template(page_source("about.html"))
     return text.substitute(size=told, n_words=f"{n_words:,}")
 
 
@@ -79,14 +67,14 @@ def page_html(
 ) -> str:
     """The page of some models, alike in sizes and vocabulary, that begins with a text.
 
-    `digits` characters carry each number of a matrix (explorer/page/pack.py); `start`
-    may choose model, layer and head, by what their buttons say to view.js. ValueError
-    for a model that the engine cannot run.
+    `digits` characters carry each number of a matrix (packed_weights.py); `start` may
+    choose model, layer and head, by what their buttons say to view.js. ValueError for a
+    model that the engine cannot run.
     """
-    require_engine(models)
+    require_page_model(models)
     described, weights = [], {}
     for i, (name, model) in enumerate(models.items()):
-        table, packed = pack(model, digits)
+        table, packed = pack_weights(model, digits)
         config = asdict(model.config)
         described.append(dict(name=name, config=config, table=table, digits=digits))
         weights[name] = f'<script type="text/plain" id="weights-{i}">{packed}</script>'
@@ -96,19 +84,19 @@ def page_html(
     given = {
         "models": described,
         "words": tokenizer.words,
-        "patterns": [*patterns().values()],
-        "kernel": base64.b64encode(kernel()).decode(),
+        "patterns": [*javascript_patterns().values()],
+        "kernel": base64.b64encode(kernel_wasm()).decode(),
         "start": start,
     }
-    for name, sentences in json.loads(source("sentences.json")).items():
-        given[name] = in_vocabulary(sentences, tokenizer, longest)
-    return Template(source("page.html")).substitute(
-        {name: source(f"{name}.js") for name in SCRIPTS},
-        css=LOOK.read_text("utf-8") + source("page.css"),
-        given=script(json.dumps(given)),
+    for name, sentences in json.loads(page_source("sentences.json")).items():
+        given[name] = page_sentences(sentences, tokenizer, longest)
+    return Template(page_source("page.html")).substitute(
+        {name: page_source(f"{name}.js") for name in SCRIPTS},
+        css=LOOK.read_text("utf-8") + page_source("page.css"),
+        given=json.dumps(given).replace("<", "\\u003c"),  # which could end the script
         first=weights.pop(start["model"]),
         others="\n".join(weights.values()),
         several="" if len(models) > 1 else "hidden",
-        explained=explained(first, len(tokenizer) - len(SPECIALS)),
+        explained=page_explanation(first, len(tokenizer) - len(SPECIALS)),
         about=about or html.escape("Saved from mini-transformer."),
     )

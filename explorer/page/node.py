@@ -8,16 +8,17 @@ import shutil
 import subprocess
 from dataclasses import asdict
 
-from explorer.page.build import kernel, source
-from explorer.page.pack import pack
-from explorer.page.patterns import patterns
-from explorer.predict import to_ids
+from explorer.page.build import page_source
+from explorer.page.packed_weights import pack_weights
+from explorer.page.patterns import javascript_patterns
+from explorer.page.wasm import kernel_wasm
+from explorer.predict import ids_to_predict
 from helpers.tokenizer import CLS, MASK, SEP
 
 NODE = shutil.which("node")
 ENGINE = "const PATTERNS = {};\n{}\n".format(
-    json.dumps([*patterns().values()]),
-    "\n".join(source(f"{name}.js") for name in ("product", "engine", "worker")),
+    json.dumps([*javascript_patterns().values()]),
+    "\n".join(page_source(f"{name}.js") for name in ("product", "engine", "worker")),
 )
 # The questions that can be asked.
 RUN = """
@@ -48,12 +49,12 @@ console.log(JSON.stringify(answers));
 SELF = "globalThis.self = {addEventListener() {}, postMessage() {}};\n"
 
 
-def run(simd: bool = True, **questions) -> dict:
+def run_in_node(simd: bool = True, **questions) -> dict:
     """The engine's answers: of `texts`, or a `model` to its `questions`.
 
     RuntimeError with what Node said if it fails.
     """
-    given = questions | {"kernel": [*kernel()] if simd else None}
+    given = questions | {"kernel": [*kernel_wasm()] if simd else None}
     done = subprocess.run(
         [NODE, "-e", SELF + ENGINE + RUN],
         input=json.dumps(given),
@@ -65,16 +66,18 @@ def run(simd: bool = True, **questions) -> dict:
     return json.loads(done.stdout)
 
 
-def packed(model, digits: int) -> dict:
+def node_model(model, digits: int) -> dict:
     """A model as the page carries it."""
-    table, text = pack(model, digits)
+    table, text = pack_weights(model, digits)
     config = asdict(model.config)
     return {"config": config, "table": table, "text": text, "digits": digits}
 
 
-def asked(tokenizer, words: list[str], position: int, target: str | None) -> dict:
+def node_question(
+    tokenizer, words: list[str], position: int, target: str | None
+) -> dict:
     """A question about one word, and about what a target's probability needs."""
-    ids = [CLS, *to_ids(tokenizer, words), SEP]
+    ids = [CLS, *ids_to_predict(tokenizer, words), SEP]
     ids[position + 1] = MASK
     target = None if target is None else tokenizer.ids[target]
     return {"ids": ids, "at": position + 1, "target": target}

@@ -18,7 +18,7 @@ PIECES = re.compile(
 )
 
 
-def translated(match: re.Match) -> str:
+def javascript_piece(match: re.Match) -> str:
     r"""A class or an escape that means something else in JavaScript."""
     piece = match[0]
     match match.lastgroup:
@@ -37,11 +37,11 @@ def to_javascript(pattern: re.Pattern) -> str:
     source = pattern.pattern
     if pattern.flags & re.VERBOSE:
         source = COMMENT.sub("", source)
-    source = PIECES.sub(translated, source)
+    source = PIECES.sub(javascript_piece, source)
     return re.sub(r"\\U000(\w{5})", r"\\u{\1}", source)
 
 
-def patterns() -> dict[str, str]:
+def javascript_patterns() -> dict[str, str]:
     """What `splitWords` in engine.js is made of."""
     names = "UNSEEN TAIL INNER OPENING WORD".split()
     return {name: to_javascript(getattr(text, name)) for name in names}

@@ -2,7 +2,7 @@
 // long work pauses between its steps, and ends where a newer question has arrived.
 "use strict";
 
-/** `count` numbers from -1 to 1, each of some digits in base 93 (explorer/page/pack.py). */
+/** `count` numbers from -1 to 1, each of some digits in base 93 (packed_weights.py). */
 function decode(codes, at, count, digits) {
   const numbers = new Float32Array(count), half = (93 ** digits - 1) / 2;
   for (let i = 0; i < count; i++) {

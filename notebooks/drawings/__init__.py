@@ -9,7 +9,7 @@ import html
 import re
 
 from helpers import ROOT
-from helpers.figure import show
+from helpers.figure import show_figure
 
 FOLDER = ROOT / "plots" / "drawings"
 TEXT = re.compile(r"<desc>(.*?)</desc>", re.S)
@@ -25,4 +25,4 @@ def show_drawing(name: str) -> None:
         raise ValueError(f"There is no drawing {name!r}; choose {', '.join(names)}.")
     content = (FOLDER / f"{name}.svg").read_bytes()
     alt = html.unescape(TEXT.search(content.decode("utf-8"))[1])
-    show(content, alt, kind="svg+xml")
+    show_figure(content, alt, kind="svg+xml")

@@ -1,8 +1,9 @@
-"""Drawings of attention: its steps, its heads, its mask, its positions, its layers."""
+"""Drawings of attention: its steps, its heads, and attention through all layers."""
 
-import math
+import numpy as np
+from scipy.special import softmax
 
-from notebooks.drawings.kit import SMALL, Drawing, number
+from notebooks.drawings.svg import SMALL, Drawing, svg_number, svg_numbers
 
 WORDS = ["keys", "are", "old"]
 X = [[1.0, 0.5, 0.0, 0.2], [0.1, 0.4, 1.0, 0.0], [0.0, 0.1, 0.3, 1.0]]
@@ -11,39 +12,17 @@ W_K = [[-1, 2], [1, 1], [1, 1], [0, 0]]
 W_V = [[1, 0], [-1, 1], [1, 0], [0, -1]]
 
 
-def product(a: list, b: list) -> list:
-    """The product of two matrices, each a list of rows."""
-    columns = [*zip(*b, strict=True)]
-    return [
-        [sum(x * y for x, y in zip(row, column, strict=True)) for column in columns]
-        for row in a
-    ]
-
-
-def softmax(row: list[float]) -> list[float]:
-    """Positive weights that sum to 1."""
-    powers = [math.exp(score) for score in row]
-    return [power / sum(powers) for power in powers]
-
-
-def shown(rows: list, digits: int = 1) -> list:
-    """The numbers of a matrix as its cells show them."""
-    return [[number(value, digits) for value in row] for row in rows]
-
-
-def pair(row: list[float], digits: int = 1) -> str:
-    """A vector of two numbers, as in (0.5, 0.3)."""
-    return f"({', '.join(number(value, digits) for value in row)})"
-
-
-def attention() -> Drawing:
+def attention_drawing() -> Drawing:
     """From vectors to queries, keys and values, to weights, to a mix."""
-    q, k, v = (product(X, weights) for weights in (W_Q, W_K, W_V))
-    scores = product(q, [*zip(*k, strict=True)])
-    scaled = [[score / 2**0.5 for score in row] for row in scores]
-    weights = [softmax(row) for row in scaled]
-    mixed = product(weights, v)
-    of_are = [number(weight, 2) for weight in weights[1]]
+
+    def pair(row, digits=1):
+        return f"({', '.join(svg_number(value, digits) for value in row)})"
+
+    q, k, v = (np.array(X) @ np.array(weights) for weights in (W_Q, W_K, W_V))
+    scaled = q @ k.T / 2**0.5
+    weights = softmax(scaled, axis=-1)
+    mixed = weights @ v
+    of_are = [svg_number(weight, 2) for weight in weights[1]]
     terms = zip(of_are, v, strict=True)
     sums = " + ".join(f"{weight}·{pair(row)}" for weight, row in terms)
     d = Drawing(
@@ -63,7 +42,7 @@ def attention() -> Drawing:
     d.text(142, 105, "(T, D) = (3, 4)", SMALL, "quiet", mono=True)
     for i, word in enumerate(WORDS):
         d.text(56, 140 + 28 * i, word, at="end")
-    d.cells(66, 126, shown(X), w=38, h=28)
+    d.cells(66, 126, svg_numbers(X), w=38, h=28)
     parts = [
         ("Q", W_Q, q, "orange", "what the word", "looks for"),
         ("K", W_K, k, "green", "what the word", "is found by"),
@@ -74,10 +53,10 @@ def attention() -> Drawing:
         middle = y + 40
         d.arrow((222, 168 + 8 * (i - 1)), (296, middle), line=ink)
         d.text(332, y - 14, f"W_{{{name}}}", ink=ink, bold=True)
-        d.cells(300, y, shown(by, 0), w=32, h=20, fill=colour, alpha=0.15)
+        d.cells(300, y, svg_numbers(by, 0), w=32, h=20, fill=colour, alpha=0.15)
         d.arrow((368, middle), (412, middle), line=ink)
         d.text(460, y - 14, name, ink=ink, bold=True)
-        d.cells(416, y + 1, shown(rows), w=44, fill=colour, alpha=0.3)
+        d.cells(416, y + 1, svg_numbers(rows), w=44, fill=colour, alpha=0.3)
         d.text(518, y + 14, what, at="start")
         d.text(518, y + 34, then, at="start")
         d.text(518, y + 58, "(T, K) = (3, 2)", SMALL, "quiet", "start", mono=True)
@@ -90,14 +69,14 @@ def attention() -> Drawing:
             d.text(x + w * j + w / 2, top - 16, word, SMALL)
     for i, word in enumerate(WORDS):
         d.text(56, top + 14 + 28 * i, word, at="end")
-    d.cells(66, top, shown(scaled, 2), w=48, h=28)
+    d.cells(66, top, svg_numbers(scaled, 2), w=48, h=28)
     d.arrow((218, top + 42), (302, top + 42))
     d.text(260, top + 26, "softmax")
     d.text(260, top + 60, "of each row", SMALL, "quiet")
-    d.cells(310, top, shown(weights, 2), w=44, h=28, fill="blue", alphas=weights)
+    d.cells(310, top, svg_numbers(weights, 2), w=44, h=28, fill="blue", alphas=weights)
     d.arrow((450, top + 42), (540, top + 42))
     d.text(494, top + 26, "mix V")
-    d.cells(550, top, shown(mixed, 2), w=48, h=28, fill="violet", alpha=0.3)
+    d.cells(550, top, svg_numbers(mixed, 2), w=48, h=28, fill="violet", alpha=0.3)
     d.text(138, top + 102, "(T, S) = (3, 3)", SMALL, "quiet", mono=True)
     d.text(376, top + 102, "(T, S) = (3, 3)", SMALL, "quiet", mono=True)
     d.text(598, top + 102, "(T, K) = (3, 2)", SMALL, "quiet", mono=True)
@@ -108,7 +87,7 @@ def attention() -> Drawing:
     return d
 
 
-def heads() -> Drawing:
+def heads_drawing() -> Drawing:
     """(T, D) cut into heads, which look for themselves, and joined again."""
     d = Drawing(
         "Four heads share the eight columns",
@@ -164,47 +143,72 @@ def heads() -> Drawing:
     return d
 
 
-def padding_mask() -> Drawing:
-    """No word may look at padding: −∞ before softmax is 0 after it."""
-    words = ["She", "slept", "[PAD]", "[PAD]"]
-    scores = [[0.4, 1.2], [1.6, 0.3], [0.1, 0.1], [0.1, 0.1]]
-    weights = [softmax([*row, -math.inf, -math.inf]) for row in scores]
+def rollout_drawing() -> Drawing:
+    """Attention through two layers; half of each vector comes by the residual."""
+    words, of = ["She", "lost", "her", "key"], 2
+    layers = [
+        [[0.6, 0.2, 0.1, 0.1], [0.4, 0.3, 0.1, 0.2], [0.2, 0.1, 0.3, 0.4]]
+        + [[0.2, 0.4, 0.3, 0.1]],
+        [[0.5, 0.3, 0.1, 0.1], [0.2, 0.3, 0.1, 0.4], [0.6, 0.0, 0.2, 0.2]]
+        + [[0.1, 0.1, 0.7, 0.1]],
+    ]
+    halves = [
+        [[(a + (i == j)) / 2 for j, a in enumerate(row)] for i, row in enumerate(layer)]
+        for layer in layers
+    ]
+    followed = np.array(halves[1]) @ np.array(halves[0])
+    she = [(halves[1][of][j], halves[0][j][0]) for j in range(4)]
+    sums = " + ".join(f"{svg_number(a, 2)}·{svg_number(b, 2)}" for a, b in she)
+    result = svg_number(followed[of][0], 2)
+    named = zip(words, svg_numbers(followed, 2), strict=True)
+    rows = " ".join(f"Row “{word}”: {', '.join(row)}." for word, row in named)
     d = Drawing(
-        "Padding is hidden before softmax",
-        f"""A row of a batch holds the words “She” and “slept”, and two [PAD] tokens
-        that fill the row up. On the left are the scores. In the columns of [PAD], the
-        scores are set to minus infinity. On the right are the weights after softmax. In
-        the columns of [PAD], the weights are exactly 0, and the two words share the
-        whole weight. “She” gives itself the weight {number(weights[0][0], 2)} and
-        “slept” the weight {number(weights[0][1], 2)}. The rows of the two [PAD] tokens
-        are computed as well, but nobody reads these rows.""",
-        296,
+        "Attention followed through two layers",
+        f"""The words “She”, “lost”, “her” and “key” stand in three rows: at the bottom
+        as they enter, in the middle after layer 1, and at the top after layer 2. Grey
+        lines run straight up: the residual connection carries one half of each vector.
+        Blue lines are attention, the other half; a thicker line is a larger weight.
+        Above the middle, blue lines are drawn only to “her”. Each layer multiplies by Ã
+        = ½ A + ½ I. The product of layer 2 and layer 1 is a table. Each row belongs to
+        a word at the top. Its four numbers say how much arrives at this word from the
+        four words at the bottom: “She”, “lost”, “her” and “key”, in this order. {rows}
+        For example, the share of “She” in “her” is {sums} = {result}.""",
+        436,
     )
-    d.text(200, 34, "scores", bold=True)
-    d.text(522, 34, "weights", ink="blue-ink", bold=True)
-    for x in (96, 418):
-        for j, word in enumerate(words):
-            d.text(x + 52 * j + 26, 64, word, SMALL, "red-ink" if j > 1 else "ink")
-    for i, word in enumerate(words):
-        d.text(86, 97 + 34 * i, word, at="end", ink="quiet" if i > 1 else "ink")
-        if i < 2:
-            d.text(636, 97 + 34 * i, "sum 1", SMALL, "quiet", "start")
-    for i in range(4):
-        for j in range(4):
-            y, ink = 80 + 34 * i, "ink" if i < 2 else "quiet"
-            how = {"size": SMALL, "ink": ink, "radius": 0, "dash": i > 1}
-            if j > 1:
-                hidden = how | {"size": 15, "ink": "red-ink" if i < 2 else "quiet"}
-                d.box(96 + 52 * j, y, 52, 34, "−∞", "plain", **hidden)
-            else:
-                text = number(scores[i][j])
-                d.box(96 + 52 * j, y, 52, 34, text, "plain", mono=True, **how)
-            text, alpha = number(weights[i][j], 2), weights[i][j] if i < 2 else 0
-            d.box(418 + 52 * j, y, 52, 34, text, "blue", alpha=alpha, mono=True, **how)
-    d.arrow((312, 114), (410, 114))
-    d.text(360, 98, "softmax")
-    d.text(360, 132, "of each row", SMALL, "quiet")
-    d.text(252, 240, "real_BS is False here", SMALL, "red-ink")
-    d.text(574, 240, "exactly 0", SMALL, "red-ink")
-    d.text(360, 270, "The dashed rows are computed as well, but nobody reads them.")
+    xs, ys = [66, 152, 238, 324], [358, 224, 90]
+    for level in range(2):
+        for i in range(4):
+            for j in range(4):
+                if level == 1 and i != of and halves[1][i][j]:
+                    continue
+                share, strong = layers[level][i][j] / 2, level == 0 or i == of
+                alpha = 0.9 if strong else 0.2
+                ends = (xs[j] + 5, ys[level] - 15), (xs[i] + 5, ys[level + 1] + 15)
+                if share:
+                    d.line(ends, "blue", 1 + 14 * share, alpha=alpha)
+            x = xs[i] - 6
+            grey = (x, ys[level] - 15), (x, ys[level + 1] + 15)
+            d.line(grey, "edge", 8, alpha=0.8 if level == 0 or i == of else 0.3)
+    for level, y in enumerate(ys):
+        for i, (x, word) in enumerate(zip(xs, words, strict=True)):
+            ring = level == 2 and i == of
+            how = {"line": "ink", "thick": 2.5, "bold": True} if ring else {}
+            d.box(x - 31, y - 15, 62, 30, word, "plain", **how)
+    for y, name in zip(ys, ("words", "layer 1", "layer 2"), strict=True):
+        d.text(364, y, name, SMALL, "quiet", "start")
+    d.head(424, 30, "Ã = ½ A + ½ I  in each layer")
+    d.box(424, 52, 26, 8, fill="blue", line=None, radius=0)
+    d.text(460, 56, "½ A: attention, mean of the heads", SMALL, at="start")
+    d.box(424, 74, 26, 8, fill="edge", line=None, radius=0)
+    d.text(460, 78, "½ I: the residual connection", SMALL, at="start")
+    left, top = 462, 164
+    d.text(left + 96, 118, "rollout = Ã_{2} Ã_{1}", bold=True)
+    for j, word in enumerate(words):
+        d.text(left + 48 * j + 24, 148, word, SMALL)
+        d.text(left - 10, top + 15 + 30 * j, word, at="end")
+    d.cells(left, top, svg_numbers(followed, 2), 48, 30, "blue", followed)
+    d.box(left - 2, top + 30 * of - 1, 196, 32, "", "bare", "ink", thick=2)
+    d.text(left + 96, 306, "rows: the words on top", SMALL, "quiet")
+    d.text(left + 96, 326, "columns: the words at the bottom", SMALL, "quiet")
+    d.text(360, 408, f"“She” in “her”: {sums} = {result}", SMALL, mono=True)
     return d

@@ -2,21 +2,21 @@
 
 import statistics
 
-from notebooks.drawings.kit import SMALL, Drawing, number
+from notebooks.drawings.svg import SMALL, Drawing, svg_number
 
 
-def processes() -> Drawing:
+def processes_drawing() -> Drawing:
     """One batch, two processes, one mean gradient."""
     gradients = [0.3, 0.5]
-    mean = number(statistics.fmean(gradients), 2)
+    mean = svg_number(statistics.fmean(gradients), 2)
     d = Drawing(
         "Two processes train one model",
         f"""A batch of eight rows is divided: process 0 takes rows 0 to 3, and process 1
         takes rows 4 to 7. Both processes hold the same model. For one weight, process 0
-        finds the gradient {number(gradients[0], 2)}, and process 1 finds
-        {number(gradients[1], 2)}. All-reduce gives the mean, {mean}, to both processes.
-        This mean is the gradient of the whole batch. Both processes take the same step,
-        so their models stay equal.""",
+        finds the gradient {svg_number(gradients[0], 2)}, and process 1 finds
+        {svg_number(gradients[1], 2)}. All-reduce gives the mean, {mean}, to both
+        processes. This mean is the gradient of the whole batch. Both processes take the
+        same step, so their models stay equal.""",
         352,
     )
     d.text(72, 32, "one batch", bold=True)
@@ -30,7 +30,7 @@ def processes() -> Drawing:
     for i, colour in enumerate(("orange", "green")):
         y = 56 + 138 * i
         ink = f"{colour}-ink"
-        gradient = f"gradient {number(gradients[i], 2)}"
+        gradient = f"gradient {svg_number(gradients[i], 2)}"
         d.arrow((122, y + 57), (166, y + 57), line=ink, thick=2)
         lines = [f"process {i}", "forward, backward", gradient]
         d.box(170, y, 186, 114, lines, colour, alpha=0.2)
@@ -42,7 +42,7 @@ def processes() -> Drawing:
     return d
 
 
-def checkpoint() -> Drawing:
+def checkpoint_drawing() -> Drawing:
     """Write aside, flush, rename: a crash leaves the old file whole, or the new."""
     steps = [
         ("1 write aside", "file.write(…)", "old, whole", "new, in part", "old"),

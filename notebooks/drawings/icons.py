@@ -1,16 +1,16 @@
 """Nine small sketches for the map of the series, each about 76 by 56 around (x, y)."""
 
-from notebooks.drawings.kit import SMALL, Drawing
+from notebooks.drawings.svg import SMALL, Drawing
 
 
-def tokens(d: Drawing, x: float, y: float) -> None:
+def tokens_icon(d: Drawing, x: float, y: float) -> None:
     """A word above its id."""
     d.box(x - 24, y - 30, 48, 24, "old", "paper", size=SMALL)
     d.arrow((x, y - 5), (x, y + 7))
     d.box(x - 24, y + 8, 48, 24, "392", "blue", alpha=0.35, size=SMALL, mono=True)
 
 
-def attention(d: Drawing, x: float, y: float) -> None:
+def attention_icon(d: Drawing, x: float, y: float) -> None:
     """Four words and how much one of them looks at the others."""
     places = [x - 36, x - 12, x + 12, x + 36]
     for place, thick in zip(places[:3], (5, 1.5, 3), strict=True):
@@ -20,21 +20,21 @@ def attention(d: Drawing, x: float, y: float) -> None:
         d.box(place - 9, y + 14, 18, 14, fill="paper", radius=3)
 
 
-def model(d: Drawing, x: float, y: float) -> None:
+def model_icon(d: Drawing, x: float, y: float) -> None:
     """Four layers."""
     d.arrow((x, y + 36), (x, y - 34))
     for i in range(4):
         d.box(x - 34, y - 24 + 14 * i, 68, 10, fill="blue", radius=3)
 
 
-def training(d: Drawing, x: float, y: float) -> None:
+def training_icon(d: Drawing, x: float, y: float) -> None:
     """A loss that falls."""
     d.line([(x - 36, y - 30), (x - 36, y + 28), (x + 38, y + 28)])
     curve = [(x - 32, y - 28), (x - 22, y + 24), (x - 6, y + 16), (x + 36, y + 20)]
     d.line(curve, "blue", 3.5, curve=True)
 
 
-def looking(d: Drawing, x: float, y: float) -> None:
+def looking_icon(d: Drawing, x: float, y: float) -> None:
     """A hidden word, the words it looks at, three guesses."""
     for i, alpha in enumerate((0.9, 0.25, 0, 0.5)):
         fill = "paper" if i == 2 else "blue"
@@ -44,7 +44,7 @@ def looking(d: Drawing, x: float, y: float) -> None:
         d.box(x - 38, y + 2 + 11 * i, wide, 7, fill="blue", line=None, radius=0)
 
 
-def evidence(d: Drawing, x: float, y: float) -> None:
+def evidence_icon(d: Drawing, x: float, y: float) -> None:
     """Three differences with their intervals, beside nought."""
     d.line([(x + 10, y - 30), (x + 10, y + 30)], dash=True)
     for i, (middle, half) in enumerate(((-20, 14), (-8, 10), (12, 20))):
@@ -53,7 +53,7 @@ def evidence(d: Drawing, x: float, y: float) -> None:
         d.circle(x + middle, at, 4.5, "blue", None)
 
 
-def speed(d: Drawing, x: float, y: float) -> None:
+def speed_icon(d: Drawing, x: float, y: float) -> None:
     """A batch that two processes share."""
     d.box(x - 38, y - 20, 14, 40, fill="blue", radius=3)
     for side in (-1, 1):
@@ -63,7 +63,7 @@ def speed(d: Drawing, x: float, y: float) -> None:
     d.circle(x + 34, y, 7, "blue")
 
 
-def bugs(d: Drawing, x: float, y: float) -> None:
+def bugs_icon(d: Drawing, x: float, y: float) -> None:
     """A beetle."""
     for side in (-1, 1):
         for rise in (-12, 2, 16):
@@ -74,7 +74,7 @@ def bugs(d: Drawing, x: float, y: float) -> None:
     d.line([(x, y - 10), (x, y + 22)], "paper", 2)
 
 
-def bert(d: Drawing, x: float, y: float) -> None:
+def bert_icon(d: Drawing, x: float, y: float) -> None:
     """Four layers beside twelve."""
     for i in range(4):
         d.box(x - 34, y + 11 - 6 * (3 - i), 22, 4, fill="blue", radius=1, line=None)

@@ -1,20 +1,12 @@
-"""Drawings of the model: its block, the whole of it, and what it is asked."""
+"""Drawings of the model: its block, the whole of it, and GPT beside it."""
 
 from torch import nn
 
-from helpers.masking import IGNORE
 from helpers.model import MaskedLanguageModel, ModelConfig
-from notebooks.drawings.kit import SMALL, Drawing
+from notebooks.drawings.svg import SMALL, Drawing
 
 
-def plus(d: Drawing, x: float, y: float) -> None:
-    """A sum, as a plus in a circle."""
-    d.circle(x, y, 11, "paper", "ink", thick=2)
-    d.line([(x - 6, y), (x + 6, y)], "ink", 2)
-    d.line([(x, y - 6), (x, y + 6)], "ink", 2)
-
-
-def block() -> Drawing:
+def block_drawing() -> Drawing:
     """The residual stream of an encoder block, with pre-norm and with post-norm."""
     d = Drawing(
         "An encoder block with pre-norm and with post-norm",
@@ -63,7 +55,9 @@ def block() -> Drawing:
                 d.arrow((middle, first + 28), (middle, box - 2))
             d.box(side, box, wide, 42, lines, "orange", alpha=0.3, size=SMALL)
             d.arrow((middle, box + 42), (middle, added), (stream + 13, added))
-            plus(d, stream, added)
+            d.circle(stream, added, 11, "paper", "ink", thick=2)
+            d.line([(stream - 6, added), (stream + 6, added)], "ink", 2)
+            d.line([(stream, added - 6), (stream, added + 6)], "ink", 2)
             if column == 1:
                 where = stream - 46, added + 24, 104, 28
                 d.box(*where, fill="paper", line=None)
@@ -73,13 +67,12 @@ def block() -> Drawing:
     return d
 
 
-def count(*modules: nn.Module) -> int:
-    """How many weights some modules have."""
-    return sum(weight.numel() for m in modules for weight in m.parameters())
-
-
-def model() -> Drawing:
+def model_drawing() -> Drawing:
     """From ids to logits, with shapes and numbers of weights."""
+
+    def count(*modules: nn.Module) -> int:
+        return sum(weight.numel() for m in modules for weight in m.parameters())
+
     c = ModelConfig()
     made = MaskedLanguageModel(c)
     head = made.head
@@ -124,50 +117,53 @@ def model() -> Drawing:
     return d
 
 
-def masking() -> Drawing:
-    """Which words are hidden, and what the model sees in their place."""
-    text = "the keys near the lamp are old but they are useful and the book behind the"
-    words = (text + " clock is heavy .").split()
-    chosen = {1: "[MASK]", 9: "river", 16: "clock"}
-    share = f"{100 * len(chosen) / len(words):.0f} %"
+def bert_and_gpt_drawing() -> Drawing:
+    """The same sentence, as BERT and as GPT see it."""
+    words, hidden = "the keys near the lamp are old".split(), 5
     d = Drawing(
-        "Which words are hidden, and what the model sees",
-        f"""A text of {len(words)} tokens, of which {len(chosen)} ({share}) are
-        selected: "keys", "are" and "clock". Then the drawing shows what the model sees.
-        80 % of all selected words become [MASK]: here, [MASK] stands in place of
-        "keys". 10 % become a random word: here, "river" stands in place of "are". 10 %
-        stay as they are: here, "clock" stays. All other tokens are unchanged. The
-        labels are the true words at these three places and {IGNORE} everywhere else, so
-        only the three selected words count in the loss.""",
-        432,
+        "BERT fills a blank, GPT writes the next word",
+        """The drawing shows the sentence “the keys near the lamp are old” twice. Above,
+        for BERT, the word “are” is replaced by [MASK]. Arrows lead to [MASK] from all
+        other words, on both sides. BERT guesses the hidden word. In training, about 15
+        of 100 words are hidden. Below, for GPT, a question mark stands in the place
+        of “are”. Arrows lead to the question mark only from the words on its left,
+        because “old” is not written yet. After every word, GPT guesses the next
+        one.""",
+        400,
     )
-    d.head(24, 28, f"The text: {share} of its tokens are selected")
-
-    def sentence(top, seen):
-        for i, word in enumerate(words):
-            x, y = 24 + 67.8 * (i % 10), top + 38 * (i // 10)
-            how = {"line": "red", "thick": 2.5} if i in chosen else {}
-            d.box(x, y, 62, 30, seen.get(i, word), size=SMALL, **how)
-
-    sentence(48, {})
-    fates = [
-        (0.8, "80 % become [MASK]", "keys → [MASK]", "red", 0.4),
-        (0.1, "10 % are random words", "are → river", "orange", 0.5),
-        (0.1, "10 % stay as they are", "clock → clock", "green", 0.5),
+    panels = [
+        (
+            "BERT fills a blank and sees the words on both sides",
+            "hides about 15 of 100 words",
+        ),
+        (
+            "GPT writes the next word and sees the words before it",
+            "guesses after every word",
+        ),
     ]
-    x = 24
-    for i, (part, what, example, colour, alpha) in enumerate(fates):
-        wide = 672 * part
-        d.box(x, 146, wide, 14, fill=colour, alpha=alpha, radius=0)
-        x += wide
-        left = 24 + 234 * i
-        d.box(left, 174, 204, 60, fill=colour, alpha=alpha / 2, line=colour)
-        d.text(left + 102, 192, what, bold=True)
-        d.text(left + 102, 215, example, SMALL, mono=True)
-    d.head(24, 266, "What the model sees")
-    sentence(286, chosen)
-    d.head(24, 384, "The labels")
-    labels = f"“keys”, “are” and “clock” at the red places, {IGNORE} at all others"
-    d.text(116, 384, labels.replace("-", "−"), at="start")
-    d.text(116, 404, "The loss counts only the red places.", SMALL, "red-ink", "start")
+    questions = "Which word is hidden here?", "Which word comes next?"
+    for i, (title, how_often) in enumerate(panels):
+        top = 14 + 192 * i
+        y = top + 112
+        d.head(24, top + 18, title)
+        d.text(696, top + 18, how_often, SMALL, "quiet", "end")
+        middles = [52 + 88 * j + 44 for j in range(len(words))]
+        for j, (word, middle) in enumerate(zip(words, middles, strict=True)):
+            text, how = word, {}
+            if j == hidden:
+                text = ("[MASK]", "?")[i]
+                how = {"line": "red", "thick": 3, "bold": True}
+            elif i == 1 and j > hidden:
+                how = {"dash": True, "ink": "quiet", "fill": "paper"}
+            d.box(middle - 38, y, 76, 34, text, **how)
+            if j == hidden or "dash" in how:
+                continue
+            to = middles[hidden] + (26 if j > hidden else 12 - 11 * j)
+            high = (middle + to) / 2, y - 20 - 0.25 * abs(to - middle)
+            way = (middle, y - 3), high, (to, y - 6)
+            d.arrow(*way, line="blue", curve=True, thick=2)
+        side = middles[hidden] + 38
+        d.text(side, y + 52, questions[i], SMALL, "red-ink", "end")
+    d.text(side + 12, y + 52, "not written yet", SMALL, "quiet", "start")
+    d.line([(24, 208), (696, 208)], "frame", 1)
     return d

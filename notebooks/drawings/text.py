@@ -1,4 +1,4 @@
-"""Drawings of text: the map of the series, BERT beside GPT, ids and rows, merges."""
+"""Drawings of text: from a text to ids and rows, packed rows, merges."""
 
 from itertools import pairwise
 
@@ -6,108 +6,14 @@ from safetensors.torch import load_file
 
 from helpers import ROOT
 from helpers.bpe import FIRST_BYTE, FIRST_MERGE, learn_merges, merge, token_bytes
-from helpers.tokenizer import UNK, WordTokenizer, split_words
-from notebooks.drawings import icons
-from notebooks.drawings.kit import NORMAL, SMALL, Drawing, number, width_of
+from helpers.data import pack, pad
+from helpers.tokenizer import CLS, PAD, SEP, SPECIALS, UNK, WordTokenizer, split_words
+from notebooks.drawings.svg import SMALL, Drawing, svg_number, svg_text_width
 
-STATIONS = (
-    ("Tokens", icons.tokens, "text becomes numbers"),
-    ("Attention", icons.attention, "words look at words"),
-    ("Model", icons.model, "layers become a model"),
-    ("Training", icons.training, "the model learns"),
-    ("Looking", icons.looking, "where the model looks"),
-    ("Evidence", icons.evidence, "what held true"),
-    ("Speed", icons.speed, "fast and robust training"),
-    ("Bugs", icons.bugs, "faults that nobody sees"),
-    ("BERT", icons.bert, "a real BERT in the same code"),
-)
+COLOURS = ["blue", "orange", "green", "violet"]
 
 
-def series_map() -> Drawing:
-    """The nine notebooks as a path."""
-    listed = " ".join(
-        f"0{i} {name}: {what}." for i, (name, _, what) in enumerate(STATIONS, 1)
-    )
-    d = Drawing(
-        "The path through the nine notebooks",
-        f"""Nine stations stand on one path. {listed} The first five stations build a
-        model, train it and look inside. The last four can be read in any order.""",
-        388,
-    )
-    w, h, pitch, tops = 116, 122, 134, (46, 232)
-    d.head(34, 26, "Build a model, train it, look inside", NORMAL)
-    d.head(50, 213, "Then go on as you like", NORMAL)
-    for way in (
-        [(60, 107), (660, 107)],
-        [(660, 107), (712, 107), (712, 188), (660, 188)],
-        [(660, 188), (60, 188)],
-        [(60, 188), (10, 188), (10, 293), (60, 293)],
-        [(60, 293), (530, 293)],
-    ):
-        d.line(way, "blue", 5, curve=True, alpha=0.5)
-    for i, (name, icon, _) in enumerate(STATIONS):
-        x, y = 34 + pitch * (i % 5), tops[i // 5]
-        d.box(x, y, w, h, fill="plain", radius=10)
-        icon(d, x + w / 2, y + 44)
-        d.text(x + w / 2, y + 102, f"0{i + 1} {name}", bold=True)
-    for i, line in enumerate(("Each notebook", "also runs", "on its own.")):
-        d.text(628, 274 + 20 * i, line, SMALL, "quiet")
-    return d
-
-
-def bert_and_gpt() -> Drawing:
-    """The same sentence, as BERT and as GPT see it."""
-    words, hidden = "the keys near the lamp are old".split(), 5
-    d = Drawing(
-        "BERT fills a blank, GPT writes the next word",
-        """The drawing shows the sentence “the keys near the lamp are old” twice. Above,
-        for BERT, the word “are” is replaced by [MASK]. Arrows lead to [MASK] from all
-        other words, on both sides. BERT guesses the hidden word. In training, about 15
-        of 100 words are hidden. Below, for GPT, a question mark stands in the place
-        of “are”. Arrows lead to the question mark only from the words on its left,
-        because “old” is not written yet. After every word, GPT guesses the next
-        one.""",
-        400,
-    )
-    panels = [
-        (
-            "BERT fills a blank and sees the words on both sides",
-            "hides about 15 of 100 words",
-        ),
-        (
-            "GPT writes the next word and sees the words before it",
-            "guesses after every word",
-        ),
-    ]
-    questions = "Which word is hidden here?", "Which word comes next?"
-    for i, (title, how_often) in enumerate(panels):
-        top = 14 + 192 * i
-        y = top + 112
-        d.head(24, top + 18, title)
-        d.text(696, top + 18, how_often, SMALL, "quiet", "end")
-        middles = [52 + 88 * j + 44 for j in range(len(words))]
-        for j, (word, middle) in enumerate(zip(words, middles, strict=True)):
-            text, how = word, {}
-            if j == hidden:
-                text = ("[MASK]", "?")[i]
-                how = {"line": "red", "thick": 3, "bold": True}
-            elif i == 1 and j > hidden:
-                how = {"dash": True, "ink": "quiet", "fill": "paper"}
-            d.box(middle - 38, y, 76, 34, text, **how)
-            if j == hidden or "dash" in how:
-                continue
-            to = middles[hidden] + (26 if j > hidden else 12 - 11 * j)
-            high = (middle + to) / 2, y - 20 - 0.25 * abs(to - middle)
-            way = (middle, y - 3), high, (to, y - 6)
-            d.arrow(*way, line="blue", curve=True, thick=2)
-        side = middles[hidden] + 38
-        d.text(side, y + 52, questions[i], SMALL, "red-ink", "end")
-    d.text(side + 12, y + 52, "not written yet", SMALL, "quiet", "start")
-    d.line([(24, 208), (696, 208)], "frame", 1)
-    return d
-
-
-def text_to_rows() -> Drawing:
+def text_to_rows_drawing() -> Drawing:
     """A text, its tokens, their ids, and the rows of the embedding table."""
     text, look = "The old lamp was lost.", "old"
     tokens = split_words(text)
@@ -127,14 +33,14 @@ def text_to_rows() -> Drawing:
         the right is the text, with one row for each token. Its shape is
         (T, D) = ({len(ids)}, 256). An arrow leads from row {marked} of the table to the
         row of the token “{look}”. Both rows begin with the numbers
-        {", ".join(number(v, 2) for v in table[marked])}.""",
+        {", ".join(svg_number(v, 2) for v in table[marked])}.""",
         548,
     )
 
     def row(x, y, label, i, last):
         strong = {"fill": "blue", "alpha": 0.4} if i == marked else {}
         d.text(x - last, y + 12.5, label, SMALL, at="end")
-        d.cells(x, y, [[number(v, 2) for v in table[i]]], 46, 25, **strong)
+        d.cells(x, y, [[svg_number(v, 2) for v in table[i]]], 46, 25, **strong)
         d.text(x + 198, y + 12.5, "…", ink="quiet")
 
     d.text(110, 34, "text", at="end", bold=True)
@@ -177,7 +83,57 @@ def text_to_rows() -> Drawing:
     return d
 
 
-def merge_tree() -> Drawing:
+def packing_drawing() -> Drawing:
+    """The same sentences padded, one a row, and packed without gaps."""
+    lengths, width, side = [5, 3, 11, 4, 14, 6, 3, 6], 16, 26
+    lines = [[len(SPECIALS) + i] * n for i, n in enumerate(lengths)]
+    padded, packed = pad(lines, width), pack(lines, width)
+    shares = [
+        f"{100 * (rows != PAD).float().mean():.0f} %" for rows in (padded, packed)
+    ]
+    d = Drawing(
+        "Eight sentences, padded and packed",
+        f"""Eight sentences in rows of {width} places, each sentence in a colour of its
+        own. The upper part shows padding: each sentence has a row, with [CLS] before
+        it, [SEP] behind it and empty [PAD] places up to the end. Of the
+        {padded.numel()} places, {shares[0]} hold a token. The lower part shows packing:
+        the sentences follow one another, and each ends with [SEP]. This stream is cut
+        into rows that begin with [CLS]. The same sentences fill {len(packed)} rows, and
+        {shares[1]} of the places hold a token.""",
+        468,
+    )
+    texts = [
+        ("Padding: a row for each sentence", padded, shares[0]),
+        ("Packing: one stream, cut into rows", packed, shares[1]),
+    ]
+    top = 28
+    for title, rows, share in texts:
+        d.head(24, top, title)
+        for i, row in enumerate(rows.tolist()):
+            for j, token in enumerate(row):
+                how = {"fill": "paper", "dash": True}
+                if token in (CLS, SEP):
+                    how = {"text": "CS"[token == SEP], "fill": "plain", "size": SMALL}
+                elif token != PAD:
+                    colour = COLOURS[(token - len(SPECIALS)) % 4]
+                    how = {"fill": colour, "alpha": 0.5}
+                where = 24 + side * j, top + 18 + 25 * i, side, 22
+                d.box(*where, **({"radius": 0} | how))
+        middle = top + 18 + 12.5 * len(rows)
+        d.text(468, middle - 16, share, 24, at="start", bold=True)
+        d.text(468, middle + 14, f"of {rows.numel()} places", at="start")
+        d.text(468, middle + 34, "hold a token", at="start")
+        top += 25 * len(rows) + 48
+    d.box(24, top - 8, side, 22, "C", "plain", size=SMALL, radius=0)
+    d.text(58, top + 3, "[CLS] begins a row", SMALL, at="start")
+    d.box(200, top - 8, side, 22, "S", "plain", size=SMALL, radius=0)
+    d.text(234, top + 3, "[SEP] ends a sentence", SMALL, at="start")
+    d.box(396, top - 8, side, 22, "", "paper", dash=True, radius=0)
+    d.text(430, top + 3, "[PAD] teaches nothing", SMALL, at="start")
+    return d
+
+
+def merge_tree_drawing() -> Drawing:
     """Byte-pair merges of four words, as trees."""
     counts = {"low": 5, "lower": 2, "newest": 6, "widest": 3}
     merges = learn_merges(counts, 7)
@@ -231,7 +187,7 @@ def merge_tree() -> Drawing:
                 d.line(fork, "blue-ink")
                 d.line([(middle, y + 38), (middle, y + h)], "blue-ink")
                 piece = pieces[FIRST_MERGE + rank]
-                wide = width_of(piece, mono=True) + 14
+                wide = svg_text_width(piece, mono=True) + 14
                 where = middle - wide / 2, y, wide, h
                 d.box(*where, fill="paper", line=None)
                 d.box(*where, piece, "blue", alpha=0.35, mono=True)

@@ -1,66 +1,12 @@
-"""Drawings of training: rows of tokens, a step, pairs of runs."""
+"""Drawings of training: a step, and pairs of runs."""
 
 import math
 import statistics
 
-from helpers.data import pack, pad
-from helpers.tokenizer import CLS, PAD, SEP, SPECIALS
-from notebooks.drawings.kit import SMALL, Drawing, number
-
-COLOURS = ["blue", "orange", "green", "violet"]
+from notebooks.drawings.svg import SMALL, Drawing, svg_number
 
 
-def packing() -> Drawing:
-    """The same sentences padded, one a row, and packed without gaps."""
-    lengths, width, side = [5, 3, 11, 4, 14, 6, 3, 6], 16, 26
-    lines = [[len(SPECIALS) + i] * n for i, n in enumerate(lengths)]
-    padded, packed = pad(lines, width), pack(lines, width)
-    shares = [
-        f"{100 * (rows != PAD).float().mean():.0f} %" for rows in (padded, packed)
-    ]
-    d = Drawing(
-        "Eight sentences, padded and packed",
-        f"""Eight sentences in rows of {width} places, each sentence in a colour of its
-        own. The upper part shows padding: each sentence has a row, with [CLS] before
-        it, [SEP] behind it and empty [PAD] places up to the end. Of the
-        {padded.numel()} places, {shares[0]} hold a token. The lower part shows packing:
-        the sentences follow one another, and each ends with [SEP]. This stream is cut
-        into rows that begin with [CLS]. The same sentences fill {len(packed)} rows, and
-        {shares[1]} of the places hold a token.""",
-        468,
-    )
-    texts = [
-        ("Padding: a row for each sentence", padded, shares[0]),
-        ("Packing: one stream, cut into rows", packed, shares[1]),
-    ]
-    top = 28
-    for title, rows, share in texts:
-        d.head(24, top, title)
-        for i, row in enumerate(rows.tolist()):
-            for j, token in enumerate(row):
-                how = {"fill": "paper", "dash": True}
-                if token in (CLS, SEP):
-                    how = {"text": "CS"[token == SEP], "fill": "plain", "size": SMALL}
-                elif token != PAD:
-                    colour = COLOURS[(token - len(SPECIALS)) % 4]
-                    how = {"fill": colour, "alpha": 0.5}
-                where = 24 + side * j, top + 18 + 25 * i, side, 22
-                d.box(*where, **({"radius": 0} | how))
-        middle = top + 18 + 12.5 * len(rows)
-        d.text(468, middle - 16, share, 24, at="start", bold=True)
-        d.text(468, middle + 14, f"of {rows.numel()} places", at="start")
-        d.text(468, middle + 34, "hold a token", at="start")
-        top += 25 * len(rows) + 48
-    d.box(24, top - 8, side, 22, "C", "plain", size=SMALL, radius=0)
-    d.text(58, top + 3, "[CLS] begins a row", SMALL, at="start")
-    d.box(200, top - 8, side, 22, "S", "plain", size=SMALL, radius=0)
-    d.text(234, top + 3, "[SEP] ends a sentence", SMALL, at="start")
-    d.box(396, top - 8, side, 22, "", "paper", dash=True, radius=0)
-    d.text(430, top + 3, "[PAD] teaches nothing", SMALL, at="start")
-    return d
-
-
-def training_step() -> Drawing:
+def training_step_drawing() -> Drawing:
     """The five parts of a training step, in a circle."""
     parts = [
         ("mask", "hide some of the words", "mask_tokens(ids, …)", 360, 60),
@@ -71,7 +17,7 @@ def training_step() -> Drawing:
     ]
     flows = ["inputs", "logits", "one number", "gradients", "new weights"]
     said = "; ".join(f"{name}: {what}" for name, what, *_ in parts)
-    first = number(math.log(2_000), 2)
+    first = svg_number(math.log(2_000), 2)
     d = Drawing(
         "One training step is a circle",
         f"""Five boxes in a circle. {said}. An arrow leads from each box to the next and
@@ -103,22 +49,21 @@ def training_step() -> Drawing:
     return d
 
 
-def half_width(values: list[float], t: float) -> float:
-    """Half of the 95 % interval of a mean; `t` is Student's quantile."""
-    return t * statistics.stdev(values) / len(values) ** 0.5
-
-
-def paired_seeds() -> Drawing:
+def paired_seeds_drawing() -> Drawing:
     """Two arms with five seeds: the differences of pairs vary less than the losses."""
+
+    def half_width(values: list[float], t: float) -> float:
+        return t * statistics.stdev(values) / len(values) ** 0.5
+
     a = [3.765, 3.668, 3.722, 3.640, 3.694]
     change = [-0.024, -0.037, -0.018, -0.027, -0.034]
     b = [loss + c for loss, c in zip(a, change, strict=True)]
     mean = statistics.fmean(change)
     apart = math.hypot(half_width(a, 2.306), half_width(b, 2.306))  # 8 degrees
     paired = half_width(change, 2.776)  # 4 degrees of freedom
-    words = [f"{number(mean, 3)} ± {number(h, 3)}" for h in (apart, paired)]
+    words = [f"{svg_number(mean, 3)} ± {svg_number(h, 3)}" for h in (apart, paired)]
     pairs = "; ".join(
-        f"with seed {i}, from {number(x, 3)} to {number(y, 3)}"
+        f"with seed {i}, from {svg_number(x, 3)} to {svg_number(y, 3)}"
         for i, (x, y) in enumerate(zip(a, b, strict=True))
     )
     d = Drawing(
@@ -144,7 +89,7 @@ def paired_seeds() -> Drawing:
         d.line([(96, height(x)), (250, height(y))], "edge")
         d.circle(96, height(x), 6, "orange")
         d.circle(250, height(y), 6, "blue")
-        d.text(82, height(x), number(x, 3), SMALL, at="end")
+        d.text(82, height(x), svg_number(x, 3), SMALL, at="end")
         d.text(264, height(y), f"seed {i}", SMALL, "quiet", "start")
     d.head(362, 30, "The difference B − A")
     d.text(362, 52, "mean and 95 % interval", SMALL, "quiet", "start")

@@ -37,7 +37,7 @@ class Unanswered(BaseException):
     """
 
 
-def watched(answer):
+def watched_answer(answer):
     """The answer, or one that raises Unanswered if it gives `...` when it is called."""
     if answer is ...:
         raise Unanswered
@@ -53,7 +53,7 @@ def watched(answer):
     return call
 
 
-def complaint(number: str, answer) -> str | None:
+def exercise_complaint(number: str, answer) -> str | None:
     """What is wrong with an answer; None if it is right.
 
     KeyError if there is no such exercise, Unanswered if there is no answer.
@@ -61,7 +61,7 @@ def complaint(number: str, answer) -> str | None:
     import_module(f"notebooks.exercises.{MODULES[number.split('.')[0]]}")
     grader = GRADERS[number]
     try:
-        return grader(watched(answer))
+        return grader(watched_answer(answer))
     except Exception as error:  # of the reader's own code
         return f"your answer raised {type(error).__name__}: {error}"
 
@@ -69,7 +69,7 @@ def complaint(number: str, answer) -> str | None:
 def grade(number: str, answer) -> None:
     """Prints whether an answer is right, and if not, what to look at."""
     try:
-        wrong = complaint(number, answer)
+        wrong = exercise_complaint(number, answer)
     except Unanswered:
         print(f"○ Exercise {number} is open. Replace the ... in the cell above.")
     else:

@@ -23,19 +23,19 @@ STARTS = [
 
 
 @cache
-def shipped() -> tuple:
+def attention_exercise_model() -> tuple:
     """The shipped model with dropout, and its tokenizer."""
     return load_model(ROOT / "weights" / "dropout.safetensors", None)[:2]
 
 
 @exercise("5.1")
-def capitals(before):
+def grade_attention_capitals(before):
     if not isinstance(before, list) or not all(isinstance(w, str) for w in before):
         return "give a list of words, such as ['the', 'year']."
     if len(before) > 8:
         return f"you need fewer than {len(before)} words; try it with one or a few."
     for words in STARTS:
-        answer = fill_mask(*shipped(), [*before, *words], len(before))
+        answer = fill_mask(*attention_exercise_model(), [*before, *words], len(before))
         if not answer.pred[0].isupper():
             return (
                 f"with {before} before “{' '.join(words[:4])} …” the best guess for "
@@ -43,7 +43,7 @@ def capitals(before):
             )
 
 
-def fall(model, tokenizer, prediction: Prediction, *hidden: int) -> float:
+def attention_exercise_fall(model, tokenizer, prediction, *hidden: int) -> float:
     """Fall of the log-probability of the true word with these words hidden."""
     words = ["___" if i in hidden else word for i, word in enumerate(prediction.words)]
     seen = fill_mask(model, tokenizer, words, prediction.position)
@@ -52,11 +52,15 @@ def fall(model, tokenizer, prediction: Prediction, *hidden: int) -> float:
 
 
 @exercise("5.2")
-def standing_in(surplus):
-    given = *shipped(), fill_mask(*shipped(), SENTENCE, 7)
+def grade_attention_surplus(surplus):
+    trained = attention_exercise_model()
+    given = *trained, fill_mask(*trained, SENTENCE, 7)
     for one, two in ((0, 8), (8, 9), (6, 2)):
-        both = fall(*given, one, two)
-        expected = both - fall(*given, one) - fall(*given, two)
+        both, first, second = (
+            attention_exercise_fall(*given, *hidden)
+            for hidden in ((one, two), (one,), (two,))
+        )
+        expected = both - first - second
         answer, names = float(surplus(*given, one, two)), given[2].words
         if abs(answer - expected) > 1e-3:
             hint = "the sign is reversed" if abs(answer + expected) < 1e-3 else ""
@@ -68,7 +72,7 @@ def standing_in(surplus):
             )
 
 
-def random_answers(seed: int) -> tuple[list[Prediction], list]:
+def attention_exercise_answers(seed: int) -> tuple[list[Prediction], list]:
     """Predictions with random attention, much of it where no fall is; and falls."""
     draw = torch.Generator().manual_seed(seed)
     answers, falls = [], []
@@ -87,9 +91,9 @@ def random_answers(seed: int) -> tuple[list[Prediction], list]:
 
 
 @exercise("5.3")
-def pointing_head(best_pointer):
+def grade_attention_pointer(best_pointer):
     for seed in range(6):
-        answers, falls = random_answers(seed)
+        answers, falls = attention_exercise_answers(seed)
         total = torch.zeros(3, 2)
         for answer, fall_W in zip(answers, falls, strict=True):
             share_NHW = answer.weights_NHTS[:, :, answer.position + 1, 1:-1].clone()

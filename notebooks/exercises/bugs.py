@@ -3,21 +3,21 @@
 import torch
 
 from notebooks.exercises import exercise
-from notebooks.grader import Adapters, results
-from notebooks.grader.ours import attention
+from notebooks.grader import Adapters, grader_results
+from notebooks.grader.ours import our_attention
 
 
 @exercise("8.1")
-def masking(answer):
+def grade_bugs_masking(answer):
     """The grader's own checks of masking; reports the first one that fails."""
-    for result in results(Adapters(mask=answer)):
+    for result in grader_results(Adapters(mask=answer)):
         if not result.passed:
             check = result.check
             return f"not yet true: {check.title} ({result.seen}). {check.remedy}"
 
 
 @exercise("8.2")
-def faulty_lines(answer):
+def grade_bugs_lines(answer):
     if not isinstance(answer, set) or len(answer) != 2:
         return "answer with a set of two line numbers, such as {1, 2}."
     if answer == {7, 8}:
@@ -32,11 +32,11 @@ def faulty_lines(answer):
     return "follow one weight and one mask through two steps of the loop."
 
 
-def unmasked(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
-    return attention(q_BHTK, k_BHSK, v_BHSK, None, p)
+def bugs_exercise_unmasked(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
+    return our_attention(q_BHTK, k_BHSK, v_BHSK, None, p)
 
 
-def leaking_a_little(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
+def bugs_exercise_leaking(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
     """A mask of -4 instead of -inf leaves [PAD] a small share."""
     scores = q_BHTK @ k_BHSK.mT / q_BHTK.shape[-1] ** 0.5
     scores = scores - 4.0 * (~real_BS)[:, None, None] if real_BS is not None else scores
@@ -45,13 +45,13 @@ def leaking_a_little(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
 
 
 @exercise("8.3")
-def suspicious(answer):
+def grade_bugs_leak(answer):
     torch.manual_seed(0)
-    if bool(answer(attention)):
+    if bool(answer(our_attention)):
         return "your test suspects a function that hides [PAD]; return False for it."
-    if not bool(answer(unmasked)):
+    if not bool(answer(bugs_exercise_unmasked)):
         return "a function without any mask passes your test; use a row with [PAD]."
-    if not bool(answer(leaking_a_little)):
+    if not bool(answer(bugs_exercise_leaking)):
         return (
             "a function that only lowers the scores of [PAD] by 4 passes your test: "
             "its leak is small. Change the values at [PAD] by much more."

@@ -10,7 +10,7 @@ LARGEST = torch.finfo(torch.float16).max
 
 
 @exercise("7.1")
-def largest_scale(answer):
+def grade_engineering_scale(answer):
     cases = [[1e-8, -3e-7, 2e-9], [0.7, -4.0, 1e-8], [-1e-6, 5e-7], [70_000.0, 1.0]]
     for gradients in map(torch.tensor, cases):
         found = float(answer(gradients.clone()))
@@ -29,7 +29,7 @@ def largest_scale(answer):
 
 
 @exercise("7.2")
-def whole_gradient(answer):
+def grade_engineering_gradient(answer):
     draw = torch.Generator().manual_seed(0)
     for counts in ([30, 30], [90, 10], [1, 2, 3, 4]):
         words = [torch.randn(n, 5, generator=draw, dtype=torch.float64) for n in counts]

@@ -6,14 +6,11 @@ import torch.nn.functional as F
 from notebooks.exercises import exercise
 
 
-def draws(*shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(2))
-
-
 @exercise("2.1")
-def causal(attend_left):
+def grade_layers_causal(attend_left):
     """Two rows, three heads, five positions, four numbers."""
-    q, k, v = draws(3, 2, 3, 5, 4)
+    draw = torch.Generator().manual_seed(2)
+    q, k, v = torch.randn(3, 2, 3, 5, 4, generator=draw)
     mixed = attend_left(q, k, v)
     if not torch.is_tensor(mixed) or mixed.shape != v.shape:
         return "return the mixed values alone, with the shape of v, (B, H, T, K)."
@@ -33,7 +30,7 @@ def causal(attend_left):
 
 
 @exercise("2.2")
-def parameters(n_parameters):
+def grade_layers_parameters(n_parameters):
     """Three sizes; one of them checks that the number of heads does not matter."""
     for d_model, n_heads in ((256, 8), (256, 1), (48, 6)):
         count = n_parameters(d_model, n_heads)
@@ -52,7 +49,7 @@ def parameters(n_parameters):
 
 
 @exercise("2.3")
-def penalty(distance_penalty):
+def grade_layers_penalty(distance_penalty):
     """Six positions, and two slopes."""
     table = distance_penalty(6, 0.5)
     if not torch.is_tensor(table) or table.shape != (6, 6):

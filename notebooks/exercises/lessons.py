@@ -29,7 +29,7 @@ CASES = [  # low, high, what is expected, margin
 
 
 @exercise("6.1")
-def two_groups(unpaired):
+def grade_lessons_interval(unpaired):
     for arm, reference, t in GROUPS:
         scatter = stdev(arm) ** 2 + stdev(reference) ** 2
         half = t * (scatter / len(arm)) ** 0.5
@@ -50,7 +50,7 @@ def two_groups(unpaired):
 
 
 @exercise("6.2")
-def seeds_for_half(seeds):
+def grade_lessons_seeds(seeds):
     if seeds == 12:
         return "that is what the square root alone asks for; the factor t shrinks, too."
     if seeds == 6:
@@ -60,7 +60,7 @@ def seeds_for_half(seeds):
     return None if seeds == 5 else "compute t/√n for n = 3, 4, 5 and compare."
 
 
-def rule(low: float, high: float, expected: str, margin: float) -> str:
+def lessons_answer_expected(low, high, expected: str, margin: float) -> str:
     """The verdict on a claim with this interval."""
     if expected == "above":
         low, high = -high, -low
@@ -72,10 +72,10 @@ def rule(low: float, high: float, expected: str, margin: float) -> str:
 
 
 @exercise("6.3")
-def verdicts(decide):
+def grade_lessons_verdict(decide):
     for case in CASES:
         low, high, expected, margin = case
-        if (given := decide(*case)) != (right := rule(*case)):
+        if (given := decide(*case)) != (right := lessons_answer_expected(*case)):
             return (
                 f"an interval from {low:+.2f} to {high:+.2f}, with {expected!r} "
                 f"expected and a margin of {margin}, is {right!r}, not {given!r}."

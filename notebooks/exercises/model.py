@@ -13,7 +13,7 @@ from notebooks.exercises import exercise
 MODELS = (11, 6, 12, 7, 1), (11, 6, 12, 7, 2), (23, 9, 8, 31, 3)
 
 
-def counted(V, T, D, F, N) -> int:
+def model_exercise_parameters(V, T, D, F, N) -> int:
     """The number of parameters of a model that makes BERT's choices."""
     sizes = dict(vocab_size=V, max_length=T, d_model=D, d_ff=F, n_layers=N, n_heads=1)
     model = MaskedLanguageModel(ModelConfig.bert(**sizes))
@@ -21,9 +21,9 @@ def counted(V, T, D, F, N) -> int:
 
 
 @exercise("3.1")
-def n_parameters(answer):
+def grade_model_parameters(answer):
     given = [answer(*sizes) for sizes in MODELS]
-    right = [counted(*sizes) for sizes in MODELS]
+    right = [model_exercise_parameters(*sizes) for sizes in MODELS]
     if given == right:
         return None
     V, T, D, F, N = MODELS[0]
@@ -46,7 +46,7 @@ def n_parameters(answer):
 
 
 @exercise("3.2")
-def hide_each(answer):
+def grade_model_masking(answer):
     ids_T = torch.tensor([CLS, 8, UNK, 9, 8, SEP, 7, SEP])
     before_T, at_M = ids_T.clone(), eligible(ids_T).nonzero()[:, 0]
     inputs_MT, labels_MT = answer(ids_T)
@@ -70,7 +70,7 @@ def hide_each(answer):
 
 
 @exercise("3.3")
-def masked_loss(answer):
+def grade_model_loss(answer):
     draw = torch.Generator().manual_seed(0)
     logits_BTV = torch.randn(4, 9, 20, generator=draw).requires_grad_()
     ids_BT = torch.randint(5, 20, (4, 9), generator=draw)

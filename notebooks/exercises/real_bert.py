@@ -1,16 +1,17 @@
 """Graders of notebook 09."""
 
-from interop.names import BERT, theirs
+from interop.weight_names import BERT, their_weight_name
 from notebooks.exercises import exercise
-from notebooks.exercises.model import counted
+from notebooks.exercises.model import model_exercise_parameters
 
 
 @exercise("9.1")
-def n_weights(answer):
+def grade_bert_weights(answer):
     for sizes in ((47, 19, 3, 30, 22), (30_522, 512, 12, 768, 3_072)):
         V, T, N, D, F = sizes
         # Two small models give the size of a block; BERT-base need not be built.
-        block = counted(6, 3, D, F, 2) - counted(6, 3, D, F, 1)
+        one, two = (model_exercise_parameters(6, 3, D, F, n) for n in (1, 2))
+        block = two - one
         want = (V + T + 2) * D + 2 * D + N * block
         if (found := answer(*sizes)) != want:
             gap = abs(found - want)
@@ -22,12 +23,12 @@ def n_weights(answer):
 
 
 @exercise("9.2")
-def bert_name(answer):
+def grade_bert_names(answer):
     for number in (0, 3, 11):
         for module in (name for name in BERT if name.startswith("blocks.")):
             for kind in ("weight", "bias"):
                 ours = f"{module.format(number)}.{kind}"
-                if (found := answer(ours)) != theirs(ours, BERT):
+                if (found := answer(ours)) != their_weight_name(ours, BERT):
                     return f"{ours} becomes {found}, which is not its name in BERT."
 
 
@@ -45,7 +46,7 @@ CUTS = {
 
 
 @exercise("9.3")
-def wordpiece(answer):
+def grade_bert_wordpiece(answer):
     for word, want in CUTS.items():
         if (found := answer(word, PIECES)) == want:
             continue

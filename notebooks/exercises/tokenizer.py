@@ -8,7 +8,7 @@ LINES = ["the cat saw the dog", "a cat <unk> the mat", "the end"]
 
 
 @exercise("1.1")
-def coverage(answer):
+def grade_tokenizer_coverage(answer):
     got = answer(LINES, 7)  # two entries for words: the, cat
     if got in (2 / 7, 2 / 8):
         return (
@@ -29,7 +29,7 @@ PIECES = {"un", "##believ", "##able", "##a", "##ble", "believ", "a", "##b", "b",
 
 
 @exercise("1.2")
-def word_pieces(answer):
+def grade_tokenizer_pieces(answer):
     if not isinstance(got := answer("unbelievable", PIECES), list):
         return f"the answer is a list of pieces, not {got!r}."
     if got == ["[UNK]"]:
@@ -48,7 +48,7 @@ def word_pieces(answer):
 
 
 @exercise("1.3")
-def mean_loss(answer):
+def grade_tokenizer_loss(answer):
     got = answer([1 / 2, 1 / 8])
     known = (
         (2, "this is in bits; a nat takes the natural logarithm."),

@@ -7,7 +7,7 @@ from notebooks.exercises import exercise
 GRADIENTS = [0.5, -0.1, 0.02, 0.3, -0.7]
 
 
-def by_pytorch(rate: float, decay: float) -> list[float]:
+def training_answer_expected(rate: float, decay: float) -> list[float]:
     """The weight after each step of PyTorch's own AdamW, from 1.0 on."""
     weight, found = torch.nn.Parameter(torch.tensor(1.0, dtype=torch.float64)), []
     chosen = {"lr": rate, "betas": (0.9, 0.98), "weight_decay": decay}
@@ -19,7 +19,7 @@ def by_pytorch(rate: float, decay: float) -> list[float]:
     return found
 
 
-def by_answer(answer, rate: float, decay: float) -> list[float]:
+def training_answer_given(answer, rate: float, decay: float) -> list[float]:
     """The weight after each step of an answer."""
     w, m, v, found = 1.0, 0.0, 0.0, []
     for t, g in enumerate(GRADIENTS, start=1):
@@ -29,7 +29,7 @@ def by_answer(answer, rate: float, decay: float) -> list[float]:
 
 
 @exercise("4.1")
-def adamw_step(answer):
+def grade_training_adamw(answer):
     if not isinstance(made := answer(1.0, 0.5, 0.0, 0.0, 1, 0.01, 0.0), tuple):
         return "return the new w, m and v, in this order."
     if len(made) != 3:
@@ -45,14 +45,16 @@ def adamw_step(answer):
             f"rate of 0.01 the weight goes from 1 to 0.99, and yours to {made[0]:.4g}. "
             "Look at the corrections of m and v and at the square root."
         )
-    wanted, found = by_pytorch(0.01, 0.0), by_answer(answer, 0.01, 0.0)
+    wanted = training_answer_expected(0.01, 0.0)
+    found = training_answer_given(answer, 0.01, 0.0)
     for step, (want, got) in enumerate(zip(wanted, found, strict=True), start=1):
         if abs(want - got) > 1e-6:
             return (
                 f"step {step} ends at {got:.5f}, where PyTorch's AdamW has {want:.5f}. "
                 "The corrections depend on t."
             )
-    wanted, found = by_pytorch(0.01, 0.1), by_answer(answer, 0.01, 0.1)
+    wanted = training_answer_expected(0.01, 0.1)
+    found = training_answer_given(answer, 0.01, 0.1)
     if abs(wanted[-1] - found[-1]) > 1e-6:
         return (
             "the step is right without weight decay, but not with it. The decay takes "
@@ -72,7 +74,7 @@ ENDS = [(3, 3), (3, 1), (5, 3), (4, 1), (3, 1), (2, 1)]
 
 
 @exercise("4.2")
-def stop_at(answer):
+def grade_training_stop(answer):
     for (losses, patience, why), want in zip(CURVES, ENDS, strict=True):
         found = answer(list(losses), patience)
         if not isinstance(found, tuple) or len(found) != 2:

@@ -50,7 +50,7 @@ class Adapters:
 
 
 @dataclass(frozen=True)
-class Check:
+class GraderCheck:
     """One question about a part. `look` returns whether it passes and what it saw."""
 
     part: str
@@ -60,34 +60,34 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Result:
+class GraderResult:
     """A check with its outcome."""
 
-    check: Check
+    check: GraderCheck
     passed: bool
     seen: str
 
 
-CHECKS: list[Check] = []
+CHECKS: list[GraderCheck] = []
 
 
-def check(title: str, remedy: str):
+def grader_check(title: str, remedy: str):
     """Decorator: a function of the evidence becomes a check of its module's part."""
 
     def add(look):
         part = look.__module__.rpartition(".")[2]
-        CHECKS.append(Check(part, title, remedy, look))
+        CHECKS.append(GraderCheck(part, title, remedy, look))
         return look
 
     return add
 
 
-def apart(left, right) -> float:
+def grader_difference(left, right) -> float:
     """The largest difference between two tensors."""
     return float((left - right).abs().max())
 
 
-def results(adapters: Adapters) -> list[Result]:
+def grader_results(adapters: Adapters) -> list[GraderResult]:
     """The outcome of each check of the parts that are given, in order."""
     if not isinstance(adapters, Adapters):
         raise TypeError(f"{adapters!r:.40} is no Adapters; write Adapters(mask=…).")
@@ -98,34 +98,34 @@ def results(adapters: Adapters) -> list[Result]:
             continue
         checks, evidence = [c for c in CHECKS if c.part == part], SimpleNamespace()
         try:
-            module.gather(evidence, adapters)
+            getattr(module, f"{part}_evidence")(evidence, adapters)
         except Exception as error:  # of the reader's code
             seen = f"it raised {type(error).__name__}: {error}"
-            outcomes += [Result(one, False, seen) for one in checks]
+            outcomes += [GraderResult(one, False, seen) for one in checks]
             continue
-        outcomes += [outcome(one, evidence) for one in checks]
+        outcomes += [run_grader_check(one, evidence) for one in checks]
     return outcomes
 
 
-def outcome(one: Check, evidence) -> Result:
+def run_grader_check(one: GraderCheck, evidence) -> GraderResult:
     """Runs a check, which fails if the code under test raises an error."""
     try:
         passed, seen = one.look(evidence)
-        return Result(one, bool(passed), seen)
+        return GraderResult(one, bool(passed), seen)
     except Exception as error:
-        return Result(one, False, f"it raised {type(error).__name__}: {error}")
+        return GraderResult(one, False, f"it raised {type(error).__name__}: {error}")
 
 
 def grade_model(adapters: Adapters) -> None:
     """Prints, for each part, how many checks pass, and what is wrong with the rest."""
-    outcomes = results(adapters)
+    outcomes = grader_results(adapters)
     for part in PARTS:
         own = [result for result in outcomes if result.check.part == part]
         if not own:
             continue
         passed = sum(result.passed for result in own)
         print(f"{part}: {passed} of {len(own)} checks pass.")
-        for seen, failed in by_sight(own).items():
+        for seen, failed in group_grader_failures(own).items():
             for result in failed:
                 print(f"  ✗ {result.check.title}: {seen}.")
                 print(textwrap.indent(textwrap.fill(result.check.remedy, 72), "    "))
@@ -134,9 +134,11 @@ def grade_model(adapters: Adapters) -> None:
         print(f"Not given, and not tested: {', '.join(missing)}.")
 
 
-def by_sight(outcomes: list[Result]) -> dict[str, list[Result]]:
+def group_grader_failures(
+    outcomes: list[GraderResult],
+) -> dict[str, list[GraderResult]]:
     """The failed checks by what was seen; an error that fails them all is kept once."""
-    failed: dict[str, list[Result]] = {}
+    failed: dict[str, list[GraderResult]] = {}
     for result in outcomes:
         if not result.passed:
             failed.setdefault(result.seen, []).append(result)

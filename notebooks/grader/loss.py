@@ -5,12 +5,12 @@ import math
 import torch
 
 from helpers.masking import IGNORE
-from notebooks.grader import check
+from notebooks.grader import grader_check
 
 V = 11
 
 
-def gather(seen, adapters):
+def loss_evidence(seen, adapters):
     draw = torch.Generator().manual_seed(0)
     logits_BTV = torch.randn(4, V, V, generator=draw)
     labels_BT = torch.full((4, V), IGNORE)
@@ -28,40 +28,40 @@ def gather(seen, adapters):
     seen.loss, seen.logits_BTV, seen.labels_BT = adapters.loss, logits_BTV, labels_BT
 
 
-@check(
+@grader_check(
     "it is the mean over the selected words",
     "Divide the sum over the selected words by their number, not by the number of all "
     "positions. Do not average the means of the rows.",
 )
-def mean(seen):
+def check_loss_mean(seen):
     return abs(seen.value - seen.mean) < 1e-4, f"{seen.value:.3f} for {seen.mean:.3f}"
 
 
-@check(
+@grader_check(
     "positions without a label do not count",
     "Apply the mask to the loss of each position (reduction='none'). After the mean, "
     "it multiplies a single number and cancels out.",
 )
-def others(seen):
+def check_loss_unlabelled(seen):
     pull = float(seen.pull_BT[seen.labels_BT == IGNORE].max())
     return pull < 1e-8, "the gradient of a position without a label is not zero"
 
 
-@check(
+@grader_check(
     "every word with a label counts, whatever its id",
     "ignore_index must be -100, the label of positions that are not selected. If it is "
     "the id of a class, that class is never learned.",
 )
-def every_word(seen):
+def check_loss_labels(seen):
     ids = seen.labels_BT[(seen.labels_BT != IGNORE) & (seen.pull_BT < 1e-8)]
     return len(ids) == 0, f"labels {ids.tolist()} have no gradient"
 
 
-@check(
+@grader_check(
     "rows without a selected word do not dilute it",
     "Divide by the number of selected words, not by B·T.",
 )
-def dilution(seen):
+def check_loss_dilution(seen):
     more = [
         torch.cat([x, x[3:].repeat_interleave(50, 0)])
         for x in (seen.logits_BTV, seen.labels_BT)
@@ -70,22 +70,22 @@ def dilution(seen):
     return abs(diluted - seen.value) < 1e-4, f"{seen.value:.3f} became {diluted:.3f}"
 
 
-@check(
+@grader_check(
     "it is measured in nats",
     "Use the natural logarithm; a model that knows nothing then has a loss of ln V.",
 )
-def nats(seen):
+def check_loss_nats(seen):
     flat = float(seen.loss(torch.zeros_like(seen.logits_BTV), seen.labels_BT))
     wanted = math.log(V)
     told = f"equal scores give {flat:.3f}, ln V is {wanted:.3f}"
     return abs(flat - wanted) < 1e-4, told
 
 
-@check(
+@grader_check(
     "it takes logits, whatever their size",
     "Pass the logits to cross_entropy as they are, without a softmax before it.",
 )
-def logits(seen):
+def check_loss_logits(seen):
     label_BT = torch.tensor([[4]])
     sure_BTV = torch.zeros(1, 1, V)
     sure_BTV[..., 4] = 1_000.0

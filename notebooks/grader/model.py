@@ -7,129 +7,134 @@ import torch
 from torch.nn import functional as F
 
 from helpers.tokenizer import CLS, PAD, SEP, SPECIALS
-from notebooks.grader import apart, check
+from notebooks.grader import grader_check, grader_difference
 
 V, LENGTH, FIRST = 40, 16, len(SPECIALS)
 
 
 @torch.no_grad()
-def logits(model, ids_BT):
+def model_check_logits(model, ids_BT):
     return model(ids_BT)
 
 
-def gather(seen, adapters):
+def model_evidence(seen, adapters):
     torch.manual_seed(0)
     seen.make, seen.tied = adapters.model, adapters.tied
     seen.model = seen.make(V, LENGTH, 0.0).eval()
     draw = torch.Generator().manual_seed(0)
     ids_BT = torch.randint(FIRST, V, (3, 12), generator=draw)
     ids_BT[:, 0], ids_BT[:, -1] = CLS, SEP
-    seen.ids_BT, seen.logits_BTV = ids_BT, logits(seen.model, ids_BT)
+    seen.ids_BT, seen.logits_BTV = ids_BT, model_check_logits(seen.model, ids_BT)
 
 
-def other(word) -> int:
+def model_check_other(word) -> int:
     return FIRST + (int(word) - FIRST + 7) % (V - FIRST)
 
 
-def pull(seen, place: int, at: int) -> float:
+def model_check_influence(seen, place: int, at: int) -> float:
     """How far the logits at a place of row 0 move when the word at another changes."""
     row_BT = seen.ids_BT[:1]
     changed_BT = row_BT.clone()
-    changed_BT[0, at] = other(row_BT[0, at])
-    moved_BTV = logits(seen.model, changed_BT) - logits(seen.model, row_BT)
-    return float(moved_BTV[0, place].abs().max())
+    changed_BT[0, at] = model_check_other(row_BT[0, at])
+    before, after = (model_check_logits(seen.model, x) for x in (row_BT, changed_BT))
+    return grader_difference(after[0, place], before[0, place])
 
 
-def unsteady(model, ids_BT) -> float:
+def model_check_noise(model, ids_BT) -> float:
     """How far the logits of two passes are apart."""
-    return apart(logits(model, ids_BT), logits(model, ids_BT))
+    one, other = (model_check_logits(model, ids_BT) for _ in range(2))
+    return grader_difference(one, other)
 
 
-@check(
+@grader_check(
     "there is a logit for each position and word",
     "The result has the shape (B, T, V).",
 )
-def shape(seen):
+def check_model_shape(seen):
     return seen.logits_BTV.shape == (3, 12, V), f"it is {[*seen.logits_BTV.shape]}"
 
 
-@check(
+@grader_check(
     "[PAD] changes nothing",
     "Hide [PAD] from every head in every block. Heads that are split with view alone, "
     "without transpose, let it through as well.",
 )
-def padding(seen):
+def check_model_padding(seen):
     row_BT = seen.ids_BT[:1]
-    padded_BTV = logits(seen.model, F.pad(row_BT, (0, 4), value=PAD))[:, :12]
-    moved = apart(padded_BTV, logits(seen.model, row_BT))
+    padded_BT = F.pad(row_BT, (0, 4), value=PAD)
+    padded_BTV = model_check_logits(seen.model, padded_BT)[:, :12]
+    moved = grader_difference(padded_BTV, model_check_logits(seen.model, row_BT))
     return moved < 1e-4, f"four [PAD] at the end move a logit by {moved:.3f}"
 
 
-@check(
+@grader_check(
     "a row does not depend on the other rows of its batch",
     "Do not average over the batch: BatchNorm does that, LayerNorm does not.",
 )
-def rows(seen):
-    alone = [logits(seen.model, row_BT) for row_BT in seen.ids_BT.split(1)]
-    moved = apart(torch.cat(alone), seen.logits_BTV)
+def check_model_rows(seen):
+    alone = [model_check_logits(seen.model, row_BT) for row_BT in seen.ids_BT.split(1)]
+    moved = grader_difference(torch.cat(alone), seen.logits_BTV)
     return moved < 1e-4, f"alone, a logit is {moved:.3f} different"
 
 
-@check(
+@grader_check(
     "it reads the words on the right",
     "A masked model looks both ways, so it must not use a causal mask.",
 )
-def right(seen):
-    return pull(seen, 4, 7) > 1e-6, "a word three places to the right changes nothing"
+def check_model_right(seen):
+    moved = model_check_influence(seen, 4, 7)
+    return moved > 1e-6, "a word three places to the right changes nothing"
 
 
-@check(
+@grader_check(
     "it reads the words on the left",
     "Every block needs attention over all positions.",
 )
-def left(seen):
-    return pull(seen, 7, 4) > 1e-6, "a word three places to the left changes nothing"
+def check_model_left(seen):
+    moved = model_check_influence(seen, 7, 4)
+    return moved > 1e-6, "a word three places to the left changes nothing"
 
 
-@check(
+@grader_check(
     "the order of the words matters",
     "Without positions a sentence is a bag of words. Add them to the embedding, or "
     "rotate queries and keys by them.",
 )
-def order(seen):
+def check_model_order(seen):
     ids_T = seen.ids_BT[0].clone()
-    ids_T[3] = other(ids_T[2])  # so that two different words change places
+    ids_T[3] = model_check_other(ids_T[2])  # so that two different words change places
     exchanged_T = ids_T.clone()
     exchanged_T[2], exchanged_T[3] = ids_T[3], ids_T[2]
-    one_V, other_V = (logits(seen.model, x[None])[0][8] for x in (ids_T, exchanged_T))
-    return apart(
-        one_V, other_V
-    ) > 1e-5, "two words that change places change nothing elsewhere"
+    one_V, other_V = (
+        model_check_logits(seen.model, x[None])[0][8] for x in (ids_T, exchanged_T)
+    )
+    moved = grader_difference(one_V, other_V)
+    return moved > 1e-5, "two words that change places change nothing elsewhere"
 
 
-@check(
+@grader_check(
     "evaluation is repeatable",
     "Dropout must be off after model.eval(): give F.dropout training=self.training.",
 )
-def repeatable(seen):
-    moved = unsteady(seen.make(V, LENGTH, 0.5).eval(), seen.ids_BT)
+def check_model_evaluation(seen):
+    moved = model_check_noise(seen.make(V, LENGTH, 0.5).eval(), seen.ids_BT)
     return moved == 0, f"the same ids give logits that differ by {moved:.3f}"
 
 
-@check(
+@grader_check(
     "dropout acts in training",
     "Pass the dropout rate on to the blocks.",
 )
-def dropout(seen):
-    moved = unsteady(seen.make(V, LENGTH, 0.5).train(), seen.ids_BT)
+def check_model_dropout(seen):
+    moved = model_check_noise(seen.make(V, LENGTH, 0.5).train(), seen.ids_BT)
     return moved > 0, "with p = 0.5 two passes are equal"
 
 
-@check(
+@grader_check(
     "an untrained model knows nothing",
     "Small initial weights (BERT: N(0, 0.02²)) keep the first loss near ln V.",
 )
-def knows_nothing(seen):
+def check_model_initial_loss(seen):
     logits_MV = seen.logits_BTV.flatten(0, 1)
     loss = float(F.cross_entropy(logits_MV, seen.ids_BT.flatten()))
     wanted = math.log(V)
@@ -137,11 +142,11 @@ def knows_nothing(seen):
     return abs(loss - wanted) < 0.25 * wanted, told
 
 
-@check(
+@grader_check(
     "every weight matrix matters",
     "A layer is created but never used, or its result is thrown away.",
 )
-def every_matrix(seen):
+def check_model_matrices(seen):
     idle = []
     for name, weight in seen.model.named_parameters():
         if weight.dim() < 2:
@@ -150,42 +155,43 @@ def every_matrix(seen):
         draw = torch.Generator().manual_seed(0)
         noise = torch.randn(weight.shape, generator=draw)
         changed.get_parameter(name).data += noise
-        if apart(logits(changed, seen.ids_BT), seen.logits_BTV) < 1e-6:
+        changed_BTV = model_check_logits(changed, seen.ids_BT)
+        if grader_difference(changed_BTV, seen.logits_BTV) < 1e-6:
             idle.append(name)
     return not idle, f"these change nothing: {', '.join(idle[:3])}"
 
 
-@check(
+@grader_check(
     "every parameter gets a gradient",
     "Look for a .detach(), .data or torch.no_grad() that cuts the gradient off.",
 )
-def gradients(seen):
+def check_model_gradients(seen):
     model = copy.deepcopy(seen.model)
     model(seen.ids_BT).logsumexp(-1).sum().backward()
     cut = [name for name, w in model.named_parameters() if w.grad is None]
     return not cut, f"none at {', '.join(cut[:3])}"
 
 
-def is_tied(model) -> bool:
+def model_check_tying(model) -> bool:
     """Whether two names lead to one parameter."""
     names = [*model.named_parameters(remove_duplicate=False)]
     return len(names) > len([*model.parameters()])
 
 
-@check(
+@grader_check(
     "embedding and output share their weights",
     "Assign the parameter itself: decoder.weight = embedding.weight. A clone stays "
     "equal only until the first step.",
 )
-def tied(seen):
-    return is_tied(seen.model) or not seen.tied, "no parameter has two names"
+def check_model_tied(seen):
+    return model_check_tying(seen.model) or not seen.tied, "no parameter has two names"
 
 
-@check(
+@grader_check(
     "a copy of the model still shares them",
     "copy.deepcopy keeps parameters shared, but load_state_dict(assign=True) does not. "
     "Tie them again after it, and after anything that copies weights one by one.",
 )
-def tied_copy(seen):
-    copied = copy.deepcopy(seen.model)
-    return is_tied(copied) or not seen.tied, "in a deepcopy no parameter has two names"
+def check_model_tied_copy(seen):
+    shared = model_check_tying(copy.deepcopy(seen.model))
+    return shared or not seen.tied, "in a deepcopy no parameter has two names"

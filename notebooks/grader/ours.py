@@ -10,15 +10,15 @@ from helpers.tokenizer import WordTokenizer
 from notebooks.grader import Adapters
 
 
-def mask(ids_BT, vocab_size, generator):
+def our_mask(ids_BT, vocab_size, generator):
     return mask_tokens(ids_BT, vocab_size, 0.15, generator)
 
 
-def attention(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
+def our_attention(q_BHTK, k_BHSK, v_BHSK, real_BS, p):
     return attend(q_BHTK, k_BHSK, v_BHSK, real_BS, nn.Dropout(p))
 
 
-def model(vocab_size, max_length, dropout):
+def our_model(vocab_size, max_length, dropout):
     sizes = {"n_layers": 2, "d_model": 32, "n_heads": 4, "d_ff": 64}
     return MaskedLanguageModel(
         ModelConfig(
@@ -27,13 +27,13 @@ def model(vocab_size, max_length, dropout):
     )
 
 
-def train(module, ids_BT, vocab_size, steps, seed):
+def our_train(module, ids_BT, vocab_size, steps, seed):
     draw = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.01)
     module.train()
     losses = []
     for _ in range(steps):
-        inputs_BT, labels_BT = mask(ids_BT, vocab_size, draw)
+        inputs_BT, labels_BT = our_mask(ids_BT, vocab_size, draw)
         optimizer.zero_grad()
         loss = mlm_loss(module(inputs_BT), labels_BT)
         loss.backward()
@@ -42,4 +42,6 @@ def train(module, ids_BT, vocab_size, steps, seed):
     return losses
 
 
-OURS = Adapters(WordTokenizer.train, mask, attention, mlm_loss, model, train)
+OURS = Adapters(
+    WordTokenizer.train, our_mask, our_attention, mlm_loss, our_model, our_train
+)

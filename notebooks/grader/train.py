@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS
-from notebooks.grader import check
+from notebooks.grader import grader_check
 
 V, FIRST, STEPS = 24, len(SPECIALS), 60
 
 
-class Witness(nn.Module):
+class TrainWitness(nn.Module):
     """A model small enough to learn by heart, which notes how it is used."""
 
     def __init__(self):
@@ -35,7 +35,7 @@ class Witness(nn.Module):
         return self.output(x_BTD)
 
 
-def gather(seen, adapters):
+def train_evidence(seen, adapters):
     draw = torch.Generator().manual_seed(0)
     ids_BT = torch.randint(FIRST, V, (8, 16), generator=draw)
     ids_BT[:, 0], ids_BT[:, -1] = CLS, SEP
@@ -43,7 +43,7 @@ def gather(seen, adapters):
 
     def run(seed):
         torch.manual_seed(0)
-        model = Witness().eval()  # a loop that wants training mode has to say so
+        model = TrainWitness().eval()  # a loop that wants training mode has to say so
         start = {name: w.detach().clone() for name, w in model.named_parameters()}
         losses = [float(x) for x in adapters.train(model, ids_BT, V, STEPS, seed)]
         moved = {n for n, w in model.named_parameters() if not torch.equal(w, start[n])}
@@ -53,80 +53,80 @@ def gather(seen, adapters):
     seen.untouched = torch.equal(ids_BT, before)
 
 
-@check("there is a loss for each step", "Return one number per step.")
-def losses(seen):
+@grader_check("there is a loss for each step", "Return one number per step.")
+def check_train_losses(seen):
     return len(seen.run.losses) == STEPS, f"{len(seen.run.losses)} of {STEPS}"
 
 
-@check(
+@grader_check(
     "the loss falls",
     "The order is zero_grad, loss, backward, step. Without step nothing moves; with "
     "far too high a learning rate nothing settles.",
 )
-def falls(seen):
+def check_train_falls(seen):
     first, last = sum(seen.run.losses[:10]) / 10, sum(seen.run.losses[-10:]) / 10
     return last < 0.8 * first, f"from {first:.2f} to {last:.2f} in {STEPS} steps"
 
 
-@check(
+@grader_check(
     "gradients start from zero at each step",
     "Call zero_grad() at every step; otherwise gradients add up from step to step.",
 )
-def zeroed(seen):
+def check_train_zeroed(seen):
     dirty = len(seen.run.model.clean) - sum(seen.run.model.clean)
     return dirty == 0 and seen.run.model.clean, f"in {dirty} steps they did not"
 
 
-@check(
+@grader_check(
     "all parameters move",
     "Give the optimiser all of model.parameters().",
 )
-def all_move(seen):
+def check_train_parameters(seen):
     names = {name for name, _ in seen.run.model.named_parameters()}
     still = sorted(names - seen.run.moved)
     return not still, f"these did not: {', '.join(still)}"
 
 
-@check(
+@grader_check(
     "the model trains in training mode",
     "Call model.train() before the loop, and again after every evaluation.",
 )
-def training_mode(seen):
+def check_train_mode(seen):
     quiet = len(seen.run.model.modes) - sum(seen.run.model.modes)
     return quiet == 0, f"{quiet} passes ran in evaluation mode"
 
 
-@check(
+@grader_check(
     "words are hidden from the model",
     "Feed the masked inputs, not the ids.",
 )
-def hidden(seen):
+def check_train_masking(seen):
     share = float((torch.cat(seen.run.model.inputs) == MASK).float().mean())
     return share > 0.05, f"{share:.1%} of what the model read was [MASK]"
 
 
-@check(
+@grader_check(
     "masks are drawn anew at each step",
     "Mask inside the loop. If masks are drawn only once, the model memorises the gaps.",
 )
-def new_masks(seen):
+def check_train_new_masks(seen):
     kinds = {tuple(x.flatten().tolist()) for x in seen.run.model.inputs}
     return len(kinds) > STEPS // 2, f"{len(kinds)} different inputs in {STEPS} steps"
 
 
-@check(
+@grader_check(
     "the text is left as it was",
     "Mask a copy of the ids.",
 )
-def text_left(seen):
+def check_train_text(seen):
     return seen.untouched, "after training, the ids are not what they were"
 
 
-@check(
+@grader_check(
     "the same seed gives the same losses",
     "Use the seed that is passed in for every draw, of masks and of order.",
 )
-def repeatable(seen):
+def check_train_seed(seen):
     pairs = zip(seen.run.losses, seen.again.losses, strict=True)
     apart = max(abs(one - other) for one, other in pairs)
     return apart < 1e-4, f"two runs differ by {apart:.3f}"

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from explorer.knockout import rank_correlation, without_words
+from explorer.knockout import knockout_correlation, without_words
 from explorer.predict import fill_mask
-from helpers import record
 from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel
+from helpers.record import write_record
 from helpers.seeds import seeded
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.heads import heads
@@ -112,7 +112,9 @@ def erase(model, tokenizer, words: list[str], position: int) -> dict:
     }
     beside_O = (distance_O == 1).double()
     adjacent = {view: beside_O[x.argmax()].item() for view, x in attention.items()}
-    correlation = {view: rank_correlation(x, fall_O) for view, x in attention.items()}
+    correlation = {
+        view: knockout_correlation(x, fall_O) for view, x in attention.items()
+    }
     return {
         "log_probability": math.log(prediction.p_true),
         "accuracy": prediction.pred == prediction.true,
@@ -182,7 +184,7 @@ def measure(models, tokenizer, corpus, source, path=SUMMARY, count=SENTENCES) ->
             begun = time.perf_counter()
             part = make(*material) | {"seconds": round(time.perf_counter() - begun, 1)}
             summary[test][name] = part | {"hardware": hardware()}
-            record.write(path, summary)
+            write_record(path, summary)
     return summary
 
 

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from explorer.heatmap import sentence_heatmap
-from explorer.predict import Prediction, fill_mask, mask_each
-from helpers import record
+from explorer.predict import Prediction, fill_mask, predict_each
+from helpers.record import write_record
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
 from studies.lab.command import RECORDS, command
 from studies.lab.machine import hardware
@@ -82,7 +82,7 @@ def ask(model, tokenizer, sentences: list[list[str]]) -> list[Prediction]:
     return [
         replace(prediction, chance_V=None, weights_NHTS=None)
         for words in tqdm(sentences, desc="sentences")
-        for prediction in mask_each(model, tokenizer, words)
+        for prediction in predict_each(model, tokenizer, words)
         if prediction.true is not None
     ]
 
@@ -127,7 +127,7 @@ def study() -> None:
         "seconds": round(time.perf_counter() - begun, 1),
         "hardware": hardware(),
     }
-    record.write(SUMMARY, summary)
+    write_record(SUMMARY, summary)
 
 
 def main(arguments: list[str] | None = None) -> None:

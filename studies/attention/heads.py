@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from explorer.knockout import heads_off, rank_correlation
+from explorer.knockout import knockout_correlation, silence_heads
 from helpers.data import TrainingData
 from helpers.tokenizer import CLS, MASK, SEP
 from studies.attention.references import score_words
@@ -75,7 +75,7 @@ def heads(model, data: TrainingData) -> dict:
     intact, off = score(model), switches(config.n_layers, config.n_heads)
     sums, accuracy = {}, {}
     for name, off_NH in tqdm(off.items(), leave=False, desc="heads, layers"):
-        scores = score(heads_off(model, off_NH[None]))
+        scores = score(silence_heads(model, off_NH[None]))
         sums[name] = np.bincount(group, scores["loss"] - intact["loss"])
         accuracy[name] = float(scores["accuracy"].mean())
     costs = bootstrap(sums, np.bincount(group))
@@ -92,5 +92,5 @@ def heads(model, data: TrainingData) -> dict:
         "accuracy": float(intact["accuracy"].mean()),
         "heads": {name: rows[name] for name in each},
         "layers": {name: rows[name] for name in rows if name not in each},
-        "peak_and_cost": rank_correlation(looks["peak"], cost),
+        "peak_and_cost": knockout_correlation(looks["peak"], cost),
     }

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from helpers import ROOT
-from helpers.settings import Number, SettingError, whole
+from helpers.settings import NumberSetting, SettingError
 
 RECORDS = ROOT / "plots" / "records"
 
@@ -29,7 +29,7 @@ def reader(kind: type):
     return read
 
 
-def option(values: Number):
+def option(values: NumberSetting):
     """Reads an option's text as one of these numbers: the option's `type`."""
 
     def read(text: str):
@@ -40,7 +40,7 @@ def option(values: Number):
     return read
 
 
-COUNT, SEED = option(whole(1)), option(whole(0))
+COUNT, SEED = option(NumberSetting.whole(1)), option(NumberSetting.whole(0))
 
 
 def record_file(text: str) -> Path:

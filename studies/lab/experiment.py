@@ -5,13 +5,19 @@ from pathlib import Path
 
 import torch
 
-from helpers import parallel, record
+from helpers import parallel
 from helpers.checkpoint import save_model
 from helpers.corpus import training_corpus
 from helpers.data import TrainingData
 from helpers.evaluate import unigram
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.record import (
+    read_record,
+    record_identity,
+    require_same_record,
+    write_record,
+)
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
 from studies.lab.machine import hardware
@@ -24,7 +30,7 @@ def prepare(model_config: ModelConfig, seed: int) -> tuple:
     A corpus with fewer words than the model asks for gets a model of as many.
     ValueError if it has no words at all.
     """
-    device, corpus = parallel.start(), training_corpus()
+    device, corpus = parallel.join_processes(), training_corpus()
     tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
     if len(tokenizer) == len(SPECIALS):
         raise ValueError(f"The text of {corpus.name} has no words; take another text.")
@@ -58,8 +64,8 @@ def run_experiment(
     corpus, tokenizer, data, model = prepare(model_config, config.seed)
     settings = {"corpus": corpus.name, "model": model.config, "training": config}
     if target.exists():
-        run = record.read(target)
-        record.require_same(folder, run, settings)
+        run = read_record(target)
+        require_same_record(folder, run, settings)
         if weights.exists():
             return run
     training = train(model, data, config, folder, on_evaluation=probing(data))
@@ -69,7 +75,7 @@ def run_experiment(
     run = {
         "name": name,
         "hardware": hardware() | {"processes": parallel.world_size()},
-        **record.plain(settings),
+        **record_identity(settings),
         "number_format": str(training.dtype),
         "seed": config.seed,
         "vocab_size": len(tokenizer),
@@ -81,5 +87,5 @@ def run_experiment(
     tokenizer.save(folder / "vocabulary.json")
     info = {key: run[key] for key in ("name", "corpus", "seed", "best_loss")}
     save_model(weights, model, tokenizer, info)
-    record.write(target, run)
+    write_record(target, run)
     return run

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from helpers.figure import QUIET, reference_lines
+from helpers.figure import QUIET, reference_loss_lines
 from studies.lab.readings import Effect
 from studies.lab.report import figure_of, plain, plus_minus
 from studies.lab.study import Results
@@ -70,7 +70,7 @@ def curves_beside_effects(
     """
     left, right = panels
     draw_curves(left, results, looks)
-    reference_lines(left, references)
+    reference_loss_lines(left, references)
     draw_effects(right, results, looks, base)
     epochs = results.study.arms[base].training.epochs
     title = f"WikiText-2, {epochs:g} epochs, means and range of seeds"

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers import ROOT
-from helpers.figure import default_style, png
-from helpers.files import write_whole
+from helpers.figure import default_style, figure_png
+from helpers.files import write_file
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito, for all eyes
 
@@ -106,4 +106,4 @@ def note(axes: Axes, text: str, place: tuple, shift: tuple, **look) -> None:
 
 def draw(name: str, figure: Figure) -> None:
     """Writes a figure among the plots of the repository."""
-    write_whole(ROOT / "plots" / name, png(figure))
+    write_file(ROOT / "plots" / name, figure_png(figure))

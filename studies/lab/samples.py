@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from helpers.data import TrainingData
-from helpers.model import shallow_copy
+from helpers.model import shallow_model_copy
 from helpers.tokenizer import MASK
 from studies.lab.report import markdown
 
@@ -22,7 +22,7 @@ def sample_guesses(model, data: TrainingData, count: int = 8) -> list[dict]:
     Takes `count` blocks at equal distances and, of the masked words of each, the middle
     one. Returns for each the block, the position, and the top id with its probability.
     """
-    model, device = shallow_copy(model).eval(), next(model.parameters()).device
+    model, device = shallow_model_copy(model).eval(), next(model.parameters()).device
     rows = torch.linspace(0, len(data.validation_BT) - 2, count, device="cpu").long()
     probes = []
     for row in rows.unique().tolist():

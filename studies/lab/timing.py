@@ -20,8 +20,8 @@ from torch import Tensor
 
 from helpers.masking import mask_tokens
 from helpers.optimize import TrainConfig
-from helpers.run import TrainingRun
 from helpers.train import train_step
+from helpers.training_run import TrainingRun
 
 WARM_UP = 2  # rounds before the clock runs
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from helpers import ROOT
 from helpers.bpe import FIRST_MERGE, BPETokenizer
-from helpers.data import batches, bucket, encode_lines, join, pack, pad
+from helpers.data import batches, bucket, encode_lines, join_lines, pack, pad
 from helpers.masking import evaluation_subsets
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
@@ -140,7 +140,7 @@ def training_batches(arm: Arm, seed: int) -> Iterator[Tensor]:
     length, size = arm.model_config.max_length, arm.train_config(seed).batch_size
     lines = text_of(arm, "train")
     if arm.layout == "pack" and not arm.small:
-        yield from batches(join(lines), length, size, seed)
+        yield from batches(join_lines(lines), length, size, seed)
     # The small text is always cut in the same places, or no block would come again.
     rows_BT = rows_of(arm, lines)
     for epoch in itertools.count():

@@ -7,10 +7,10 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
-from helpers import record
 from helpers.data import bucket, wasted_share
 from helpers.masking import IGNORE
 from helpers.model import MaskedLanguageModel
+from helpers.record import read_record, write_record
 from helpers.seeds import seeded
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
@@ -80,7 +80,7 @@ def measure(arms: dict[str, Arm]) -> None:
     """
     costs = {"hardware": hardware(), "rounds": ROUNDS, "arms": {}}
     if COSTS.exists():
-        costs = record.read(COSTS)
+        costs = read_record(COSTS)
     timed = {name: Arm(**cost["design"]) for name, cost in costs["arms"].items()}
     new = {name: arm for name, arm in arms.items() if timed.get(name) != arm}
     if not new:
@@ -96,4 +96,4 @@ def measure(arms: dict[str, Arm]) -> None:
             "ratio": ratio_spread(seconds[name], seconds["base"]),
             "hardware": hardware(),
         }
-    record.write(COSTS, costs)
+    write_record(COSTS, costs)

@@ -1,6 +1,6 @@
 """Lesson 2: is a length of 64 better than 128, and is padding why?"""
 
-from helpers import record
+from helpers.record import read_record
 from studies.lab.readings import Claim, Effect
 from studies.lab.report import figure_of, interval_rows, named_rows
 from studies.lessons.arms import STEPS, Arm
@@ -63,7 +63,7 @@ def figure(panels, results) -> None:
     """Three ways to fill rows, at two lengths: padding, words per second, loss."""
     sizes = [(layout, length) for layout in NAMES for length in (64, 128)]
     arms = [f"{layout}_{length}" for layout, length in sizes]
-    recorded, rows = record.read(COSTS)["arms"], range(len(arms))
+    recorded, rows = read_record(COSTS)["arms"], range(len(arms))
     bars = {"color": "#9a9a9a", "height": 0.6}
     padding = [100 * recorded[arm]["padding"] for arm in arms]
     shares = panels[0].barh(rows, padding, **bars)

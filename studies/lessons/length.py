@@ -7,8 +7,8 @@ tokens, in blocks of different lengths, with attention written out or fused.
 import numpy as np
 from matplotlib.ticker import StrMethodFormatter
 
-from helpers import record
 from helpers.figure import QUIET
+from helpers.record import read_record
 from studies.lab.command import RECORDS
 from studies.lab.readings import Claim
 from studies.lab.report import BLUE, ORANGE, figure_of, note, plain
@@ -47,7 +47,7 @@ def fit(growth: dict, form: str) -> dict:
 
 def growing_part() -> dict:
     """The share of a step at length 64 that grows with the length, beyond a half."""
-    growth = record.read(GROWTH)
+    growth = read_record(GROWTH)
     written, fused = (fit(growth, form) for form in LOOKS)
     mean, error = 100 * written["share_at_64"], 100 * written["largest_error"]
     low, high = mean - error, mean + error

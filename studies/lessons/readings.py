@@ -6,7 +6,7 @@ the curve; "loss" is the final one. Shares of words are in percent.
 
 from functools import partial
 
-from helpers import record
+from helpers.record import read_record
 from studies.lab.readings import Effect, at, at_step, losses
 from studies.lessons.arms import STEPS
 from studies.lessons.costs import COSTS
@@ -17,7 +17,7 @@ LONE = "loss on lone sentences"
 
 def at_equal_time(run: dict) -> float:
     """The loss after the time of the base's `STEPS` steps, by the recorded costs."""
-    ratio = record.read(COSTS)["arms"][run["arm"]]["ratio"][1]
+    ratio = read_record(COSTS)["arms"][run["arm"]]["ratio"][1]
     return at_step(run, STEPS / ratio)
 
 
@@ -42,7 +42,7 @@ def measured(results, effect: Effect, budget: str) -> dict:
     Minutes are of the whole runs, of which that study may read a part.
     """
     names = [run["name"] for arm in effect.arms for run in results.runs[arm].values()]
-    runs = [record.read(results.study.folder / f"{name}.json") for name in names]
+    runs = [read_record(results.study.folder / f"{name}.json") for name in names]
     seconds = [r["history"][-1]["seconds"] * r["hardware"]["threads"] for r in runs]
     return {
         "interval": results.effect(effect),

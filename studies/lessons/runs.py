@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.data import TrainingData, join, steps_per_epoch
+from helpers.data import TrainingData, join_lines, steps_per_epoch
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
@@ -70,7 +70,7 @@ def make(arm: Arm, seed: int, folder: Path) -> dict:
     text = text_of(arm, "train")
     sample_BT = rows_of(arm, text)[:64]
     scored = *scored_rows(arm, PARTS), sample_BT, evaluation_subsets(sample_BT)
-    data, config = TrainingData(join(text), *scored), arm.train_config(seed)
+    data, config = TrainingData(join_lines(text), *scored), arm.train_config(seed)
     shape = arm.model_config.max_length, config.batch_size
     epochs = arm.steps / steps_per_epoch(data.stream, *shape)
     often = {"evaluations": arm.steps // EVERY, "patience": 10**6}  # never stops early

@@ -1,7 +1,7 @@
 """Lesson 6: dropout, fresh masks, and when to stop, on a text learned by heart."""
 
-from helpers import record
-from helpers.figure import reference_lines
+from helpers.figure import reference_loss_lines
+from helpers.record import read_record
 from studies import dropout
 from studies.lab.readings import Claim, Effect
 from studies.lab.report import BLUE, GREEN, ORANGE, figure_of, plain
@@ -74,7 +74,7 @@ def figure(axes, results) -> None:
             lowest, step = min(curve)
             axes.plot(step, lowest, "o", color=color, markersize=5)
     axes.set(xlabel="step", ylabel="validation loss (nats per word)")
-    unigram = record.read(dropout.REFERENCES)["unigram"]["loss"]
-    reference_lines(axes, {"unigram": unigram})
+    unigram = read_record(dropout.REFERENCES)["unigram"]["loss"]
+    reference_loss_lines(axes, {"unigram": unigram})
     axes.legend(frameon=False, title="dot: what early stopping keeps")
     plain(axes)

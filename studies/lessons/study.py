@@ -4,8 +4,9 @@ import math
 
 from matplotlib.figure import Figure
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.figure import QUIET, default_style
+from helpers.record import read_record
 from studies.lab.command import RECORDS
 from studies.lab.readings import SEEDS, SMALLEST, Claim, Effect
 from studies.lab.report import (
@@ -66,7 +67,7 @@ def claim_row(results: Results, claim: Claim) -> dict:
     row = results.decide(claim)
     if not isinstance(claim.effect, Effect):
         return row
-    costs, seconds = record.read(COSTS), 0.0
+    costs, seconds = read_record(COSTS), 0.0
     arms = {name: results.study.arms[name] for name in claim.effect.arms}
     for name, arm in arms.items():
         cost = costs["arms"][name]
@@ -181,7 +182,7 @@ STUDY = Lessons(
     claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
     figures={
-        "lesson_length.png": lambda _: length.figure(record.read(length.GROWTH)),
+        "lesson_length.png": lambda _: length.figure(read_record(length.GROWTH)),
         "lesson_layout.png": layout.figure,
         "lesson_vocabulary.png": vocabulary.figure,
         "lesson_size.png": size.figure,

@@ -15,8 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from helpers.bpe import BPETokenizer
-from helpers.text import UNKNOWN_WORD, chunks
+from helpers.bpe import BPETokenizer, split_chunks
+from helpers.text import UNKNOWN_WORD
 from helpers.tokenizer import CLS, MASK, SEP, UNK
 
 ASKED = {"shared": 6_000, "rare": 1_500}  # words of either kind
@@ -31,7 +31,7 @@ def places_of(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
     places = {"shared": [], "rare": []}
     for number, line in enumerate(lines):
         words = line.split()
-        if [chunk.strip(" ") for chunk in chunks(line) if chunk != " "] != words:
+        if [chunk.strip(" ") for chunk in split_chunks(line) if chunk != " "] != words:
             continue  # a rare kind of blank, or `<unk>` within a word
         for place, word in enumerate(words):
             if word != UNKNOWN_WORD:
@@ -46,8 +46,8 @@ def places_of(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
 def spans(tokenizer, lines: list[str]) -> tuple[list[int], dict[Place, range]]:
     """All lines as one stream of ids, each ended by [SEP], and where each word stands.
 
-    The stream is that of `helpers.data.join`. To byte pairs the blank before a word is
-    a part of it.
+    The stream is that of `helpers.data.join_lines`. To byte pairs the blank before a
+    word is a part of it.
     """
     stream, where = [], {}
     pieces = isinstance(tokenizer, BPETokenizer)

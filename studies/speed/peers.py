@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from helpers.masking import IGNORE, mlm_loss
 from helpers.model import Embedding, MaskedLanguageModel, MaskedWordHead, ModelConfig
-from interop.export import config_file
-from interop.names import BERT
-from interop.names import theirs as their_name
+from interop.export import export_config
+from interop.weight_names import BERT
+from interop.weight_names import their_weight_name as their_name
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def plain_loss(model, batch: Batch) -> Tensor:
 def build_bert(config: ModelConfig, attention: str) -> nn.Module:
     from transformers import BertConfig, BertForMaskedLM
 
-    settings = BertConfig(**config_file(config))
+    settings = BertConfig(**export_config(config))
     theirs = BertForMaskedLM._from_config(settings, attn_implementation=attention)
     segment = theirs.bert.embeddings.token_type_embeddings.weight
     nn.init.zeros_(segment.requires_grad_(False))

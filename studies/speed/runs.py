@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from helpers import ROOT, record
+from helpers import ROOT
 from helpers.checkpoint import save_model
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
+from helpers.record import write_record
 from helpers.train import train
 from studies.lab import timing
 from studies.lab.command import RECORDS
@@ -164,7 +165,7 @@ def step_times() -> dict:
     for name, seconds in times.items():
         ratio = timing.ratio_spread(seconds, times["entry"])
         result[name] = {"seconds": timing.spread(seconds), "ratio": ratio}
-    record.write(FOLDER / TIMES, result)
+    write_record(FOLDER / TIMES, result)
     return result
 
 

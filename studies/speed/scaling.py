@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import torch
 
-from helpers import record
 from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.record import write_record
 from studies.lab.command import RECORDS, command, record_file
 from studies.lab.machine import hardware
 from studies.lab.timing import in_fresh_process, peak_of, seconds_of, spread
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=record_file, default=RECORDS / "growth.json")
     given = parser.parse_args(arguments)
     with parser.one_sentence():
-        record.write(given.out, growth())
+        write_record(given.out, growth())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 
 from helpers.figure import QUIET
 from helpers.model import ModelConfig
-from helpers.record import write
+from helpers.record import write_record
 from studies.lab import timing
 from studies.lab.command import RECORDS, command, record_file
 from studies.lab.machine import hardware
@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     name = "throughput_compiled.json" if given.compile else "throughput.json"
     with parser.one_sentence():
-        write(given.out or RECORDS / name, measure(given.compile))
+        write_record(given.out or RECORDS / name, measure(given.compile))
 
 
 if __name__ == "__main__":

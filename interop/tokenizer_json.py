@@ -16,8 +16,8 @@ the same ids, with these exceptions:
 import re
 
 from helpers import text as ours
-from helpers.bpe import FIRST_BYTE, BPETokenizer
-from helpers.text import CHUNK, split_words
+from helpers.bpe import CHUNK, FIRST_BYTE, BPETokenizer
+from helpers.text import split_words
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK, WordTokenizer
 
 TAGS = r"\x{E0020}-\x{E007F}"  # the letters that make 🏴 the flag of a region
@@ -49,7 +49,7 @@ CLASSES = {
 }
 
 
-def translated(pattern: str) -> str:
+def oniguruma_pattern(pattern: str) -> str:
     """A pattern of Python's in Oniguruma's dialect."""
     escape = re.compile(r"\\(?:x(..)|u(.{4})|U(.{8}))")
     pattern = escape.sub(lambda m: rf"\x{{{int(m[m.lastindex], 16):X}}}", pattern)
@@ -57,44 +57,44 @@ def translated(pattern: str) -> str:
     return re.sub(classes, lambda m: CLASSES[m[0]], pattern)
 
 
-def changed(pattern: str, old: str, new: str) -> str:
+def oniguruma_edit(pattern: str, old: str, new: str) -> str:
     """The pattern with one part replaced; ValueError unless it has it once."""
     if pattern.count(old) != 1:
         raise ValueError(f"{pattern!r:.60} does not hold {old!r} once.")
     return pattern.replace(old, new)
 
 
-def normaliser_rules() -> list[tuple[str, str]]:
+def json_normaliser_rules() -> list[tuple[str, str]]:
     """What is replaced, and by what, before a text is cut. NFC stands as ("", "")."""
     _, unseen = ours.UNSEEN.pattern.split(")|")
     # In `split_words` what belongs to a character becomes ˑ, a letter, for a while.
     # Here it stays ˑ: words with marks are outside the vocabulary anyway. Joiners
     # before a letter are left to JOINING.
-    tail = changed(ours.TAIL.pattern, r"(?:(?=[^\W_])|", "(?:ˑ|")
+    tail = oniguruma_edit(ours.TAIL.pattern, r"(?:(?=[^\W_])|", "(?:ˑ|")
     hyphen, mark = ours.INNER.pattern.split(r"|(?:(?<=\d)")
     in_number = r"(?:(?<=\d)" + mark
     return [
-        (rf"(?<![🏴{TAGS}])[{TAGS}]+|{translated(unseen)[:-1]}&&[^{TAGS}]]", ""),
+        (rf"(?<![🏴{TAGS}])[{TAGS}]+|{oniguruma_pattern(unseen)[:-1]}&&[^{TAGS}]]", ""),
         ("", ""),
-        ("(?x)" + translated(tail), "ˑ"),
+        ("(?x)" + oniguruma_pattern(tail), "ˑ"),
         (rf"(?<=[“”„])[{JOINERS}]+(?=[{LETTER}])", ""),
         (rf"(?<=[‘’])[{JOINERS}]+(?=[{LETTER}])", "ˑ"),
-        (translated(r"[“”„](?=\S)|(?<=\S)[“”„]"), '"'),
-        (translated(r"[‘’](?=\S)|(?<=\S)[‘’]"), "'"),
-        (translated(hyphen), " @-@ "),
-        (translated(changed(in_number, "[.,]", r"\.")), " @.@ "),
-        (translated(changed(in_number, "[.,]", ",")), " @,@ "),
-        (translated(ours.OPENING.pattern), "' "),
+        (oniguruma_pattern(r"[“”„](?=\S)|(?<=\S)[“”„]"), '"'),
+        (oniguruma_pattern(r"[‘’](?=\S)|(?<=\S)[‘’]"), "'"),
+        (oniguruma_pattern(hyphen), " @-@ "),
+        (oniguruma_pattern(oniguruma_edit(in_number, "[.,]", r"\.")), " @.@ "),
+        (oniguruma_pattern(oniguruma_edit(in_number, "[.,]", ",")), " @,@ "),
+        (oniguruma_pattern(ours.OPENING.pattern), "' "),
     ]
 
 
-def word_pattern() -> str:
+def json_word_pattern() -> str:
     """What is a word, after the normaliser."""
-    pattern = translated(re.sub(r"^ *#.*$", "", ours.WORD.pattern, flags=re.M))
-    return "(?x)" + changed(pattern, ")ˑ?", f")ˑ?(?:{JOINING})?")
+    pattern = oniguruma_pattern(re.sub(r"^ *#.*$", "", ours.WORD.pattern, flags=re.M))
+    return "(?x)" + oniguruma_edit(pattern, ")ˑ?", f")ˑ?(?:{JOINING})?")
 
 
-def framed(tokenizer, cls: str = "[CLS]", sep: str = "[SEP]"):
+def tokenizer_json_frame(tokenizer, cls: str = "[CLS]", sep: str = "[SEP]"):
     """Adds what is the same for both: [CLS] text [SEP], and [MASK] in a text."""
     from tokenizers import AddedToken, processors
 
@@ -107,7 +107,7 @@ def framed(tokenizer, cls: str = "[CLS]", sep: str = "[SEP]"):
     return tokenizer
 
 
-def word_file(tokenizer: WordTokenizer):
+def word_tokenizer_json(tokenizer: WordTokenizer):
     """The word-level tokenizer as one of the library.
 
     ValueError for a vocabulary with words that it would cut differently.
@@ -118,13 +118,13 @@ def word_file(tokenizer: WordTokenizer):
     made = Tokenizer(models.WordLevel(ids, unk_token=SPECIALS[UNK]))
     replace = (
         normalizers.Replace(Regex(old), new) if old else normalizers.NFC()
-        for old, new in normaliser_rules()
+        for old, new in json_normaliser_rules()
     )
     made.normalizer = normalizers.Sequence([*replace])
     joiners = rf"\A[{JOINERS}]+|[{JOINERS}]+\z"
     made.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(word_pattern()), "removed", invert=True),
+            pre_tokenizers.Split(Regex(json_word_pattern()), "removed", invert=True),
             pre_tokenizers.Split(Regex(joiners), "removed"),
         ]
     )
@@ -136,17 +136,17 @@ def word_file(tokenizer: WordTokenizer):
             f"tokenizer.json cannot hold the word {odd[0]!r} ({len(odd)} such words); "
             "train a tokenizer without it."
         )
-    return framed(made)
+    return tokenizer_json_frame(made)
 
 
-def byte_letters() -> list[str]:
+def json_byte_letters() -> list[str]:
     """The letter that stands for each byte in the library's file, as in GPT-2's."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = iter(range(256, 512))
     return [chr(byte if byte in plain else next(others)) for byte in range(256)]
 
 
-def bpe_file(tokenizer: BPETokenizer):
+def bpe_tokenizer_json(tokenizer: BPETokenizer):
     """The byte-pair tokenizer as one of the library.
 
     ValueError if two merges make the same bytes, which it cannot tell apart.
@@ -160,7 +160,7 @@ def bpe_file(tokenizer: BPETokenizer):
         pre_tokenizers,
     )
 
-    letters = byte_letters()
+    letters = json_byte_letters()
     names = ["".join(letters[byte] for byte in token) for token in tokenizer.tokens]
     names[:FIRST_BYTE] = SPECIALS
     names[UNK] = ours.UNKNOWN_WORD
@@ -182,12 +182,12 @@ def bpe_file(tokenizer: BPETokenizer):
     )
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([AddedToken(names[UNK], normalized=False)])
-    return framed(made)
+    return tokenizer_json_frame(made)
 
 
-def tokenizer_file(tokenizer):
+def tokenizer_json(tokenizer):
     """Our tokenizer as one of the library; TypeError for any other."""
-    kinds = {WordTokenizer: word_file, BPETokenizer: bpe_file}
+    kinds = {WordTokenizer: word_tokenizer_json, BPETokenizer: bpe_tokenizer_json}
     for kind, write in kinds.items():
         if isinstance(tokenizer, kind):
             return write(tokenizer)

@@ -1,7 +1,7 @@
 """The model card: README.md of an exported folder."""
 
 from helpers.bpe import BPETokenizer
-from interop.names import BERT, table
+from interop.weight_names import BERT, weight_names
 
 REPOSITORY = "https://github.com/OWNER/mini-transformer"
 HEAD = """\
@@ -77,7 +77,7 @@ are named in its history. The code that made them is under the MIT licence:
 """
 
 
-def recipe(training: dict, record: dict) -> str:
+def card_training(training: dict, record: dict) -> str:
     """How the model was trained."""
     return f"""
 ## Training
@@ -91,7 +91,7 @@ The validation loss was lowest at step {record["best_step"]:,}.
 """
 
 
-def results(record: dict) -> str:
+def card_results(record: dict) -> str:
     """What was measured, a row for each split and kind of row."""
     kinds = {"packed": "packed rows", "sentences": "sentences alone"}
     rows = [
@@ -113,7 +113,7 @@ vocabulary is hidden at a time, until each has been hidden once. One run.
 """
 
 
-def card(name: str, model, tokenizer, record: dict | None = None) -> str:
+def model_card(name: str, model, tokenizer, record: dict | None = None) -> str:
     """The card of a model. Of a record it takes what is there, and invents nothing."""
     config, record = model.config, record or {}
     text = HEAD.format(
@@ -125,7 +125,7 @@ def card(name: str, model, tokenizer, record: dict | None = None) -> str:
         words=config.vocab_size,
         numbers=sum(p.numel() for p in model.parameters()),
         length=config.max_length,
-        architecture=ARCHITECTURES[table(config) is BERT],
+        architecture=ARCHITECTURES[weight_names(config) is BERT],
     )
     if record.get("corpus") == "WikiText-2":
         text += DATA.format(split=SPLITS[isinstance(tokenizer, BPETokenizer)])
@@ -133,6 +133,6 @@ def card(name: str, model, tokenizer, record: dict | None = None) -> str:
         told = record.get("corpus", "This is not recorded.")
         text += f"\n## Data\n\n{told}\n"
     if "training" in record:
-        text += recipe(record["training"], record)
-    text += results(record) if "validation" in record else ""
+        text += card_training(record["training"], record)
+    text += card_results(record) if "validation" in record else ""
     return text + LIMITS.format(repository=REPOSITORY)

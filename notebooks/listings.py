@@ -1,16 +1,13 @@
-"""What the notebooks repeat: their set-up cell, listings, and published address."""
+"""What the notebooks repeat: their set-up cell, and listings of helpers/."""
 
-import argparse
 import ast
 import re
 from pathlib import Path
 
-import nbformat
-
 from helpers import ROOT, __version__
-from helpers.files import write_whole
+from notebooks.address import SLUG
+from notebooks.notebook_files import read_notebook, write_notebook
 
-SLUG = "OWNER/mini-transformer"
 SETUP = f'''\
 # @title Set-up: finds the project around this notebook, or fetches it
 import os
@@ -48,7 +45,7 @@ FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 LISTING = re.compile(r"# %load -s (\w+) \.\./helpers/(\w+)\.py(?:\n|\Z)")
 
 
-def definition(name: str, module: str) -> str:
+def listing_source(name: str, module: str) -> str:
     """Returns the source of a function or class of helpers/, decorators included."""
     source = (ROOT / "helpers" / f"{module}.py").read_text(encoding="utf-8")
     for node in ast.parse(source).body:
@@ -58,67 +55,15 @@ def definition(name: str, module: str) -> str:
     raise ValueError(f"helpers/{module}.py defines no {name}; correct the listing.")
 
 
-def notebooks() -> list[Path]:
-    """Returns the project's notebooks in order."""
-    return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-
-
-def numbered(number: str) -> Path:
-    """Returns the notebook of a number such as 01, as an option names it."""
-    by_number = {path.name[:2]: path for path in notebooks()}
-    if number not in by_number:
-        raise argparse.ArgumentTypeError(
-            f"{number!r} is no notebook; there are {', '.join(by_number)}"
-        )
-    return by_number[number]
-
-
-def read(path: Path):
-    """Reads a notebook; ValueError if the file is none."""
-    try:
-        book = nbformat.read(path, as_version=4)
-        nbformat.validate(book)
-        return book
-    except Exception as error:  # JSON may hold anything
-        why = str(error).partition("\n")[0][:200]
-        raise ValueError(f"{path} is no notebook ({why}); restore it.") from error
-
-
-def keep(book, path: Path) -> None:
-    """Writes a notebook as Jupyter does."""
-    write_whole(path, nbformat.writes(book).rstrip("\n") + "\n")
-
-
-def relist(paths: list[Path]) -> None:
+def relist_notebooks(paths: list[Path]) -> None:
     """Rewrites listings and set-up cells, folds cells with a title; the rest stays."""
     for path in paths:
-        book = read(path)
+        book = read_notebook(path)
         for cell in book.cells:
             if mark := LISTING.match(cell.source):
-                cell.source = f"{mark[0].strip()}\n{definition(*mark.groups())}"
+                cell.source = f"{mark[0].strip()}\n{listing_source(*mark.groups())}"
             if "setup" in cell.metadata.get("tags", []):
                 cell.source = SETUP.strip()
             if cell.cell_type == "code" and cell.source.startswith("# @title"):
                 cell.metadata.update(FOLDED)
-        keep(book, path)
-
-
-def slug(text: str) -> str:
-    """Checks that an option is OWNER/NAME as GitHub allows them, and returns it."""
-    owner, name = r"[A-Za-z\d]+(-[A-Za-z\d]+)*", r"(?!\.{1,2}\Z)[\w.-]+(?<!\.git)"
-    if not re.fullmatch(f"{owner}/{name}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no slug; write OWNER/NAME")
-    return text
-
-
-def live_page(slug: str) -> str:
-    """The address of a repository's page on GitHub Pages."""
-    return "{}.github.io/{}/".format(*slug.split("/"))
-
-
-def stamp(slug: str) -> None:
-    """Writes the slug of the published repository wherever the old one stands."""
-    others = [ROOT / "README.md", ROOT / "interop" / "card.py"]
-    for path in [Path(__file__), *others, *notebooks()]:
-        text = path.read_text("utf-8").replace(live_page(SLUG), live_page(slug))
-        write_whole(path, text.replace(SLUG, slug))
+        write_notebook(book, path)

@@ -36,7 +36,7 @@ COLOURS = {  # in a light scheme, and in a dark one
 LIGHT, DARK = ({name: pair[i] for name, pair in COLOURS.items()} for i in (0, 1))
 
 
-def style() -> str:
+def svg_style() -> str:
     """The style sheet: for each role a fill and a line, in both schemes."""
 
     def scheme(colours):
@@ -53,14 +53,19 @@ def style() -> str:
     )
 
 
-def number(value: float, digits: int = 1) -> str:
+def svg_number(value: float, digits: int = 1) -> str:
     """A number as a cell shows it, with a real minus sign."""
     shown = f"{value:.{digits}f}"
     shown = shown.removeprefix("-") if float(shown) == 0 else shown
     return shown.replace("-", "−")
 
 
-def width_of(text: str, size: float = NORMAL, mono: bool = False) -> float:
+def svg_numbers(rows: list, digits: int = 1) -> list:
+    """The numbers of a matrix as its cells show them."""
+    return [[svg_number(value, digits) for value in row] for row in rows]
+
+
+def svg_text_width(text: str, size: float = NORMAL, mono: bool = False) -> float:
     """About how wide a text is; rather too much than too little."""
     if mono:
         return 0.605 * size * len(text)
@@ -86,7 +91,7 @@ class Drawing:
         paper += f'height="{self.height - 2}" rx="12"/>'
         head = f"<title>{escape(self.title)}</title>\n"
         head += f"<desc>{escape(self.description, quote=False)}</desc>\n"
-        parts = [head + f"<style>{style()}</style>", paper, *self.marks]
+        parts = [head + f"<style>{svg_style()}</style>", paper, *self.marks]
         return f"<svg {start} {size} role='img'>\n" + "\n".join(parts) + "\n</svg>\n"
 
     def put(self, element: str, classes: str, **attributes) -> None:
@@ -157,7 +162,7 @@ class Drawing:
         for i, row in enumerate(rows):
             for j, value in enumerate(row):
                 kind = fill[j] if isinstance(fill, list) else fill
-                alpha = alphas[i][j] if alphas else how.get("alpha", 1)
+                alpha = how.get("alpha", 1) if alphas is None else alphas[i][j]
                 place = x + j * w, y + i * h, w, h
                 ink = {"size": SMALL, "mono": True, "ink": how.get("ink", "ink")}
                 self.box(*place, value, kind, "edge", alpha=alpha, radius=0, **ink)

@@ -48,7 +48,7 @@ OUTPUT_BIAS = {
 }
 
 
-def table(config: ModelConfig) -> dict[str, str]:
+def weight_names(config: ModelConfig) -> dict[str, str]:
     """The names for a configuration; SettingError if neither is like it."""
     match config.norm, config.positions:
         case "post", "learned":
@@ -63,7 +63,7 @@ def table(config: ModelConfig) -> dict[str, str]:
     )
 
 
-def theirs(name: str, names: dict[str, str]) -> str:
+def their_weight_name(name: str, names: dict[str, str]) -> str:
     """Their name of one of our weights, such as `blocks.0.attention.query.bias`."""
     module, _, kind = name.rpartition(".")
     number = re.search(r"\d+", module)

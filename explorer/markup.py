@@ -16,19 +16,19 @@ STRONGEST = 0.8  # of a colour; text on it keeps a contrast of more than 4.5:1
 NEAR = 5  # guesses that count as near misses
 
 
-def shown(word: str) -> str:
+def printable_word(word: str) -> str:
     """A word as a page can show it: odd characters become ▯, a long word is cut."""
     word = "".join(c if c.isprintable() or JOINER.match(c) else "▯" for c in word)
     return word if len(word) <= 24 else word[:23] + "…"
 
 
-def safe(word: str) -> str:
+def word_html(word: str) -> str:
     """A word as HTML, never read as a tag."""
     # Isolated, so that a word written from right to left does not turn its neighbours.
-    return f"<bdi>{html.escape(shown(word), quote=True)}</bdi>"
+    return f"<bdi>{html.escape(printable_word(word), quote=True)}</bdi>"
 
 
-def data(**numbers) -> str:
+def data_attributes(**numbers) -> str:
     """Exact values as data attributes; what the page shows is rounded."""
     return " ".join(
         f'data-{name}="{value:.8f}"'
@@ -38,7 +38,7 @@ def data(**numbers) -> str:
     )
 
 
-def percent(share: float) -> str:
+def percent_html(share: float) -> str:
     """A probability or a share as people read it: 66 %, 6.8 %."""
     if 0 < share < 0.0005:
         return "below 0.1\u00a0%"
@@ -46,13 +46,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f}\u00a0%"
 
 
-def points(change: float) -> str:
+def points_html(change: float) -> str:
     """A change in probability in points, which are hundredths, with its sign."""
     told = f"{100 * change:+.1f}"
     return "0.0" if told in ("+0.0", "-0.0") else told.replace("-", "−")
 
 
-def words_css(
+def word_colours_css(
     scope: str, position: int, unknown: list[bool], share_S: list, change_S=None
 ) -> str:
     """Paints the word buttons: blue for `share_S`, or what a change was, instead.
@@ -73,27 +73,29 @@ def words_css(
     return "\n".join(rules)
 
 
-def scale_html(view: str, vmax: float, length: int) -> str:
+def attention_scale_html(view: str, vmax: float, length: int) -> str:
     """What blue stands for: its ends, and what even attention would be."""
     return (
-        f'<p class="mt-scale" {data(view=view, vmax=vmax)}><span class="mt-ramp">'
-        f"</span> Where the model looked from the hidden word: 0 to {percent(vmax)}. "
-        f"Even attention would be {percent(1 / length)}.</p>"
+        f'<p class="mt-scale" {data_attributes(view=view, vmax=vmax)}>'
+        '<span class="mt-ramp"></span> Where the model looked from the hidden word: '
+        f"0 to {percent_html(vmax)}. "
+        f"Even attention would be {percent_html(1 / length)}.</p>"
     )
 
 
 def need_scale_html(target: str, furthest: float) -> str:
     """What orange and green stand for."""
     return (
-        f'<p class="mt-scale" {data(view="need", vmax=furthest)}>'
+        f'<p class="mt-scale" {data_attributes(view="need", vmax=furthest)}>'
         '<span class="mt-key mt-fall"></span> The answer needed it: without the word, '
-        f'<b>{safe(target)}</b> becomes less probable. <span class="mt-key mt-rise">'
-        "</span> It was better off without. The strongest colour stands for "
+        f"<b>{word_html(target)}</b> becomes less probable. "
+        '<span class="mt-key mt-rise"></span> It was better off without. '
+        "The strongest colour stands for "
         f"{100 * furthest:.1f} points (hundredths of probability).</p>"
     )
 
 
-def bar(share: float) -> str:
+def bar_html(share: float) -> str:
     """A bar as long as a share; its number stands beside it."""
     return f'<i class="mt-bar" style="--w:{share:.3f}"></i>'
 
@@ -101,54 +103,56 @@ def bar(share: float) -> str:
 def verdict_html(prediction: Prediction, n_words: int) -> str:
     """The model's word and the true one, and whether they are the same."""
     masked, pred = prediction.words[prediction.position], prediction.pred
+    data = data_attributes(word=pred, p=prediction.p_pred)
     said = (
-        f'The model says <b class="mt-pred" {data(word=pred, p=prediction.p_pred)}>'
-        f"{safe(pred)}</b>, {percent(prediction.p_pred)}. "
+        f'The model says <b class="mt-pred" {data}>{word_html(pred)}</b>, '
+        f"{percent_html(prediction.p_pred)}. "
     )
     if prediction.blank:
         return said + "You left a blank, so no word is right or wrong."
     said += "The word that stood there: "
     if prediction.true is None:
         return said + (
-            f'<b class="mt-outside">{safe(masked)}</b>. The model does not know it: it '
-            f"is not among its {n_words:,} words."
+            f'<b class="mt-outside">{word_html(masked)}</b>. The model does not know '
+            f"it: it is not among its {n_words:,} words."
         )
     p, rank = prediction.p_true, prediction.rank_true
-    said += f'<b class="mt-true" {data(word=masked, p=p, rank=rank)}>{safe(masked)}</b>'
+    data = data_attributes(word=masked, p=p, rank=rank)
+    said += f'<b class="mt-true" {data}>{word_html(masked)}</b>'
     if pred == prediction.true:
         return f"{said}. Right."
     near = ", but a near miss: it is among the first five" if rank <= NEAR else ""
-    return f"{said}, guess number {rank:,}, {percent(p)}. Wrong{near}."
+    return f"{said}, guess number {rank:,}, {percent_html(p)}. Wrong{near}."
 
 
 def guesses_html(prediction: Prediction, caption: str) -> str:
     """The most probable words, with their bars."""
     rows = "".join(
-        f"<tr {data(word=word, p=p)}><th scope=row>{safe(word)}</th>"
-        f'<td>{percent(p)}</td><td class="mt-bars">{bar(p)}</td></tr>'
+        f"<tr {data_attributes(word=word, p=p)}><th scope=row>{word_html(word)}</th>"
+        f'<td>{percent_html(p)}</td><td class="mt-bars">{bar_html(p)}</td></tr>'
         for word, p in prediction.top
     )
     return f'<table class="mt-top"><caption>{caption}</caption>{rows}</table>'
 
 
-def card_html(prediction: Prediction, n_words: int) -> str:
+def answer_html(prediction: Prediction, n_words: int) -> str:
     """The answer: a sentence and the five best guesses."""
     return (
-        f'<div class="mt-card" {data(position=prediction.position)}>'
+        f'<div class="mt-card" {data_attributes(position=prediction.position)}>'
         f'<p class="mt-verdict">{verdict_html(prediction, n_words)}</p>'
         f"{guesses_html(prediction, 'Its five best guesses')}</div>"
     )
 
 
-def other_html(model: str, prediction: Prediction) -> str:
+def other_answer_html(model: str, prediction: Prediction) -> str:
     """What a model that is not chosen would say."""
     return (
         f'<p class="mt-other">The model {html.escape(model)} says '
-        f"<b>{safe(prediction.pred)}</b>, {percent(prediction.p_pred)}.</p>"
+        f"<b>{word_html(prediction.pred)}</b>, {percent_html(prediction.p_pred)}.</p>"
     )
 
 
-def unknown_html(n_words: int) -> str:
+def unknown_word_html(n_words: int) -> str:
     """That a guess is no word of the vocabulary."""
     return (
         f'<span class="mt-own">That is not one of the {n_words:,} words that the model '
@@ -156,20 +160,21 @@ def unknown_html(n_words: int) -> str:
     )
 
 
-def own_html(word: str, p: float, rank: int) -> str:
+def own_guess_html(word: str, p: float, rank: int) -> str:
     """What the model thinks of the reader's own guess."""
+    data = data_attributes(word=word, p=p, rank=rank)
     return (
-        f'<span class="mt-own" {data(word=word, p=p, rank=rank)}><b>{safe(word)}</b>: '
-        f"{percent(p)}, guess number {rank:,}.</span>"
+        f'<span class="mt-own" {data}><b>{word_html(word)}</b>: '
+        f"{percent_html(p)}, guess number {rank:,}.</span>"
     )
 
 
-def change_kind(change: float) -> str:
+def change_css_class(change: float) -> str:
     """The class that colours a change."""
     return "mt-fall" if change < 0 else "mt-rise"
 
 
-def scroller(label: str, table: str) -> str:
+def scroller_html(label: str, table: str) -> str:
     """A table that can be scrolled sideways, by keyboard, too."""
     return (
         f'<div class="mt-scroller" role="region" tabindex="0" aria-label="{label}">'
@@ -177,7 +182,7 @@ def scroller(label: str, table: str) -> str:
     )
 
 
-def words_html(
+def words_table_html(
     prediction: Prediction, share_S: Tensor, after_W: Tensor, furthest: float
 ) -> str:
     """Attention beside what hiding one more word does to the probability.
@@ -193,26 +198,27 @@ def words_html(
         if i == position:
             continue
         rows.append(
-            f"<tr {data(position=i, attention=share, p=after)}>"
-            f"<th scope=row>{safe(prediction.words[i])}</th><td>{percent(share)}</td>"
-            f'<td class="mt-bars">{bar(share / widest)}</td>'
-            f"<td>{percent(after)}</td><td>{points(change)}</td>"
-            f'<td><span class="mt-change"><i class="{change_kind(change)}" '
+            f"<tr {data_attributes(position=i, attention=share, p=after)}>"
+            f"<th scope=row>{word_html(prediction.words[i])}</th>"
+            f"<td>{percent_html(share)}</td>"
+            f'<td class="mt-bars">{bar_html(share / widest)}</td>'
+            f"<td>{percent_html(after)}</td><td>{points_html(change)}</td>"
+            f'<td><span class="mt-change"><i class="{change_css_class(change)}" '
             f'style="--w:{abs(change) / furthest:.3f}"></i></span></td></tr>'
         )
     table = (
-        f'<table class="mt-knock" {data(**{"for": position})}><caption><b>Hide one '
-        "more word.</b> One other word at a time is hidden as well. While all other "
-        "words are visible, "
-        f"<b>{safe(prediction.target)}</b> has {percent(p)}. A point is a hundredth of "
-        "probability.</caption><tr><th scope=col>word</th><th scope=col colspan=2>"
+        f'<table class="mt-knock" {data_attributes(**{"for": position})}><caption>'
+        "<b>Hide one more word.</b> One other word at a time is hidden as well. While "
+        f"all other words are visible, <b>{word_html(prediction.target)}</b> has "
+        f"{percent_html(p)}. A point is a hundredth of probability."
+        "</caption><tr><th scope=col>word</th><th scope=col colspan=2>"
         "looked at</th><th scope=col>without it</th><th scope=col colspan=2>points</th>"
         f"</tr>{''.join(rows)}</table>"
     )
-    return scroller("One more word hidden", table)
+    return scroller_html("One more word hidden", table)
 
 
-def heads_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str:
+def heads_table_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str:
     """Each head silenced: the change in probability; a press chooses that head.
 
     `after_NH` is the probability without each head. The strongest colour stands for
@@ -224,14 +230,14 @@ def heads_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str
         for h, after in enumerate(after_H):
             change = after - prediction.p_target
             most = tokens[int(prediction.attention(n, h).argmax())]
-            told = f"Layer {n + 1}, head {h + 1}: {points(change)} points when it is "
-            told += f"silent; it looks most at “{shown(most)}”"
+            points = points_html(change)
+            told = f"Layer {n + 1}, head {h + 1}: {points} points when it is silent; "
+            told += f"it looks most at “{printable_word(most)}”"
             cells.append(
-                f'<td class="{change_kind(change)}" '
-                f"{data(layer=n + 1, head=h + 1, p=after)} "
+                f'<td class="{change_css_class(change)}" '
+                f"{data_attributes(layer=n + 1, head=h + 1, p=after)} "
                 f'style="--a:{STRONGEST * abs(change) / furthest:.3f}"><button '
-                f'title="{html.escape(told, quote=True)}">{points(change)}</button>'
-                "</td>"
+                f'title="{html.escape(told, quote=True)}">{points}</button></td>'
             )
         rows.append(f"<tr><th scope=row>layer {n + 1}</th>{''.join(cells)}</tr>")
     numbers = range(1, after_NH.shape[1] + 1)
@@ -241,4 +247,4 @@ def heads_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str
         "silenced in turn; a number is the change in points. Press it to see where "
         f"that head looked.</caption><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
     )
-    return scroller("Each head silenced", table)
+    return scroller_html("Each head silenced", table)

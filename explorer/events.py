@@ -8,7 +8,7 @@ from collections.abc import Iterator
 PAUSE = 0.01  # seconds in which another event can come first
 
 
-def running_loop():
+def running_event_loop():
     """The event loop that runs in this thread; None if there is none."""
     try:
         return asyncio.get_running_loop()
@@ -16,7 +16,7 @@ def running_loop():
         return None
 
 
-class Turns:
+class EventServer:
     """Answers events one at a time, whichever thread they come in.
 
     JupyterLab sends some to threads of their own (subshells). All are answered in the
@@ -29,7 +29,7 @@ class Turns:
     """
 
     def __init__(self):
-        self.loop, self.lock = running_loop(), threading.RLock()
+        self.loop, self.lock = running_event_loop(), threading.RLock()
         self.context = contextvars.copy_context()
 
     @property
@@ -39,7 +39,7 @@ class Turns:
 
     def serve(self, action) -> None:
         """Does what an event asks for."""
-        if self.at_once or self.loop is running_loop():
+        if self.at_once or self.loop is running_event_loop():
             with self.lock:
                 self.context.copy().run(action)
         else:
