@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from helpers.training_run import TrainingRun
 
 from helpers import ROOT
 from helpers.checkpoint import load_model, load_state, save_model
 from helpers.evaluate import evaluate
 from helpers.record import tensor_digest
 from helpers.train import train
+from helpers.training_run import TrainingRun
 from studies.dropout import LOOKS, MODELS
 from studies.lab.command import RECORDS
 from studies.lab.experiment import best_evaluation, experiment_outcome, prepare

@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 import seaborn as sns
 import torch
-from explorer.drawn_text import drawable_text
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
-from notebooks.drawings.svg import WIDTH
 from PIL import Image
 
 from explorer.attention_plots import attention_matrix, attention_mosaic, head_matrix
-from explorer.heatmap import heatmap_caption, sentence_heatmap, text_widths
+from explorer.drawn_text import drawable_text, drawn_text_widths
+from explorer.heatmap import WIDTH, heatmap_caption, sentence_heatmap
 from explorer.predict import Prediction
 from helpers import ROOT, figure
 from helpers.figure import training_curves
@@ -260,7 +259,7 @@ HOSTILE |= {"savefig.bbox": "tight", "lines.linewidth": 9, "axes.grid": True}
 def test_a_readers_style_changes_no_figure_and_stays_the_readers():
     def look():
         pngs = [figure.figure_png(drawn) for drawn in all_figures(prediction(SHIP))]
-        return pngs, text_widths(["words"], {"fontsize": 12})
+        return pngs, drawn_text_widths(["words"], {"fontsize": 12})
 
     plain = look()
     with matplotlib.rc_context():

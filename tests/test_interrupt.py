@@ -10,16 +10,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.interrupt import delay_interrupt
-from helpers.training_run import TrainingRun
 from program import python, started
 from tiny import CONFIG, acting, at_call, fresh_model, same_weights, without_clock
 
 from helpers import ROOT
 from helpers.checkpoint import load_state
 from helpers.early_stopping import EarlyStopping
+from helpers.interrupt import delay_interrupt
 from helpers.masking import mask_tokens
 from helpers.train import train, train_step
+from helpers.training_run import TrainingRun
 from studies import resume
 
 MUON = replace(CONFIG, optimizer="muon", evaluations=2)  # evaluated at 0, 1, 12, 24

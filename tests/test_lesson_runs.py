@@ -10,7 +10,6 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from helpers.training_run import TrainingRun
 from tiny import at_call, tiny_model
 
 from helpers import data
@@ -22,6 +21,7 @@ from helpers.model import MaskedLanguageModel
 from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
+from helpers.training_run import TrainingRun
 from studies.lab.sentences import lone_sentences
 from studies.lessons import arms, asked, costs, runs, study
 from studies.lessons.arms import FAST, LessonArm
@@ -189,10 +189,8 @@ def test_words_are_asked_at_equal_distances(monkeypatch):
 
 def asked_alone(model, tokenizer, lines, number: int, place: int):
     """Bits of each piece of a word, in a row of its own, and whether it is right."""
-    text, line = (
-        data.join_lines(data.encode_lines(tokenizer, lines)),
-        lines[number].split(),
-    )
+    text = data.join_lines(data.encode_lines(tokenizer, lines))
+    line = lines[number].split()
     before = sum(len(tokenizer.encode(line.split())) + 1 for line in lines[:number])
     start, stop = (before + len(tokenizer.encode(line[: place + i])) for i in (0, 1))
     begin = min(max(0, (start + stop) // 2 - 15), len(text) - 31)

@@ -1,20 +1,23 @@
 """The pages: the tables of the studies, all links, the README and the glossary."""
 
 import re
+from importlib import import_module
 
 import nbformat
 import pytest
-from notebooks.address import SLUG, live_page_address
-from notebooks.notebook_files import notebook_paths
 from test_commands import COMMANDS
 
 from helpers import ROOT
+from notebooks.address import SLUG, live_page_address
+from notebooks.notebook_files import notebook_paths
 from studies import pages
 
 PAGES = pages.pages_of_studies()
 README, GLOSSARY = ROOT / "README.md", ROOT / "notebooks" / "GLOSSARY.md"
 OTHERS = [README, ROOT / "CONTRIBUTING.md", GLOSSARY]
 LINK = re.compile(r"(!?)\[([^\]]*(?:\[[^\]]*\][^\]]*)*)\]\(([^)\s]+)\)")
+OURS = "explorer|helpers|interop|notebooks|studies"
+IMPORT = re.compile(rf"from ((?:{OURS})[\w.]*) import (\w+(?:, \w+)*)")
 SOURCE = re.compile(r'(?:src|srcset|href)="([^"]+)"')
 
 
@@ -85,9 +88,8 @@ def test_the_readme_is_short_and_leads_to_what_a_reader_wants():
     listed = re.findall(r"^\* .* → \[[^\]]+\]\(studies/", findings, re.M)
     assert len(listed) == 5
     above = page[: places[0]]
-    assert (
-        f"https://{live_page_address(SLUG)}" in above and "05_attention.ipynb" in above
-    )
+    assert f"https://{live_page_address(SLUG)}" in above
+    assert "05_attention.ipynb" in above
     commands = re.findall(r"```sh\n(.*?)\n```", page, re.S)
     assert commands == [
         "python -m pip install -r requirements.txt -r interop/requirements.txt"
@@ -114,7 +116,18 @@ def test_each_term_of_the_glossary_stands_in_the_notebook_that_it_names():
 
 
 @pytest.mark.parametrize(
-    "path", [README, notebook_paths()[0]], ids=lambda path: path.name
+    "path", [*OTHERS, *PAGES, *notebook_paths()], ids=lambda path: path.name
 )
+def test_what_a_text_tells_a_reader_to_import_is_there(path):
+    text = path.read_text("utf-8")
+    if path.suffix == ".ipynb":
+        cells = nbformat.reads(text, 4).cells
+        text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    for module, names in IMPORT.findall(text):
+        for name in re.findall(r"\w+", names):
+            assert hasattr(import_module(module), name), f"{module} has no {name}"
+
+
+@pytest.mark.parametrize("path", [README, notebook_paths()[0]], ids=lambda p: p.name)
 def test_the_glossary_can_be_found(path):
     assert "GLOSSARY.md)" in path.read_text("utf-8")

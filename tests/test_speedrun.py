@@ -6,9 +6,9 @@ import psutil
 import pytest
 from tiny import few_lines
 
+from helpers import train as training
 from helpers.optimize import rate_factor
 from helpers.record import read_record, write_record
-from helpers.train import train as training
 from studies.lab import experiment, timing
 from studies.lab.study import Arm
 from studies.speed import recipes, speedrun

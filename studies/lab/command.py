@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 
 from helpers import ROOT
-from helpers.settings import NumberSetting, SettingError, integer_setting
+from helpers.settings import NumberSetting, SettingError
 
 RECORDS = ROOT / "plots" / "records"
 
@@ -39,7 +39,10 @@ def number_option(values: NumberSetting):
     return read
 
 
-COUNT, SEED = number_option(integer_setting(1)), number_option(integer_setting(0))
+COUNT, SEED = (
+    number_option(NumberSetting.whole(1)),
+    number_option(NumberSetting.whole(0)),
+)
 
 
 class Parser(argparse.ArgumentParser):

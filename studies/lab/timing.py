@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 
 import torch
-from helpers.training_run import TrainingRun
 
 from helpers.masking import mask_tokens
 from helpers.optimize import TrainConfig
 from helpers.train import train_step
+from helpers.training_run import TrainingRun
 from studies.lab.stats import quartiles
 
 WARM_UP = 2  # rounds before the clock runs

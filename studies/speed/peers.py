@@ -13,13 +13,13 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from interop.weight_names import BERT
-from interop.weight_names import their_weight_name as their_name
 from torch import Tensor, nn
 
 from helpers.masking import IGNORE, mlm_loss
 from helpers.model import Embedding, MaskedLanguageModel, MaskedWordHead, ModelConfig
 from interop.export import export_config
+from interop.weight_names import BERT
+from interop.weight_names import their_weight_name as their_name
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""As good a model as the series' sizes give: grown from half its depth.
+
+`python -m studies.best --help`. A model of two layers is trained first, at a constant
+rate; its layers are then stacked twice (Gong et al. 2019, section 3), and all four go
+on while the rate falls to 0. Rates and weight decay are those that `studies.fifty`
+chose without dropout. Left out: averages of weights and of models.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from helpers import ROOT
+from helpers.checkpoint import load_model, save_model
+from helpers.masking import eligible
+from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.optimize import TrainConfig
+from helpers.record import tensor_digest
+from helpers.train import train
+from studies.fifty import TRIALS, scores
+from studies.lab.command import RECORDS
+from studies.lab.experiment import prepare
+from studies.lab.readings import at
+from studies.lab.runs import FAST, score
+from studies.lab.samples import sample_guesses
+from studies.lab.study import Arm, Study
+
+FORMAT = {"precision": "bfloat16", "patience": 10**6}  # no early stopping
+RECIPE = replace(FAST, **TRIALS["rates_0.5_decay_0.4"], **FORMAT, mask_rate=0.4)
+SHALLOW = replace(RECIPE, epochs=16.0, cooldown=0.0, last_mask_rate=0.4, evaluations=4)
+DEEP = replace(RECIPE, epochs=20.0, warmup=0.02, cooldown=0.98, last_mask_rate=0.15)
+
+
+@dataclass(frozen=True)
+class Grown(Arm):
+    """A model that is trained at half its depth first."""
+
+    training: TrainConfig = replace(DEEP, evaluations=10)
+    shallow: TrainConfig = SHALLOW
+
+    def settings(self, seed: int) -> dict:
+        """What makes a run this run, beside its text."""
+        return super().settings(seed) | {"shallow": replace(self.shallow, seed=seed)}
+
+
+def stack(model: MaskedLanguageModel) -> MaskedLanguageModel:
+    """A model of twice the depth: its layers, then a copy of each in the same order."""
+    config, depth = model.config, model.config.n_layers
+    twice = OrderedDict(model.state_dict())
+    for name, value in model.state_dict().items():
+        if name.startswith("blocks."):
+            _, number, rest = name.split(".", 2)
+            twice[f"blocks.{int(number) + depth}.{rest}"] = value
+    deep = MaskedLanguageModel(replace(config, n_layers=2 * depth))
+    deep.load_state_dict(twice)
+    return deep.to(next(model.parameters()).device)
+
+
+def one_at_a_time(model, ids_BT) -> dict:
+    """Scores every word with all other words in sight, as the explorer asks."""
+    position_T = torch.arange(ids_BT.shape[1]).expand(ids_BT.shape)
+    subset_BT = torch.where(eligible(ids_BT), position_T, -1)
+    return score(model, ids_BT, subset_BT, range(ids_BT.shape[1]))
+
+
+def make(arm: Grown, seed: int, folder: Path) -> dict:
+    """Trains, stacks, trains and scores, as saved in 16 bits."""
+    first = replace(arm.model, n_layers=arm.model.n_layers // 2)
+    corpus, tokenizer, data, model = prepare(first, seed)
+
+    def note(run, entry: dict) -> None:
+        """Adds a few guesses and prints a line."""
+        entry["probes"] = sample_guesses(run.model, data)
+        losses = f"{entry['train_loss']:.3f} {entry['validation_loss']:.3f}"
+        print(f"epoch {entry['epoch']:.2f}: {losses}", flush=True)
+
+    configs = arm.settings(seed)
+    shallow = train(model, data, configs["shallow"], folder / "shallow", 120.0, note)
+    model = stack(model)
+    deep = train(model, data, configs["training"], folder / "deep", 120.0, note)
+    path = folder / "best.safetensors"
+    info = {"name": "best", "corpus": corpus.name, "seed": seed}
+    save_model(path, model, tokenizer, info)
+    model, *_ = load_model(path, tokenizer)
+    return {
+        "text": tensor_digest(data.stream),
+        "number_format": RECIPE.precision,
+        "shallow_history": shallow.history,
+        "history": deep.history,
+        **scores(model, tokenizer),
+        "one_at_a_time": one_at_a_time(model, data.validation_BT),
+    }
+
+
+STUDY = Study(
+    "best",
+    "Train the best model, resumable; a run whose record exists is skipped.",
+    folder=RECORDS / "best",
+    states=ROOT / "runs",
+    arms={"grown": Grown(ModelConfig())},
+    seeds=range(1),
+    make=make,
+    readings={
+        f"{place}, {what}": at(f"{place}.{what}")
+        for place in ("validation", "sentences", "one_at_a_time", "test")
+        for what in ("loss", "accuracy")
+    },
+)
+
+if __name__ == "__main__":
+    STUDY.main()
