@@ -108,6 +108,7 @@ STUDY = Study(
         for what in ("loss", "accuracy")
     },
 )
+main = STUDY.main
 
 if __name__ == "__main__":
-    STUDY.main()
+    main()
