@@ -23,15 +23,7 @@ from studies.lab.experiment import (
     prepare,
     subsample_data,
 )
-from studies.lab.figures import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    draw_band,
-    figure_of,
-    note_point,
-    plain_axes,
-)
+from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
 from studies.lab.report import markdown_table, plus_minus
 from studies.lab.runs import read_run
 from studies.lab.samples import phase_sample, sampling
@@ -191,8 +183,6 @@ def plateau_figure(panels, results: Results) -> None:
     left.minorticks_off()
     left.set(xlabel="step", ylabel="validation loss (nats per word)")
     right.set(xlabel="step", ylabel="share of the most-predicted word", ylim=(0, 1))
-    for axes in panels:
-        plain_axes(axes)
 
 
 def plateau_samples(results: Results) -> list[dict]:

@@ -20,7 +20,8 @@ Looks = dict[str, tuple[str, str, str]]  # of each arm: name, colour, line style
 def figure_of(*panels: int, size: tuple[float, float], **how) -> Callable:
     """Turns a function that draws into panels into one that returns their figure.
 
-    Takes the arguments of Figure.subplots, and the width and height in inches.
+    Takes the arguments of Figure.subplots, and the width and height in inches. Frames
+    lack their upper and right side.
     """
 
     def decorate(fill: Callable) -> Callable:
@@ -29,16 +30,13 @@ def figure_of(*panels: int, size: tuple[float, float], **how) -> Callable:
         def figure(*arguments) -> Figure:
             drawing = Figure(figsize=size, layout="constrained")
             fill(drawing.subplots(*panels, **how), *arguments)
+            for axes in drawing.axes:
+                axes.spines[["top", "right"]].set_visible(False)
             return drawing
 
         return figure
 
     return decorate
-
-
-def plain_axes(axes: Axes) -> None:
-    """Leaves out the frame's upper and right side."""
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def interval_rows(axes: Axes, intervals: list[dict], color=BLUE, first=0) -> None:
@@ -70,7 +68,6 @@ def label_rows(axes: Axes, names: list[str], lines="x", size=9) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis=lines, color="#e8e8e8", linewidth=0.8)
     axes.set_axisbelow(True)
-    plain_axes(axes)
 
 
 def note_point(axes: Axes, text: str, place: tuple, shift: tuple, **look) -> None:
@@ -105,7 +102,6 @@ def draw_curves(axes: Axes, results, looks: Looks) -> None:
             draw_band(axes, epochs, losses, style, color, **look)
     axes.legend(frameon=False, title="thick: validation, thin: training text")
     axes.set(xlabel="epoch", ylabel="loss (nats per word, dropout off)")
-    plain_axes(axes)
 
 
 def draw_effects(axes: Axes, results, looks: Looks, base: str) -> None:
@@ -129,7 +125,6 @@ def draw_effects(axes: Axes, results, looks: Looks, base: str) -> None:
     axes.margins(x=0.2)
     axes.set(yticks=[], ylim=(-0.3, len(shown) - 0.2))
     axes.spines["left"].set_visible(False)
-    plain_axes(axes)
 
 
 @figure_of(1, 2, size=(8.8, 3.9), width_ratios=(4, 3))

@@ -12,15 +12,9 @@ from helpers.masking import IGNORE
 from helpers.model import MaskedLanguageModel
 from helpers.record import read_record, write_record
 from helpers.seeds import seeded
+from studies.lab import timing
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
-from studies.lab.timing import (
-    DEVICE,
-    seconds_of,
-    step_to_time,
-    time_in_turns,
-    times_and_ratios,
-)
 from studies.lessons.arms import BASE, LessonArm
 
 COSTS = RECORDS / "lessons" / "costs.json"
@@ -47,12 +41,12 @@ def cost_turn(arm: LessonArm) -> tuple[Callable[[], float], dict]:
     (batches, padding), config = cost_batches(arm), arm.train_config(0)
     mask = arm.mask(0)
     torch.manual_seed(0)
-    model = MaskedLanguageModel(arm.model_config).to(DEVICE)
-    step = step_to_time(model, config, mask)
+    model = MaskedLanguageModel(arm.model_config).to(timing.DEVICE)
+    step = timing.step_to_time(model, config, mask)
 
     def turn() -> float:
         step(batches[0])  # after another arm's, it finds caches and memory not its own
-        return seconds_of(lambda: [*map(step, batches)]) / len(batches)
+        return timing.seconds_of(lambda: [*map(step, batches)]) / len(batches)
 
     how = model.config.vocab_size, config.mask_rate, seeded(0), config.masks == "fixed"
     masked = [int((mask(ids_BT, *how)[1] != IGNORE).sum()) for ids_BT in batches]
@@ -80,8 +74,8 @@ def measure_costs(arms: dict[str, LessonArm]) -> None:
     turns, facts = {}, {}
     for name, arm in {"base": BASE, **new}.items():
         turns[name], facts[name] = cost_turn(arm)
-    seconds = time_in_turns(turns, ROUNDS)
+    seconds = timing.time_in_turns(turns, ROUNDS)
     for name in new:
-        measured = times_and_ratios(seconds[name], seconds["base"])
+        measured = timing.times_and_ratios(seconds[name], seconds["base"])
         costs["arms"][name] = facts[name] | measured | {"hardware": hardware()}
     write_record(COSTS, costs)

@@ -11,7 +11,7 @@ from helpers.figure import QUIET
 from helpers.record import read_record
 from studies.lab.claims import Claim
 from studies.lab.command import RECORDS
-from studies.lab.figures import BLUE, ORANGE, figure_of, note_point, plain_axes
+from studies.lab.figures import BLUE, ORANGE, figure_of, note_point
 
 GROWTH = RECORDS / "growth.json"
 FROM = 64  # below, short rows cost extra
@@ -104,7 +104,6 @@ def length_figure(panels, growth: dict) -> None:
         axes.set_xticks(lengths, map("{:,}".format, lengths), fontsize=8.5)
         axes.minorticks_off()
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        plain_axes(axes)
     left.set(ylabel="milliseconds per step", ylim=(None, 4_500))  # room for the legend
     left.set_yticks([20, 50, 100, 200, 500, 1_000, 2_000])
     right.set(ylabel="peak memory (MB)", yticks=[200, 500, 1_000, 1_500])

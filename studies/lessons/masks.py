@@ -1,13 +1,7 @@
 """Lesson 7: what ends the collapse, how much to mask, and by what."""
 
 from studies.lab.claims import Claim, Effect
-from studies.lab.figures import (
-    figure_of,
-    interval_columns,
-    interval_rows,
-    label_rows,
-    plain_axes,
-)
+from studies.lab.figures import figure_of, interval_columns, interval_rows, label_rows
 from studies.lessons.arms import LessonArm
 from studies.lessons.readings import read_elsewhere
 from studies.plateau import STEPS, STUDY, plateau_arm
@@ -62,7 +56,6 @@ def masks_figure(panels, results) -> None:
     interval_columns(left, [*RATES], [loss[arm] for arm in RATES.values()])
     left.set(xlabel="masked in training (% of the words)", xticks=[*RATES])
     left.set_ylabel("validation loss (nats per word)")
-    plain_axes(left)
     interval_rows(right, [loss[arm] for arm in WAYS])
     label_rows(right, [*WAYS.values()])
     right.set_xlabel("loss (nats), 30 % masked")

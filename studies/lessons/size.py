@@ -3,7 +3,7 @@
 from matplotlib.ticker import NullFormatter
 
 from studies.lab.claims import Claim, Effect
-from studies.lab.figures import BLUE, ORANGE, figure_of, interval_columns, plain_axes
+from studies.lab.figures import BLUE, ORANGE, figure_of, interval_columns
 from studies.lessons.arms import LessonArm
 from studies.lessons.readings import AT_STEPS, AT_TIME
 
@@ -64,6 +64,5 @@ def size_figure(panels, results) -> None:
         axes.set_xticks([*arms], [*arms])
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
-        plain_axes(axes)
     panels[0].set_ylabel("validation loss (nats per word)")
     panels[0].legend(frameon=False, fontsize=9)

@@ -4,7 +4,7 @@ from helpers.figure import reference_loss_lines
 from helpers.record import read_record
 from studies import dropout
 from studies.lab.claims import Claim, Effect
-from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, plain_axes
+from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of
 from studies.lessons.arms import LessonArm
 from studies.lessons.readings import read_elsewhere
 
@@ -72,4 +72,3 @@ def small_figure(axes, results) -> None:
     unigram = read_record(dropout.REFERENCES)["unigram"]["loss"]
     reference_loss_lines(axes, {"unigram": unigram})
     axes.legend(frameon=False, title="dot: what early stopping keeps")
-    plain_axes(axes)

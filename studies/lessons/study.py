@@ -5,11 +5,18 @@ import math
 from matplotlib.figure import Figure
 
 from helpers import ROOT
-from helpers.figure import QUIET, default_style
+from helpers.figure import QUIET
 from helpers.record import read_record
 from studies.lab.claims import SEEDS, SMALLEST, Claim, Effect
 from studies.lab.command import RECORDS
-from studies.lab.figures import BLUE, ORANGE, interval_rows, label_rows, note_point
+from studies.lab.figures import (
+    BLUE,
+    ORANGE,
+    figure_of,
+    interval_rows,
+    label_rows,
+    note_point,
+)
 from studies.lab.report import markdown_table, range_text
 from studies.lab.study import Results, Study
 from studies.lessons import (
@@ -125,17 +132,20 @@ def lessons_table(results: Results) -> str:
     return markdown_table([*rows[0]], [[*row.values()] for row in rows])
 
 
-@default_style()
 def lessons_figure(results: Results) -> Figure:
-    """Each pair whose losses a claim compares; left of zero the left one is ahead.
+    """Each pair whose losses a claim compares, a row each."""
+    pairs = [row for row in results.claims if row["sides"]]
+    rows = [row for row in pairs if row["interval"]["mean"] is not None]
+    return figure_of(size=(8.8, 0.29 * len(rows) + 1.2))(draw_lessons)(rows)
+
+
+def draw_lessons(axes, rows: list[dict]) -> None:
+    """Differences in loss; left of zero the one named on the left is ahead.
 
     Grey is the margin; a colour says that an interval leaves zero behind it on that
     side. What lies beyond the scale is an arrow with its mean.
     """
-    pairs = [row for row in results.claims if row["sides"]]
-    rows = [row for row in pairs if row["interval"]["mean"] is not None]
-    figure = Figure(figsize=(8.8, 0.29 * len(rows) + 1.2), layout="constrained")
-    axes, end, margin = figure.subplots(), 0.4, SMALLEST["nats"]
+    end, margin = 0.4, SMALLEST["nats"]
     axes.axvspan(-margin, margin, color="#ececec", linewidth=0)
     axes.axvline(0, color=QUIET, linewidth=1)
     for y, row in enumerate(rows):
@@ -158,7 +168,6 @@ def lessons_figure(results: Results) -> Figure:
     title = "← the one on the left is better        the one on the right is better →"
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("difference in validation loss (nats per word); small dots: seeds")
-    return figure
 
 
 STUDY = Lessons(

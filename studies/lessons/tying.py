@@ -2,7 +2,7 @@
 
 from helpers.figure import QUIET
 from studies.lab.claims import Claim, Effect
-from studies.lab.figures import BLUE, figure_of, note_point, plain_axes
+from studies.lab.figures import BLUE, figure_of, note_point
 from studies.lessons.arms import LessonArm
 
 ARMS = {
@@ -45,7 +45,6 @@ def tying_figure(panels, results) -> None:
         spans.append((min(losses, default=0), max(losses, default=0)))
         axes.set_xticks([0, 1], ["tied", "own weights"])
         axes.set(xlim=(-0.3, 1.5), title=title)
-        plain_axes(axes)
     half = 0.6 * max(0.05, *(high - low for low, high in spans))
     for axes, (low, high) in zip(panels, spans, strict=True):
         axes.set_ylim((low + high) / 2 - half, (low + high) / 2 + half)

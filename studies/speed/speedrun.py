@@ -20,15 +20,7 @@ from matplotlib.ticker import LogLocator
 
 from helpers.figure import QUIET
 from studies.lab.command import SEED, command
-from studies.lab.figures import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    figure_of,
-    note_point,
-    plain_axes,
-    save_figure,
-)
+from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, note_point, save_figure
 from studies.lab.report import markdown_table, plus_minus
 from studies.lab.stats import one_sided_p, student
 from studies.lab.wikitext import require_wikitext
@@ -146,7 +138,6 @@ def speedrun_figure(axes, race: dict) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, fontsize=9)
-    plain_axes(axes)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from helpers.figure import QUIET
 from helpers.model import ModelConfig
 from studies.lab import timing
 from studies.lab.command import RECORDS
-from studies.lab.figures import BLUE, ORANGE, figure_of, plain_axes
+from studies.lab.figures import BLUE, ORANGE, figure_of
 from studies.lab.machine import hardware
 from studies.lab.measurement import Measurement
 from studies.speed.peers import OURS, PEERS
@@ -121,7 +121,6 @@ def throughput_figure(panels, record: dict) -> None:
         axes.set_xlabel("times as long as ours")
         axes.set_yticks(range(len(peers)), peers)
         axes.set_ylim(len(peers) - 0.5, -0.5)
-        plain_axes(axes)
     widest = max(high for _, high in steps["ratio_quartiles"])
     panels[0].set_xlim(0, 1.05 * widest)
     panels[0].legend(frameon=False, loc="lower left", fontsize=9)
