@@ -1,6 +1,6 @@
-"""As good a model as the series' sizes give: grown from half its depth.
+"""A model of the series' sizes that is trained longer, and grown from half its depth.
 
-`python -m studies.best --help`. A model of two layers is trained first, at a constant
+`python -m studies.grown --help`. A model of two layers is trained first, at a constant
 rate; its layers are then stacked twice (Gong et al. 2019, section 3), and all four go
 on while the rate falls to 0. Rates and weight decay are those that `studies.fifty`
 chose without dropout. Left out: averages of weights and of models.
@@ -34,7 +34,7 @@ DEEP = replace(RECIPE, epochs=20.0, warmup=0.02, cooldown=0.98, last_mask_rate=0
 
 
 @dataclass(frozen=True)
-class Grown(Arm):
+class GrownArm(Arm):
     """A model that is trained at half its depth first."""
 
     training: TrainConfig = replace(DEEP, evaluations=10)
@@ -45,7 +45,7 @@ class Grown(Arm):
         return super().settings(seed) | {"shallow": replace(self.shallow, seed=seed)}
 
 
-def stack(model: MaskedLanguageModel) -> MaskedLanguageModel:
+def stack_layers(model: MaskedLanguageModel) -> MaskedLanguageModel:
     """A model of twice the depth: its layers, then a copy of each in the same order."""
     config, depth = model.config, model.config.n_layers
     twice = OrderedDict(model.state_dict())
@@ -58,14 +58,14 @@ def stack(model: MaskedLanguageModel) -> MaskedLanguageModel:
     return deep.to(next(model.parameters()).device)
 
 
-def one_at_a_time(model, ids_BT) -> dict:
+def score_one_at_a_time(model, ids_BT) -> dict:
     """Scores every word with all other words in sight, as the explorer asks."""
     position_T = torch.arange(ids_BT.shape[1]).expand(ids_BT.shape)
     subset_BT = torch.where(eligible(ids_BT), position_T, -1)
     return score(model, ids_BT, subset_BT, range(ids_BT.shape[1]))
 
 
-def make(arm: Grown, seed: int, folder: Path) -> dict:
+def make_grown_run(arm: GrownArm, seed: int, folder: Path) -> dict:
     """Trains, stacks, trains and scores, as saved in 16 bits."""
     first = replace(arm.model, n_layers=arm.model.n_layers // 2)
     corpus, tokenizer, data, model = prepare(first, seed)
@@ -78,10 +78,10 @@ def make(arm: Grown, seed: int, folder: Path) -> dict:
 
     configs = arm.settings(seed)
     shallow = train(model, data, configs["shallow"], folder / "shallow", 120.0, note)
-    model = stack(model)
+    model = stack_layers(model)
     deep = train(model, data, configs["training"], folder / "deep", 120.0, note)
-    path = folder / "best.safetensors"
-    info = {"name": "best", "corpus": corpus.name, "seed": seed}
+    path = folder / "grown.safetensors"
+    info = {"name": "grown", "corpus": corpus.name, "seed": seed}
     save_model(path, model, tokenizer, info)
     model, *_ = load_model(path, tokenizer)
     return {
@@ -90,18 +90,18 @@ def make(arm: Grown, seed: int, folder: Path) -> dict:
         "shallow_history": shallow.history,
         "history": deep.history,
         **scores(model, tokenizer),
-        "one_at_a_time": one_at_a_time(model, data.validation_BT),
+        "one_at_a_time": score_one_at_a_time(model, data.validation_BT),
     }
 
 
 STUDY = Study(
-    "best",
-    "Train the best model, resumable; a run whose record exists is skipped.",
-    folder=RECORDS / "best",
+    "grown",
+    "Train a model that grows, resumable; a run whose record exists is skipped.",
+    folder=RECORDS / "grown",
     states=ROOT / "runs",
-    arms={"grown": Grown(ModelConfig())},
+    arms={"grown": GrownArm(ModelConfig())},
     seeds=range(1),
-    make=make,
+    XX
     readings={
         f"{place}, {what}": at(f"{place}.{what}")
         for place in ("validation", "sentences", "one_at_a_time", "test")
