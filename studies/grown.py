@@ -101,7 +101,7 @@ STUDY = Study(
     states=ROOT / "runs",
     arms={"grown": GrownArm(ModelConfig())},
     seeds=range(1),
-    XX
+    make=make_grown_run,
     readings={
         f"{place}, {what}": at(f"{place}.{what}")
         for place in ("validation", "sentences", "one_at_a_time", "test")
