@@ -124,7 +124,7 @@ def control_box(kind, css: str, *children):
     return made
 
 
-def folded_box(summary: str, content: str):
+def control_details(summary: str, content: str):
     """Some HTML that a press on its summary unfolds."""
     return widgets.HTML(f"<details><summary>{summary}</summary>{content}</details>")
 

@@ -15,7 +15,7 @@ from IPython.display import display
 
 from explorer import markup
 from explorer.comparison import Comparison
-from explorer.controls import Controls, folded_box
+from explorer.controls import Controls, control_details
 from explorer.game import GuessingGame, game_sentences
 from explorer.heatmap import heatmap_caption
 from explorer.page.build import page_explanation
@@ -79,7 +79,7 @@ class Explorer(Controls):
         self.game = GuessingGame(sentences, self.tokenizer, predict, self.guarded)
         games = [self.game.part] if sentences else []
         about = page_explanation(first, len(self.tokenizer.ids))
-        about = folded_box("What am I looking at?", about)
+        about = control_details("What am I looking at?", about)
         self.more.children = [*games, self.change.part, about]
 
     def tell(self, error: Exception, place=None) -> None:

@@ -23,13 +23,13 @@ from helpers.seeds import seeded
 from studies.attention.references import all_references
 from studies.lab.claims import Effect
 from studies.lab.command import RECORDS
-from studies.lab.experiment import best_evaluation, prepare, run_experiment
+from studies.lab.experiment import best_evaluation, prepare_experiment, run_experiment
 from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of_effects
-from studies.lab.readings import at
+from studies.lab.readings import reading_at
 from studies.lab.report import markdown_table, plus_minus
 from studies.lab.runs import FAST, read_run, score
 from studies.lab.sentences import scored_blocks, scored_sentences
-from studies.lab.study import Arm, Results, Study
+from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.timing import DEVICE
 from studies.lab.wikitext import require_wikitext
 
@@ -75,15 +75,15 @@ def dropout_gap(run: dict) -> float:
 
 
 READINGS = {
-    "loss": at("validation.packed.loss"),
-    "accuracy": at("validation.packed.accuracy"),
-    "test_loss": at("test.packed.loss"),
+    "loss": reading_at("validation.packed.loss"),
+    "accuracy": reading_at("validation.packed.accuracy"),
+    "test_loss": reading_at("test.packed.loss"),
     "gap": dropout_gap,
     "best_epoch": lambda run: best_evaluation(run["history"])["epoch"],
 }
 
 
-def dropout_row(results: Results, arm: str, name: str) -> list[str]:
+def dropout_row(results: StudyResults, arm: str, name: str) -> list[str]:
     """The cells of one arm after its epochs; what has not been run is named so."""
     if arm not in results.runs:
         return [name, "0", f"not run yet: {COMMAND}"]
@@ -96,14 +96,14 @@ def dropout_row(results: Results, arm: str, name: str) -> list[str]:
     return cells + [plus_minus(means[key], n) for key, n in digits.items()]
 
 
-def dropout_table(results: Results) -> str:
+def dropout_table(results: StudyResults) -> str:
     """The study as a Markdown table, and that of a GPU, even if it has no runs yet."""
     titles = ["Epochs", "Dropout", "Seeds", "Validation loss", "Right", "Minus none"]
     titles += ["Gap", "Best epoch", "Test loss"]
     long = replace(LONG, folder=results.study.folder)
     both = [results]
     if long.arms != results.study.arms:
-        both.append(Results(long, long.runs()))
+        both.append(StudyResults(long, long.runs()))
     rows = []
     for each in both:
         epochs = f"{each.study.arms['none'].training.epochs:g}"
@@ -114,7 +114,7 @@ def dropout_table(results: Results) -> str:
     return markdown_table(titles, rows)
 
 
-def dropout_figure(results: Results) -> Figure:
+def dropout_figure(results: StudyResults) -> Figure:
     """The curves of all runs beside what each kind of dropout costs or gains."""
     bigram = read_record(REFERENCES)["bigram"]["loss"]
     return figure_of_effects(results, LOOKS, "none", {"bigram": bigram})
@@ -158,7 +158,7 @@ STUDY = dropout_study(CPU_EPOCHS)
 LONG = dropout_study(GPU_EPOCHS, seeds=range(5))
 
 
-def ship_dropout_models(results: Results) -> None:
+def ship_dropout_models(results: StudyResults) -> None:
     """Copies weights and record of the seed of median loss to where notebooks read.
 
     The record also tells the share of [PAD] in each way to make rows of the text.
@@ -193,7 +193,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not given.summary:
             chosen.make_missing(given.arms, given.seeds, given.processes)
         if not REFERENCES.exists():
-            _, tokenizer, data, _ = prepare(ModelConfig(), 0)
+            _, tokenizer, data, _ = prepare_experiment(ModelConfig(), 0)
             write_record(REFERENCES, all_references(data, len(tokenizer)))
         if given.ship:
             ship_dropout_models(chosen.results())

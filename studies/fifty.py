@@ -19,8 +19,12 @@ from helpers.train import train
 from helpers.training_run import TrainingRun
 from studies.dropout import LOOKS, MODELS
 from studies.lab.command import RECORDS
-from studies.lab.experiment import best_evaluation, experiment_outcome, prepare
-from studies.lab.readings import at
+from studies.lab.experiment import (
+    best_evaluation,
+    experiment_outcome,
+    prepare_experiment,
+)
+from studies.lab.readings import reading_at
 from studies.lab.report import markdown_table
 from studies.lab.runs import FAST, score
 from studies.lab.samples import sample_guesses
@@ -70,7 +74,7 @@ def fit_fifty(arm: FiftyArm, seed: int, folder: Path, part: int = 1) -> tuple:
     Early stopping sees the selection half; each evaluation also has the scoring half
     and, on the whole text, what the model says at a few words.
     """
-    _, tokenizer, data, model = prepare(arm.model, seed)
+    _, tokenizer, data, model = prepare_experiment(arm.model, seed)
     blocks = data.validation_BT, data.subset_BT
     scoring = [rows_BT[HALVES["scoring"]] for rows_BT in blocks]
     ids_BT, subset_BT = (rows_BT[HALVES["selection"]] for rows_BT in blocks)
@@ -179,9 +183,9 @@ STUDY = Study(
     make=make_fifty_run,
     alike=("text", "number_format"),
     readings={
-        "best": at("best.scoring.loss"),
-        "last": at("last.scoring.loss"),
-        "best_epoch": at("best_epoch"),
+        "best": reading_at("best.scoring.loss"),
+        "last": reading_at("last.scoring.loss"),
+        "best_epoch": reading_at("best_epoch"),
     },
 )
 TRIAL = {"make": make_fifty_trial, "pattern": "trial_{arm}", "seeds": [TRIAL_SEED]}

@@ -21,8 +21,8 @@ from helpers.record import tensor_digest
 from helpers.train import train
 from studies.fifty import TRIALS, scores
 from studies.lab.command import RECORDS
-from studies.lab.experiment import prepare
-from studies.lab.readings import at
+from studies.lab.experiment import prepare_experiment
+from studies.lab.readings import reading_at
 from studies.lab.runs import FAST, score
 from studies.lab.samples import sample_guesses
 from studies.lab.study import Arm, Study
@@ -45,7 +45,7 @@ class GrownArm(Arm):
         return super().settings(seed) | {"shallow": replace(self.shallow, seed=seed)}
 
 
-def stack_layers(model: MaskedLanguageModel) -> MaskedLanguageModel:
+def grow_layers(model: MaskedLanguageModel) -> MaskedLanguageModel:
     """A model of twice the depth: its layers, then a copy of each in the same order."""
     config, depth = model.config, model.config.n_layers
     twice = OrderedDict(model.state_dict())
@@ -68,7 +68,7 @@ def score_one_at_a_time(model, ids_BT) -> dict:
 def make_grown_run(arm: GrownArm, seed: int, folder: Path) -> dict:
     """Trains, stacks, trains and scores, as saved in 16 bits."""
     first = replace(arm.model, n_layers=arm.model.n_layers // 2)
-    corpus, tokenizer, data, model = prepare(first, seed)
+    corpus, tokenizer, data, model = prepare_experiment(first, seed)
 
     def note(run, entry: dict) -> None:
         """Adds a few guesses and prints a line."""
@@ -78,7 +78,7 @@ def make_grown_run(arm: GrownArm, seed: int, folder: Path) -> dict:
 
     configs = arm.settings(seed)
     shallow = train(model, data, configs["shallow"], folder / "shallow", 120.0, note)
-    model = stack_layers(model)
+    model = grow_layers(model)
     deep = train(model, data, configs["training"], folder / "deep", 120.0, note)
     path = folder / "grown.safetensors"
     info = {"name": "grown", "corpus": corpus.name, "seed": seed}
@@ -103,7 +103,7 @@ STUDY = Study(
     seeds=range(1),
     make=make_grown_run,
     readings={
-        f"{place}, {what}": at(f"{place}.{what}")
+        f"{place}, {what}": reading_at(f"{place}.{what}")
         for place in ("validation", "sentences", "one_at_a_time", "test")
         for what in ("loss", "accuracy")
     },

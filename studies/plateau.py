@@ -20,7 +20,7 @@ from studies.lab.command import RECORDS
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
-    prepare,
+    prepare_experiment,
     subsample_data,
 )
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
@@ -28,7 +28,7 @@ from studies.lab.report import markdown_table, plus_minus
 from studies.lab.runs import read_run
 from studies.lab.samples import phase_sample, sampling
 from studies.lab.stats import student
-from studies.lab.study import Arm, Results, Study
+from studies.lab.study import Arm, Study, StudyResults
 from studies.positions import (
     ARMS,
     EVERY,
@@ -66,7 +66,7 @@ def plateau_low(run: dict) -> float:
     return best_evaluation(run["history"])["validation_loss"]
 
 
-def plateau_trials(results: Results, positions: str) -> dict[str, dict]:
+def plateau_trials(results: StudyResults, positions: str) -> dict[str, dict]:
     """The runs of seed 0, one for each rate, by arm; ValueError if one is missing."""
     names = [name for name in ARMS if kind_of_positions(name) == positions]
     for name in names:
@@ -76,21 +76,21 @@ def plateau_trials(results: Results, positions: str) -> dict[str, dict]:
     return {name: results.runs[name][0] for name in names}
 
 
-def plateau_arm(results: Results, positions: str) -> str:
+def plateau_arm(results: StudyResults, positions: str) -> str:
     """The arm whose seed 0 leaves first; among equals, that of the lowest loss."""
     runs = plateau_trials(results, positions).items()
     ranked = [(plateau_left(r) or STEPS + 1, plateau_low(r), name) for name, r in runs]
     return min(ranked)[-1]
 
 
-def plateau_runs(results: Results, positions: str) -> list[dict]:
+def plateau_runs(results: StudyResults, positions: str) -> list[dict]:
     """All seeds at the best rate of one kind of positions."""
     return [*results.runs[plateau_arm(results, positions)].values()]
 
 
 def make_plateau_run(arm: Arm, seed: int, folder: Path) -> dict:
     """Trains one model, which is scored on a part of the validation text."""
-    _, tokenizer, data, model = prepare(arm.model, seed)
+    _, tokenizer, data, model = prepare_experiment(arm.model, seed)
     if arm.table:
         train_positions(model.embedding, arm.table)
     data = subsample_data(data, BLOCKS)
@@ -131,7 +131,7 @@ def plateau_cell(runs: Iterable[dict]) -> str:
     return ", ".join(f"{step:,}" if step else f"over {STEPS:,}" for step in steps)
 
 
-def plateau_table(results: Results) -> str:
+def plateau_table(results: StudyResults) -> str:
     """Steps until the plateau is left, by positions, as a Markdown table.
 
     A seed that stayed on it to the end makes the mean a lower bound.
@@ -152,7 +152,7 @@ def plateau_table(results: Results) -> str:
 
 
 @figure_of(1, 2, size=(8.8, 3.6), sharex=True)
-def plateau_figure(panels, results: Results) -> None:
+def plateau_figure(panels, results: StudyResults) -> None:
     """Loss and the share of the most-predicted word over the first steps, by positions.
 
     The line is the mean over seeds, the band reaches from the lowest to the highest
@@ -185,7 +185,7 @@ def plateau_figure(panels, results: Results) -> None:
     right.set(xlabel="step", ylabel="share of the most-predicted word", ylim=(0, 1))
 
 
-def plateau_samples(results: Results) -> list[dict]:
+def plateau_samples(results: StudyResults) -> list[dict]:
     """What the first seeds say at step `SHOWN` for their probed words."""
     words = WordTokenizer.load(ROOT / "weights" / "vocabulary.json").words
     runs, rows = {kind: plateau_runs(results, kind)[0] for kind in POSITIONS}, []

@@ -21,7 +21,7 @@ from pyarrow import parquet
 from helpers import corpus
 from helpers.model import ModelConfig
 from helpers.toy import ANIMALS, RULES, SEASONS, WOMEN, toy_split
-from studies.lab.experiment import prepare
+from studies.lab.experiment import prepare_experiment
 from studies.lab.wikitext import require_wikitext
 
 OWN = {
@@ -178,7 +178,7 @@ def test_without_a_hub_the_reader_is_told_and_a_training_stops(
     assert corpus.load_corpus().name == "toy"
     line = one_line(capsys)
     assert line.startswith("WikiText-2 is not within reach (") and said in line
-    trainings = corpus.training_corpus, lambda: prepare(ModelConfig(), 0)
+    trainings = corpus.training_corpus, lambda: prepare_experiment(ModelConfig(), 0)
     for load in (*trainings, require_wikitext):
         with pytest.raises(ConnectionError, match=f"{said}.*{VARIABLE}.*'toy'"):
             load()

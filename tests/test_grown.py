@@ -16,7 +16,7 @@ from studies.lab import experiment
 @torch.no_grad()
 def test_a_stacked_model_applies_its_layers_twice():
     model = scattered(fresh_model(n_layers=2), 0.3).eval()
-    deep = grown.stack_layers(model).eval()
+    deep = grown.grow_layers(model).eval()
     ids_BT = torch.randint(5, 12, (3, 8))
     x_BTD = model.embedding(ids_BT)
     for block in (*model.blocks, *model.blocks):

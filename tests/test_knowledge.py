@@ -16,7 +16,7 @@ from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import all_references, score_reference
 from studies.attention.tables import GUESSES
-from studies.lab.sentences import lone_rows, lone_sentences
+from studies.lab.sentences import lone_sentences, sentence_rows
 from studies.lab.stats import GROUP, bootstrap
 
 LENGTH = 32
@@ -124,7 +124,7 @@ def test_words_stand_at_their_places(data):
     ]
     tokenizer = WordTokenizer.train(lines, 40)
     stream = join_lines(encode_lines(tokenizer, lines))
-    ids_BT, place_BT = lone_rows(tokenizer, lines, LENGTH)
+    ids_BT, place_BT = sentence_rows(tokenizer, lines, LENGTH)
     sentences = sorted(lone_sentences(lines, 5, 40), key=len)
     for sentence, ids_T, place_T in zip(sentences, ids_BT, place_BT, strict=True):
         row = [CLS, *tokenizer.encode(sentence), SEP]
@@ -197,7 +197,7 @@ def test_sentences_are_compared_with_the_same_words(summary, models, data):
     assert alone["words"] == len(inside) < summary["words"]
     means = {part: x["mean"] for part, x in alone["loss"]["dropout"].items()}
     assert means["packed"] == pytest.approx(np.mean(inside), rel=1e-6)
-    rows_BT, _ = lone_rows(TOKENIZER, CORPUS.validation, LENGTH)
+    rows_BT, _ = sentence_rows(TOKENIZER, CORPUS.validation, LENGTH)
     whole = evaluate(model, rows_BT, evaluation_subsets(rows_BT), subsets=range(7))
     assert means["alone"] == pytest.approx(whole["loss"], rel=1e-5)
     minus = means["alone"] - means["packed"]

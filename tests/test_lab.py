@@ -16,7 +16,7 @@ from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
 from studies.lab import runs
 from studies.lab.claims import Claim, Effect, verdict
-from studies.lab.readings import at, loss_at_step
+from studies.lab.readings import loss_at_step, reading_at
 from studies.lab.report import markdown_table, plus_minus, range_text
 from studies.lab.runs import FAST
 from studies.lab.sentences import lone_sentences
@@ -88,7 +88,10 @@ def study(tmp_path):
         arms={"none": Arm(), "all": Arm(ModelConfig(dropout=0.1))},
         make=make,
         alike=("number_format",),
-        readings={"loss": at("validation.loss"), "alone": at("alone.loss")},
+        readings={
+            "loss": reading_at("validation.loss"),
+            "alone": reading_at("alone.loss"),
+        },
         claims=[Claim("It helps.", Effect("all", "none"))],
     )
 
@@ -180,7 +183,7 @@ def test_an_effect_may_be_one_of_effects_or_of_a_reading():
         Effect("a", "b", apart=("c", "d")): {1: 0.5 - 6, 2: 3 - 19},
         Effect("a", "nobody"): {},
     }.items():
-        interval = effect.measure(made, {"loss": at("loss")})
+        interval = effect.measure(made, {"loss": reading_at("loss")})
         assert interval["seeds"] == [*values]
         assert interval["values"] == [*values.values()]
 

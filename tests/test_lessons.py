@@ -66,7 +66,7 @@ def test_what_a_claim_costs_counts_the_threads_of_each_timing(tmp_path, monkeypa
     run = {"validation": {"loss": 3.0}}
     runs = {"base": {0: run | {"hardware": {"device": "A"}}}}
     runs["untied"] = {0: run | {"hardware": {"device": "B"}}}
-    row = lesson_row(study.Results(STUDY, runs), tying.CLAIMS[0])
+    row = lesson_row(study.StudyResults(STUDY, runs), tying.CLAIMS[0])
     assert row["core_minutes"] == pytest.approx(30 + 60)
     assert (row["budget"], row["hardware"]) == ("500 steps", ["A", "B"])
 

@@ -47,7 +47,9 @@ def test_from_trials_to_results(toy, monkeypatch):
     other = read_record(recipes.FOLDER / "entry_6_steps_seed_0.json")
     other["validation"]["loss"] = 0.0
     write_record(recipes.FOLDER / "entry_7_steps_seed_0.json", other)
-    monkeypatch.delattr(recipes, "prepare")  # only records are read from here on
+    monkeypatch.delattr(
+        recipes, "prepare_experiment"
+    )  # only records are read from here on
     long = recipes.run_recipe_baseline("plain", best["rate"], 3.5)
     race = speedrun.speedrun_results()
     assert race["entry"]["runs"] == entries

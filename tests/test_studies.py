@@ -14,7 +14,7 @@ from studies import dropout, plateau, positions
 from studies.lab import experiment
 from studies.lab.claims import Effect
 from studies.lab.experiment import subsample_data
-from studies.lab.study import Results
+from studies.lab.study import StudyResults
 
 TINY = dict(vocab_size=104, n_layers=1, d_model=16, n_heads=2, d_ff=16)
 
@@ -167,7 +167,7 @@ def test_the_best_rate_leaves_first_then_is_lowest():
 
     def best(*runs: dict) -> str:
         names = [f"rotary_rate_{rate:g}" for rate in plateau.RATES]
-        results = Results(plateau.STUDY, dict(zip(names, runs, strict=False)))
+        results = StudyResults(plateau.STUDY, dict(zip(names, runs, strict=False)))
         return plateau.plateau_arm(results, "rotary")
 
     never = {0: {"unigram_loss": 5.6, "history": [{"validation_loss": 5.2}]}}
@@ -211,7 +211,7 @@ def test_the_controls_are_trained_tables_as_large_as_the_waves(table):
 
 
 def test_a_subsample_is_spread_over_the_text(toy):
-    data = experiment.prepare(ModelConfig(), 0)[2]
+    data = experiment.prepare_experiment(ModelConfig(), 0)[2]
     few, distance = subsample_data(data, 4), len(data.subset_BT) // 4
     assert distance > 1 and len(few.validation_BT) == len(few.subset_BT) == 4
     assert torch.equal(few.validation_BT[1], data.validation_BT[distance])

@@ -30,7 +30,7 @@ from studies.attention.words import (
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
 from studies.lab.measurement import Measurement
-from studies.lab.sentences import lone_rows
+from studies.lab.sentences import sentence_rows
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 
 MEASURES = "accuracy", "loss"
@@ -111,7 +111,7 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
     blocks = data.validation_BT, data.subset_BT
     words = describe_words(*blocks, packed_word_places(data.validation_BT), classes)
     packed = knowledge_scores(guesses, *blocks, words)
-    lone_BT, place_BT = lone_rows(tokenizer, corpus.validation, length)
+    lone_BT, place_BT = sentence_rows(tokenizer, corpus.validation, length)
     rows = lone_BT, evaluation_subsets(lone_BT)
     lone = describe_words(*rows, place_BT, classes)
     alone = knowledge_scores(guesses, *rows, lone)

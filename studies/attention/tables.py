@@ -118,7 +118,7 @@ def heads_table(summary: dict) -> str:
     return markdown_table(titles, rows)
 
 
-def score_cell(interval: dict, measure: str, sign: str = "") -> str:
+def table_score(interval: dict, measure: str, sign: str = "") -> str:
     """An accuracy in percent or a loss in nats as text, with its interval."""
     digits, scale = {"accuracy": (1, 100), "loss": (2, 1)}[measure]
     return range_text(interval, digits, scale, sign)
@@ -138,9 +138,9 @@ def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
         for name, band in bands.items():
             means = band[measure]
             row = [heading, name, f"{100 * band['share']:.1f} %"]
-            row += [score_cell(means[guess], measure) for guess in GUESSES]
+            row += [table_score(means[guess], measure) for guess in GUESSES]
             minus = (means[f"{guess} minus bigram"] for guess in TRAINED)
-            rows.append(row + [score_cell(mean, measure, "+") for mean in minus])
+            rows.append(row + [table_score(mean, measure, "+") for mean in minus])
             heading = ""
     return markdown_table(titles, rows)
 
@@ -157,6 +157,6 @@ def alone_table(summary: dict) -> str:
         row = [name]
         for measure, part in columns:
             mean = summary["alone"][measure][guess][part]
-            row.append(score_cell(mean, measure, "+" if "minus" in part else ""))
+            row.append(table_score(mean, measure, "+" if "minus" in part else ""))
         rows.append(row)
     return markdown_table(titles, rows)

@@ -24,7 +24,7 @@ from studies.lab.machine import hardware
 from studies.lab.samples import phase_samples, sampling
 
 
-def prepare(model_config: ModelConfig, seed: int) -> tuple:
+def prepare_experiment(model_config: ModelConfig, seed: int) -> tuple:
     """What a run starts from: corpus, tokenizer, TrainingData, a model of that seed.
 
     A corpus with fewer words than the model asks for gets a model of as many.
@@ -84,7 +84,7 @@ def run_experiment(folder: Path, sizes: ModelConfig, config: TrainConfig) -> dic
     """
     name, target = folder.name, folder / f"{folder.name}.json"
     weights = target.with_suffix(".safetensors")
-    corpus, tokenizer, data, model = prepare(sizes, config.seed)
+    corpus, tokenizer, data, model = prepare_experiment(sizes, config.seed)
     settings = {"corpus": corpus.name, "model": model.config, "training": config}
     if target.exists():
         run = read_record(target)

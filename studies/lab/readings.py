@@ -15,7 +15,7 @@ Reading = Callable[[dict], float]
 BEYOND = 1.05  # a curve's last value stands for so many times its last step
 
 
-def at(path: str, scale: float = 1.0) -> Reading:
+def reading_at(path: str, scale: float = 1.0) -> Reading:
     """Reads what stands under keys, as in "validation.loss"."""
     return lambda run: scale * reduce(getitem, path.split("."), run)
 

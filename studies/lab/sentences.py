@@ -33,7 +33,7 @@ def lone_sentences(lines: list[str], shortest: int, longest: int) -> list[list[s
     return [words for _, words in placed_sentences(lines, shortest, longest)]
 
 
-def lone_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
+def sentence_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
     """Sentences of 5 to 40 words, each by itself in a row, as one types them. (B, T).
 
     And the places of their tokens. From short to long, since batches of similar length
@@ -47,7 +47,7 @@ def lone_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]
 
 def scored_sentences(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
     """The same sentences, and which subset each position is of, (B, T) each."""
-    ids_BT, _ = lone_rows(tokenizer, lines, length)
+    ids_BT, _ = sentence_rows(tokenizer, lines, length)
     return ids_BT, evaluation_subsets(ids_BT)
 
 

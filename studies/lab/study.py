@@ -53,8 +53,8 @@ class Study:
     readings: dict[str, Reading]
     seeds: Sequence[int] = range(3)
     claims: Sequence[Claim] = ()
-    table: Callable[["Results"], str] = lambda results: results.means()
-    figures: dict[str, Callable[["Results"], Figure]] = field(default_factory=dict)
+    table: Callable[["StudyResults"], str] = lambda results: results.means()
+    figures: dict[str, Callable[["StudyResults"], Figure]] = field(default_factory=dict)
     text: Callable[[Arm], dict] = lambda arm: {}
     read: Callable[[Path, dict], dict | None] = read_run
     alike: Sequence[str] = ()
@@ -95,10 +95,10 @@ class Study:
                     )
         return runs
 
-    def results(self) -> "Results":
+    def results(self) -> "StudyResults":
         """What the records say. ValueError if there are none."""
         if runs := self.runs():
-            return Results(self, runs)
+            return StudyResults(self, runs)
         raise ValueError(f"There are no runs in {self.folder}; leave out --summary.")
 
     def command_for(self, arms: Iterable[str]) -> str:
@@ -145,7 +145,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Results:
+class StudyResults:
     """What the records of a study say."""
 
     study: Study

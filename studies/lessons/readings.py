@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from helpers.record import read_record
-from studies.lab.readings import at, curve_losses, loss_at_step
+from studies.lab.readings import curve_losses, loss_at_step, reading_at
 from studies.lab.study import Study
 from studies.lessons.arms import STEPS
 from studies.lessons.costs import COSTS
@@ -24,17 +24,17 @@ def loss_at_equal_time(run: dict) -> float:
 
 
 READINGS = {
-    "loss": at("validation.loss"),
+    "loss": reading_at("validation.loss"),
     AT_STEPS: partial(loss_at_step, step=STEPS),
     AT_TIME: loss_at_equal_time,
     "best loss": lambda run: min(curve_losses(run)),
     "best minus last": lambda run: min(curve_losses(run)) - curve_losses(run)[-1],
-    "unread": at("validation_unread.loss"),
-    LONE: at("alone.loss"),
-    "shared": at("asked.shared.right", 100),
-    "rare": at("asked.rare.right", 100),
-    "held": at("asked.rare.held", 100),
-    "bits": at("asked.shared.bits"),
+    "unread": reading_at("validation_unread.loss"),
+    LONE: reading_at("alone.loss"),
+    "shared": reading_at("asked.shared.right", 100),
+    "rare": reading_at("asked.rare.right", 100),
+    "held": reading_at("asked.rare.held", 100),
+    "bits": reading_at("asked.shared.bits"),
 }
 
 

@@ -18,7 +18,7 @@ from studies.lab.figures import (
     note_point,
 )
 from studies.lab.report import markdown_table, range_text
-from studies.lab.study import Results, Study
+from studies.lab.study import Study, StudyResults
 from studies.lessons import (
     knowledge,
     layout,
@@ -58,7 +58,7 @@ class Lessons(Study):
         measure_costs(self.arms)
 
 
-def lesson_row(results: Results, claim: Claim) -> dict:
+def lesson_row(results: StudyResults, claim: Claim) -> dict:
     """A claim with its verdict, and what it takes to check it.
 
     Minutes of one core are those of the steps, by the recorded costs: several runs at
@@ -90,7 +90,7 @@ def lesson_effect(row: dict) -> str:
     return row.get("effect") or f"{number} {row['unit']}"
 
 
-def lesson_cells(results: Results, claim: Claim) -> dict[str, str]:
+def lesson_cells(results: StudyResults, claim: Claim) -> dict[str, str]:
     """A claim and what became of it, by the titles of the table.
 
     A primary claim is the lesson's own sentence; others were added to understand it.
@@ -112,7 +112,7 @@ def lesson_cells(results: Results, claim: Claim) -> dict[str, str]:
     }
 
 
-def lesson_lines(results: Results, lesson: int | None) -> str:
+def lesson_lines(results: StudyResults, lesson: int | None) -> str:
     """One lesson's claims, each with its verdict and number, as a Markdown list."""
     rows = (lesson_cells(results, claim) for claim in LESSONS[lesson])
     return "\n".join(
@@ -122,7 +122,7 @@ def lesson_lines(results: Results, lesson: int | None) -> str:
     )
 
 
-def lessons_table(results: Results) -> str:
+def lessons_table(results: StudyResults) -> str:
     """All claims as a Markdown table."""
     rows = [
         {"Lesson": f"{lesson or ''}"} | lesson_cells(results, claim)
@@ -132,7 +132,7 @@ def lessons_table(results: Results) -> str:
     return markdown_table([*rows[0]], [[*row.values()] for row in rows])
 
 
-def lessons_figure(results: Results) -> Figure:
+def lessons_figure(results: StudyResults) -> Figure:
     """Each pair whose losses a claim compares, a row each."""
     pairs = [row for row in results.claims if row["sides"]]
     rows = [row for row in pairs if row["interval"]["mean"] is not None]
