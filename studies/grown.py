@@ -22,15 +22,22 @@ from helpers.train import train
 from studies.fifty import TRIALS, scores
 from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare_experiment
-from studies.lab.readings import reading_at
+from studies.lab.report import markdown_table
 from studies.lab.runs import FAST, score
 from studies.lab.samples import sample_guesses
-from studies.lab.study import Arm, Study
+from studies.lab.study import Arm, Study, StudyResults
 
 FORMAT = {"precision": "bfloat16", "patience": 10**6}  # no early stopping
 RECIPE = replace(FAST, **TRIALS["rates_0.5_decay_0.4"], **FORMAT, mask_rate=0.4)
 SHALLOW = replace(RECIPE, epochs=16.0, cooldown=0.0, last_mask_rate=0.4, evaluations=4)
 DEEP = replace(RECIPE, epochs=20.0, warmup=0.02, cooldown=0.98, last_mask_rate=0.15)
+
+SCORED = {
+    "validation": "validation text, a seventh of its words at a time",
+    "one_at_a_time": "validation text, one word of a row at a time",
+    "sentences": "validation sentences, each alone, a seventh at a time",
+    "test": "test text, a seventh of its words at a time",
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,15 @@ def make_grown_run(arm: GrownArm, seed: int, folder: Path) -> dict:
     }
 
 
+def grown_table(results: StudyResults) -> str:
+    """The scores of the model as a Markdown table, a row for each way to score it."""
+    scored, rows = results.runs["grown"][0], []
+    for key, how in SCORED.items():
+        words, loss, right = (scored[key][k] for k in ("words", "loss", "accuracy"))
+        rows.append([how, f"{words:,}", f"{loss:.3f}", f"{100 * right:.1f} %"])
+    return markdown_table(["Text and words hidden", "Words", "Loss", "Right"], rows)
+
+
 STUDY = Study(
     "grown",
     "Train a model that grows, resumable; a run whose record exists is skipped.",
@@ -102,11 +118,8 @@ STUDY = Study(
     arms={"grown": GrownArm(ModelConfig())},
     seeds=range(1),
     make=make_grown_run,
-    readings={
-        f"{place}, {what}": reading_at(f"{place}.{what}")
-        for place in ("validation", "sentences", "one_at_a_time", "test")
-        for what in ("loss", "accuracy")
-    },
+    readings={},
+    table=grown_table,
 )
 main = STUDY.main
 

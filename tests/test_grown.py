@@ -61,6 +61,9 @@ def test_a_run_trains_half_the_depth_first_and_the_deep_model_goes_on(
     assert start["step"] == 0 and start["validation_loss"] < untrained
     assert run["history"][-1]["epoch"] == 2 and run["validation"]["words"] > 0
     assert run["one_at_a_time"]["words"] == run["validation"]["words"]
+    assert f"| {run['test']['words']} | {run['test']['loss']:.3f} |" in study.table(
+        study.results()
+    )
     saved = study.states / run["name"] / "grown.safetensors"
     assert saved.exists() and study.run("grown", 0) == run
     with pytest.raises(ValueError, match="epochs is 2.0, not 3"):
