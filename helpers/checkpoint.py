@@ -24,7 +24,7 @@ DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
 OTHER_NAME = "Choose another name for this run."
 
 
-def checkpoint_vocabulary(tokenizer: WordTokenizer) -> str:
+def vocabulary_digest(tokenizer: WordTokenizer) -> str:
     """SHA-256 of the words in the order of their ids."""
     words = "\n".join(tokenizer.words).encode("utf-8", "surrogatepass")
     return hashlib.sha256(words).hexdigest()
@@ -65,7 +65,7 @@ def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> Non
         )
     metadata = {
         "config": json.dumps(asdict(model.config)),
-        "vocabulary": checkpoint_vocabulary(tokenizer),
+        "vocabulary": vocabulary_digest(tokenizer),
         "info": json.dumps(info),
         "digest": NO_DIGEST.decode(),
     }
@@ -103,7 +103,7 @@ def load_model(
         digest, info = metadata["vocabulary"], json.loads(metadata["info"])
         model = MaskedLanguageModel(config).eval()
         load_weights(model, weights)
-    if digest != checkpoint_vocabulary(tokenizer):
+    if digest != vocabulary_digest(tokenizer):
         raise ValueError(
             f"{path} was trained with another vocabulary; load the vocabulary.json "
             "that was saved with it."

@@ -96,7 +96,7 @@ def resume_run(run, path: Path, known: dict) -> None:
 
 
 @contextmanager
-def lock_resumed_run(folder: Path) -> Iterator[None]:
+def lock_run_folder(folder: Path) -> Iterator[None]:
     """Keeps other trainings out of a folder; ValueError if there is one in it.
 
     The operating system takes the lock back however a program ends.
@@ -113,7 +113,7 @@ def lock_resumed_run(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def resumed_run(run, folder, known: dict, save_seconds: float) -> Iterator[Callable]:
+def resumable_run(run, folder, known: dict, save_seconds: float) -> Iterator[Callable]:
     """Resumes a run in its folder, which it has for itself meanwhile, and keeps it.
 
     Gives a function that saves the run if it must, or if so many seconds have passed
@@ -134,7 +134,7 @@ def resumed_run(run, folder, known: dict, save_seconds: float) -> Iterator[Calla
                 save_state(path, state)
             saved = time.monotonic()
 
-    with lock_resumed_run(path.parent) if writes else nullcontext():
+    with lock_run_folder(path.parent) if writes else nullcontext():
         if path:
             resume_run(run, path, known)
         try:

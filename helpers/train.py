@@ -25,7 +25,7 @@ from helpers.evaluate import require_scorable_data, validate
 from helpers.interrupt import delay_interrupt
 from helpers.masking import IGNORE, mask_tokens, masked_positions, mlm_loss
 from helpers.optimize import TrainConfig, rate_factor
-from helpers.resume import require_finite_run, resume_identity, resumed_run
+from helpers.resume import require_finite_run, resumable_run, resume_identity
 from helpers.seeds import seeded
 from helpers.training_run import TrainingRun
 
@@ -168,7 +168,7 @@ def train(
     source = source or partial(batches, data.stream, *choices)
     run = TrainingRun(model, config)
     known = resume_identity(model, data, config)
-    with resumed_run(run, folder, known, save_seconds) as save:
+    with resumable_run(run, folder, known, save_seconds) as save:
         run_steps(run, data, config, source, mask, on_evaluation, save)
     run.stopping.restore(model)
     return run

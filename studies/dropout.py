@@ -24,7 +24,7 @@ from studies.attention.references import all_references
 from studies.lab.claims import Effect
 from studies.lab.command import RECORDS
 from studies.lab.experiment import best_evaluation, prepare_experiment, run_experiment
-from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of_effects
+from studies.lab.figures import BLUE, GREEN, ORANGE, effects_figure
 from studies.lab.readings import reading_at
 from studies.lab.report import markdown_table, plus_minus
 from studies.lab.runs import FAST, read_run, score
@@ -117,7 +117,7 @@ def dropout_table(results: StudyResults) -> str:
 def dropout_figure(results: StudyResults) -> Figure:
     """The curves of all runs beside what each kind of dropout costs or gains."""
     bigram = read_record(REFERENCES)["bigram"]["loss"]
-    return figure_of_effects(results, LOOKS, "none", {"bigram": bigram})
+    return effects_figure(results, LOOKS, "none", {"bigram": bigram})
 
 
 def shipped_dropout_runs() -> list[dict]:

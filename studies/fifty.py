@@ -102,7 +102,7 @@ def make_fifty_trial(arm: FiftyArm, seed: int, folder: Path) -> dict:
     return run | {"trial": arm.recipe, "best": best_evaluation(run["history"])}
 
 
-def scores(model, tokenizer) -> dict:
+def fifty_scores(model, tokenizer) -> dict:
     """Every word of both splits, a seventh hidden at a time; validation in halves.
 
     Sentences: of the validation text, each by itself, as one types them.
@@ -134,7 +134,7 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
         model.load_state_dict(values)
         path, info = folder / f"{moment}.safetensors", {"name": folder.name}
         save_model(path, model, tokenizer, info | {"moment": moment})
-        run[moment] = scores(load_model(path, tokenizer)[0], tokenizer)
+        run[moment] = fifty_scores(load_model(path, tokenizer)[0], tokenizer)
     return run
 
 
@@ -169,7 +169,7 @@ def fifty_trial_losses(kinds: list[str]) -> dict[str, dict[str, float]]:
     """The loss with which each trial counts, by kind of dropout and recipe."""
     losses = {kind: {} for kind in kinds}
     for kind, recipe in itertools.product(kinds, TRIALS):
-        run = OF_TRIALS.run(f"{kind}_{recipe}", TRIAL_SEED)
+        run = TRIAL_STUDY.run(f"{kind}_{recipe}", TRIAL_SEED)
         losses[kind][recipe] = run["best"]["validation_loss"]
     return losses
 
@@ -189,7 +189,7 @@ STUDY = Study(
     },
 )
 TRIAL = {"make": make_fifty_trial, "pattern": "trial_{arm}", "seeds": [TRIAL_SEED]}
-OF_TRIALS = replace(STUDY, arms=fifty_arms(EPOCHS // 2), **TRIAL)
+TRIAL_STUDY = replace(STUDY, arms=fifty_arms(EPOCHS // 2), **TRIAL)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -204,7 +204,7 @@ def main(arguments: list[str] | None = None) -> None:
         torch.set_num_threads(1)
         if given.trials:
             names = [f"{arm}_{recipe}" for recipe in TRIALS for arm in given.arms]
-            OF_TRIALS.make_missing(names, OF_TRIALS.seeds, given.processes)
+            TRIAL_STUDY.make_missing(names, TRIAL_STUDY.seeds, given.processes)
             print(choose_fifty_recipe(fifty_trial_losses(given.arms)))
         elif given.recipe:
             names = [f"{arm}_{given.recipe}" for arm in given.arms]

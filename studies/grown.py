@@ -19,7 +19,7 @@ from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.record import tensor_digest
 from helpers.train import train
-from studies.fifty import TRIALS, scores
+from studies.fifty import TRIALS, fifty_scores
 from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare_experiment
 from studies.lab.report import markdown_table
@@ -96,14 +96,14 @@ def make_grown_run(arm: GrownArm, seed: int, folder: Path) -> dict:
         "number_format": RECIPE.precision,
         "shallow_history": shallow.history,
         "history": deep.history,
-        **scores(model, tokenizer),
+        **fifty_scores(model, tokenizer),
         "one_at_a_time": score_one_at_a_time(model, data.validation_BT),
     }
 
 
 def grown_table(results: StudyResults) -> str:
     """The scores of the model as a Markdown table, a row for each way to score it."""
-    scored, rows = results.runs["grown"][0], []
+    scored, rows = next(iter(results.runs["grown"].values())), []
     for key, how in SCORED.items():
         words, loss, right = (scored[key][k] for k in ("words", "loss", "accuracy"))
         rows.append([how, f"{words:,}", f"{loss:.3f}", f"{100 * right:.1f} %"])

@@ -55,7 +55,7 @@ def data():
 
 @torch.no_grad()
 def by_hand(model, words, position, far, near) -> dict:
-    """What `erase` returns of one sentence, each rule spelt out."""
+    """What `erase_words` returns of one sentence, each rule spelt out."""
     ids = torch.tensor([[CLS, *TOKENIZER.encode(words), SEP]])
 
     def forward(*hidden):

@@ -17,7 +17,7 @@ from tiny import CONFIG, at_call, fresh_model, knowing, random_data, same_weight
 
 from helpers import checkpoint, parallel
 from helpers.checkpoint import load_model, load_state, save_model, save_state
-from helpers.resume import lock_resumed_run, resume_identity, resumed_run
+from helpers.resume import lock_run_folder, resumable_run, resume_identity
 from helpers.train import train
 from helpers.training_run import TrainingRun
 
@@ -301,24 +301,25 @@ def test_a_second_training_in_a_folder_ends_and_touches_nothing(tmp_path):
 
 def test_a_killed_training_leaves_its_folder_free(tmp_path):
     program = (
-        "import signal, pathlib\nfrom helpers.resume import lock_resumed_run\n"
-        f"with lock_resumed_run(pathlib.Path({str(tmp_path)!r})):\n"
+        "import signal, pathlib\nfrom helpers.resume import lock_run_folder\n"
+        f"with lock_run_folder(pathlib.Path({str(tmp_path)!r})):\n"
         "    print('in', flush=True)\n    signal.pause()"
     )
     with started("-c", program) as run:
         assert run.stdout.readline() == "in\n"
         taken = pytest.raises(ValueError, match="Another training")
-        with taken, lock_resumed_run(tmp_path):
+        with taken, lock_run_folder(tmp_path):
             pass
         run.kill()
-    with lock_resumed_run(tmp_path):
+    with lock_run_folder(tmp_path):
         pass
 
 
 def test_only_the_first_process_locks_and_writes(tmp_path, monkeypatch):
     run, data = TrainingRun(fresh_model(), SHORT), random_data()
     monkeypatch.setattr(parallel, "rank", lambda: 1)
-    with resumed_run(run, tmp_path, resume_identity(run.model, data, SHORT), 0) as save:
+    identity = resume_identity(run.model, data, SHORT)
+    with resumable_run(run, tmp_path, identity, 0) as save:
         save()
     assert [*tmp_path.iterdir()] == []
     with pytest.raises(ValueError, match="^folder is ''; name one"):

@@ -9,7 +9,7 @@ from tiny import CONFIG, acting, fresh_model, same_weights, without_clock
 
 from helpers.checkpoint import load_state, save_state
 from helpers.evaluate import evaluate
-from helpers.resume import require_finite_run, resume_identity, resumed_run
+from helpers.resume import require_finite_run, resumable_run, resume_identity
 from helpers.tokenizer import PAD, UNK
 from helpers.train import train, train_step
 from helpers.training_run import TrainingRun
@@ -163,7 +163,7 @@ def test_a_run_begun_in_float16_goes_on_where_that_is_slow_and_back(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     run = TrainingRun(fresh_model(), config)
     known = resume_identity(run.model, data, config)
-    with resumed_run(run, tmp_path, known, 99) as save:
+    with resumable_run(run, tmp_path, known, 99) as save:
         told = capsys.readouterr().out
         assert told == "The run was begun in float16, on a GPU; here it goes on in " + (
             "torch.float32.\n"

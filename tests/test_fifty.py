@@ -47,7 +47,7 @@ def small(monkeypatch, tmp_path):
     sizes = dict(vocab_size=104, max_length=16, n_layers=1, d_model=16, n_heads=2)
     monkeypatch.setattr(fifty, "MODELS", {"none": ModelConfig(**sizes, d_ff=16)})
     runs = elsewhere(fifty.STUDY, tmp_path, arms=fifty.fifty_arms(2))
-    return runs, elsewhere(fifty.OF_TRIALS, tmp_path, arms=fifty.fifty_arms(1))
+    return runs, elsewhere(fifty.TRIAL_STUDY, tmp_path, arms=fifty.fifty_arms(1))
 
 
 def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):

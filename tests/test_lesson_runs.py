@@ -237,11 +237,11 @@ TINY = {  # by what their records hold beside the others
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """The study with tiny arms, of which one is asked words."""
-    monkeypatch.setattr(runs, "ASKED", [TINY["asked"]])
+    monkeypatch.setattr(runs, "ASKED_ARMS", [TINY["asked"]])
     monkeypatch.setattr(runs, "EVERY", 2)
-    runs.lesson_run_digest.cache_clear()
+    runs.lesson_text_digest.cache_clear()
     yield replace(STUDY, arms=TINY, folder=tmp_path, states=tmp_path, claims=())
-    runs.lesson_run_digest.cache_clear()
+    runs.lesson_text_digest.cache_clear()
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -47,9 +47,8 @@ def test_from_trials_to_results(toy, monkeypatch):
     other = read_record(recipes.FOLDER / "entry_6_steps_seed_0.json")
     other["validation"]["loss"] = 0.0
     write_record(recipes.FOLDER / "entry_7_steps_seed_0.json", other)
-    monkeypatch.delattr(
-        recipes, "prepare_experiment"
-    )  # only records are read from here on
+    # Only records are read from here on.
+    monkeypatch.delattr(recipes, "prepare_experiment")
     long = recipes.run_recipe_baseline("plain", best["rate"], 3.5)
     race = speedrun.speedrun_results()
     assert race["entry"]["runs"] == entries
@@ -137,9 +136,8 @@ def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
     monkeypatch.setattr(recipes, "train", diverging)
     trials = [recipes.run_recipe_baseline("plain", rate, 1.5) for rate in recipes.RATES]
     assert trials[-1]["validation"] is None
-    assert (
-        recipes.run_recipe_baseline("plain", recipes.RATES[-1], 1.5) == trials[-1]
-    )  # as recorded
+    again = recipes.run_recipe_baseline("plain", recipes.RATES[-1], 1.5)
+    assert again == trials[-1]  # as recorded
     assert recipes.best_recipe_trial(trials) in trials[:-1]
     with pytest.raises(ValueError, match="lower rates"):
         recipes.best_recipe_trial(trials[-1:])

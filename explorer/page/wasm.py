@@ -123,9 +123,8 @@ def assemble_wasm(text: str) -> bytes:
     for part in parts:
         if part[0] == "import":
             _, module, item, (_, pages) = part
-            limits = b"\x02\x00" + wasm_unsigned(
-                int(pages)
-            )  # a memory, at least so large
+            # A memory, at least so large.
+            limits = b"\x02\x00" + wasm_unsigned(int(pages))
             imports.append(wasm_name(module) + wasm_name(item) + limits)
         else:
             functions.append(wasm_function(part[1:]))

@@ -15,6 +15,8 @@ from tqdm.auto import tqdm
 
 from explorer.heatmap import sentence_heatmap
 from explorer.predict import Prediction, fill_mask, predict_each
+from helpers import ROOT
+from helpers.checkpoint import load_model
 from studies.attention.models import shipped_models
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
 from studies.lab.command import RECORDS
@@ -129,9 +131,9 @@ def measure_examples() -> dict:
 
 def example_figure(summary: dict, kind: str) -> Figure:
     """Where the model looks in the example of a kind."""
-    models, tokenizer, *_ = shipped_models(MODEL)
+    model, tokenizer, _ = load_model(ROOT / "weights" / f"{MODEL}.safetensors")
     chosen = summary["kinds"][kind]["words"], summary["kinds"][kind]["position"]
-    return sentence_heatmap(fill_mask(models[MODEL], tokenizer, *chosen))
+    return sentence_heatmap(fill_mask(model, tokenizer, *chosen))
 
 
 STUDY = Measurement(

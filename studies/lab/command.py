@@ -39,10 +39,8 @@ def number_option(values: NumberSetting):
     return read
 
 
-COUNT, SEED = (
-    number_option(NumberSetting.whole(1)),
-    number_option(NumberSetting.whole(0)),
-)
+COUNT = number_option(NumberSetting.whole(1))
+SEED = number_option(NumberSetting.whole(0))
 
 
 class Parser(argparse.ArgumentParser):

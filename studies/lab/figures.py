@@ -1,4 +1,4 @@
-"""What the figures of the studies are drawn of."""
+"""The parts from which the studies draw their figures."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -128,7 +128,7 @@ def draw_effects(axes: Axes, results, looks: Looks, base: str) -> None:
 
 
 @figure_of(1, 2, size=(8.8, 3.9), width_ratios=(4, 3))
-def figure_of_effects(panels, results, looks: Looks, base: str, losses: dict) -> None:
+def effects_figure(panels, results, looks: Looks, base: str, losses: dict) -> None:
     """The curves of all arms, as means over their seeds, and each arm minus the base.
 
     `losses` are references to compare with, by name.

@@ -1,4 +1,4 @@
-"""A study that is one record, made at once."""
+"""A study that is one record, made in one go."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,7 +40,8 @@ class Measurement:
             found = self.read()
             for name, figure in self.figures.items():
                 save_figure(name, figure(found))
-            print(*(table(found) for table in self.tables.values()), sep="\n\n")
+            tables = [table(found) for table in self.tables.values()]
+            print("\n\n".join(tables) or f"The record is {self.path}.")
 
     def main(self, arguments: list[str] | None = None) -> None:
         """`python -m studies.NAME`."""

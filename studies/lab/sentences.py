@@ -13,8 +13,8 @@ from helpers.masking import evaluation_subsets
 def placed_sentences(lines: list[str], shortest: int, longest: int) -> list[tuple]:
     """Sentences of running text, cut at . ! ?, of `shortest` to `longest` words.
 
-    Each has its place, that of its first word in what helpers.data.join makes of the
-    lines.
+    Each has its place, that of its first word in what `helpers.data.join_lines` makes
+    of the lines.
     """
     placed, start = [], 0
     for line in lines:
@@ -34,10 +34,10 @@ def lone_sentences(lines: list[str], shortest: int, longest: int) -> list[list[s
 
 
 def sentence_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
-    """Sentences of 5 to 40 words, each by itself in a row, as one types them. (B, T).
+    """Sentences of 5 to 40 words, each in a row of its own, and their tokens' places.
 
-    And the places of their tokens. From short to long, since batches of similar length
-    are scored faster.
+    Both are (B, T). They go from short to long, since batches of similar length are
+    scored faster.
     """
     placed = sorted(placed_sentences(lines, 5, 40), key=lambda pair: len(pair[1]))
     ids_BT = pad([tokenizer.encode(words) for _, words in placed], length)

@@ -44,8 +44,8 @@ def asked_places(lines: list[str], shared: set[str]) -> dict[str, list[Place]]:
 def asked_spans(tokenizer, lines: list[str]) -> tuple[list[int], dict[Place, range]]:
     """All lines as one stream of ids, each ended by [SEP], and where each word stands.
 
-    The stream is that of `helpers.data.join`. To byte pairs the blank before a word is
-    a part of it.
+    The stream is that of `helpers.data.join_lines`. To byte pairs the blank before a
+    word is a part of it.
     """
     stream, where = [], {}
     pieces = isinstance(tokenizer, BPETokenizer)

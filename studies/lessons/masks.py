@@ -21,13 +21,13 @@ WAYS = {
 }
 
 
-def masks_effect_of_positions(results) -> Effect:
+def plateau_effect(results) -> Effect:
     """Steps on the plateau, with each kind of positions at its best rate."""
     kinds = "rotary", "learned"
     return Effect(*(plateau_arm(results, kind) for kind in kinds), "step_left")
 
 
-LEFT = read_elsewhere(STUDY, masks_effect_of_positions, f"up to {STEPS:,} steps")
+LEFT = read_elsewhere(STUDY, plateau_effect, f"up to {STEPS:,} steps")
 CLAIMS = [
     Claim(
         "The collapse ends sooner with rotary positions than with learned positions.",

@@ -25,13 +25,13 @@ from studies.lessons.arms import (
     lesson_tokenizer,
 )
 from studies.lessons.asked import asked_places, score_asked
-from studies.lessons.vocabulary import ASKED
+from studies.lessons.vocabulary import ASKED_ARMS
 
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
 
 
 @cache
-def lesson_run_digest(pieces: bool, vocab_size: int) -> str:
+def lesson_text_digest(pieces: bool, vocab_size: int) -> str:
     """Which text, in which tokens: of the training and the validation split."""
     splits = "train", "validation"
     texts = [encoded_split(pieces, vocab_size, split) for split in splits]
@@ -52,7 +52,7 @@ def final_lesson_scores(model, arm: LessonArm) -> dict:
     if arm.training.get("masks") == "independent":
         text = arm.tokenizer, corpus.validation, config.max_length
         scores["alone"] = score(model, *scored_sentences(*text), [0])
-    if arm in ASKED:
+    if arm in ASKED_ARMS:
         shared = {*lesson_tokenizer(False, KNOWN).words}
         places = asked_places(corpus.validation, shared)
         scores["asked"] = score_asked(model, arm.tokenizer, corpus.validation, places)

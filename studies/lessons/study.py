@@ -32,7 +32,7 @@ from studies.lessons import (
 from studies.lessons.arms import BASE, FALLING
 from studies.lessons.costs import COSTS, measure_costs
 from studies.lessons.readings import READINGS
-from studies.lessons.runs import lesson_run_digest, make_lesson_run
+from studies.lessons.runs import lesson_text_digest, make_lesson_run
 
 MODULES = length, layout, vocabulary, size, tying, small, masks, knowledge
 LESSONS = {number: module.CLAIMS for number, module in enumerate(MODULES, 1)}
@@ -180,7 +180,7 @@ STUDY = Lessons(
     arms=ARMS,
     make=make_lesson_run,
     text=lambda arm: {
-        "text": lesson_run_digest(arm.pieces, arm.model_config.vocab_size)
+        "text": lesson_text_digest(arm.pieces, arm.model_config.vocab_size)
     },
     readings=READINGS,
     claims=[claim for claims in LESSONS.values() for claim in claims],

@@ -19,7 +19,7 @@ ARMS = {
     "pieces_8000": LessonArm({"vocab_size": 8_000}, pieces=True),
 }
 # Whose models are asked the words that all vocabularies share.
-ASKED = [BASE, *(ARMS[name] for name in NAMES if name in ARMS)]
+ASKED_ARMS = [BASE, *(ARMS[name] for name in NAMES if name in ARMS)]
 CLAIMS = [
     Claim(
         "Of the frequent words, a model with 2,000 words guesses more right than a "

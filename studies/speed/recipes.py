@@ -44,13 +44,13 @@ def recipe_place(name: str, arm: str, steps: int, **changes) -> tuple[Path, dict
 
 
 def recipe_entry_place(seed: int) -> tuple[Path, dict]:
-    """That of an entry, which is evaluated at its end."""
+    """Where the record of an entry is, evaluated at its end, and what makes it so."""
     name = f"entry_{STEPS}_steps_seed_{seed}"
     return recipe_place(name, "entry", STEPS, seed=seed, evaluations=1)
 
 
 def recipe_baseline_place(arm: str, rate: float, epochs: float) -> tuple[Path, dict]:
-    """That of a baseline, which warms up and is evaluated after each epoch."""
+    """The same of a baseline, which warms up and is evaluated after each epoch."""
     steps, name = round(epochs * PER_EPOCH), f"{arm}_rate_{rate:g}_{epochs:g}_epochs"
     often = {"evaluations": max(1, round(epochs)), "patience": 10**6}
     warmup = WARM_UP / steps
