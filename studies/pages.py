@@ -10,7 +10,7 @@ from pathlib import Path
 
 from helpers import ROOT
 from helpers.files import write_file
-from studies import dropout, fifty, grown, plateau
+from studies import dropout, fifty, plateau
 from studies.attention import erasure, knowledge
 from studies.dropout import shipped_dropout_runs
 from studies.lab.command import command
@@ -32,7 +32,6 @@ SPEEDS = throughput.STUDY, throughput.COMPILED, throughput.H100
 TABLES: dict[str, Callable[[], str]] = {
     "dropout": lambda: table_of_study(dropout.STUDY),
     "fifty_trials": fifty.fifty_trials_table,
-    "grown": lambda: table_of_study(grown.STUDY),
     "dropout_words": lambda: samples_table(shipped_dropout_runs()[1]["samples"]),
     "plateau": lambda: table_of_study(plateau.STUDY),
     "plateau_words": lambda: samples_table(plateau_samples(plateau.STUDY.results())),

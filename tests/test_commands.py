@@ -14,7 +14,7 @@ import pytest
 from helpers import ROOT, parallel
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from studies import dropout, fifty, grown, plateau, train
+from studies import dropout, fifty, plateau, train
 from studies.lab import study
 from studies.lab.measurement import Measurement
 from studies.lessons.study import STUDY as LESSONS
@@ -125,7 +125,6 @@ OPTIONS = {
     "attention.examples": {},
     "attention.knowledge": {},
     "dropout": STUDY,
-    "grown": STUDY,
     "fifty": STUDY | {"--recipe": ("x", "")},
     "lessons": STUDY,
     "plateau": STUDY,
@@ -201,7 +200,7 @@ def test_every_measurement_shows_its_record(name):
 
 @pytest.mark.parametrize(
     "one",
-    [dropout.STUDY, fifty.STUDY, grown.STUDY, plateau.STUDY, LESSONS],
+    [dropout.STUDY, fifty.STUDY, plateau.STUDY, LESSONS],
     ids=lambda s: s.name,
 )
 def test_a_report_without_records_says_what_to_leave_out(one, tmp_path, capsys):
