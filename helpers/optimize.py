@@ -2,11 +2,15 @@
 
 Warm-up and linear decay, AdamW (Loshchilov & Hutter 2019), Muon (Jordan et al. 2024),
 mixed precision (Micikevicius et al. 2018). Left out: other optimisers and schedules.
+
+PyTorch's own Muon multiplies in bfloat16 everywhere. A processor without instructions
+for this format emulates it, and then needs eight times as long for a training step.
 """
 
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from helpers.model import MaskedLanguageModel
 from helpers.settings import (
@@ -72,6 +76,59 @@ def rate_factor(step: int, total: int, warmup: float, cooldown: float) -> float:
     return min(1.0, (step + 1) / rising, (total - step) / max(1, cooldown * total))
 
 
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16; a T4 and most laptops do not."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
+    """A matrix with the directions of this one, and all singular values about 1.
+
+    Each Newton-Schulz step X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X takes a singular value s
+    to a s + b s³ + c s⁵. Jordan's coefficients raise small values fast and let them end
+    between about 0.7 and 1.2.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrix.shape[0] > matrix.shape[1]  # X Xᵀ is smaller for the transpose
+    x = matrix.to(torch.bfloat16 if fast_bfloat16(matrix.device) else torch.float32)
+    x = x.mT if tall else x
+    x = x / x.norm().clamp(min=1e-7)  # now no singular value is above 1
+    for _ in range(steps):
+        square = x @ x.mT
+        x = torch.addmm(
+            x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a
+        )
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Moves matrices along the running mean of their gradients, made orthogonal.
+
+    The rate is multiplied by √(rows / columns) where a matrix has more rows, as Jordan
+    does. Weight decay pulls the matrix itself towards 0, as in AdamW.
+    """
+
+    def __init__(self, matrices, lr: float, weight_decay: float, momentum=0.95):
+        choices = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
+        super().__init__(matrices, choices)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            rate, momentum = group["lr"], group["momentum"]
+            for matrix in group["params"]:
+                state, gradient = self.state[matrix], matrix.grad
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(matrix)
+                mean = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+                step = orthogonalise(gradient.lerp(mean, momentum))  # as Nesterov
+                longer = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
+                matrix.mul_(1 - rate * group["weight_decay"])
+                matrix.add_(step, alpha=-rate * longer)
+
+
 def make_optimizers(
     model: MaskedLanguageModel, config: TrainConfig
 ) -> list[torch.optim.Optimizer]:
@@ -91,7 +148,7 @@ def make_optimizers(
     optimizers = [torch.optim.AdamW(groups, **choices)]
     if muon:
         matrices = inner.values()
-        optimizers.append(torch.optim.Muon(matrices, lr=config.muon_rate, **decay))
+        optimizers.append(Muon(matrices, lr=config.muon_rate, **decay))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
@@ -109,14 +166,12 @@ def pick_dtype(
     float16 would be many times slower on a CPU and is replaced there.
     """
     device = next(model.parameters()).device
-    if device.type == "cuda":
-        modern = torch.cuda.get_device_capability(device) >= (8, 0)
-        usual = torch.bfloat16 if modern else torch.float16
-    else:
-        fast = torch.cpu._is_avx512_bf16_supported()
-        usual = torch.bfloat16 if fast else torch.float32
+    other = torch.float16 if device.type == "cuda" else torch.float32
+    usual = torch.bfloat16 if fast_bfloat16(device) else other
     named = usual if precision == "auto" else getattr(torch, precision)
     chosen = begun_in or named
+    if chosen == torch.bfloat16 and usual == torch.float32:
+        print("This processor only emulates bfloat16, and takes many times as long.")
     if chosen != torch.float16 or device.type == "cuda":
         return chosen
     if not begun_in:

@@ -18,6 +18,7 @@ from helpers.checkpoint import load_state
 from helpers.early_stopping import EarlyStopping
 from helpers.interrupt import delay_interrupt
 from helpers.masking import mask_tokens
+from helpers.optimize import Muon
 from helpers.train import train, train_step
 from helpers.training_run import TrainingRun
 from studies import resume
@@ -43,7 +44,7 @@ def press():
         ("source", None, 7, 7),
         ("mask", None, 8, 7),
         (sys.modules["helpers.train"], "rate_factor", 8, 7),
-        (torch.optim.Muon, "step", 8, 8),  # between the steps of both optimisers
+        (Muon, "step", 8, 8),  # between the steps of both optimisers
         (sys.modules["helpers.train"], "validate", 4, 24),
         (EarlyStopping, "update", 4, 24),
     ],

@@ -74,7 +74,7 @@ def test_those_processes_had_unequal_numbers_of_words_and_dropout(found):
 
 
 @pytest.mark.parametrize("size", [2, 4])
-# Muon multiplies in bfloat16, which makes more of a difference in the last bit.
+# Where Muon multiplies in bfloat16, that makes more of a difference in the last bit.
 @pytest.mark.parametrize(("optimizer", "rtol"), [("adamw", 1e-5), ("muon", 1e-4)])
 def test_the_curve_is_that_of_one_process_and_all_have_its_weights(
     found, size, optimizer, rtol

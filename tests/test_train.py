@@ -10,7 +10,7 @@ from tiny import CONFIG, Interruption, acting, fresh_model, same_weights, withou
 from helpers.early_stopping import EarlyStopping
 from helpers.evaluate import evaluate
 from helpers.masking import IGNORE, mlm_loss
-from helpers.optimize import pick_dtype, rate_factor
+from helpers.optimize import Muon, orthogonalise, pick_dtype, rate_factor
 from helpers.train import evaluation_steps, train, train_step
 from helpers.training_run import TrainingRun
 
@@ -122,6 +122,35 @@ def test_the_rate_rises_to_its_peak_and_falls_to_zero():
             assert all(0 < factor <= 1 for factor in steps)
 
 
+@pytest.mark.parametrize(("fast", "apart"), [(True, 0.0), (False, 2e-3)])
+def test_muon_moves_matrices_as_pytorchs_own_does(monkeypatch, fast, apart):
+    """To the last bit in bfloat16, nearly so in float32; and over a saved state."""
+    monkeypatch.setattr("helpers.optimize.fast_bfloat16", lambda device: fast)
+    draw = torch.Generator().manual_seed(0)
+    shapes, rates = [(48, 32), (32, 48), (16, 16)], {"lr": 0.02, "weight_decay": 0.4}
+    ours, theirs = (
+        [
+            torch.randn(shape, generator=torch.Generator().manual_seed(1))
+            for shape in shapes
+        ]
+        for _ in range(2)
+    )
+    muon, oracle = Muon(ours, **rates), torch.optim.Muon(theirs, **rates)
+    for step in range(4):
+        for mine, other in zip(ours, theirs, strict=True):
+            mine.grad = torch.randn(mine.shape, generator=draw)
+            other.grad = mine.grad.clone()
+        if step == 2:
+            saved, muon = muon.state_dict(), Muon(ours, lr=1.0, weight_decay=0.0)
+            muon.load_state_dict(saved)
+        muon.step()
+        oracle.step()
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (mine - other).abs().max() <= apart
+        made = torch.linalg.svdvals(orthogonalise(mine).float())
+        assert 0.6 < made.min() and made.max() < 1.25
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_each_parameter_has_one_optimizer_and_its_rate_at_each_step(data, optimizer):
     """Only matrices decay; Muon has those of the blocks."""
@@ -194,17 +223,20 @@ ON_GPU = SimpleNamespace(
         (fresh_model(), True, "auto", torch.bfloat16),
         (fresh_model(), False, "auto", torch.float32),
         (fresh_model(), True, "float32", torch.float32),
+        (fresh_model(), False, "bfloat16", torch.bfloat16),
         (ON_GPU, True, "auto", torch.bfloat16),
         (ON_GPU, False, "auto", torch.float16),
         (ON_GPU, True, "float16", torch.float16),
     ],
 )
 def test_what_the_hardware_can_decides_unless_named(
-    model, able, precision, expected, monkeypatch
+    model, able, precision, expected, monkeypatch, capsys
 ):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
     capability = (8, 0) if able else (7, 5)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     assert pick_dtype(model, precision) == expected
+    slow = expected == torch.bfloat16 and model is not ON_GPU and not able
+    assert ("emulates bfloat16" in capsys.readouterr().out) == slow
     with pytest.raises(ValueError, match="'float16'; choose 'auto', as float16 needs"):
         TrainingRun(fresh_model(), replace(CONFIG, precision="float16"))
