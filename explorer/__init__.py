@@ -1,11 +1,11 @@
 """The explorer of notebook 05: hide a word, see the guess, the gaze and what it needs.
 
-Bottom floor first: `vocabulary` asks a tokenizer, `predict` and `knockout` a model,
-`drawn_text`, `attention_plots` and `heatmap` draw what it looked at, `markup` writes
-HTML, `views` knows what to show of one sentence, `events` answers one event after the
-other, `controls` are what a reader touches, `game` and `comparison` are more to try,
-`saving` writes files, and `widget` puts them together. It stands on `helpers/`, which
-knows nothing of it.
+Bottom floor first: `vocabulary` asks a tokenizer, `chances` a model, `predict` and
+`knockout` put the questions, `drawn_text`, `attention_plots` and `heatmap` draw what
+the model looked at, `markup` and `tables` write HTML, `views` knows what to show of one
+sentence, `events` answers one event after the other, `controls` are what a reader
+touches, `game` and `comparison` are more to try, `saving` writes files, and `widget`
+puts them together. It stands on `helpers/`, which knows nothing of it.
 """
 
 

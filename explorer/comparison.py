@@ -74,7 +74,7 @@ class Comparison:
         changed = [*before.words]
         changed[place] = by[0]
         after = self.predict(changed, before.position)
-        p = float(after.chance_V[self.tokenizer.ids[before.target]])
+        p = views.chance(choice, after, before.target_ids)
         self.told.value = comparison_html(before, after, p, place)
         text = " ".join(changed).replace(" ##", "")  # the pieces of a word of BERT's
         self.changed = text, before.position

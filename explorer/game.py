@@ -19,7 +19,7 @@ from explorer.controls import (
     show_control,
 )
 from explorer.page.build import page_source
-from explorer.vocabulary import vocabulary_words
+from explorer.vocabulary import special_ids, vocabulary_words, word_tokens
 from helpers.text import split_words
 
 ROUND = 5  # sentences
@@ -35,7 +35,9 @@ def game_sentences(tokenizer, longest: int) -> list[tuple[list[str], int]]:
         whole, before, hidden = (
             vocabulary_words(tokenizer, " ".join(part)) for part in parts
         )
-        if len(whole) <= longest and len(hidden) == 1 and hidden[0] in tokenizer.ids:
+        tokens = word_tokens(tokenizer, hidden)
+        known = len(hidden) == 1 and special_ids(tokenizer).unk not in tokens[0]
+        if known and len(whole) <= longest:
             found.append((whole, len(before)))
     return found
 

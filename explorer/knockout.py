@@ -8,18 +8,18 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from explorer.predict import Prediction, prediction_ids, word_chances
-from explorer.vocabulary import special_ids
+from explorer.predict import Prediction, prediction_ids, span_chances
+from explorer.vocabulary import encode_words, special_ids
 from helpers.model import require_model_vocabulary, shallow_model_copy
 
 
 def knockout_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Tensor:
     """Probability of the target at the masked position of each row, shape (B,)."""
     require_model_vocabulary(model, tokenizer)
-    at_BM = inputs_BT.new_full((len(inputs_BT), 1), prediction.position + 1)
-    silent = special_ids(tokenizer).silent
-    chance_BMV, _ = word_chances(model, inputs_BT, at_BM, silent=silent)
-    return chance_BMV[:, 0, tokenizer.ids[prediction.target]]
+    position = prediction.position
+    span = encode_words(tokenizer, prediction.words).spans[position]
+    asked = model, tokenizer, inputs_BT, position, span
+    return span_chances(*asked, prediction.target_ids)
 
 
 def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
@@ -29,10 +29,10 @@ def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
     unchanged. This is the erasure of one word in Li et al. 2016, with [MASK] in its
     place.
     """
-    ids_T = prediction_ids(tokenizer, prediction)
-    own = torch.arange(1, len(ids_T) - 1, device="cpu")[:, None]
-    mask = special_ids(tokenizer).mask
-    inputs_BT = ids_T.repeat(len(own), 1).scatter(1, own, mask)
+    spans = encode_words(tokenizer, prediction.words).spans
+    inputs_BT = prediction_ids(tokenizer, prediction).repeat(len(spans), 1)
+    for row, span in enumerate(spans):
+        inputs_BT[row, span] = special_ids(tokenizer).mask
     return knockout_chances(model, tokenizer, prediction, inputs_BT)
 
 

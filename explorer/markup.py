@@ -7,8 +7,6 @@ light and dark, are in look.css.
 import html
 import re
 
-from torch import Tensor
-
 from explorer.predict import Prediction
 
 JOINER = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")  # within one character
@@ -116,13 +114,23 @@ def verdict_html(prediction: Prediction, n_words: int) -> str:
             f'<b class="mt-outside">{word_html(masked)}</b>. The model does not know '
             f"it: it is not among its {n_words:,} words."
         )
-    p, rank = prediction.p_true, prediction.rank_true
-    data = data_attributes(word=masked, p=p, rank=rank)
+    rank, pieces = prediction.rank_true, len(prediction.target_ids)
+    data = data_attributes(word=masked, p=prediction.p_true, rank=rank or "")
     said += f'<b class="mt-true" {data}>{word_html(masked)}</b>'
     if pred == prediction.true:
-        return f"{said}. Right."
-    near = ", but a near miss: it is among the first five" if rank <= NEAR else ""
-    return f"{said}, guess number {rank:,}, {percent_html(p)}. Wrong{near}."
+        said += ". Right."
+    else:
+        near = rank is not None and rank <= NEAR
+        near = ", but a near miss: it is among the first five" if near else ""
+        said += f"{number_html(rank)}, {percent_html(prediction.p_true)}. Wrong{near}."
+    if pieces > 1:
+        said += f" It is made of {pieces} byte pairs, all hidden; the model sees that."
+    return said
+
+
+def number_html(rank: int | None) -> str:
+    """Which guess of the model a word is, if that is known."""
+    return "" if rank is None else f", guess number {rank:,}"
 
 
 def guesses_html(prediction: Prediction, caption: str) -> str:
@@ -160,91 +168,10 @@ def unknown_word_html(n_words: int) -> str:
     )
 
 
-def own_guess_html(word: str, p: float, rank: int) -> str:
+def own_guess_html(word: str, p: float, rank: int | None) -> str:
     """What the model thinks of the reader's own guess."""
-    data = data_attributes(word=word, p=p, rank=rank)
+    data = data_attributes(word=word, p=p, rank=rank or "")
     return (
         f'<span class="mt-own" {data}><b>{word_html(word)}</b>: '
-        f"{percent_html(p)}, guess number {rank:,}.</span>"
+        f"{percent_html(p)}{number_html(rank)}.</span>"
     )
-
-
-def change_css_class(change: float) -> str:
-    """The class that colours a change."""
-    return "mt-fall" if change < 0 else "mt-rise"
-
-
-def scroller_html(label: str, table: str) -> str:
-    """A table that can be scrolled sideways, by keyboard, too."""
-    return (
-        f'<div class="mt-scroller" role="region" tabindex="0" aria-label="{label}">'
-        f"{table}</div>"
-    )
-
-
-def words_table_html(
-    prediction: Prediction, share_S: Tensor, after_W: Tensor, furthest: float
-) -> str:
-    """Attention beside what hiding one more word does to the probability.
-
-    `share_S` is over tokens, `after_W` the probability without each word. A change as
-    large as `furthest` fills its half of the column.
-    """
-    position, p = prediction.position, prediction.p_target
-    share_W, widest = share_S[1:-1].tolist(), float(share_S.max())
-    rows = []
-    for i, after in enumerate(after_W.tolist()):
-        share, change = share_W[i], after - p
-        if i == position:
-            continue
-        rows.append(
-            f"<tr {data_attributes(position=i, attention=share, p=after)}>"
-            f"<th scope=row>{word_html(prediction.words[i])}</th>"
-            f"<td>{percent_html(share)}</td>"
-            f'<td class="mt-bars">{bar_html(share / widest)}</td>'
-            f"<td>{percent_html(after)}</td><td>{points_html(change)}</td>"
-            f'<td><span class="mt-change"><i class="{change_css_class(change)}" '
-            f'style="--w:{abs(change) / furthest:.3f}"></i></span></td></tr>'
-        )
-    table = (
-        f'<table class="mt-knock" {data_attributes(**{"for": position})}><caption>'
-        "<b>Hide one more word.</b> One other word at a time is hidden as well. While "
-        f"all other words are visible, <b>{word_html(prediction.target)}</b> has "
-        f"{percent_html(p)}. A point is a hundredth of probability."
-        "</caption><tr><th scope=col>word</th><th scope=col colspan=2>"
-        "looked at</th><th scope=col>without it</th><th scope=col colspan=2>points</th>"
-        f"</tr>{''.join(rows)}</table>"
-    )
-    return scroller_html("One more word hidden", table)
-
-
-def heads_table_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str:
-    """Each head silenced: the change in probability; a press chooses that head.
-
-    `after_NH` is the probability without each head. The strongest colour stands for
-    `furthest`.
-    """
-    tokens, rows = ["start", *prediction.words, "end"], []
-    for n, after_H in enumerate(after_NH.tolist()):
-        cells = []
-        for h, after in enumerate(after_H):
-            change = after - prediction.p_target
-            most = tokens[int(prediction.attention(n, h).argmax())]
-            points = points_html(change)
-            told = f"Layer {n + 1}, head {h + 1}: {points} points when it is silent; "
-            told += f"it looks most at “{printable_word(most)}”"
-            cells.append(
-                f'<td class="{change_css_class(change)}" '
-                f"{data_attributes(layer=n + 1, head=h + 1, p=after)} "
-                f'style="--a:{STRONGEST * abs(change) / furthest:.3f}"><button '
-                f'title="{html.escape(told, quote=True)}">{points}</button></td>'
-            )
-        rows.append(f"<tr><th scope=row>layer {n + 1}</th>{''.join(cells)}</tr>")
-    numbers = range(1, after_NH.shape[1] + 1)
-    heads = "".join(f"<th scope=col>{number}</th>" for number in numbers)
-    table = (
-        '<table class="mt-heads"><caption><b>Silence one head.</b> Each head is '
-        "silenced in turn; a number is the change in points. Press it to see where "
-        f"that head looked.</caption><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
-    )
-    return scroller_html("Each head silenced", table)

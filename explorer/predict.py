@@ -3,19 +3,35 @@
 A sentence is wrapped as in training: [CLS], the words, [SEP]. Positions count words. A
 person may leave a blank, `[MASK]` or `___`, and the model sees [MASK] there. Nothing
 here changes a model, not even its mode.
+
+Shapes: B rows, T and S positions, M masked positions of a row, V vocabulary, N layers,
+H heads.
 """
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from explorer.attention_plots import attention_rollout
-from explorer.vocabulary import OURS, add_special_ids, special_ids, vocabulary_words
-from helpers.model import require_model_vocabulary, shallow_model_copy
-
-BLANK, BLANKS = "___", re.compile(r"\[MASK\]|_{3,}")  # as shown, and as typed
+from explorer.chances import (
+    attention_of_words,
+    chance_and_rank,
+    likely_words,
+    span_chances,
+    word_chances,
+)
+from explorer.vocabulary import (
+    BLANK,
+    BLANKS,
+    encode_words,
+    silent_tokens,
+    special_ids,
+    token_text,
+    vocabulary_words,
+    word_tokens,
+)
+from helpers.model import require_model_vocabulary
 
 
 @dataclass(frozen=True)
@@ -25,7 +41,11 @@ class Prediction:
     `true` is None where the word is outside the vocabulary or is a blank; then its
     probability and rank (1 = most probable) are None, too. `chance_V` holds the
     probability of every word. `weights_NHTS` holds the attention weights of the whole
-    sequence, with [CLS] first and [SEP] last.
+    sequence, with [CLS] first and [SEP] last. `target_ids` are the target's tokens.
+
+    To byte pairs `chance_V` is about the first piece of the word, and `weights_NHTS` is
+    about words, too: what goes to the pieces of a word is added up, and what comes from
+    them averaged. The rank of a word of several pieces is None if it is not in `top`.
     """
 
     words: list[str]
@@ -36,6 +56,7 @@ class Prediction:
     rank_true: int | None
     chance_V: Tensor
     weights_NHTS: Tensor
+    target_ids: list[int] = field(default_factory=list)
 
     @property
     def pred(self) -> str:
@@ -84,65 +105,63 @@ class Prediction:
         return weights_HS.mean(0) if head is None else weights_HS[head]
 
 
-def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
-    """Probability of a word and its rank among all; 1 is the most probable."""
-    p = chance_V[word_id]
-    return p.item(), int((chance_V > p).sum()) + 1
-
-
 def words_to_predict(model, tokenizer, text: str | list[str]) -> list[str]:
     """The words of a sentence that fits the model, blanks as ___; else ValueError."""
-    max_length = model.config.max_length
+    most = model.config.max_length - 2  # without [CLS] and [SEP]
     words = vocabulary_words(tokenizer, text) if isinstance(text, str) else text
     words = [BLANK if BLANKS.fullmatch(word) else word for word in words]
     if not words:
         raise ValueError("There is no word in the text; type a sentence.")
-    if len(words) > max_length - 2:
+    tokens = sum(map(len, word_tokens(tokenizer, words)))
+    if tokens > most:
+        cut = "" if tokens == len(words) else f", which are {tokens} byte pairs"
         raise ValueError(
-            f"The text has {len(words)} words; the model takes at most "
-            f"{max_length - 2}. Shorten it."
+            f"The text has {len(words)} words{cut}; the model takes at most {most}. "
+            "Shorten it."
         )
     return words
 
 
-def ids_to_predict(tokenizer, words: list[str]) -> list[int]:
-    """The ids of words, that of [MASK] for a blank."""
-    ids, mask = tokenizer.encode(words), special_ids(tokenizer).mask
-    return [mask if word == BLANK else i for word, i in zip(words, ids, strict=True)]
+def masked_ids(tokenizer, words: list[str], positions: list[int]) -> Tensor:
+    """The ids that a model sees with the word at each position masked, shape (B, T)."""
+    encoded, mask = encode_words(tokenizer, words), special_ids(tokenizer).mask
+    inputs_BT = torch.tensor(encoded.ids, device="cpu").repeat(len(positions), 1)
+    for row, position in enumerate(positions):
+        inputs_BT[row, encoded.spans[position]] = mask
+    return inputs_BT
 
 
 def prediction_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
-    ids = ids_to_predict(tokenizer, prediction.words)
-    ids[prediction.position] = special_ids(tokenizer).mask
-    return torch.tensor(add_special_ids(tokenizer, ids), device="cpu")
+    return masked_ids(tokenizer, prediction.words, [prediction.position])[0]
 
 
-@torch.no_grad()
-def word_chances(
-    model, inputs_BT: Tensor, at_BM: Tensor, need_weights=False, silent=OURS.silent
-):
-    """Probabilities (B, M, V) at the given positions; weights (B, N, H, T, S) or None.
+def masked_word(model, tokenizer, words: list[str], position: int, top_k: int, seen):
+    """What a model says of one masked word of which its first scores are `seen`.
 
-    Dropout is off, whatever the model's mode. The ids in `silent`, special tokens and
-    [UNK], are no answers: they get 0, the rest is renormalised. Raises ValueError where
-    the model gives no finite score for each word.
+    They are the ids, (T,), the probabilities of the first token, and all weights.
     """
-    model = shallow_model_copy(model).eval()
-    device = next(model.parameters()).device
-    with torch.autocast(device.type, enabled=False):
-        output = model(inputs_BT.to(device), at_BM.to(device), need_weights)
-    logits_BMV, weights_BNHTS = output if need_weights else (output, None)
-    if logits_BMV.shape[-1] != model.config.vocab_size:
-        raise ValueError(
-            "The model has no output layer that scores words, so it cannot fill in a "
-            "blank; take a BERT with its head, such as BertForMaskedLM."
+    inputs_T, chance_V, weights_NHTS = seen
+    encoded, special = encode_words(tokenizer, words), special_ids(tokenizer)
+    span = encoded.spans[position]
+    place = model, tokenizer, inputs_T[None], position, span
+    best = likely_words(*place, chance_V, top_k)
+    top = [(token_text(tokenizer, ids), p) for ids, p in best]
+    target = encoded.ids[span.start : span.stop]
+    true, p_true, rank_true = None, None, None
+    if special.unk in target or special.mask in target:
+        target = best[0][0]
+    else:
+        true = token_text(tokenizer, target)
+        p_true, rank_true = chance_and_rank(chance_V, target[0])
+    if true and len(span) > 1:
+        p_true = span_chances(*place, target).item()
+        rank_true = next(
+            (i for i, (ids, _) in enumerate(best, 1) if ids == target), None
         )
-    if not logits_BMV.isfinite().all():
-        raise ValueError("The model's scores are not finite; load other weights.")
-    logits_BMV[..., list(silent)] = float("-inf")
-    chance_BMV = logits_BMV.float().softmax(-1).cpu()
-    return chance_BMV, weights_BNHTS.float().cpu() if need_weights else None
+    shown_NHTS = attention_of_words(weights_NHTS, encoded.spans)
+    about = words, position, top, true, p_true, rank_true
+    return Prediction(*about, chance_V, shown_NHTS, target)
 
 
 def predict_positions(
@@ -160,25 +179,49 @@ def predict_positions(
             raise ValueError(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
-    ids, special = ids_to_predict(tokenizer, words), special_ids(tokenizer)
-    ids_T = torch.tensor(add_special_ids(tokenizer, ids), device="cpu")
-    at_BM = torch.tensor(positions, device="cpu")[:, None] + 1  # after [CLS]
-    inputs_BT = ids_T.repeat(len(positions), 1).scatter(1, at_BM, special.mask)
-    asked = model, inputs_BT, at_BM, True, special.silent
+    spans = encode_words(tokenizer, words).spans
+    inputs_BT = masked_ids(tokenizer, words, positions)
+    at_BM = torch.tensor([[spans[i].start] for i in positions], device="cpu")
+    first = [silent_tokens(tokenizer, i, 0, len(spans[i])) for i in positions]
+    silent_BMV = torch.stack(first)[:, None]
+    asked = model, inputs_BT, at_BM, silent_BMV, True
     chance_BMV, weights_BNHTS = word_chances(*asked)
-    top_k = min(top_k, len(tokenizer) - len(special.silent))
-    predictions = []
-    answers = zip(positions, chance_BMV[:, 0], weights_BNHTS, strict=True)
-    for position, chance_V, weights_NHTS in answers:
-        chances, best = (values.tolist() for values in chance_V.topk(top_k))
-        top = [(tokenizer.words[i], p) for i, p in zip(best, chances, strict=True)]
-        true, p_true, rank_true = None, None, None
-        if ids[position] not in (special.unk, special.mask):
-            true = tokenizer.words[ids[position]]
-            p_true, rank_true = chance_and_rank(chance_V, ids[position])
-        about = words, position, top, true, p_true, rank_true
-        predictions.append(Prediction(*about, chance_V, weights_NHTS))
-    return predictions
+    seen = zip(inputs_BT, chance_BMV[:, 0], weights_BNHTS, strict=True)
+    return [
+        masked_word(model, tokenizer, words, position, top_k, own)
+        for position, own in zip(positions, seen, strict=True)
+    ]
+
+
+def ids_chance(model, tokenizer, prediction: Prediction, ids: list[int]) -> float:
+    """Probability of a word that has as many tokens as the masked place."""
+    if len(ids) == 1:
+        return prediction.chance_V[ids[0]].item()
+    span = encode_words(tokenizer, prediction.words).spans[prediction.position]
+    inputs_BT = prediction_ids(tokenizer, prediction)[None]
+    place = model, tokenizer, inputs_BT, prediction.position, span
+    return span_chances(*place, ids).item()
+
+
+def guess_chance(model, tokenizer, prediction: Prediction, word: str) -> tuple | None:
+    """Probability and rank of any word in the masked place; None if it is unknown.
+
+    A word that has more or fewer pieces is asked for in a place of its own size. Its
+    rank is None then, and wherever it has several pieces.
+    """
+    position, special = prediction.position, special_ids(tokenizer)
+    words = [*prediction.words]
+    words[position] = word
+    own = word_tokens(tokenizer, words)[position]
+    if special.unk in own or special.mask in own:
+        return None
+    spans = encode_words(tokenizer, prediction.words).spans
+    if len(own) == len(spans[position]) == 1:
+        return chance_and_rank(prediction.chance_V, own[0])
+    words_to_predict(model, tokenizer, words)
+    span = encode_words(tokenizer, words).spans[position]
+    inputs_BT = masked_ids(tokenizer, words, [position])
+    return span_chances(model, tokenizer, inputs_BT, position, span, own).item(), None
 
 
 def fill_mask(

@@ -13,12 +13,15 @@ from explorer.knockout import without_heads, without_words
 from explorer.page.build import page_html
 from explorer.predict import (
     Prediction,
-    chance_and_rank,
-    ids_to_predict,
+    guess_chance,
+    ids_chance,
     predict_each,
+    words_to_predict,
 )
 from explorer.saving import file_slug
-from explorer.vocabulary import special_ids, vocabulary_words
+from explorer.tables import heads_table_html, words_table_html
+from explorer.vocabulary import special_ids, vocabulary_words, word_tokens
+from helpers.bpe import BPETokenizer
 from helpers.figure import figure_png
 from helpers.model import require_model_vocabulary
 
@@ -38,10 +41,11 @@ class ViewChoice:
     need: bool = False
 
 
-def require_view_arguments(models, tokenizer, places: dict) -> None:
-    """Raises ValueError unless an explorer can show the models and the places.
+def require_view_arguments(models, tokenizer, places: dict) -> dict:
+    """Each model's tokenizer; ValueError unless an explorer can show all of this.
 
-    Models have names and are alike; each place is a text and a position.
+    Models have names. The tokenizer is one for all, or a dict with one for each. Each
+    place is a text and a position.
     """
     if not (isinstance(models, dict) and all(isinstance(n, str) for n in models)):
         raise ValueError(
@@ -56,31 +60,57 @@ def require_view_arguments(models, tokenizer, places: dict) -> None:
         )
     if not models:
         raise ValueError("There is no model to explore; give one, with its name.")
+    several = isinstance(tokenizer, dict)
+    tokenizers = tokenizer if several else dict.fromkeys(models, tokenizer)
+    if models.keys() != tokenizers.keys():
+        raise ValueError(
+            f"There are tokenizers for {', '.join(tokenizers) or 'no model'}; give one "
+            f"for each of {', '.join(models)}."
+        )
+    different = {id(tokenizer): tokenizer for tokenizer in tokenizers.values()}
+    if len(different) > 1 and any(hasattr(t, "split") for t in different.values()):
+        raise ValueError(
+            "The tokenizers split a text into different words; give each model its own "
+            "explorer."
+        )
     for size in ("vocab_size", "max_length", "n_layers", "n_heads"):
         sizes = {name: getattr(model.config, size) for name, model in models.items()}
-        if len({*sizes.values()}) > 1:
+        free = size == "vocab_size" and len(different) > 1
+        if len({*sizes.values()}) > 1 and not free:
             told = ", ".join(f"{name}: {value}" for name, value in sizes.items())
             raise ValueError(
                 f"The models differ in {size} ({told}); give each its own explorer."
             )
-    require_model_vocabulary(next(iter(models.values())), tokenizer)
+    for name, model in models.items():
+        require_model_vocabulary(model, tokenizers[name])
+    return tokenizers
 
 
 class Views:
-    """One sentence in the eyes of one or more models of the same vocabulary.
+    """One sentence in the eyes of one or more models.
 
-    ValueError where the first model cannot take the sentence. `scope` is the class of
-    the element that holds the word buttons.
+    `tokenizers` has that of each model. ValueError where a model cannot take the
+    sentence. `scope` is the class of the element that holds the word buttons.
     """
 
-    def __init__(self, models: dict, tokenizer, text: str, scope: str):
-        self.models, self.tokenizer, self.scope = models, tokenizer, scope
+    def __init__(self, models: dict, tokenizers: dict, text: str, scope: str):
+        self.models, self.tokenizers, self.scope = models, tokenizers, scope
         self.text, self.answers = text, {}
-        self.words = self.ask(predict_each, next(iter(models)))[0].words
-        special = special_ids(tokenizer)
-        self.unknown = [i == special.unk for i in ids_to_predict(tokenizer, self.words)]
-        self.n_words = len(tokenizer) - len(special.silent)
+        for name, model in models.items():
+            self.words = words_to_predict(model, tokenizers[name], text)
+        self.ask(predict_each, next(iter(models)))
         self.n_layers = next(iter(models.values())).config.n_layers
+
+    def unknown(self, model: str) -> list[bool]:
+        """Which words are outside a model's vocabulary."""
+        tokenizer = self.tokenizers[model]
+        unk = special_ids(tokenizer).unk
+        return [unk in ids for ids in word_tokens(tokenizer, self.words)]
+
+    def n_words(self, model: str) -> int:
+        """How many words, or byte pairs, a model knows."""
+        tokenizer = self.tokenizers[model]
+        return len(tokenizer) - len(special_ids(tokenizer).silent)
 
     def ask(self, question, model: str, position: int | None = None):
         """A model's answer, on the sentence or on one position of it."""
@@ -89,7 +119,8 @@ class Views:
             about = self.text
             if position is not None:
                 about = self.ask(predict_each, model)[position]
-            self.answers[key] = question(self.models[model], self.tokenizer, about)
+            given = self.models[model], self.tokenizers[model], about
+            self.answers[key] = question(*given)
         return self.answers[key]
 
     def questions(self, choice: ViewChoice) -> list[tuple]:
@@ -124,11 +155,12 @@ class Views:
             change_S = [0, *(change_W / furthest).tolist(), 0]
             scale = markup.need_scale_html(told.target, furthest)
         shares = (share_S / vmax).tolist()
-        return markup.word_colours_css(*buttons, self.unknown, shares, change_S), scale
+        painted = self.unknown(choice.model), shares, change_S
+        return markup.word_colours_css(*buttons, *painted), scale
 
     def answer(self, choice: ViewChoice) -> str:
         """What the model says of the hidden word."""
-        return markup.answer_html(self.prediction(choice), self.n_words)
+        return markup.answer_html(self.prediction(choice), self.n_words(choice.model))
 
     def other_answers(self, choice: ViewChoice) -> str:
         """What the other models say of it."""
@@ -149,19 +181,26 @@ class Views:
         changes = [after - told.p_target for after in (after_W, after_NH)]
         furthest = max(0.01, *(float(change.abs().max()) for change in changes))
         share_S = told.attention(choice.layer, choice.head)
-        words = markup.words_table_html(told, share_S, after_W, furthest)
-        return words, markup.heads_table_html(told, after_NH, furthest)
+        words = words_table_html(told, share_S, after_W, furthest)
+        return words, heads_table_html(told, after_NH, furthest)
 
     def own(self, choice: ViewChoice, guess: str) -> str:
         """The reader's own guess with its probability and rank."""
-        words = vocabulary_words(self.tokenizer, guess)
+        model, tokenizer = self.models[choice.model], self.tokenizers[choice.model]
+        words = vocabulary_words(tokenizer, guess)
         if not words:
             return ""
-        word_id = self.tokenizer.ids.get(words[0]) if len(words) == 1 else None
-        if word_id is None:
-            return markup.unknown_word_html(self.n_words)
-        chance_V = self.prediction(choice).chance_V
-        return markup.own_guess_html(words[0], *chance_and_rank(chance_V, word_id))
+        asked, known = (model, tokenizer, self.prediction(choice)), None
+        if len(words) == 1:
+            known = guess_chance(*asked, words[0])
+        if known is None:
+            return markup.unknown_word_html(self.n_words(choice.model))
+        return markup.own_guess_html(words[0], *known)
+
+    def chance(self, choice: ViewChoice, answer: Prediction, ids: list[int]) -> float:
+        """What the chosen model, which gave an answer, gives to another word there."""
+        asked = self.models[choice.model], self.tokenizers[choice.model], answer
+        return ids_chance(*asked, ids)
 
     def picture(self, choice: ViewChoice) -> bytes:
         """The view as PNG."""
@@ -170,12 +209,21 @@ class Views:
         return figure_png(sentence_heatmap(*about, note=note))
 
     def page(self, choice: ViewChoice) -> str:
-        """One HTML file with the models and the sentence, as it is seen now."""
+        """One HTML file with the models and the sentence, as it is seen now.
+
+        The page reads words. ValueError for a model that reads byte pairs.
+        """
+        tokenizer = self.tokenizers[choice.model]
+        if isinstance(tokenizer, BPETokenizer):
+            raise ValueError(
+                "A page cannot read byte pairs; choose a model that reads words."
+            )
+        alike = (n for n, own in self.tokenizers.items() if own is tokenizer)
         layer, head = ("" if n is None else str(n) for n in (choice.layer, choice.head))
         start = {"model": choice.model, "layer": layer, "head": head}
         start["paint"] = "need" if choice.need else "attention"
-        given = self.models, self.tokenizer, self.text, choice.position
-        return page_html(*given, **start)
+        models = {name: self.models[name] for name in alike}
+        return page_html(models, tokenizer, self.text, choice.position, **start)
 
     def file_name(self, choice: ViewChoice) -> str:
         """A name for what is saved, without ending: safe, and of this view alone."""

@@ -2,13 +2,24 @@
 
 A tokenizer has `words`, the word of each id; `ids`, the id of each word that can be an
 answer; `encode`, which takes a list of words; and a length. One that is not ours also
-has `special_ids` and `split`, which cuts a text into the words that a reader sees.
+has `special_ids` and `split`, which cuts a text into the words that a reader sees. Our
+byte pairs have neither words nor ids: to them a word is one token or several.
+
+Shapes: V vocabulary.
 """
 
+import re
 from dataclasses import dataclass
+from functools import cache
 
+import torch
+from torch import Tensor
+
+from helpers.bpe import BPETokenizer
 from helpers.text import split_words
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
+
+BLANK, BLANKS = "___", re.compile(r"\[MASK\]|_{3,}")  # as shown, and as typed
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,70 @@ def vocabulary_words(tokenizer, text: str) -> list[str]:
     return getattr(tokenizer, "split", split_words)(text)
 
 
-def add_special_ids(tokenizer, ids: list[int]) -> list[int]:
-    """The ids as the model reads them, between [CLS] and [SEP]."""
-    special = special_ids(tokenizer)
-    return [special.cls, *ids, special.sep]
+def word_tokens(tokenizer, words: list[str]) -> list[list[int]]:
+    """The ids of each word of a sentence; that of [MASK] for a blank.
+
+    To byte pairs the blank before a word is a part of it.
+    """
+    if isinstance(tokenizer, BPETokenizer):
+        ids = [tokenizer.encode(" " * (i > 0) + word) for i, word in enumerate(words)]
+    else:
+        ids = [[i] for i in tokenizer.encode(words)]
+    blank = [special_ids(tokenizer).mask]
+    return [blank if w == BLANK else own for w, own in zip(words, ids, strict=True)]
+
+
+def token_text(tokenizer, ids: list[int]) -> str:
+    """The word that some tokens make."""
+    if isinstance(tokenizer, BPETokenizer):
+        return tokenizer.decode(ids).removeprefix(" ")
+    return tokenizer.words[ids[0]]
+
+
+@dataclass(frozen=True)
+class EncodedWords:
+    """A sentence as a model reads it: `ids` between [CLS] and [SEP], and its words.
+
+    `spans` says where the tokens of each word stand in the ids.
+    """
+
+    ids: list[int]
+    spans: list[range]
+
+
+def encode_words(tokenizer, words: list[str]) -> EncodedWords:
+    """The tokens of a sentence and where each of its words stands."""
+    special, spans = special_ids(tokenizer), []
+    ids = [special.cls]
+    for own in word_tokens(tokenizer, words):
+        spans.append(range(len(ids), len(ids) + len(own)))
+        ids += own
+    return EncodedWords([*ids, special.sep], spans)
+
+
+@cache
+def piece_kinds(tokenizer: BPETokenizer) -> tuple[Tensor, Tensor]:
+    """Which byte pairs begin with a blank, and which are a word alone; (V,) each."""
+    begins, whole = [], []
+    for token in tokenizer.tokens:
+        text = token.decode("utf-8", "ignore")
+        begins.append(token.startswith(b" "))
+        whole.append(text.encode() == token and bool(text.strip()))
+    return torch.tensor(begins, device="cpu"), torch.tensor(whole, device="cpu")
+
+
+def silent_tokens(tokenizer, position: int, piece=0, pieces=1) -> Tensor:
+    """True for the ids that cannot stand at a place, shape (V,).
+
+    The place is a piece, counted from 0, of so many of the word at a position. Special
+    tokens are never an answer. A byte pair begins a word if it begins with a blank;
+    only the first word of a sentence has none.
+    """
+    silent_V = torch.zeros(len(tokenizer), dtype=torch.bool, device="cpu")
+    silent_V[list(special_ids(tokenizer).silent)] = True
+    if isinstance(tokenizer, BPETokenizer):
+        begins_V, whole_V = piece_kinds(tokenizer)
+        silent_V |= ~begins_V if piece == 0 and position else begins_V
+        if pieces == 1:
+            silent_V |= ~whole_V
+    return silent_V

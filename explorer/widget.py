@@ -19,38 +19,40 @@ from explorer.controls import Controls, control_details
 from explorer.game import GuessingGame, game_sentences
 from explorer.heatmap import heatmap_caption
 from explorer.page.build import page_explanation
-from explorer.predict import BLANK, predict_positions
+from explorer.predict import predict_positions
 from explorer.saving import save_for_reader
 from explorer.views import ViewChoice, Views, require_view_arguments
+from explorer.vocabulary import BLANK
 from helpers.figure import show_figure
 
 
 class Explorer(Controls):
-    """An interactive view of one or more models of the same sizes and vocabulary.
+    """An interactive view of one or more models with as many layers and heads.
 
-    `models` maps a name to a model; the word at `position`, or else the first blank or
-    word, is hidden first. `examples` maps a label to a text and a position. The
-    explorer shows the models as they were when it was made. Display the object; in a
-    saved notebook, and wherever no kernel runs, a picture of the state in which it was
-    displayed is shown instead.
+    `models` maps a name to a model. They share a tokenizer, or `tokenizer` maps each
+    name to its own, of words or of byte pairs. The word at `position`, or else the
+    first blank or word, is hidden first. `examples` maps a label to a text and a
+    position. The explorer shows the models as they were when it was made. Display the
+    object; in a saved notebook, and wherever no kernel runs, a picture of the state in
+    which it was displayed is shown instead.
     """
 
     def __init__(
         self, models: dict, tokenizer, text: str, position=None, examples=None
     ):
         places = {"text, position": (text, position), **(examples or {})}
-        require_view_arguments(models, tokenizer, places)
+        self.tokenizers = require_view_arguments(models, tokenizer, places)
         # Copies, so that nothing done to a model can change an answer half-way.
         self.models = {name: deepcopy(model).eval() for name, model in models.items()}
-        self.tokenizer, self.examples, self.start = tokenizer, examples or {}, position
+        self.examples, self.start = examples or {}, position
         self.views, self.waiting = None, None
         self.scope = f"mt-{uuid.uuid4().hex[:8]}"
-        first = next(iter(self.models.values()))
-        numbers = {str(n + 1): n for n in range(first.config.n_layers)}
+        config = next(iter(self.models.values())).config
+        numbers = {str(n + 1): n for n in range(config.n_layers)}
         self.layers = {"all": None, **numbers, "rollout": "rollout"}
-        options = first.config.n_heads, models, self.examples
-        super().__init__(text, self.scope, self.layers, *options)
-        self.play(first)
+        options = self.layers, config.n_heads, models, self.examples
+        super().__init__(text, self.scope, *options)
+        self.play(config.max_length - 2)
         for control, name, action in (
             (self.text, "value", self.read),
             (self.example, "index", self.take_example),
@@ -66,20 +68,21 @@ class Explorer(Controls):
         self.save_page.on_click(self.guarded(self.write_page, self.saved))
         self.guarded(self.read)()
 
-    def play(self, first) -> None:
-        """Puts what there is more to try in its place; `first` is one of the models."""
+    def play(self, longest: int) -> None:
+        """Puts what there is more to try in its place; a model takes so many words."""
 
         def predict(words: list[str], position: int):
-            model = self.models[self.model.value]
-            return predict_positions(model, self.tokenizer, words, [position])[0]
+            asked = self.models[self.model.value], self.tokenizers[self.model.value]
+            return predict_positions(*asked, words, [position])[0]
 
+        tokenizer = next(iter(self.tokenizers.values()))  # all split a text alike
         actions = self.shown, predict, self.take_over, self.guarded
-        self.change = Comparison(self.tokenizer, *actions)
-        sentences = game_sentences(self.tokenizer, first.config.max_length - 2)
-        self.game = GuessingGame(sentences, self.tokenizer, predict, self.guarded)
+        self.change = Comparison(tokenizer, *actions)
+        sentences = game_sentences(tokenizer, longest)
+        self.game = GuessingGame(sentences, tokenizer, predict, self.guarded)
         games = [self.game.part] if sentences else []
-        about = page_explanation(first, len(self.tokenizer.ids))
-        about = control_details("What am I looking at?", about)
+        told = page_explanation(self.models, self.tokenizers)
+        about = control_details("What am I looking at?", told)
         self.more.children = [*games, self.change.part, about]
 
     def tell(self, error: Exception, place=None) -> None:
@@ -156,7 +159,7 @@ class Explorer(Controls):
         self.change.renew([])
         if "\ufffd" in text:
             raise ValueError("� is half a character; delete it, or type it again.")
-        views = Views(self.models, self.tokenizer, text, self.scope)
+        views = Views(self.models, self.tokenizers, text, self.scope)
         if start is None:
             start = views.words.index(BLANK) if BLANK in views.words else 0
         if not 0 <= start < len(views.words):

@@ -9,8 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from explorer.predict import BLANKS
-from explorer.vocabulary import SpecialIds
+from explorer.vocabulary import BLANKS, SpecialIds
 from helpers.files import reading_file
 
 SPECIALS = "[UNK] [CLS] [SEP] [MASK]".split()

@@ -73,7 +73,7 @@ def test_the_explorer_takes_a_bert_with_its_own_vocabulary(tmp_path):
     logits[:6] = float("-inf")
     torch.testing.assert_close(told[2].chance_V, logits.softmax(-1), atol=1e-5, rtol=0)
     widget = Explorer({"bert": ours}, tokenizer, text, position=2)
-    assert widget.views.unknown == [False, False, False, True, False, False]
+    assert widget.views.unknown("bert") == [False, False, False, True, False, False]
     assert len(widget.head.options) == 1 + 5 and "##s" in widget.card.value
     for guess, said in (("key", "guess number"), ("lamps", "not one of the 41 words")):
         widget.guess.value = guess

@@ -14,8 +14,9 @@ from string import Template
 from explorer.page.packed_weights import pack_weights
 from explorer.page.patterns import javascript_patterns
 from explorer.page.wasm import kernel_wasm
+from explorer.vocabulary import special_ids
+from helpers.bpe import BPETokenizer
 from helpers.text import split_words
-from helpers.tokenizer import SPECIALS
 
 HERE = Path(__file__).parent
 LOOK = HERE.parent / "look.css"
@@ -54,12 +55,32 @@ def page_sentences(sentences: list[dict], tokenizer, longest: int) -> list[dict]
     return kept
 
 
-def page_explanation(model, n_words: int) -> str:
+def vocabulary_explanation(tokenizer) -> str:
+    """What a model can read, in a sentence that begins with “It”."""
+    count = f"{len(tokenizer) - len(special_ids(tokenizer).silent):,}"
+    if isinstance(tokenizer, BPETokenizer):
+        return (
+            f"It reads {count} byte pairs, which are words and parts of words, so no "
+            "word is unknown to it; but it sees of how many a hidden word is made."
+        )
+    return f"It knows {count} words; any other word is “unknown” to it, whatever it is."
+
+
+def page_explanation(models: dict, tokenizers: dict) -> str:
     """What a reader is looking at, the same in page and widget."""
+    (name, model), *others = models.items()
     size = sum(weight.numel() for weight in model.parameters())
     told = f"{size / 1e6:.1f} million" if size > 1e5 else f"{size:,}"
+    first = tokenizers[name]
+    more = (
+        f"<p>The model “{html.escape(other)}” reads in another way. "
+        f"{vocabulary_explanation(tokenizers[other])}</p>"
+        for other, _ in others
+        if tokenizers[other] is not first
+    )
     text = Template(page_source("about.html"))
-    return text.substitute(size=told, n_words=f"{n_words:,}")
+    knows = vocabulary_explanation(first)
+    return text.substitute(size=told, knows=knows) + "".join(more)
 
 
 def page_html(
@@ -80,6 +101,7 @@ def page_html(
         weights[name] = f'<script type="text/plain" id="weights-{i}">{packed}</script>'
     start = {"text": text, "position": position, "model": next(iter(models))} | start
     first = models[start["model"]]
+    ordered = {start["model"]: first} | models  # the one that is shown comes first
     longest = first.config.max_length - 2
     given = {
         "models": described,
@@ -97,6 +119,6 @@ def page_html(
         first=weights.pop(start["model"]),
         others="\n".join(weights.values()),
         several="" if len(models) > 1 else "hidden",
-        explained=page_explanation(first, len(tokenizer) - len(SPECIALS)),
+        explained=page_explanation(ordered, dict.fromkeys(models, tokenizer)),
         about=about or html.escape("Saved from mini-transformer."),
     )

@@ -12,8 +12,7 @@ from explorer.page.build import page_source
 from explorer.page.packed_weights import pack_weights
 from explorer.page.patterns import javascript_patterns
 from explorer.page.wasm import kernel_wasm
-from explorer.predict import ids_to_predict
-from helpers.tokenizer import CLS, MASK, SEP
+from explorer.predict import masked_ids
 
 NODE = shutil.which("node")
 ENGINE = "const PATTERNS = {};\n{}\n".format(
@@ -77,7 +76,6 @@ def node_question(
     tokenizer, words: list[str], position: int, target: str | None
 ) -> dict:
     """A question about one word, and about what a target's probability needs."""
-    ids = [CLS, *ids_to_predict(tokenizer, words), SEP]
-    ids[position + 1] = MASK
+    ids = masked_ids(tokenizer, words, [position])[0].tolist()
     target = None if target is None else tokenizer.ids[target]
     return {"ids": ids, "at": position + 1, "target": target}

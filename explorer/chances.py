@@ -1,0 +1,104 @@
+"""The probabilities that a model gives to a masked word, of one token or several.
+
+A word of several byte pairs is masked as a whole, so the model sees how many there are.
+
+Shapes: B rows, T and S positions, M masked positions of a row, V vocabulary, N layers,
+H heads, W words, P pieces of a word.
+"""
+
+import torch
+from torch import Tensor
+
+from explorer.vocabulary import silent_tokens
+from helpers.model import shallow_model_copy
+
+
+def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
+    """Probability of a word and its rank among all; 1 is the most probable."""
+    p = chance_V[word_id]
+    return p.item(), int((chance_V > p).sum()) + 1
+
+
+@torch.no_grad()
+def word_chances(model, inputs_BT, at_BM, silent_V, need_weights=False):
+    """Probabilities (B, M, V) at the given positions; weights (B, N, H, T, S) or None.
+
+    Dropout is off, whatever the model's mode. Where `silent_V` is True, there is no
+    answer: these ids get 0, and the rest is renormalised. The shape of `silent_V` is
+    (V,), or (B, 1, V). Raises ValueError where the model gives no finite score for each
+    word.
+    """
+    model = shallow_model_copy(model).eval()
+    device = next(model.parameters()).device
+    with torch.autocast(device.type, enabled=False):
+        output = model(inputs_BT.to(device), at_BM.to(device), need_weights)
+    logits_BMV, weights_BNHTS = output if need_weights else (output, None)
+    if logits_BMV.shape[-1] != model.config.vocab_size:
+        raise ValueError(
+            "The model has no output layer that scores words, so it cannot fill in a "
+            "blank; take a BERT with its head, such as BertForMaskedLM."
+        )
+    if not logits_BMV.isfinite().all():
+        raise ValueError("The model's scores are not finite; load other weights.")
+    logits_BMV = logits_BMV.masked_fill(silent_V.to(device), float("-inf"))
+    chance_BMV = logits_BMV.float().softmax(-1).cpu()
+    return chance_BMV, weights_BNHTS.float().cpu() if need_weights else None
+
+
+def span_chances(
+    model, tokenizer, inputs_BT: Tensor, position: int, span: range, ids: list[int]
+) -> Tensor:
+    """Probability of a word, given by its ids, at a masked span of each row; (B,).
+
+    That of several pieces is a product: each piece is asked for with the ones before it
+    in place, and the ones behind it masked (Kauf & Ivanova 2023).
+    """
+    chance_B = torch.ones(len(inputs_BT), device="cpu")
+    for piece, (at, i) in enumerate(zip(span, ids, strict=True)):
+        at_BM = inputs_BT.new_full((len(inputs_BT), 1), at)
+        silent_V = silent_tokens(tokenizer, position, piece, len(ids))
+        chance_BMV, _ = word_chances(model, inputs_BT, at_BM, silent_V)
+        chance_B = chance_B * chance_BMV[:, 0, i]
+        inputs_BT = inputs_BT.clone()
+        inputs_BT[:, at] = i
+    return chance_B
+
+
+def likely_words(
+    model, tokenizer, inputs_BT, position: int, span: range, chance_V, top_k: int
+) -> list[tuple[list[int], float]]:
+    """The ids of the most probable words at a masked span, with their probabilities.
+
+    `inputs_BT` is one row that holds the span, and `chance_V` is the probability of the
+    first piece. Where there are more, a beam search of width `top_k` looks for the
+    words, and may miss one.
+    """
+    silent_V = silent_tokens(tokenizer, position, 0, len(span))
+    top_k = min(top_k, int((~silent_V).sum()))
+    chances, best = chance_V.topk(top_k)
+    ids_BP, chance_B = best[:, None], chances
+    for piece in range(1, len(span)):
+        rows_BT = inputs_BT.repeat(len(ids_BP), 1)
+        rows_BT[:, span.start : span.start + piece] = ids_BP
+        at_BM = rows_BT.new_full((len(ids_BP), 1), span[piece])
+        silent_V = silent_tokens(tokenizer, position, piece, len(span))
+        chance_BMV, _ = word_chances(model, rows_BT, at_BM, silent_V)
+        joint_BV = chance_B[:, None] * chance_BMV[:, 0]
+        chance_B, best = joint_BV.flatten().topk(top_k)
+        row, last = best // joint_BV.shape[1], best % joint_BV.shape[1]
+        ids_BP = torch.cat([ids_BP[row], last[:, None]], 1)
+    return list(zip(ids_BP.tolist(), chance_B.tolist(), strict=True))
+
+
+def attention_of_words(weights_NHTS: Tensor, spans: list[range]) -> Tensor:
+    """Attention between words, [CLS] and [SEP], from that between their tokens.
+
+    A word gets what all of its tokens get, and gives what they give on average, so the
+    rows still sum to 1.
+    """
+    last = weights_NHTS.shape[-1] - 1
+    parts = [[0], *map(list, spans), [last]]
+    if len(parts) == last + 1:
+        return weights_NHTS
+    got_NHTW = torch.stack([weights_NHTS[..., part].sum(-1) for part in parts], -1)
+    return torch.stack([got_NHTW[:, :, part].mean(2) for part in parts], 2)
