@@ -13,32 +13,32 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from helpers import ROOT
-from helpers.checkpoint import load_model, save_model
-from helpers.data import bucket, encode_lines, pack, pad, wasted_share
+from helpers.checkpoint import load_model
 from helpers.figure import training_curves
 from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
-from helpers.seeds import seeded
 from studies.attention.references import all_references
 from studies.lab.claims import Effect
 from studies.lab.command import RECORDS
 from studies.lab.experiment import best_evaluation, prepare_experiment, run_experiment
 from studies.lab.figures import BLUE, GREEN, ORANGE, effects_figure
-from studies.lab.readings import reading_at
-from studies.lab.report import markdown_table, plus_minus
-from studies.lab.runs import FAST, read_run, score
-from studies.lab.sentences import scored_blocks, scored_sentences
+from studies.lab.machine import DEVICE
+from studies.lab.runs import FAST, read_run
+from studies.lab.scored_text import (
+    require_wikitext,
+    score,
+    scored_blocks,
+    scored_sentences,
+)
 from studies.lab.study import Arm, Study, StudyResults
-from studies.lab.timing import DEVICE
-from studies.lab.wikitext import require_wikitext
+from studies.lab.tables import markdown_table, plus_minus
+from studies.shipped import ship_models, shipped_runs
 
 MODELS = {
     "none": ModelConfig(),
     "all": ModelConfig(dropout=0.1),
     "attention": ModelConfig(attention_dropout=0.1),
 }
-SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
 CPU_EPOCHS, GPU_EPOCHS = 8, 50
 COMMAND = "`python -m studies.dropout`"
 REFERENCES = RECORDS / "references.json"
@@ -75,9 +75,9 @@ def dropout_gap(run: dict) -> float:
 
 
 READINGS = {
-    "loss": reading_at("validation.packed.loss"),
-    "accuracy": reading_at("validation.packed.accuracy"),
-    "test_loss": reading_at("test.packed.loss"),
+    "loss": lambda run: run["validation"]["packed"]["loss"],
+    "accuracy": lambda run: run["validation"]["packed"]["accuracy"],
+    "test_loss": lambda run: run["test"]["packed"]["loss"],
     "gap": dropout_gap,
     "best_epoch": lambda run: best_evaluation(run["history"])["epoch"],
 }
@@ -120,14 +120,9 @@ def dropout_figure(results: StudyResults) -> Figure:
     return effects_figure(results, LOOKS, "none", {"bigram": bigram})
 
 
-def shipped_dropout_runs() -> list[dict]:
-    """The records of the models in weights/."""
-    return [read_record(RECORDS / f"{name}.json") for name in SHIPPED.values()]
-
-
-def shipped_dropout_figure(_) -> Figure:
+def shipped_figure(_) -> Figure:
     """The curves of the models in weights/."""
-    return training_curves(shipped_dropout_runs())
+    return training_curves(shipped_runs())
 
 
 def dropout_study(epochs: int, seeds=range(3)) -> Study:
@@ -148,7 +143,9 @@ def dropout_study(epochs: int, seeds=range(3)) -> Study:
         readings=READINGS,
         table=dropout_table,
         figures={
-            "dropout_comparison_subplots.png": shipped_dropout_figure,
+            "dropout_comparison_subplots.png": lambda _: training_curves(
+                shipped_runs()
+            ),
             "dropout_study.png": dropout_figure,
         },
     )
@@ -156,31 +153,6 @@ def dropout_study(epochs: int, seeds=range(3)) -> Study:
 
 STUDY = dropout_study(CPU_EPOCHS)
 LONG = dropout_study(GPU_EPOCHS, seeds=range(5))
-
-
-def ship_dropout_models(results: StudyResults) -> None:
-    """Copies weights and record of the seed of median loss to where notebooks read.
-
-    The record also tells the share of [PAD] in each way to make rows of the text.
-    ValueError if there are no runs of an arm that is shipped.
-    """
-    if missing := ", ".join(SHIPPED.keys() - results.runs):
-        raise ValueError(f"There are no runs of so many epochs of: {missing}.")
-    train = require_wikitext().train
-    for arm, name in SHIPPED.items():
-        ranked = sorted(results.runs[arm].values(), key=READINGS["loss"])
-        run = ranked[(len(ranked) - 1) // 2]
-        path = results.study.states / run["name"] / f"{run['name']}.safetensors"
-        model, tokenizer, _ = load_model(path)
-        info = {key: run[key] for key in ("corpus", "seed", "validation")}
-        info |= {"name": name, "run": run["name"]}
-        save_model(ROOT / "weights" / f"{name}.safetensors", model, tokenizer, info)
-        tokenizer.save(ROOT / "weights" / "vocabulary.json")
-        ids, length = encode_lines(tokenizer, train), model.config.max_length
-        buckets = bucket(ids, length, FAST.batch_size, seeded(0))
-        ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}
-        wasted = {way: wasted_share(rows) for way, rows in ways.items()}
-        write_record(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -196,7 +168,7 @@ def main(arguments: list[str] | None = None) -> None:
             _, tokenizer, data, _ = prepare_experiment(ModelConfig(), 0)
             write_record(REFERENCES, all_references(data, len(tokenizer)))
         if given.ship:
-            ship_dropout_models(chosen.results())
+            ship_models(chosen.results())
         chosen.report()
 
 

@@ -24,13 +24,16 @@ from studies.lab.experiment import (
     experiment_outcome,
     prepare_experiment,
 )
-from studies.lab.readings import reading_at
-from studies.lab.report import markdown_table
-from studies.lab.runs import FAST, score
+from studies.lab.runs import FAST
 from studies.lab.samples import sample_guesses
-from studies.lab.sentences import scored_blocks, scored_sentences
+from studies.lab.scored_text import (
+    require_wikitext,
+    score,
+    scored_blocks,
+    scored_sentences,
+)
 from studies.lab.study import Arm, Study
-from studies.lab.wikitext import require_wikitext
+from studies.lab.tables import markdown_table
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one
@@ -183,9 +186,9 @@ STUDY = Study(
     make=make_fifty_run,
     alike=("text", "number_format"),
     readings={
-        "best": reading_at("best.scoring.loss"),
-        "last": reading_at("last.scoring.loss"),
-        "best_epoch": reading_at("best_epoch"),
+        "best": lambda run: run["best"]["scoring"]["loss"],
+        "last": lambda run: run["last"]["scoring"]["loss"],
+        "best_epoch": lambda run: run["best_epoch"],
     },
 )
 TRIAL = {"make": make_fifty_trial, "pattern": "trial_{arm}", "seeds": [TRIAL_SEED]}

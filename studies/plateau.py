@@ -24,11 +24,11 @@ from studies.lab.experiment import (
     subsample_data,
 )
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
-from studies.lab.report import markdown_table, plus_minus
 from studies.lab.runs import read_run
 from studies.lab.samples import phase_sample, sampling
 from studies.lab.stats import student
 from studies.lab.study import Arm, Study, StudyResults
+from studies.lab.tables import markdown_table, plus_minus
 from studies.positions import (
     ARMS,
     EVERY,

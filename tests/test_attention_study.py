@@ -16,7 +16,8 @@ from helpers import ROOT
 from helpers.corpus import Corpus
 from helpers.evaluate import evaluate
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
-from studies.attention import erasure, examples, heads, knowledge, models
+from studies import shipped
+from studies.attention import erasure, examples, heads, knowledge
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.tables import MODELS, TRAINED, looks_cell
 from studies.lab.stats import bootstrap
@@ -188,17 +189,17 @@ def test_shuffled_words_are_the_same_words():
 
 def test_each_model_is_tested_and_the_controls_differ(model):
     lines = [" ".join([*words, "and", "it", "."]) for words, *_ in SENTENCES] * 3
-    shipped = dict.fromkeys(TRAINED, model), TOKENIZER, Corpus("toy", lines, lines, [])
-    found = erasure.measure_erasure(*shipped, {"weights": {"dropout": "these"}}, 2)
+    asked = dict.fromkeys(TRAINED, model), TOKENIZER, Corpus("toy", lines, lines, [])
+    found = erasure.measure_erasure(*asked, {"weights": {"dropout": "these"}}, 2)
     assert [*found["erasure"]] == [*MODELS] and [*found["heads"]] == [*MODELS][:3]
     means = [part["fall"]["largest"]["mean"] for part in found["erasure"].values()]
     assert means[0] == means[1] and len({*means}) == 3
 
 
 def test_another_text_than_the_models_is_refused(monkeypatch):
-    monkeypatch.setattr(models, "require_wikitext", lambda: Corpus("toy", [], [], []))
+    monkeypatch.setattr(shipped, "require_wikitext", lambda: Corpus("toy", [], [], []))
     with pytest.raises(ValueError, match="are of WikiText-2, not toy"):
-        models.shipped_models("dropout")
+        shipped.shipped_models("dropout")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from studies import dropout, fifty, plateau, train
 from studies.lab import study
-from studies.lab.measurement import Measurement
+from studies.lab.study import Measurement
 from studies.lessons.study import STUDY as LESSONS
 
 HUGE = "1" + "0" * 30

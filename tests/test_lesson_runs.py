@@ -22,10 +22,10 @@ from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
 from helpers.training_run import TrainingRun
-from studies.lab.sentences import lone_sentences
+from studies.lab.scored_text import lone_sentences
 from studies.lessons import arms, asked, costs, runs, study
-from studies.lessons.arms import FAST, LessonArm
-from studies.lessons.study import ARMS, STUDY
+from studies.lessons.arms import ARMS, FAST, LessonArm
+from studies.lessons.study import STUDY
 
 KNOWN, TOKENS, SMALL = 60, 2_048, 4
 RATES = "mask_rate", "last_mask_rate"

@@ -24,13 +24,13 @@ from helpers.model import MaskedLanguageModel
 from helpers.seeds import seeded
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.heads import head_costs
-from studies.attention.models import shipped_models
 from studies.attention.tables import TRAINED, erasure_table, heads_table, layers_table
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
-from studies.lab.measurement import Measurement
-from studies.lab.sentences import lone_sentences
+from studies.lab.scored_text import lone_sentences
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
+from studies.lab.study import Measurement
+from studies.shipped import shipped_models
 
 SENTENCES, SHORTEST, LONGEST = 1_000, 10, 40  # their number, and words of each
 OTHERS = 5  # words of the vocabulary beside the masked one, at least

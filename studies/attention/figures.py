@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from helpers.figure import QUIET
 from studies.attention.tables import DIVISIONS, MODELS, RULES
 from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, label_rows, note_point
-from studies.lab.report import percent_text
+from studies.lab.tables import percent_text
 
 PANELS = {
     "trained": ("dropout", "no_dropout"),

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from studies.lab.report import markdown_table, percent_text, range_text
+from studies.lab.tables import markdown_table, percent_text, range_text
 
 TRAINED = "dropout", "no_dropout"
 MODELS = {

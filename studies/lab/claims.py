@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from studies.lab.readings import Reading
 from studies.lab.stats import student
 
 Runs = dict[str, dict[int, dict]]  # records, by arm and seed
+Reading = Callable[[dict], float]  # from a record; KeyError if it is not there
 SEEDS = 3  # below which nothing is decided
 # The smallest effect that counts, by unit, in every claim alike. At the end of a run of
 # the lessons a tenth more steps buys 0.04 to 0.05 nats, and two seeds of the base

@@ -11,7 +11,7 @@ from helpers import ROOT
 from helpers.figure import QUIET, default_style, figure_png, reference_loss_lines
 from helpers.files import write_file
 from studies.lab.claims import Effect
-from studies.lab.report import plus_minus
+from studies.lab.tables import plus_minus
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito, for all eyes
 Looks = dict[str, tuple[str, str, str]]  # of each arm: name, colour, line style

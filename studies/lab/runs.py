@@ -6,9 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from helpers.evaluate import evaluate
 from helpers.optimize import TrainConfig
 from helpers.record import (
     read_record,
@@ -85,9 +83,3 @@ def make_runs(jobs: list[tuple], processes: int = 1) -> None:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
-    """Loss and accuracy with every word of these subsets predicted once."""
-    result = evaluate(model, ids_BT, subset_BT, subsets=subsets)
-    return {key: result[key] for key in ("loss", "accuracy", "words")}

@@ -14,10 +14,10 @@ from helpers.masking import mask_tokens
 from helpers.optimize import TrainConfig
 from helpers.train import train_step
 from helpers.training_run import TrainingRun
+from studies.lab.machine import DEVICE
 from studies.lab.stats import quartiles
 
 WARM_UP = 2  # rounds before the clock runs
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def step_to_time(model, config: TrainConfig, mask=mask_tokens) -> Callable:

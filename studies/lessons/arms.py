@@ -24,7 +24,7 @@ from helpers.optimize import TrainConfig
 from helpers.seeds import seeded
 from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
 from studies.lab.runs import FAST
-from studies.lab.wikitext import require_wikitext
+from studies.lab.scored_text import require_wikitext
 
 RECIPE = replace(
     FAST,
@@ -180,10 +180,57 @@ class LessonArm:
 
 
 BASE = LessonArm()  # from which all others differ
-FALLING = LessonArm(
-    training={
-        "learning_rate": FAST.learning_rate,
-        "muon_rate": FAST.muon_rate,
-        "cooldown": 1 - WARM_UP / STEPS,
-    }
-)
+VOCABULARIES = {  # in which the same words are asked, by arm
+    "base": "2,000 words",
+    "words_5000": "5,000 words",
+    "words_10000": "10,000 words",
+    "pieces_2000": "2,000 byte pairs",
+    "pieces_8000": "8,000 byte pairs",
+}
+MASK_RATES = {10: "rate_10", 15: "rate_15", 30: "base", 40: "rate_40", 50: "rate_50"}
+ARMS = {
+    "base": BASE,
+    "words_5000": LessonArm({"vocab_size": 5_000}),
+    "words_10000": LessonArm({"vocab_size": 10_000}),
+    "read_10000": LessonArm({"vocab_size": 10_000}, masks="known only"),
+    "pieces_2000": LessonArm(pieces=True),
+    "pieces_8000": LessonArm({"vocab_size": 8_000}, pieces=True),
+    "untied": LessonArm({"tied": False}),
+    "untied_10000": LessonArm({"tied": False, "vocab_size": 10_000}),
+}
+# A row may be short, so masks are drawn independently. Rows that are filled only as far
+# as needed make shorter steps, so there are more.
+ARMS |= {
+    f"{layout}_{length}": LessonArm(
+        {"max_length": length},
+        {"masks": "independent"},
+        layout=layout,
+        steps=STEPS + (100 * length // 64 if layout == "bucket" else 0),
+    )
+    for layout in ("pack", "pad", "bucket")
+    for length in (64, 128)
+}
+ARMS |= {  # smaller models have more steps, enough for the time of the base
+    "layers_1": LessonArm({"n_layers": 1}, steps=2_200),
+    "layers_2": LessonArm({"n_layers": 2}, steps=1_100),
+    "layers_6": LessonArm({"n_layers": 6}),
+    "d_model_64": LessonArm({"d_model": 64, "d_ff": 128}, steps=1_500),
+    "d_model_128": LessonArm({"d_model": 128, "d_ff": 256}, steps=1_100),
+    "d_model_384": LessonArm({"d_model": 384, "d_ff": 768}),
+    "heads_1": LessonArm({"n_heads": 1}, steps=600),
+    "heads_4": LessonArm({"n_heads": 4}, steps=600),
+    "heads_16": LessonArm({"n_heads": 16}),
+    "small_fresh": LessonArm(small=True),
+    "small_static": LessonArm(small=True, masks="static"),
+    "small_dropout": LessonArm({"dropout": 0.1}, small=True),
+}
+ARMS |= {
+    name: LessonArm(
+        training=dict.fromkeys(("mask_rate", "last_mask_rate"), percent / 100)
+    )
+    for percent, name in MASK_RATES.items()
+    if name != "base"
+}
+ARMS["all_hidden"] = LessonArm(masks="all hidden")
+falling = {"learning_rate": FAST.learning_rate, "muon_rate": FAST.muon_rate}
+ARMS["falling"] = LessonArm(training=falling | {"cooldown": 1 - WARM_UP / STEPS})

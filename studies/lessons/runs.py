@@ -13,20 +13,20 @@ from helpers.data import TrainingData, join_lines, steps_per_epoch
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
-from studies.lab.runs import score
-from studies.lab.sentences import scored_sentences
-from studies.lab.timing import DEVICE
-from studies.lab.wikitext import require_wikitext
+from studies.lab.machine import DEVICE
+from studies.lab.scored_text import require_wikitext, score, scored_sentences
 from studies.lessons.arms import (
+    ARMS,
     KNOWN,
+    VOCABULARIES,
     LessonArm,
     encoded_split,
     known_words_only,
     lesson_tokenizer,
 )
 from studies.lessons.asked import asked_places, score_asked
-from studies.lessons.vocabulary import ASKED_ARMS
 
+ASKED_ARMS = [ARMS[name] for name in VOCABULARIES]
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
 
 

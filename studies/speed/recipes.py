@@ -15,7 +15,8 @@ from studies.lab import timing
 from studies.lab.command import RECORDS
 from studies.lab.experiment import prepare_experiment, subsample_data
 from studies.lab.machine import hardware
-from studies.lab.runs import ADVICE, FAST, read_run, recorded_run, run_paths, score
+from studies.lab.runs import ADVICE, FAST, read_run, recorded_run, run_paths
+from studies.lab.scored_text import score
 from studies.lab.study import Arm
 
 STEPS = 2_400  # of the entry; fixed before its first run

@@ -11,11 +11,10 @@ import torch
 
 from helpers.model import MaskedLanguageModel, ModelConfig
 from studies.lab.command import RECORDS
-from studies.lab.machine import hardware
-from studies.lab.measurement import Measurement
-from studies.lab.memory import memory_in_fresh_process, peak_memory
+from studies.lab.machine import DEVICE, hardware, memory_in_fresh_process, peak_memory
 from studies.lab.stats import quartiles
-from studies.lab.timing import DEVICE, seconds_of
+from studies.lab.study import Measurement
+from studies.lab.timing import seconds_of
 from studies.speed.peers import loss_beside_peer
 from studies.speed.steps import make_step, make_step_batch
 

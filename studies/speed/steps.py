@@ -8,7 +8,7 @@ from torch import nn
 from helpers.masking import IGNORE, mask_tokens, masked_positions
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, SPECIALS, UNK
-from studies.lab.timing import DEVICE
+from studies.lab.machine import DEVICE
 from studies.speed.peers import (
     OURS,
     PEERS,

@@ -17,7 +17,7 @@ from studies.lab import timing
 from studies.lab.command import RECORDS
 from studies.lab.figures import BLUE, ORANGE, figure_of
 from studies.lab.machine import hardware
-from studies.lab.measurement import Measurement
+from studies.lab.study import Measurement
 from studies.speed.peers import OURS, PEERS
 from studies.speed.steps import (
     compare_all_steps,
