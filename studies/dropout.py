@@ -11,17 +11,17 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from helpers.checkpoint import load_model
-from helpers.figure import training_curves
+from helpers.figure import QUIET, reference_loss_lines
 from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
 from studies.attention.references import all_references
 from studies.lab.claims import Effect
 from studies.lab.command import RECORDS
 from studies.lab.experiment import best_evaluation, prepare_experiment, run_experiment
-from studies.lab.figures import BLUE, GREEN, ORANGE, effects_figure
+from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of
 from studies.lab.machine import DEVICE
 from studies.lab.runs import FAST, read_run
 from studies.lab.scored_text import (
@@ -32,7 +32,7 @@ from studies.lab.scored_text import (
 )
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus
-from studies.shipped import ship_models, shipped_runs
+from studies.shipped import ship_models, shipped_figure
 
 MODELS = {
     "none": ModelConfig(),
@@ -114,15 +114,58 @@ def dropout_table(results: StudyResults) -> str:
     return markdown_table(titles, rows)
 
 
-def dropout_figure(results: StudyResults) -> Figure:
-    """The curves of all runs beside what each kind of dropout costs or gains."""
-    bigram = read_record(REFERENCES)["bigram"]["loss"]
-    return effects_figure(results, LOOKS, "none", {"bigram": bigram})
+def draw_dropout_curves(axes: Axes, results: StudyResults) -> None:
+    """Training and validation loss of each arm over the epochs, from 0.5 on."""
+    for arm, runs in results.runs.items():
+        name, color, style = LOOKS[arm]
+        histories = [
+            [entry for entry in run["history"] if entry["epoch"] >= 0.5]
+            for run in runs.values()
+        ]
+        epochs = [entry["epoch"] for entry in histories[0]]
+        thick, thin = {"linewidth": 1.8, "label": name}, {"linewidth": 0.8}
+        for key, look in {"validation_loss": thick, "train_loss": thin}.items():
+            losses = [[entry[key] for entry in history] for history in histories]
+            draw_band(axes, epochs, losses, style, color, **look)
+    axes.legend(frameon=False, title="thick: validation, thin: training text")
+    axes.set(xlabel="epoch", ylabel="loss (nats per word, dropout off)")
 
 
-def shipped_figure(_) -> Figure:
-    """The curves of the models in weights/."""
-    return training_curves(shipped_runs())
+def draw_dropout_effects(axes: Axes, results: StudyResults) -> None:
+    """Each arm minus none, paired by seed; the bar is Student's interval."""
+    place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "bottom"}
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    effects = {a: results.effect(Effect(a, "none")) for a in results.runs}
+    shown = {a: effect for a, effect in effects.items() if a != "none" and effect["n"]}
+    for row, (arm, effect) in enumerate(shown.items()):
+        name, color, _ = LOOKS[arm]
+        text = f"{name}\n{plus_minus(effect, 3, sign='+')}"
+        axes.plot(effect["values"], [row] * effect["n"], "o", color=color, alpha=0.6)
+        if effect["n"] > 1:
+            ends = effect["low"], effect["high"]
+            axes.plot(ends, [row + 0.12] * 2, color=color, linewidth=2)
+            axes.plot(effect["mean"], row + 0.12, "|", color=color, markersize=12)
+        else:
+            text += " (one seed, no interval)"
+        axes.annotate(text, (0.5, row + 0.2), fontsize=9, bbox=box, **place)
+    axes.axvline(0, color=QUIET, linewidth=1)
+    axes.margins(x=0.2)
+    axes.set(yticks=[], ylim=(-0.3, len(shown) - 0.2))
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("loss minus that without dropout (nats)")
+    axes.set_title("paired by seed; bar: 95 % interval", fontsize=11)
+
+
+@figure_of(1, 2, size=(8.8, 3.9), width_ratios=(4, 3))
+def dropout_figure(panels, results: StudyResults) -> None:
+    """The curves of all arms, as means over seeds, and what dropout costs or gains."""
+    left, right = panels
+    draw_dropout_curves(left, results)
+    reference_loss_lines(left, {"bigram": read_record(REFERENCES)["bigram"]["loss"]})
+    draw_dropout_effects(right, results)
+    epochs = results.study.arms["none"].training.epochs
+    title = f"WikiText-2, {epochs:g} epochs, means and range of seeds"
+    left.set_title(title, fontsize=11)
 
 
 def dropout_study(epochs: int, seeds=range(3)) -> Study:
@@ -143,9 +186,7 @@ def dropout_study(epochs: int, seeds=range(3)) -> Study:
         readings=READINGS,
         table=dropout_table,
         figures={
-            "dropout_comparison_subplots.png": lambda _: training_curves(
-                shipped_runs()
-            ),
+            "dropout_comparison_subplots.png": lambda _: shipped_figure(),
             "dropout_study.png": dropout_figure,
         },
     )

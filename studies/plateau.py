@@ -20,8 +20,8 @@ from studies.lab.command import RECORDS
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
+    experiment_part,
     prepare_experiment,
-    subsample_data,
 )
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
 from studies.lab.runs import read_run
@@ -93,7 +93,7 @@ def make_plateau_run(arm: Arm, seed: int, folder: Path) -> dict:
     _, tokenizer, data, model = prepare_experiment(arm.model, seed)
     if arm.table:
         train_positions(model.embedding, arm.table)
-    data = subsample_data(data, BLOCKS)
+    data = experiment_part(data, BLOCKS)
     shape = arm.model.max_length, arm.training.batch_size
     epochs = STEPS / steps_per_epoch(data.stream, *shape)
     config = replace(arm.training, seed=seed, epochs=epochs)

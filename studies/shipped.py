@@ -5,10 +5,13 @@ The studies of attention ask these models, and the notebooks read them.
 
 import hashlib
 
+from matplotlib.figure import Figure
+
 from helpers import ROOT
 from helpers.checkpoint import load_model, save_model
 from helpers.corpus import REVISION
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
+from helpers.figure import training_curves
 from helpers.record import read_record, write_record
 from helpers.seeds import seeded
 from studies.lab.command import RECORDS
@@ -40,6 +43,11 @@ def shipped_models(*names: str) -> tuple:
 def shipped_runs() -> list[dict]:
     """The records of the shipped models."""
     return [read_record(RECORDS / f"{name}.json") for name in SHIPPED.values()]
+
+
+def shipped_figure() -> Figure:
+    """Their curves."""
+    return training_curves(shipped_runs())
 
 
 def ship_models(results: StudyResults) -> None:

@@ -178,11 +178,11 @@ def test_sentences_are_chosen_at_equal_distances():
 def test_shuffled_words_are_the_same_words():
     words = "the cat sat on a mat and ran to it .".split()
     for number in range(3):
-        mixed, position = erasure.shuffled_sentence(words, 5, number)
+        mixed, position = erasure.erasure_control(words, 5, number)
         assert sorted(mixed) == sorted(words)
         assert mixed != words and mixed[position] == "mat"
     twice = [
-        erasure.shuffled_sentence(["a", "a", "b"], 1, number)[1] for number in range(20)
+        erasure.erasure_control(["a", "a", "b"], 1, number)[1] for number in range(20)
     ]
     assert set(twice) == {0, 1, 2}  # the second "a", wherever it goes
 

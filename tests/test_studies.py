@@ -13,7 +13,7 @@ from helpers.record import read_record, record_identity, write_record
 from studies import dropout, plateau, positions, shipped
 from studies.lab import experiment
 from studies.lab.claims import Effect
-from studies.lab.experiment import subsample_data
+from studies.lab.experiment import experiment_part
 from studies.lab.study import StudyResults
 
 TINY = dict(vocab_size=104, n_layers=1, d_model=16, n_heads=2, d_ff=16)
@@ -213,7 +213,7 @@ def test_the_controls_are_trained_tables_as_large_as_the_waves(table):
 
 def test_a_subsample_is_spread_over_the_text(toy):
     data = experiment.prepare_experiment(ModelConfig(), 0)[2]
-    few, distance = subsample_data(data, 4), len(data.subset_BT) // 4
+    few, distance = experiment_part(data, 4), len(data.subset_BT) // 4
     assert distance > 1 and len(few.validation_BT) == len(few.subset_BT) == 4
     assert torch.equal(few.validation_BT[1], data.validation_BT[distance])
     assert len(few.sample_BT) == 1 and few.stream is data.stream

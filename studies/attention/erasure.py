@@ -64,7 +64,7 @@ def erasure_sentences(tokenizer, lines: list[str], count: int) -> tuple[list, di
     return chosen, {"found": len(sentences), "left_out": left_out, "chosen": count}
 
 
-def shuffled_sentence(words: list[str], position: int, number: int) -> Sentence:
+def erasure_control(words: list[str], position: int, number: int) -> Sentence:
     """The same words in a random order, and where the masked one stands in it."""
     draw = seeded(SEED, "shuffle", number)
     order = torch.randperm(len(words), generator=draw).tolist()
@@ -160,7 +160,7 @@ def measure_erasure(models, tokenizer, corpus, source, count=SENTENCES) -> dict:
     models = models | {"untrained": MaskedLanguageModel(config).eval()}
     data = TrainingData.prepare(tokenizer, corpus, config.max_length)
     sentences, counts = erasure_sentences(tokenizer, corpus.validation, count)
-    mixed = [shuffled_sentence(*sentence, i) for i, sentence in enumerate(sentences)]
+    mixed = [erasure_control(*sentence, i) for i, sentence in enumerate(sentences)]
 
     def part(make: Callable, *material) -> dict:
         begun = time.perf_counter()

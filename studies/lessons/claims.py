@@ -9,9 +9,9 @@ from studies.lessons.readings import (
     AT_STEPS,
     AT_TIME,
     LONE,
-    grammar_minus_facts,
-    part_that_grows_with_length,
     read_elsewhere,
+    read_grammar_lead,
+    read_growth_share,
 )
 
 PACKED = "pack_64", "pack_128"
@@ -25,7 +25,7 @@ LESSONS[1] = [
     Claim(
         "At a length of 64, the quadratic part of attention takes most of a training "
         "step.",
-        part_that_grows_with_length,
+        read_growth_share,
         "above",
         "% of a step beyond half",
         primary=True,
@@ -201,7 +201,7 @@ LESSONS[8] = [
     Claim(
         "The model knows grammar better than facts: it guesses more of the function "
         "words right than of the names.",
-        grammar_minus_facts,
+        read_grammar_lead,
         "above",
         "percentage points",
         primary=True,

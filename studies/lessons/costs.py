@@ -42,7 +42,7 @@ def cost_turn(arm: LessonArm) -> tuple[Callable[[], float], dict]:
     mask = arm.mask(0)
     torch.manual_seed(0)
     model = MaskedLanguageModel(arm.model_config).to(timing.DEVICE)
-    step = timing.step_to_time(model, config, mask)
+    step = timing.timed_training_step(model, config, mask)
 
     def turn() -> float:
         step(batches[0])  # after another arm's, it finds caches and memory not its own

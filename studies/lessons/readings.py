@@ -16,13 +16,12 @@ from studies.lab.command import RECORDS
 from studies.lab.study import Study
 from studies.lessons.arms import STEPS
 from studies.lessons.costs import COSTS
+from studies.speed import scaling
+from studies.speed.scaling import FORMS, fit_growth, growth_times
 
 AT_STEPS, AT_TIME = "loss at equal steps", "loss at equal time"
 LONE = "loss on lone sentences"
 BEYOND = 1.05  # a curve's last value stands for so many times its last step
-GROWTH = RECORDS / "growth.json"  # of `python -m studies.speed.scaling`
-FROM = 64  # below, short rows cost extra
-FORMS = "written", "fused"  # of attention
 
 
 def curve_losses(run: dict) -> list[float]:
@@ -85,40 +84,13 @@ def read_elsewhere(study: Study, effect: Callable, budget: str) -> Callable[[], 
     return row
 
 
-def length_times(growth: dict, form: str) -> list[dict]:
-    """The steps of one form of attention, "written" or "fused", by length."""
-    rows = (row for row in growth["growth"] if "max_length" in row)
-    return [row for row in rows if row["fused"] == (form == "fused")]
-
-
-def fit_length(growth: dict, form: str) -> dict:
-    """Step time against length, as a constant and a part that grows with the length.
-
-    A step has as many tokens at each length, so what is linear in the length of a text
-    is constant here, and what is quadratic grows in proportion. Fitted from length 64
-    on, by least squares of relative errors. `equal_at` is the length at which the two
-    parts are equal; `share_at_64` the growing part's share of a step there.
-    """
-    rows = [row for row in length_times(growth, form) if row["max_length"] >= FROM]
-    lengths, times = (np.array([r[k] for r in rows]) for k in ("max_length", "ms"))
-    slope, constant = np.polyfit(lengths, times, 1, w=1 / times).tolist()
-    fitted = constant + slope * lengths
-    return {
-        "constant_ms": constant,
-        "ms_a_position": slope,
-        "equal_at": constant / slope,
-        "share_at_64": 64 * slope / (constant + 64 * slope),
-        "largest_error": float(abs(fitted / times - 1).max()),
-    }
-
-
-def part_that_grows_with_length() -> dict:
+def read_growth_share() -> dict:
     """The share of a step at length 64 that grows with the length, beyond a half."""
-    growth = read_record(GROWTH)
-    written, fused = (fit_length(growth, form) for form in FORMS)
+    growth = scaling.STUDY.read()
+    written, fused = (fit_growth(growth, form) for form in FORMS)
     mean, error = 100 * written["share_at_64"], 100 * written["largest_error"]
     low, high = mean - error, mean + error
-    times = [row["ms"] for form in FORMS for row in length_times(growth, form)]
+    times = [row["ms"] for form in FORMS for row in growth_times(growth, form)]
     return {
         "interval": {"mean": mean - 50, "low": low - 50, "high": high - 50},
         "effect": f"{mean:.0f} % ({low:.0f} to {high:.0f} %) of a step; half of a "
@@ -131,7 +103,7 @@ def part_that_grows_with_length() -> dict:
     }
 
 
-def grammar_minus_facts() -> dict:
+def read_grammar_lead() -> dict:
     """Percentage points by which more function words than names are guessed right.
 
     The two intervals, bootstrapped over the text, are added.

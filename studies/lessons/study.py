@@ -10,8 +10,9 @@ from studies.lessons import figures
 from studies.lessons.arms import ARMS
 from studies.lessons.claims import LESSONS
 from studies.lessons.costs import COSTS, measure_costs
-from studies.lessons.readings import GROWTH, READINGS
+from studies.lessons.readings import READINGS
 from studies.lessons.runs import lesson_text_digest, make_lesson_run
+from studies.speed import scaling
 
 EFFECT = "Effect (95 % interval)"  # the title of its column
 DIGITS = {"nats": 3, "percentage points": 1, "steps": 0}
@@ -116,7 +117,7 @@ STUDY = Lessons(
     claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
     figures={
-        "lesson_length.png": lambda _: figures.length_figure(read_record(GROWTH)),
+        "lesson_length.png": lambda _: figures.length_figure(scaling.STUDY.read()),
         "lesson_layout.png": figures.layout_figure,
         "lesson_vocabulary.png": figures.vocabulary_figure,
         "lesson_size.png": figures.size_figure,

@@ -7,6 +7,7 @@ this module (commit 3ecd04e).
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from helpers.model import MaskedLanguageModel, ModelConfig
@@ -21,6 +22,8 @@ from studies.speed.steps import make_step, make_step_batch
 TOKENS, ROUNDS = 4_096, 3  # a step; steps that are timed
 SHORTEST = 16  # tokens of the blocks that warm up a step
 LENGTHS = [SHORTEST * 2**i for i in range(8)]  # 16 to 2,048
+FROM = 64  # where the fit begins: below, short rows cost extra
+FORMS = "written", "fused"  # of attention
 VOCABULARIES = [2_000 * 2**i for i in range(5)]  # 2,000 to 32,000
 
 
@@ -60,6 +63,33 @@ def measure_scaling(tokens=TOKENS, lengths=LENGTHS, vocabularies=VOCABULARIES) -
         rows[-1] |= {"ms": middle, "ms_quartiles": [low, high]}
         print(rows[-1], flush=True)
     return {"hardware": hardware(), "tokens": tokens, "growth": rows}
+
+
+def growth_times(growth: dict, form: str) -> list[dict]:
+    """The steps of one form of attention, "written" or "fused", by length."""
+    rows = (row for row in growth["growth"] if "max_length" in row)
+    return [row for row in rows if row["fused"] == (form == "fused")]
+
+
+def fit_growth(growth: dict, form: str) -> dict:
+    """Step time against length, as a constant and a part that grows with the length.
+
+    A step has as many tokens at each length, so what is linear in the length of a text
+    is constant here, and what is quadratic grows in proportion. Fitted from length 64
+    on, by least squares of relative errors. `equal_at` is the length at which the two
+    parts are equal; `share_at_64` the growing part's share of a step there.
+    """
+    rows = [row for row in growth_times(growth, form) if row["max_length"] >= FROM]
+    lengths, times = (np.array([r[k] for r in rows]) for k in ("max_length", "ms"))
+    slope, constant = np.polyfit(lengths, times, 1, w=1 / times).tolist()
+    fitted = constant + slope * lengths
+    return {
+        "constant_ms": constant,
+        "ms_a_position": slope,
+        "equal_at": constant / slope,
+        "share_at_64": 64 * slope / (constant + 64 * slope),
+        "largest_error": float(abs(fitted / times - 1).max()),
+    }
 
 
 STUDY = Measurement(
