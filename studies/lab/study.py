@@ -16,13 +16,16 @@ from helpers import ROOT
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.record import read_record, write_record
-from studies.lab.claims import Claim, Effect, Reading, Runs, verdict
+from studies.lab.claims import SMALLEST, Claim, Effect, verdict
 from studies.lab.command import COUNT, SEED, Parser, command
 from studies.lab.figures import save_figure
 from studies.lab.runs import FAST, make_runs, read_run, recorded_run, run_paths
 from studies.lab.scored_text import require_wikitext
 from studies.lab.stats import student
 from studies.lab.tables import markdown_table, plus_minus
+
+Runs = dict[str, dict[int, dict]]  # records, by arm and seed
+Reading = Callable[[dict], float]  # from a record; KeyError if it is not there
 
 
 @dataclass(frozen=True)
@@ -167,8 +170,18 @@ class StudyResults:
         return intervals
 
     def effect(self, effect: Effect) -> dict:
-        """A paired difference over the seeds that all its arms have, as an interval."""
-        return effect.measure(self.runs, self.study.readings)
+        """A paired difference over the `seeds` that all its arms have, as an interval.
+
+        KeyError if a run does not have the reading.
+        """
+        having = ({*self.runs.get(arm, ())} for arm in effect.arms)
+        seeds = sorted(set.intersection(*having))
+        read, values = self.study.readings[effect.reading], []
+        for seed in seeds:
+            signed = zip((1, -1, -1, 1), effect.arms, strict=False)
+            numbers = (sign * read(self.runs[arm][seed]) for sign, arm in signed)
+            values.append(sum(numbers))
+        return student(values) | {"seeds": seeds}
 
     def means(self) -> str:
         """All readings of all arms as a Markdown table."""
@@ -181,14 +194,13 @@ class StudyResults:
 
     def decide(self, claim: Claim) -> dict:
         """A claim's fields, its interval, its verdict, and what would decide it."""
-        row = vars(claim) | {"margin": claim.margin}
+        row, margin = {**vars(claim)}, SMALLEST.get(claim.unit, 0.0)
         if isinstance(effect := row.pop("effect"), Effect):
             command = self.study.command_for(effect.arms)
             row |= {"interval": self.effect(effect), "command": command}
         else:
             row |= effect()
-        said = verdict(row["interval"], claim.expected, claim.margin)
-        return row | {"verdict": said}
+        return row | {"verdict": verdict(row["interval"], claim.expected, margin)}
 
     @cached_property
     def claims(self) -> list[dict]:

@@ -85,10 +85,10 @@ def compare_steps(ours, theirs, peer: Peer, batch: PeerBatch) -> dict:
     }
 
 
-def compare_all_steps(batch: PeerBatch, **sizes) -> dict[str, dict]:
+def compare_all_steps(batch: PeerBatch) -> dict[str, dict]:
     """Compares every peer with ours on this batch, without dropout, in float64."""
-    results, device = {}, batch.inputs_BT.device
+    results = {}
     for name, peer in PEERS.items():
-        ours, theirs = peer.build_pair(dropout=0.0, **sizes)
-        results[name] = compare_steps(ours.to(device), theirs.to(device), peer, batch)
+        pair = (model.to(DEVICE) for model in peer.build_pair(dropout=0.0))
+        results[name] = compare_steps(*pair, peer, batch)
     return results
