@@ -11,11 +11,7 @@ from studies.lab.figures import BLUE, ORANGE
 from studies.lessons import costs, figures, study
 from studies.lessons.arms import ARMS, MASK_RATES, VOCABULARIES
 from studies.lessons.claims import LESSONS, TYING_PAIRS
-from studies.lessons.readings import (
-    AT_STEPS,
-    AT_TIME,
-    READINGS,
-)
+from studies.lessons.readings import AT_STEPS, AT_TIME, READINGS
 from studies.lessons.study import STUDY, lesson_effect, lesson_row
 from studies.speed import scaling
 from studies.speed.scaling import fit_growth, growth_times
