@@ -27,8 +27,8 @@ from studies.lab.runs import FAST, read_run
 from studies.lab.scored_text import (
     require_wikitext,
     score,
+    score_sentences,
     scored_blocks,
-    scored_sentences,
 )
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus
@@ -63,7 +63,7 @@ def make_dropout_run(arm: Arm, seed: int, folder: Path) -> dict:
         lines = getattr(corpus, split)
         run[split] = {
             "packed": score(model, *scored_blocks(tokenizer, lines, length)),
-            "sentences": score(model, *scored_sentences(tokenizer, lines, length)),
+            "sentences": score_sentences(model, tokenizer, lines),
         }
     return run
 

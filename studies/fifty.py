@@ -29,8 +29,8 @@ from studies.lab.samples import sample_guesses
 from studies.lab.scored_text import (
     require_wikitext,
     score,
+    score_sentences,
     scored_blocks,
-    scored_sentences,
 )
 from studies.lab.study import Arm, Study
 from studies.lab.tables import markdown_table
@@ -117,8 +117,8 @@ def fifty_scores(model, tokenizer) -> dict:
     }
     for name, half in HALVES.items():
         rows[name] = tuple(rows_BT[half] for rows_BT in rows["validation"])
-    rows["sentences"] = scored_sentences(tokenizer, corpus.validation, length)
-    return {name: score(model, *pair) for name, pair in rows.items()}
+    scores = {name: score(model, *pair) for name, pair in rows.items()}
+    return scores | {"sentences": score_sentences(model, tokenizer, corpus.validation)}
 
 
 def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:

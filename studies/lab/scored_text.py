@@ -62,12 +62,6 @@ def sentence_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Ten
     return ids_BT, start_B[:, None] + torch.arange(-1, length - 1)
 
 
-def scored_sentences(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
-    """The same sentences, and which subset each position is of, (B, T) each."""
-    ids_BT, _ = sentence_rows(tokenizer, lines, length)
-    return ids_BT, evaluation_subsets(ids_BT)
-
-
 def scored_blocks(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
     """The lines in packed blocks, and which subset each position is of, (B, T) each."""
     ids_BT = pack(encode_lines(tokenizer, lines), length)
@@ -78,3 +72,9 @@ def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
     """Loss and accuracy with every word of these subsets predicted once."""
     result = evaluate(model, ids_BT, subset_BT, subsets=subsets)
     return {key: result[key] for key in ("loss", "accuracy", "words")}
+
+
+def score_sentences(model, tokenizer, lines: list[str], subsets=range(7)) -> dict:
+    """The same of the sentences of these lines, each in a row of its own."""
+    ids_BT, _ = sentence_rows(tokenizer, lines, model.config.max_length)
+    return score(model, ids_BT, evaluation_subsets(ids_BT), subsets)

@@ -2,7 +2,6 @@
 
 import math
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from helpers.figure import QUIET, reference_loss_lines
@@ -204,19 +203,17 @@ def masks_figure(panels, results) -> None:
     right.locator_params(axis="x", nbins=4)
 
 
-def lessons_figure(results: StudyResults) -> Figure:
-    """Each pair whose losses a claim compares, a row each."""
+@figure_of(size=(8.8, 1.2))
+def lessons_figure(axes, results: StudyResults) -> None:
+    """Each pair whose losses a claim compares, a row each.
+
+    Left of zero the one named on the left is ahead. Grey is the margin; a colour says
+    that an interval leaves zero behind it on that side. What lies beyond the scale is
+    an arrow with its mean.
+    """
     pairs = [row for row in results.claims if row["sides"]]
     rows = [row for row in pairs if row["interval"]["mean"] is not None]
-    return figure_of(size=(8.8, 0.29 * len(rows) + 1.2))(draw_lessons)(rows)
-
-
-def draw_lessons(axes, rows: list[dict]) -> None:
-    """Differences in loss; left of zero the one named on the left is ahead.
-
-    Grey is the margin; a colour says that an interval leaves zero behind it on that
-    side. What lies beyond the scale is an arrow with its mean.
-    """
+    axes.figure.set_figheight(0.29 * len(rows) + 1.2)
     end, margin = 0.4, SMALLEST["nats"]
     axes.axvspan(-margin, margin, color="#ececec", linewidth=0)
     axes.axvline(0, color=QUIET, linewidth=1)

@@ -14,7 +14,7 @@ from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
 from studies.lab.machine import DEVICE
-from studies.lab.scored_text import require_wikitext, score, scored_sentences
+from studies.lab.scored_text import require_wikitext, score, score_sentences
 from studies.lessons.arms import (
     ARMS,
     KNOWN,
@@ -43,15 +43,15 @@ def final_lesson_scores(model, arm: LessonArm) -> dict:
 
     Words are scored on the first seventh of them.
     """
-    corpus, config = require_wikitext(), arm.model_config
+    corpus = require_wikitext()
     ids_BT, subset_BT = arm.scored_rows()
     scores = {"validation": score(model, ids_BT, subset_BT, [0])}
     if arm.masks == "known only":
         known_BT = known_words_only(ids_BT)
         scores["validation_unread"] = score(model, known_BT, subset_BT, [0])
     if arm.training.get("masks") == "independent":
-        text = arm.tokenizer, corpus.validation, config.max_length
-        scores["alone"] = score(model, *scored_sentences(*text), [0])
+        text = arm.tokenizer, corpus.validation
+        scores["alone"] = score_sentences(model, *text, [0])
     if arm in ASKED_ARMS:
         shared = {*lesson_tokenizer(False, KNOWN).words}
         places = asked_places(corpus.validation, shared)

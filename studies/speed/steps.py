@@ -62,7 +62,7 @@ def compare_steps(ours, theirs, peer: Peer, batch: PeerBatch) -> dict:
     """Compares loss and gradients in float64; AssertionError if they are unequal."""
     losses = []
     for model, loss_of in ((ours, loss_beside_peer), (theirs, peer.loss)):
-        model.double().zero_grad()
+        model.to(DEVICE, torch.float64).zero_grad()
         losses.append(loss_of(model, batch))
         losses[-1].backward()
     mine, other = losses
@@ -83,12 +83,3 @@ def compare_steps(ours, theirs, peer: Peer, batch: PeerBatch) -> dict:
         "loss_gap": abs(mine.item() - other.item()) / mine.item(),
         "gradient_gap": max(gaps),
     }
-
-
-def compare_all_steps(batch: PeerBatch) -> dict[str, dict]:
-    """Compares every peer with ours on this batch, without dropout, in float64."""
-    results = {}
-    for name, peer in PEERS.items():
-        pair = (model.to(DEVICE) for model in peer.build_pair(dropout=0.0))
-        results[name] = compare_steps(*pair, peer, batch)
-    return results
