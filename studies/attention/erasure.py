@@ -24,7 +24,12 @@ from helpers.model import MaskedLanguageModel
 from helpers.seeds import seeded
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.heads import head_costs
-from studies.attention.tables import TRAINED, erasure_table, heads_table, layers_table
+from studies.attention.tables import (
+    TRAINED,
+    erasure_layers_table,
+    erasure_table,
+    heads_table,
+)
 from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
 from studies.lab.scored_text import lone_sentences
@@ -184,7 +189,7 @@ STUDY = Measurement(
     "Mask words and silence heads.",
     RECORDS / "attention.json",
     lambda: measure_erasure(*shipped_models(*TRAINED)),
-    {"erasure": erasure_table, "layers": layers_table, "heads": heads_table},
+    {"erasure": erasure_table, "layers": erasure_layers_table, "heads": heads_table},
     {"attention_erasure.png": erasure_figure, "attention_heads.png": heads_figure},
 )
 main = STUDY.main

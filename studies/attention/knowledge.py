@@ -150,7 +150,7 @@ STUDY = Measurement(
     {
         "right": tables.knowledge_table,
         "loss": partial(tables.knowledge_table, measure="loss"),
-        "alone": tables.alone_table,
+        "alone": tables.knowledge_alone_table,
     },
     {"knowledge.png": knowledge_figure},
 )

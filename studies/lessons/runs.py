@@ -1,10 +1,8 @@
 """One run of a lesson: trained to its last step, scored on the way and at the end."""
 
-import hashlib
 import itertools
 import shutil
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -20,22 +18,13 @@ from studies.lessons.arms import (
     KNOWN,
     VOCABULARIES,
     LessonArm,
-    encoded_split,
-    known_words_only,
-    lesson_tokenizer,
+    arm_known_words,
+    arm_tokenizer,
 )
 from studies.lessons.asked import asked_places, score_asked
 
 ASKED_ARMS = [ARMS[name] for name in VOCABULARIES]
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
-
-
-@cache
-def lesson_text_digest(pieces: bool, vocab_size: int) -> str:
-    """Which text, in which tokens: of the training and the validation split."""
-    splits = "train", "validation"
-    texts = [encoded_split(pieces, vocab_size, split) for split in splits]
-    return hashlib.sha256(repr(texts).encode()).hexdigest()
 
 
 def final_lesson_scores(model, arm: LessonArm) -> dict:
@@ -47,13 +36,13 @@ def final_lesson_scores(model, arm: LessonArm) -> dict:
     ids_BT, subset_BT = arm.scored_rows()
     scores = {"validation": score(model, ids_BT, subset_BT, [0])}
     if arm.masks == "known only":
-        known_BT = known_words_only(ids_BT)
+        known_BT = arm_known_words(ids_BT)
         scores["validation_unread"] = score(model, known_BT, subset_BT, [0])
     if arm.training.get("masks") == "independent":
         text = arm.tokenizer, corpus.validation
         scores["alone"] = score_sentences(model, *text, [0])
     if arm in ASKED_ARMS:
-        shared = {*lesson_tokenizer(False, KNOWN).words}
+        shared = {*arm_tokenizer(False, KNOWN).words}
         places = asked_places(corpus.validation, shared)
         scores["asked"] = score_asked(model, arm.tokenizer, corpus.validation, places)
     return scores

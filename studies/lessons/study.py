@@ -7,11 +7,11 @@ from studies.lab.command import RECORDS
 from studies.lab.study import Study, StudyResults
 from studies.lab.tables import markdown_table, range_text
 from studies.lessons import figures
-from studies.lessons.arms import ARMS
+from studies.lessons.arms import ARMS, arm_text_digest
 from studies.lessons.claims import LESSONS
 from studies.lessons.costs import COSTS, measure_costs
 from studies.lessons.readings import READINGS
-from studies.lessons.runs import lesson_text_digest, make_lesson_run
+from studies.lessons.runs import make_lesson_run
 from studies.speed import scaling
 
 EFFECT = "Effect (95 % interval)"  # the title of its column
@@ -110,9 +110,7 @@ STUDY = Lessons(
     states=ROOT / "runs" / "lessons",
     arms=ARMS,
     make=make_lesson_run,
-    text=lambda arm: {
-        "text": lesson_text_digest(arm.pieces, arm.model_config.vocab_size)
-    },
+    text=lambda arm: {"text": arm_text_digest(arm.pieces, arm.model_config.vocab_size)},
     readings=READINGS,
     claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
