@@ -19,11 +19,10 @@ from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
 from studies.attention.references import all_references
 from studies.lab.claims import Effect
-from studies.lab.command import RECORDS
 from studies.lab.experiment import best_evaluation, prepare_experiment, run_experiment
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of
 from studies.lab.machine import DEVICE
-from studies.lab.runs import FAST, read_run
+from studies.lab.runs import FAST, RECORDS, read_run
 from studies.lab.scored_text import (
     require_wikitext,
     score,

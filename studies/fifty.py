@@ -18,13 +18,12 @@ from helpers.record import tensor_digest
 from helpers.train import train
 from helpers.training_run import TrainingRun
 from studies.dropout import LOOKS, MODELS
-from studies.lab.command import RECORDS
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
     prepare_experiment,
 )
-from studies.lab.runs import FAST
+from studies.lab.runs import FAST, RECORDS
 from studies.lab.samples import sample_guesses
 from studies.lab.scored_text import (
     require_wikitext,

@@ -16,7 +16,6 @@ from helpers.data import steps_per_epoch
 from helpers.figure import QUIET, reference_loss_lines
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
-from studies.lab.command import RECORDS
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
@@ -24,7 +23,7 @@ from studies.lab.experiment import (
     prepare_experiment,
 )
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
-from studies.lab.runs import read_run
+from studies.lab.runs import RECORDS, read_run
 from studies.lab.samples import phase_sample, sampling
 from studies.lab.stats import student
 from studies.lab.study import Arm, Study, StudyResults

@@ -14,8 +14,7 @@ from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.figure import training_curves
 from helpers.record import read_record, write_record
 from helpers.seeds import seeded
-from studies.lab.command import RECORDS
-from studies.lab.runs import FAST
+from studies.lab.runs import FAST, RECORDS
 from studies.lab.scored_text import require_wikitext
 from studies.lab.study import StudyResults
 

@@ -30,8 +30,8 @@ from studies.attention.tables import (
     erasure_table,
     heads_table,
 )
-from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
+from studies.lab.runs import RECORDS
 from studies.lab.scored_text import lone_sentences
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.lab.study import Measurement

@@ -18,8 +18,8 @@ from explorer.predict import Prediction, fill_mask, predict_each
 from helpers import ROOT
 from helpers.checkpoint import load_model
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
-from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
+from studies.lab.runs import RECORDS
 from studies.lab.scored_text import lone_sentences
 from studies.lab.study import Measurement
 from studies.shipped import shipped_models

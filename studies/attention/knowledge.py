@@ -26,8 +26,8 @@ from studies.attention.words import (
     packed_word_places,
     word_classes,
 )
-from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
+from studies.lab.runs import RECORDS
 from studies.lab.scored_text import sentence_rows
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.lab.study import Measurement

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from helpers import ROOT
 from helpers.optimize import TrainConfig
 from helpers.record import (
     read_record,
@@ -16,6 +17,7 @@ from helpers.record import (
 )
 from studies.lab.machine import hardware
 
+RECORDS = ROOT / "plots" / "records"
 # The fast recipe: Muon for the matrices, and twice as many words masked.
 FAST = TrainConfig(
     optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3

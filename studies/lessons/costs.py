@@ -13,8 +13,8 @@ from helpers.model import MaskedLanguageModel
 from helpers.record import read_record, write_record
 from helpers.seeds import seeded
 from studies.lab import timing
-from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
+from studies.lab.runs import RECORDS
 from studies.lessons.arms import BASE, LessonArm
 
 COSTS = RECORDS / "lessons" / "costs.json"

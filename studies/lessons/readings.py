@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from helpers.record import read_record
-from studies.lab.command import RECORDS
+from studies.lab.runs import RECORDS
 from studies.lab.study import Study
 from studies.lessons.arms import STEPS
 from studies.lessons.costs import COSTS

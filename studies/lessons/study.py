@@ -3,7 +3,7 @@
 from helpers import ROOT
 from helpers.record import read_record
 from studies.lab.claims import SEEDS, Claim, Effect
-from studies.lab.command import RECORDS
+from studies.lab.runs import RECORDS
 from studies.lab.study import Study, StudyResults
 from studies.lab.tables import markdown_table, range_text
 from studies.lessons import figures

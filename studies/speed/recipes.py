@@ -12,10 +12,9 @@ from helpers.optimize import TrainConfig
 from helpers.record import read_record, require_same_record, write_record
 from helpers.train import train
 from studies.lab import timing
-from studies.lab.command import RECORDS
 from studies.lab.experiment import experiment_part, prepare_experiment
 from studies.lab.machine import hardware
-from studies.lab.runs import ADVICE, FAST, read_run, recorded_run, run_paths
+from studies.lab.runs import ADVICE, FAST, RECORDS, read_run, recorded_run, run_paths
 from studies.lab.scored_text import score
 from studies.lab.study import Arm
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from helpers.model import MaskedLanguageModel, ModelConfig
-from studies.lab.command import RECORDS
 from studies.lab.machine import DEVICE, hardware, memory_in_fresh_process, peak_memory
+from studies.lab.runs import RECORDS
 from studies.lab.stats import quartiles
 from studies.lab.study import Measurement
 from studies.lab.timing import seconds_of
@@ -22,9 +22,9 @@ from studies.speed.steps import make_step, make_step_batch
 TOKENS, ROUNDS = 4_096, 3  # a step; steps that are timed
 SHORTEST = 16  # tokens of the blocks that warm up a step
 LENGTHS = [SHORTEST * 2**i for i in range(8)]  # 16 to 2,048
-FROM = 64  # where the fit begins: below, short rows cost extra
-FORMS = "written", "fused"  # of attention
 VOCABULARIES = [2_000 * 2**i for i in range(5)]  # 2,000 to 32,000
+FORMS = "written", "fused"  # of attention
+FROM = 64  # where the fit begins: below, short rows cost extra
 
 
 def scaling_step(config: ModelConfig, tokens: int, fused: bool) -> Callable:

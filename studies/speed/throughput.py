@@ -14,9 +14,9 @@ import torch
 from helpers.figure import QUIET
 from helpers.model import ModelConfig
 from studies.lab import timing
-from studies.lab.command import RECORDS
 from studies.lab.figures import BLUE, ORANGE, figure_of
 from studies.lab.machine import hardware
+from studies.lab.runs import RECORDS
 from studies.lab.study import Measurement
 from studies.speed.peers import OURS, PEERS
 from studies.speed.steps import (
