@@ -14,7 +14,7 @@ from studies.lessons.claims import LESSONS, TYING_PAIRS
 from studies.lessons.readings import AT_STEPS, AT_TIME, READINGS
 from studies.lessons.study import STUDY, lesson_effect, lesson_row
 from studies.speed import scaling
-from studies.speed.scaling import fit_growth, growth_times
+from studies.speed.scaling import fit_scaling, scaling_times
 
 LENGTHS = scaling.STUDY.read()
 COSTS = read_record(costs.COSTS)
@@ -81,7 +81,7 @@ def test_the_length_claim_is_a_fit_of_relative_errors():
     made = [{"max_length": n, "ms": 80 + n / 2, "fused": True} for n in (64, 96, 512)]
     made += [{"max_length": 63, "ms": 900, "fused": True}, {"ms": 9, "fused": True}]
     made += [{"max_length": 64, "ms": 900, "fused": False}]
-    parts = [*fit_growth({"growth": made}, "fused").values()]
+    parts = [*fit_scaling({"growth": made}, "fused").values()]
     assert parts == pytest.approx([80, 0.5, 160, 32 / 112, 0], abs=1e-9)
 
 
@@ -171,12 +171,12 @@ def test_the_figure_of_effects_names_both_sides_on_one_scale(results):
 
 def test_the_length_figure_takes_a_step_apart():
     left, right = figures.length_figure(LENGTHS).axes
-    parts, lines = fit_growth(LENGTHS, "written"), left.lines[:5]
+    parts, lines = fit_scaling(LENGTHS, "written"), left.lines[:5]
     _, whole, grown, constant, equal = (line.get_ydata() for line in lines)
     assert lines[4].get_xdata() == [parts["equal_at"]]
     assert equal[0] == constant[0] == parts["constant_ms"]
     assert [*whole] == [constant[0] + ms for ms in grown]
-    peaks = [row["peak_mb"] for row in growth_times(LENGTHS, "written")]
+    peaks = [row["peak_mb"] for row in scaling_times(LENGTHS, "written")]
     assert [*right.lines[0].get_ydata()] == peaks
 
 

@@ -11,7 +11,7 @@ from studies.lessons.readings import (
     LONE,
     read_elsewhere,
     read_grammar_lead,
-    read_growth_share,
+    read_scaling_share,
 )
 
 PACKED = "pack_64", "pack_128"
@@ -25,7 +25,7 @@ LESSONS[1] = [
     Claim(
         "At a length of 64, the quadratic part of attention takes most of a training "
         "step.",
-        read_growth_share,
+        read_scaling_share,
         "above",
         "% of a step beyond half",
         primary=True,

@@ -23,7 +23,7 @@ from studies.lessons.arms import MASK_RATES, VOCABULARIES
 from studies.lessons.claims import TYING_PAIRS
 from studies.lessons.costs import COSTS
 from studies.lessons.readings import AT_STEPS, AT_TIME
-from studies.speed.scaling import FROM, fit_growth, growth_times
+from studies.speed.scaling import FROM, fit_scaling, scaling_times
 
 LENGTH_LOOKS = {"written": (BLUE, "o", "written out"), "fused": (ORANGE, "s", "fused")}
 LAYOUTS = {"pad": "one line per row", "bucket": "buckets", "pack": "packed"}
@@ -58,7 +58,7 @@ def length_figure(panels, growth: dict) -> None:
     """Time and memory of a step of as many tokens, by length; and the fit in parts."""
     left, right = panels
     for form, (color, mark, label) in LENGTH_LOOKS.items():
-        rows, parts = growth_times(growth, form), fit_growth(growth, form)
+        rows, parts = scaling_times(growth, form), fit_scaling(growth, form)
         lengths = [row["max_length"] for row in rows]
         left.plot(lengths, [row["ms"] for row in rows], mark, color=color, label=label)
         right.plot(lengths, [row["peak_mb"] for row in rows], mark + "-", color=color)

@@ -17,7 +17,7 @@ from studies.lab.study import Study
 from studies.lessons.arms import STEPS
 from studies.lessons.costs import COSTS
 from studies.speed import scaling
-from studies.speed.scaling import FORMS, fit_growth, growth_times
+from studies.speed.scaling import FORMS, fit_scaling, scaling_times
 
 AT_STEPS, AT_TIME = "loss at equal steps", "loss at equal time"
 LONE = "loss on lone sentences"
@@ -84,13 +84,13 @@ def read_elsewhere(study: Study, effect: Callable, budget: str) -> Callable[[], 
     return row
 
 
-def read_growth_share() -> dict:
+def read_scaling_share() -> dict:
     """The share of a step at length 64 that grows with the length, beyond a half."""
     growth = scaling.STUDY.read()
-    written, fused = (fit_growth(growth, form) for form in FORMS)
+    written, fused = (fit_scaling(growth, form) for form in FORMS)
     mean, error = 100 * written["share_at_64"], 100 * written["largest_error"]
     low, high = mean - error, mean + error
-    times = [row["ms"] for form in FORMS for row in growth_times(growth, form)]
+    times = [row["ms"] for form in FORMS for row in scaling_times(growth, form)]
     return {
         "interval": {"mean": mean - 50, "low": low - 50, "high": high - 50},
         "effect": f"{mean:.0f} % ({low:.0f} to {high:.0f} %) of a step; half of a "

@@ -65,13 +65,13 @@ def measure_scaling(tokens=TOKENS, lengths=LENGTHS, vocabularies=VOCABULARIES) -
     return {"hardware": hardware(), "tokens": tokens, "growth": rows}
 
 
-def growth_times(growth: dict, form: str) -> list[dict]:
+def scaling_times(growth: dict, form: str) -> list[dict]:
     """The steps of one form of attention, "written" or "fused", by length."""
     rows = (row for row in growth["growth"] if "max_length" in row)
     return [row for row in rows if row["fused"] == (form == "fused")]
 
 
-def fit_growth(growth: dict, form: str) -> dict:
+def fit_scaling(growth: dict, form: str) -> dict:
     """Step time against length, as a constant and a part that grows with the length.
 
     A step has as many tokens at each length, so what is linear in the length of a text
@@ -79,7 +79,7 @@ def fit_growth(growth: dict, form: str) -> dict:
     on, by least squares of relative errors. `equal_at` is the length at which the two
     parts are equal; `share_at_64` the growing part's share of a step there.
     """
-    rows = [row for row in growth_times(growth, form) if row["max_length"] >= FROM]
+    rows = [row for row in scaling_times(growth, form) if row["max_length"] >= FROM]
     lengths, times = (np.array([r[k] for r in rows]) for k in ("max_length", "ms"))
     slope, constant = np.polyfit(lengths, times, 1, w=1 / times).tolist()
     fitted = constant + slope * lengths
