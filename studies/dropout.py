@@ -11,34 +11,33 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from helpers import ROOT
-from helpers.checkpoint import load_model, save_model
-from helpers.data import bucket, encode_lines, pack, pad, wasted_share
-from helpers.figure import training_curves
+from helpers.checkpoint import load_model
+from helpers.figure import QUIET, reference_loss_lines
 from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
-from helpers.seeds import seeded
 from studies.attention.references import all_references
 from studies.lab.claims import Effect
-from studies.lab.command import RECORDS
 from studies.lab.experiment import best_evaluation, prepare_experiment, run_experiment
-from studies.lab.figures import BLUE, GREEN, ORANGE, effects_figure
-from studies.lab.readings import reading_at
-from studies.lab.report import markdown_table, plus_minus
-from studies.lab.runs import FAST, read_run, score
-from studies.lab.sentences import scored_blocks, scored_sentences
+from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of
+from studies.lab.machine import DEVICE
+from studies.lab.runs import FAST, RECORDS, read_run
+from studies.lab.scored_text import (
+    require_wikitext,
+    score,
+    score_sentences,
+    scored_blocks,
+)
 from studies.lab.study import Arm, Study, StudyResults
-from studies.lab.timing import DEVICE
-from studies.lab.wikitext import require_wikitext
+from studies.lab.tables import markdown_table, plus_minus
+from studies.shipped import ship_models, shipped_figure
 
 MODELS = {
     "none": ModelConfig(),
     "all": ModelConfig(dropout=0.1),
     "attention": ModelConfig(attention_dropout=0.1),
 }
-SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
 CPU_EPOCHS, GPU_EPOCHS = 8, 50
 COMMAND = "`python -m studies.dropout`"
 REFERENCES = RECORDS / "references.json"
@@ -63,7 +62,7 @@ def make_dropout_run(arm: Arm, seed: int, folder: Path) -> dict:
         lines = getattr(corpus, split)
         run[split] = {
             "packed": score(model, *scored_blocks(tokenizer, lines, length)),
-            "sentences": score(model, *scored_sentences(tokenizer, lines, length)),
+            "sentences": score_sentences(model, tokenizer, lines),
         }
     return run
 
@@ -75,9 +74,9 @@ def dropout_gap(run: dict) -> float:
 
 
 READINGS = {
-    "loss": reading_at("validation.packed.loss"),
-    "accuracy": reading_at("validation.packed.accuracy"),
-    "test_loss": reading_at("test.packed.loss"),
+    "loss": lambda run: run["validation"]["packed"]["loss"],
+    "accuracy": lambda run: run["validation"]["packed"]["accuracy"],
+    "test_loss": lambda run: run["test"]["packed"]["loss"],
     "gap": dropout_gap,
     "best_epoch": lambda run: best_evaluation(run["history"])["epoch"],
 }
@@ -114,20 +113,58 @@ def dropout_table(results: StudyResults) -> str:
     return markdown_table(titles, rows)
 
 
-def dropout_figure(results: StudyResults) -> Figure:
-    """The curves of all runs beside what each kind of dropout costs or gains."""
-    bigram = read_record(REFERENCES)["bigram"]["loss"]
-    return effects_figure(results, LOOKS, "none", {"bigram": bigram})
+def draw_dropout_curves(axes: Axes, results: StudyResults) -> None:
+    """Training and validation loss of each arm over the epochs, from 0.5 on."""
+    for arm, runs in results.runs.items():
+        name, color, style = LOOKS[arm]
+        histories = [
+            [entry for entry in run["history"] if entry["epoch"] >= 0.5]
+            for run in runs.values()
+        ]
+        epochs = [entry["epoch"] for entry in histories[0]]
+        thick, thin = {"linewidth": 1.8, "label": name}, {"linewidth": 0.8}
+        for key, look in {"validation_loss": thick, "train_loss": thin}.items():
+            losses = [[entry[key] for entry in history] for history in histories]
+            draw_band(axes, epochs, losses, style, color, **look)
+    axes.legend(frameon=False, title="thick: validation, thin: training text")
+    axes.set(xlabel="epoch", ylabel="loss (nats per word, dropout off)")
 
 
-def shipped_dropout_runs() -> list[dict]:
-    """The records of the models in weights/."""
-    return [read_record(RECORDS / f"{name}.json") for name in SHIPPED.values()]
+def draw_dropout_effects(axes: Axes, results: StudyResults) -> None:
+    """Each arm minus none, paired by seed; the bar is Student's interval."""
+    place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "bottom"}
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    effects = {a: results.effect(Effect(a, "none")) for a in results.runs}
+    shown = {a: effect for a, effect in effects.items() if a != "none" and effect["n"]}
+    for row, (arm, effect) in enumerate(shown.items()):
+        name, color, _ = LOOKS[arm]
+        text = f"{name}\n{plus_minus(effect, 3, sign='+')}"
+        axes.plot(effect["values"], [row] * effect["n"], "o", color=color, alpha=0.6)
+        if effect["n"] > 1:
+            ends = effect["low"], effect["high"]
+            axes.plot(ends, [row + 0.12] * 2, color=color, linewidth=2)
+            axes.plot(effect["mean"], row + 0.12, "|", color=color, markersize=12)
+        else:
+            text += " (one seed, no interval)"
+        axes.annotate(text, (0.5, row + 0.2), fontsize=9, bbox=box, **place)
+    axes.axvline(0, color=QUIET, linewidth=1)
+    axes.margins(x=0.2)
+    axes.set(yticks=[], ylim=(-0.3, len(shown) - 0.2))
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("loss minus that without dropout (nats)")
+    axes.set_title("paired by seed; bar: 95 % interval", fontsize=11)
 
 
-def shipped_dropout_figure(_) -> Figure:
-    """The curves of the models in weights/."""
-    return training_curves(shipped_dropout_runs())
+@figure_of(1, 2, size=(8.8, 3.9), width_ratios=(4, 3))
+def dropout_figure(panels, results: StudyResults) -> None:
+    """The curves of all arms, as means over seeds, and what dropout costs or gains."""
+    left, right = panels
+    draw_dropout_curves(left, results)
+    reference_loss_lines(left, {"bigram": read_record(REFERENCES)["bigram"]["loss"]})
+    draw_dropout_effects(right, results)
+    epochs = results.study.arms["none"].training.epochs
+    title = f"WikiText-2, {epochs:g} epochs, means and range of seeds"
+    left.set_title(title, fontsize=11)
 
 
 def dropout_study(epochs: int, seeds=range(3)) -> Study:
@@ -148,7 +185,7 @@ def dropout_study(epochs: int, seeds=range(3)) -> Study:
         readings=READINGS,
         table=dropout_table,
         figures={
-            "dropout_comparison_subplots.png": shipped_dropout_figure,
+            "dropout_comparison_subplots.png": lambda _: shipped_figure(),
             "dropout_study.png": dropout_figure,
         },
     )
@@ -156,31 +193,6 @@ def dropout_study(epochs: int, seeds=range(3)) -> Study:
 
 STUDY = dropout_study(CPU_EPOCHS)
 LONG = dropout_study(GPU_EPOCHS, seeds=range(5))
-
-
-def ship_dropout_models(results: StudyResults) -> None:
-    """Copies weights and record of the seed of median loss to where notebooks read.
-
-    The record also tells the share of [PAD] in each way to make rows of the text.
-    ValueError if there are no runs of an arm that is shipped.
-    """
-    if missing := ", ".join(SHIPPED.keys() - results.runs):
-        raise ValueError(f"There are no runs of so many epochs of: {missing}.")
-    train = require_wikitext().train
-    for arm, name in SHIPPED.items():
-        ranked = sorted(results.runs[arm].values(), key=READINGS["loss"])
-        run = ranked[(len(ranked) - 1) // 2]
-        path = results.study.states / run["name"] / f"{run['name']}.safetensors"
-        model, tokenizer, _ = load_model(path)
-        info = {key: run[key] for key in ("corpus", "seed", "validation")}
-        info |= {"name": name, "run": run["name"]}
-        save_model(ROOT / "weights" / f"{name}.safetensors", model, tokenizer, info)
-        tokenizer.save(ROOT / "weights" / "vocabulary.json")
-        ids, length = encode_lines(tokenizer, train), model.config.max_length
-        buckets = bucket(ids, length, FAST.batch_size, seeded(0))
-        ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}
-        wasted = {way: wasted_share(rows) for way, rows in ways.items()}
-        write_record(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -196,7 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
             _, tokenizer, data, _ = prepare_experiment(ModelConfig(), 0)
             write_record(REFERENCES, all_references(data, len(tokenizer)))
         if given.ship:
-            ship_dropout_models(chosen.results())
+            ship_models(chosen.results())
         chosen.report()
 
 

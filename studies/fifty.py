@@ -18,19 +18,21 @@ from helpers.record import tensor_digest
 from helpers.train import train
 from helpers.training_run import TrainingRun
 from studies.dropout import LOOKS, MODELS
-from studies.lab.command import RECORDS
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
     prepare_experiment,
 )
-from studies.lab.readings import reading_at
-from studies.lab.report import markdown_table
-from studies.lab.runs import FAST, score
+from studies.lab.runs import FAST, RECORDS
 from studies.lab.samples import sample_guesses
-from studies.lab.sentences import scored_blocks, scored_sentences
+from studies.lab.scored_text import (
+    require_wikitext,
+    score,
+    score_sentences,
+    scored_blocks,
+)
 from studies.lab.study import Arm, Study
-from studies.lab.wikitext import require_wikitext
+from studies.lab.tables import markdown_table
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one
@@ -114,8 +116,8 @@ def fifty_scores(model, tokenizer) -> dict:
     }
     for name, half in HALVES.items():
         rows[name] = tuple(rows_BT[half] for rows_BT in rows["validation"])
-    rows["sentences"] = scored_sentences(tokenizer, corpus.validation, length)
-    return {name: score(model, *pair) for name, pair in rows.items()}
+    scores = {name: score(model, *pair) for name, pair in rows.items()}
+    return scores | {"sentences": score_sentences(model, tokenizer, corpus.validation)}
 
 
 def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
@@ -183,9 +185,9 @@ STUDY = Study(
     make=make_fifty_run,
     alike=("text", "number_format"),
     readings={
-        "best": reading_at("best.scoring.loss"),
-        "last": reading_at("last.scoring.loss"),
-        "best_epoch": reading_at("best_epoch"),
+        "best": lambda run: run["best"]["scoring"]["loss"],
+        "last": lambda run: run["last"]["scoring"]["loss"],
+        "best_epoch": lambda run: run["best_epoch"],
     },
 )
 TRIAL = {"make": make_fifty_trial, "pattern": "trial_{arm}", "seeds": [TRIAL_SEED]}

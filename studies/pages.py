@@ -12,12 +12,12 @@ from helpers import ROOT
 from helpers.files import write_file
 from studies import dropout, fifty, plateau
 from studies.attention import erasure, knowledge
-from studies.dropout import shipped_dropout_runs
 from studies.lab.command import command
 from studies.lab.samples import samples_table
 from studies.lab.study import Study
 from studies.lessons.study import STUDY as LESSONS
 from studies.plateau import plateau_samples
+from studies.shipped import shipped_runs
 from studies.speed import speedrun, throughput
 
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
@@ -32,7 +32,7 @@ SPEEDS = throughput.STUDY, throughput.COMPILED, throughput.H100
 TABLES: dict[str, Callable[[], str]] = {
     "dropout": lambda: table_of_study(dropout.STUDY),
     "fifty_trials": fifty.fifty_trials_table,
-    "dropout_words": lambda: samples_table(shipped_dropout_runs()[1]["samples"]),
+    "dropout_words": lambda: samples_table(shipped_runs()[1]["samples"]),
     "plateau": lambda: table_of_study(plateau.STUDY),
     "plateau_words": lambda: samples_table(plateau_samples(plateau.STUDY.results())),
     "lessons": lambda: table_of_study(LESSONS),

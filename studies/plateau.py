@@ -16,19 +16,18 @@ from helpers.data import steps_per_epoch
 from helpers.figure import QUIET, reference_loss_lines
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
-from studies.lab.command import RECORDS
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
+    experiment_part,
     prepare_experiment,
-    subsample_data,
 )
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
-from studies.lab.report import markdown_table, plus_minus
-from studies.lab.runs import read_run
+from studies.lab.runs import RECORDS, read_run
 from studies.lab.samples import phase_sample, sampling
 from studies.lab.stats import student
 from studies.lab.study import Arm, Study, StudyResults
+from studies.lab.tables import markdown_table, plus_minus
 from studies.positions import (
     ARMS,
     EVERY,
@@ -93,7 +92,7 @@ def make_plateau_run(arm: Arm, seed: int, folder: Path) -> dict:
     _, tokenizer, data, model = prepare_experiment(arm.model, seed)
     if arm.table:
         train_positions(model.embedding, arm.table)
-    data = subsample_data(data, BLOCKS)
+    data = experiment_part(data, BLOCKS)
     shape = arm.model.max_length, arm.training.batch_size
     epochs = STEPS / steps_per_epoch(data.stream, *shape)
     config = replace(arm.training, seed=seed, epochs=epochs)

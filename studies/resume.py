@@ -35,9 +35,9 @@ from helpers.optimize import TrainConfig
 from helpers.record import read_record, write_record
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
-from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
-from studies.lab.measurement import Measurement
+from studies.lab.runs import RECORDS
+from studies.lab.study import Measurement
 
 RESULT = "result.json"  # of an attempt that came to its end
 LENGTH = 32

@@ -20,7 +20,7 @@ from studies.lab.experiment import run_experiment
 NAME = re.compile(r"(?!(?i:vocabulary)$)[A-Za-z0-9_-][A-Za-z0-9_.-]{,99}")
 
 
-def run_folder(name: str) -> Path:
+def training_folder(name: str) -> Path:
     """Where a run of that name lies. SettingError unless it names a single folder."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         allowed = "up to 100 of A-Z, a-z, 0-9, '_', '-' and '.', the first not a '.'"
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_configurations(ModelConfig, TrainConfig)
     given = parser.parse_args(arguments)
     with train_as_one_of_many(), parser.one_sentence():
-        folder = run_folder(given.name)
+        folder = training_folder(given.name)
         configs = [parser.build(kind, given) for kind in (ModelConfig, TrainConfig)]
         with train_telling_of_others(), memory_advice(given.batch_size):
             run = run_experiment(folder, *configs)

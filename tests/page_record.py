@@ -31,7 +31,7 @@ from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
 from helpers.record import read_record, write_record
 from studies.lab.machine import hardware
-from studies.lab.wikitext import require_wikitext
+from studies.lab.scored_text import require_wikitext
 from tests.browser import clicks, spread, stopwatch
 from tests.fronts import BROWSER, FLAGS, TEXT, sync_playwright
 

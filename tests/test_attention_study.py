@@ -16,7 +16,8 @@ from helpers import ROOT
 from helpers.corpus import Corpus
 from helpers.evaluate import evaluate
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
-from studies.attention import erasure, examples, heads, knowledge, models
+from studies import shipped
+from studies.attention import erasure, examples, heads, knowledge
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.tables import MODELS, TRAINED, looks_cell
 from studies.lab.stats import bootstrap
@@ -177,28 +178,28 @@ def test_sentences_are_chosen_at_equal_distances():
 def test_shuffled_words_are_the_same_words():
     words = "the cat sat on a mat and ran to it .".split()
     for number in range(3):
-        mixed, position = erasure.shuffled_sentence(words, 5, number)
+        mixed, position = erasure.erasure_control(words, 5, number)
         assert sorted(mixed) == sorted(words)
         assert mixed != words and mixed[position] == "mat"
     twice = [
-        erasure.shuffled_sentence(["a", "a", "b"], 1, number)[1] for number in range(20)
+        erasure.erasure_control(["a", "a", "b"], 1, number)[1] for number in range(20)
     ]
     assert set(twice) == {0, 1, 2}  # the second "a", wherever it goes
 
 
 def test_each_model_is_tested_and_the_controls_differ(model):
     lines = [" ".join([*words, "and", "it", "."]) for words, *_ in SENTENCES] * 3
-    shipped = dict.fromkeys(TRAINED, model), TOKENIZER, Corpus("toy", lines, lines, [])
-    found = erasure.measure_erasure(*shipped, {"weights": {"dropout": "these"}}, 2)
+    asked = dict.fromkeys(TRAINED, model), TOKENIZER, Corpus("toy", lines, lines, [])
+    found = erasure.measure_erasure(*asked, {"weights": {"dropout": "these"}}, 2)
     assert [*found["erasure"]] == [*MODELS] and [*found["heads"]] == [*MODELS][:3]
     means = [part["fall"]["largest"]["mean"] for part in found["erasure"].values()]
     assert means[0] == means[1] and len({*means}) == 3
 
 
 def test_another_text_than_the_models_is_refused(monkeypatch):
-    monkeypatch.setattr(models, "require_wikitext", lambda: Corpus("toy", [], [], []))
+    monkeypatch.setattr(shipped, "require_wikitext", lambda: Corpus("toy", [], [], []))
     with pytest.raises(ValueError, match="are of WikiText-2, not toy"):
-        models.shipped_models("dropout")
+        shipped.shipped_models("dropout")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from studies import dropout, fifty, plateau, train
 from studies.lab import study
-from studies.lab.measurement import Measurement
+from studies.lab.study import Measurement
 from studies.lessons.study import STUDY as LESSONS
 
 HUGE = "1" + "0" * 30
@@ -111,9 +111,9 @@ def test_a_name_that_is_no_folder_is_refused(name, no_work, capsys):
 
 def test_names_that_runs_have_are_folders_under_runs():
     for name in ("odd", "all_8_epochs_seed_0", "1e-3", "v1.2", "_", "a" * 100):
-        assert train.run_folder(name) == ROOT / "runs" / name
+        assert train.training_folder(name) == ROOT / "runs" / name
     with pytest.raises(ValueError, match="name is PosixPath|name is WindowsPath"):
-        train.run_folder(Path("odd"))
+        train.training_folder(Path("odd"))
 
 
 STUDIES = {name.removeprefix("studies.") for name in COMMANDS}

@@ -22,7 +22,7 @@ from helpers import corpus
 from helpers.model import ModelConfig
 from helpers.toy import ANIMALS, RULES, SEASONS, WOMEN, toy_split
 from studies.lab.experiment import prepare_experiment
-from studies.lab.wikitext import require_wikitext
+from studies.lab.scored_text import require_wikitext
 
 OWN = {
     "train": ["猫 が 好き", "犬  も\t好き \n"],

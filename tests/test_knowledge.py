@@ -16,7 +16,7 @@ from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import all_references, score_reference
 from studies.attention.tables import GUESSES
-from studies.lab.sentences import lone_sentences, sentence_rows
+from studies.lab.scored_text import lone_sentences, sentence_rows
 from studies.lab.stats import GROUP, bootstrap
 
 LENGTH = 32

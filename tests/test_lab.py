@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from dataclasses import asdict, replace
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -16,12 +17,12 @@ from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
 from studies.lab import runs
 from studies.lab.claims import Claim, Effect, verdict
-from studies.lab.readings import loss_at_step, reading_at
-from studies.lab.report import markdown_table, plus_minus, range_text
 from studies.lab.runs import FAST
-from studies.lab.sentences import lone_sentences
+from studies.lab.scored_text import lone_sentences
 from studies.lab.stats import bootstrap, one_sided_p, student
-from studies.lab.study import Arm, Study
+from studies.lab.study import Arm, Study, StudyResults
+from studies.lab.tables import markdown_table, plus_minus, range_text
+from studies.lessons.readings import loss_at_step
 
 
 def test_an_interval_is_students_and_a_test_looks_to_one_side():
@@ -89,8 +90,8 @@ def study(tmp_path):
         make=make,
         alike=("number_format",),
         readings={
-            "loss": reading_at("validation.loss"),
-            "alone": reading_at("alone.loss"),
+            "loss": lambda run: run["validation"]["loss"],
+            "alone": lambda run: run["alone"]["loss"],
         },
         claims=[Claim("It helps.", Effect("all", "none"))],
     )
@@ -170,7 +171,8 @@ def test_a_copy_counts_for_no_other_seed(done):
         done.results()
 
 
-def test_an_effect_may_be_one_of_effects_or_of_a_reading():
+def test_an_effect_may_be_one_of_effects_or_of_a_reading(study):
+    study = replace(study, readings={"loss": itemgetter("loss")})
     loss = {"a": {2: 5, 0: 1, 1: 2}, "b": {3: 9, 2: 2, 1: 1.5}, "c": {1: 10, 2: 20}}
     loss |= {"d": {0: 3, 1: 4, 2: 1}}
     made = {
@@ -183,7 +185,7 @@ def test_an_effect_may_be_one_of_effects_or_of_a_reading():
         Effect("a", "b", apart=("c", "d")): {1: 0.5 - 6, 2: 3 - 19},
         Effect("a", "nobody"): {},
     }.items():
-        interval = effect.measure(made, {"loss": reading_at("loss")})
+        interval = StudyResults(study, made).effect(effect)
         assert interval["seeds"] == [*values]
         assert interval["values"] == [*values.values()]
 

@@ -22,10 +22,10 @@ from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
 from helpers.training_run import TrainingRun
-from studies.lab.sentences import lone_sentences
+from studies.lab.scored_text import lone_sentences
 from studies.lessons import arms, asked, costs, runs, study
-from studies.lessons.arms import FAST, LessonArm
-from studies.lessons.study import ARMS, STUDY
+from studies.lessons.arms import ARMS, FAST, LessonArm
+from studies.lessons.study import STUDY
 
 KNOWN, TOKENS, SMALL = 60, 2_048, 4
 RATES = "mask_rate", "last_mask_rate"
@@ -53,7 +53,7 @@ def small_scale(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "KNOWN", KNOWN)
     own = {"require_wikitext": lambda: CORPUS, "ROOT": tmp_path, "KNOWN": KNOWN}
     own |= {"TOKENS": TOKENS, "SMALL": SMALL}
-    for cached in arms.lesson_tokenizer, arms.encoded_split:
+    for cached in arms.arm_tokenizer, arms.arm_split:
         own[cached.__name__] = cache(cached.__wrapped__)  # nothing kept from before
     for name, value in own.items():
         monkeypatch.setattr(arms, name, value)
@@ -125,7 +125,7 @@ def test_each_row_comes_once_an_epoch(name):
 
 def test_known_words_alone_make_the_text_of_the_base():
     read, base = first(READ, 20, 1), first(BASE, 20, 1)
-    assert same(map(arms.known_words_only, read), base)
+    assert same(map(arms.arm_known_words, read), base)
     assert max(map(torch.max, base)) == KNOWN - 1 < max(map(torch.max, read))
     batches = data.batches(data.join_lines(lines_of(BASE)), 64, TOKENS // 64, 1)
     assert same(base, itertools.islice(batches, 20))
@@ -239,9 +239,9 @@ def tiny(tmp_path, monkeypatch):
     """The study with tiny arms, of which one is asked words."""
     monkeypatch.setattr(runs, "ASKED_ARMS", [TINY["asked"]])
     monkeypatch.setattr(runs, "EVERY", 2)
-    runs.lesson_text_digest.cache_clear()
+    arms.arm_text_digest.cache_clear()
     yield replace(STUDY, arms=TINY, folder=tmp_path, states=tmp_path, claims=())
-    runs.lesson_text_digest.cache_clear()
+    arms.arm_text_digest.cache_clear()
 
 
 @pytest.mark.parametrize("name", TINY)

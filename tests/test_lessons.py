@@ -8,21 +8,15 @@ import pytest
 from helpers.figure import QUIET
 from helpers.record import read_record, write_record
 from studies.lab.figures import BLUE, ORANGE
-from studies.lessons import (
-    costs,
-    layout,
-    length,
-    masks,
-    size,
-    small,
-    study,
-    tying,
-    vocabulary,
-)
+from studies.lessons import costs, figures, study
+from studies.lessons.arms import ARMS, MASK_RATES, VOCABULARIES
+from studies.lessons.claims import LESSONS, TYING_PAIRS
 from studies.lessons.readings import AT_STEPS, AT_TIME, READINGS
-from studies.lessons.study import ARMS, STUDY, lesson_effect, lesson_row
+from studies.lessons.study import STUDY, lesson_effect, lesson_row
+from studies.speed import scaling
+from studies.speed.scaling import fit_scaling, scaling_times
 
-GROWTH = read_record(length.GROWTH)
+LENGTHS = scaling.STUDY.read()
 COSTS = read_record(costs.COSTS)
 
 
@@ -66,7 +60,7 @@ def test_what_a_claim_costs_counts_the_threads_of_each_timing(tmp_path, monkeypa
     run = {"validation": {"loss": 3.0}}
     runs = {"base": {0: run | {"hardware": {"device": "A"}}}}
     runs["untied"] = {0: run | {"hardware": {"device": "B"}}}
-    row = lesson_row(study.StudyResults(STUDY, runs), tying.CLAIMS[0])
+    row = lesson_row(study.StudyResults(STUDY, runs), LESSONS[5][0])
     assert row["core_minutes"] == pytest.approx(30 + 60)
     assert (row["budget"], row["hardware"]) == ("500 steps", ["A", "B"])
 
@@ -87,7 +81,7 @@ def test_the_length_claim_is_a_fit_of_relative_errors():
     made = [{"max_length": n, "ms": 80 + n / 2, "fused": True} for n in (64, 96, 512)]
     made += [{"max_length": 63, "ms": 900, "fused": True}, {"ms": 9, "fused": True}]
     made += [{"max_length": 64, "ms": 900, "fused": False}]
-    parts = [*length.fit_length({"growth": made}, "fused").values()]
+    parts = [*fit_scaling({"growth": made}, "fused").values()]
     assert parts == pytest.approx([80, 0.5, 160, 32 / 112, 0], abs=1e-9)
 
 
@@ -103,26 +97,27 @@ def test_figures_show_the_values_that_were_read(results):
         each = [results.readings[arm][name] for name in readings for arm in arms]
         return [value for interval in each for value in interval["values"]]
 
-    figure, arms = layout.layout_figure(results), []
+    figure, arms = figures.layout_figure(results), []
+    ways = {name: layout for layout, name in figures.LAYOUTS.items()}
     for label in figure.axes[0].get_yticklabels():
         way, rows = label.get_text().rsplit(", ", 1)
-        arms += [f"{key}_{rows}" for key, name in layout.NAMES.items() if name == way]
+        arms.append(f"{ways[way]}_{rows}")
     assert dots(figure) == values(arms, AT_TIME)
     padding, pace, _ = figure.axes
     timed = [COSTS["arms"][arm] for arm in arms]
     widths = [[bar.get_width() for bar in axes.patches] for axes in (padding, pace)]
     assert widths[0] == [100 * cost["padding"] for cost in timed]
     assert widths[1] == [cost["asked"] / cost["seconds"][1] for cost in timed]
-    shown = dots(vocabulary.vocabulary_figure(results))
-    assert shown == values(vocabulary.NAMES, "shared", "bits", "rare")
-    sizes = [[*arms.values()] for arms in size.SIZES.values()]
+    shown = dots(figures.vocabulary_figure(results))
+    assert shown == values(VOCABULARIES, "shared", "bits", "rare")
+    sizes = [[*arms.values()] for arms in figures.SIZES.values()]
     shown = sum((values(arms, AT_STEPS, AT_TIME) for arms in sizes), [])
-    assert dots(size.size_figure(results), -1) == shown
-    left, right = values(masks.RATES.values(), "loss"), values(masks.WAYS, "loss")
-    shown = masks.masks_figure(results)
+    assert dots(figures.size_figure(results), -1) == shown
+    left, right = values(MASK_RATES.values(), "loss"), values(figures.MASK_WAYS, "loss")
+    shown = figures.masks_figure(results)
     assert (dots(shown, -1)[: len(left)], dots(shown)[len(left) :]) == (left, right)
     for axes, arms in zip(
-        tying.tying_figure(results).axes, tying.PAIRS.values(), strict=True
+        figures.tying_figure(results).axes, TYING_PAIRS.values(), strict=True
     ):
         pairs = [*zip(*(values([arm], "loss") for arm in arms), strict=True)]
         assert [(*line.get_ydata(),) for line in axes.lines] == pairs
@@ -130,20 +125,20 @@ def test_figures_show_the_values_that_were_read(results):
 
 
 def test_what_figures_call_an_arm_is_what_it_is():
-    for factor, arms in size.SIZES.items():
+    for factor, arms in figures.SIZES.items():
         for n, arm in arms.items():
             sizes = asdict(ARMS[arm].model_config)
             assert sizes.get(factor, sizes.get(f"n_{factor}")) == n
-    for percent, arm in masks.RATES.items():
+    for percent, arm in MASK_RATES.items():
         assert ARMS[arm].train_config(0).mask_rate == percent / 100
-    for arm, name in vocabulary.NAMES.items():
+    for arm, name in VOCABULARIES.items():
         assert name.startswith(f"{ARMS[arm].model_config.vocab_size:,}")
         assert name.endswith("byte pairs" if ARMS[arm].pieces else "words")
 
 
 def test_a_dot_marks_what_early_stopping_keeps(results):
-    (axes,), lowest = small.small_figure(results).axes, []
-    for arm in small.LOOKS:
+    (axes,), lowest = figures.small_figure(results).axes, []
+    for arm in figures.SMALL_LOOKS:
         for run in results.runs[arm].values():
             loss, step = min((entry["loss"], entry["step"]) for entry in run["curve"])
             lowest.append((step, loss))
@@ -152,7 +147,7 @@ def test_a_dot_marks_what_early_stopping_keeps(results):
 
 
 def test_the_figure_of_effects_names_both_sides_on_one_scale(results):
-    axes, told = study.lessons_figure(results).axes[0], {}
+    axes, told = figures.lessons_figure(results).axes[0], {}
     rows = [row for row in results.claims if row["sides"]]
     assert {row["unit"] for row in rows} == {"nats"}
     near = [r["interval"] for r in rows if abs(r["interval"]["mean"]) < 0.4]
@@ -175,13 +170,13 @@ def test_the_figure_of_effects_names_both_sides_on_one_scale(results):
 
 
 def test_the_length_figure_takes_a_step_apart():
-    left, right = length.length_figure(GROWTH).axes
-    parts, lines = length.fit_length(GROWTH, "written"), left.lines[:5]
+    left, right = figures.length_figure(LENGTHS).axes
+    parts, lines = fit_scaling(LENGTHS, "written"), left.lines[:5]
     _, whole, grown, constant, equal = (line.get_ydata() for line in lines)
     assert lines[4].get_xdata() == [parts["equal_at"]]
     assert equal[0] == constant[0] == parts["constant_ms"]
     assert [*whole] == [constant[0] + ms for ms in grown]
-    peaks = [row["peak_mb"] for row in length.length_times(GROWTH, "written")]
+    peaks = [row["peak_mb"] for row in scaling_times(LENGTHS, "written")]
     assert [*right.lines[0].get_ydata()] == peaks
 
 
@@ -190,13 +185,13 @@ def test_a_summary_trains_nothing_and_names_what_is_missing(
 ):
     monkeypatch.setattr("studies.lab.study.require_wikitext", None)
     monkeypatch.setattr("studies.lab.figures.ROOT", tmp_path)
-    some = {arm: ARMS[arm] for pair in tying.PAIRS.values() for arm in pair}
-    few = replace(STUDY, folder=tmp_path, arms=some, claims=tying.CLAIMS)
+    some = {arm: ARMS[arm] for pair in TYING_PAIRS.values() for arm in pair}
+    few = replace(STUDY, folder=tmp_path, arms=some, claims=LESSONS[5])
     for name in ("base_seed_0", "base_seed_1", "untied_seed_1", "untied_seed_2"):
         write_record(
             tmp_path / f"{name}.json", read_record(STUDY.folder / f"{name}.json")
         )
-    monkeypatch.setattr(study, "LESSONS", {5: tying.CLAIMS})
+    monkeypatch.setattr(study, "LESSONS", {5: LESSONS[5]})
     few.main(["--summary"])
     said = capsys.readouterr().out
     assert "unfinished: `python -m studies.lessons --arms base untied` |" in said

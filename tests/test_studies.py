@@ -10,10 +10,10 @@ from tiny import few_lines
 from helpers.checkpoint import load_model
 from helpers.model import Embedding, ModelConfig
 from helpers.record import read_record, record_identity, write_record
-from studies import dropout, plateau, positions
+from studies import dropout, plateau, positions, shipped
 from studies.lab import experiment
 from studies.lab.claims import Effect
-from studies.lab.experiment import subsample_data
+from studies.lab.experiment import experiment_part
 from studies.lab.study import StudyResults
 
 TINY = dict(vocab_size=104, n_layers=1, d_model=16, n_heads=2, d_ff=16)
@@ -29,7 +29,8 @@ def elsewhere(study, tmp_path, **changes):
 def toy(monkeypatch):
     """Some lines of the toy corpus stand for WikiText-2."""
     monkeypatch.setattr(experiment, "training_corpus", few_lines)
-    monkeypatch.setattr(dropout, "require_wikitext", few_lines)
+    for module in (dropout, shipped):
+        monkeypatch.setattr(module, "require_wikitext", few_lines)
 
 
 @pytest.fixture
@@ -105,17 +106,17 @@ def test_a_run_is_trained_scored_and_shipped(toy, tmp_path, monkeypatch):
         other = run | {"seed": seed, "training": run["training"] | {"seed": seed}}
         other["validation"] = {"packed": run["validation"]["packed"] | {"loss": loss}}
         write_record(study.folder / f"none_8_epochs_seed_{seed}.json", other)
-    monkeypatch.setattr(dropout, "ROOT", tmp_path)
-    monkeypatch.setattr(dropout, "RECORDS", tmp_path)
+    monkeypatch.setattr(shipped, "ROOT", tmp_path)
+    monkeypatch.setattr(shipped, "RECORDS", tmp_path)
     with pytest.raises(ValueError, match="no runs of so many epochs of: all"):
-        dropout.ship_dropout_models(study.results())
-    monkeypatch.delitem(dropout.SHIPPED, "all")
-    dropout.ship_dropout_models(study.results())
+        shipped.ship_models(study.results())
+    monkeypatch.delitem(shipped.SHIPPED, "all")
+    shipped.ship_models(study.results())
     model, _, info = load_model(tmp_path / "weights" / "no_dropout.safetensors")
     assert info["run"] == "none_8_epochs_seed_1"  # of median loss
-    shipped = read_record(tmp_path / "no_dropout.json")
-    assert (shipped["name"], shipped["seed"]) == ("no_dropout", 1)
-    assert shipped["wasted"]["pack"] < shipped["wasted"]["pad"]
+    record = read_record(tmp_path / "no_dropout.json")
+    assert (record["name"], record["seed"]) == ("no_dropout", 1)
+    assert record["wasted"]["pack"] < record["wasted"]["pad"]
     weights = study.states / info["run"] / f"{info['run']}.safetensors"
     expected = load_model(weights)[0].state_dict()
     assert all(w.equal(expected[name]) for name, w in model.state_dict().items())
@@ -212,7 +213,7 @@ def test_the_controls_are_trained_tables_as_large_as_the_waves(table):
 
 def test_a_subsample_is_spread_over_the_text(toy):
     data = experiment.prepare_experiment(ModelConfig(), 0)[2]
-    few, distance = subsample_data(data, 4), len(data.subset_BT) // 4
+    few, distance = experiment_part(data, 4), len(data.subset_BT) // 4
     assert distance > 1 and len(few.validation_BT) == len(few.subset_BT) == 4
     assert torch.equal(few.validation_BT[1], data.validation_BT[distance])
     assert len(few.sample_BT) == 1 and few.stream is data.stream

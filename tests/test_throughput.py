@@ -9,8 +9,8 @@ from helpers.masking import IGNORE
 from helpers.model import ModelConfig
 from helpers.record import read_record
 from helpers.tokenizer import CLS, PAD, UNK
-from studies.lab.command import RECORDS
-from studies.lab.memory import memory_in_fresh_process, peak_memory
+from studies.lab.machine import memory_in_fresh_process, peak_memory
+from studies.lab.runs import RECORDS
 from studies.lab.stats import quartiles
 from studies.lab.timing import time_in_turns
 from studies.speed import throughput

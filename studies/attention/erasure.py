@@ -24,13 +24,18 @@ from helpers.model import MaskedLanguageModel
 from helpers.seeds import seeded
 from studies.attention.figures import erasure_figure, heads_figure
 from studies.attention.heads import head_costs
-from studies.attention.models import shipped_models
-from studies.attention.tables import TRAINED, erasure_table, heads_table, layers_table
-from studies.lab.command import RECORDS
+from studies.attention.tables import (
+    TRAINED,
+    erasure_layers_table,
+    erasure_table,
+    heads_table,
+)
 from studies.lab.machine import hardware
-from studies.lab.measurement import Measurement
-from studies.lab.sentences import lone_sentences
+from studies.lab.runs import RECORDS
+from studies.lab.scored_text import lone_sentences
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
+from studies.lab.study import Measurement
+from studies.shipped import shipped_models
 
 SENTENCES, SHORTEST, LONGEST = 1_000, 10, 40  # their number, and words of each
 OTHERS = 5  # words of the vocabulary beside the masked one, at least
@@ -64,7 +69,7 @@ def erasure_sentences(tokenizer, lines: list[str], count: int) -> tuple[list, di
     return chosen, {"found": len(sentences), "left_out": left_out, "chosen": count}
 
 
-def shuffled_sentence(words: list[str], position: int, number: int) -> Sentence:
+def erasure_control(words: list[str], position: int, number: int) -> Sentence:
     """The same words in a random order, and where the masked one stands in it."""
     draw = seeded(SEED, "shuffle", number)
     order = torch.randperm(len(words), generator=draw).tolist()
@@ -160,7 +165,7 @@ def measure_erasure(models, tokenizer, corpus, source, count=SENTENCES) -> dict:
     models = models | {"untrained": MaskedLanguageModel(config).eval()}
     data = TrainingData.prepare(tokenizer, corpus, config.max_length)
     sentences, counts = erasure_sentences(tokenizer, corpus.validation, count)
-    mixed = [shuffled_sentence(*sentence, i) for i, sentence in enumerate(sentences)]
+    mixed = [erasure_control(*sentence, i) for i, sentence in enumerate(sentences)]
 
     def part(make: Callable, *material) -> dict:
         begun = time.perf_counter()
@@ -184,7 +189,7 @@ STUDY = Measurement(
     "Mask words and silence heads.",
     RECORDS / "attention.json",
     lambda: measure_erasure(*shipped_models(*TRAINED)),
-    {"erasure": erasure_table, "layers": layers_table, "heads": heads_table},
+    {"erasure": erasure_table, "layers": erasure_layers_table, "heads": heads_table},
     {"attention_erasure.png": erasure_figure, "attention_heads.png": heads_figure},
 )
 main = STUDY.main

@@ -17,12 +17,12 @@ from explorer.heatmap import sentence_heatmap
 from explorer.predict import Prediction, fill_mask, predict_each
 from helpers import ROOT
 from helpers.checkpoint import load_model
-from studies.attention.models import shipped_models
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
-from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
-from studies.lab.measurement import Measurement
-from studies.lab.sentences import lone_sentences
+from studies.lab.runs import RECORDS
+from studies.lab.scored_text import lone_sentences
+from studies.lab.study import Measurement
+from studies.shipped import shipped_models
 
 SHORTEST, LONGEST, UNKNOWN = 10, 20, 2  # words of a sentence; outside the vocabulary
 DATES = 3  # of the five best guesses, for a temporal confusion

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from helpers.figure import QUIET
 from studies.attention.tables import DIVISIONS, MODELS, RULES
 from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, label_rows, note_point
-from studies.lab.report import percent_text
+from studies.lab.tables import percent_text
 
 PANELS = {
     "trained": ("dropout", "no_dropout"),
@@ -23,7 +23,9 @@ LOOKS = {
 }
 
 
-def draw_side_by_side(axes: Axes, intervals: dict, step: float, size: float, scale=1):
+def draw_attention_intervals(
+    axes: Axes, intervals: dict, step: float, size: float, scale=1
+):
     """Rows of intervals, those of each model or guess `step` below the one before."""
     for i, (name, own) in enumerate(intervals.items()):
         color, mark = LOOKS[name]
@@ -47,7 +49,7 @@ def erasure_figure(panels, summary: dict) -> None:
         axes.axvline(0, color=QUIET, linewidth=1)
         falls = {name: summary["erasure"][name]["fall"] for name in names}
         means = {name: [fall[rule] for rule in RULES] for name, fall in falls.items()}
-        draw_side_by_side(axes, means, 0.26, 5)
+        draw_attention_intervals(axes, means, 0.26, 5)
         axes.set_title(title, fontsize=11)
         label_rows(axes, [*RULES.values()], "y", 10)
     figure, handles = panels[0].figure, panels[0].get_legend_handles_labels()
@@ -105,7 +107,7 @@ def draw_knowledge(grid, summary: dict) -> None:
             name: [band["accuracy"][name] for band in bands.values()]
             for name in ("unigram", "bigram", "no_dropout", "dropout")
         }
-        draw_side_by_side(axes, means, 0.19, 4.5, scale=100)
+        draw_attention_intervals(axes, means, 0.19, 4.5, scale=100)
         labels = [
             "\n".join([*name.split(", "), percent_text(band["share"])])
             for name, band in bands.items()

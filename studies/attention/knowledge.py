@@ -18,7 +18,6 @@ from helpers.masking import evaluation_subsets
 from helpers.tokenizer import SPECIALS
 from studies.attention import tables
 from studies.attention.figures import knowledge_figure
-from studies.attention.models import shipped_models
 from studies.attention.references import bigram_guess, bigram_reference, score_reference
 from studies.attention.tables import DIVISIONS, GUESSES, TRAINED
 from studies.attention.words import (
@@ -27,11 +26,12 @@ from studies.attention.words import (
     packed_word_places,
     word_classes,
 )
-from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
-from studies.lab.measurement import Measurement
-from studies.lab.sentences import sentence_rows
+from studies.lab.runs import RECORDS
+from studies.lab.scored_text import sentence_rows
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
+from studies.lab.study import Measurement
+from studies.shipped import shipped_models
 
 MEASURES = "accuracy", "loss"
 WITHIN = "function words", "punctuation", "other words"  # 92 % of all words
@@ -150,7 +150,7 @@ STUDY = Measurement(
     {
         "right": tables.knowledge_table,
         "loss": partial(tables.knowledge_table, measure="loss"),
-        "alone": tables.alone_table,
+        "alone": tables.knowledge_alone_table,
     },
     {"knowledge.png": knowledge_figure},
 )

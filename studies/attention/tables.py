@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from studies.lab.report import markdown_table, percent_text, range_text
+from studies.lab.tables import markdown_table, percent_text, range_text
 
 TRAINED = "dropout", "no_dropout"
 MODELS = {
@@ -65,7 +65,7 @@ def erasure_table(summary: dict) -> str:
     return markdown_table(titles, rows)
 
 
-def layers_table(summary: dict) -> str:
+def erasure_layers_table(summary: dict) -> str:
     """The erasure test of the trained models by layer."""
     titles = ["Model", "Attention", "Most attended", "Minus random", "Minus nearest"]
     titles += ["Next to the masked word", "Rank correlation"]
@@ -118,7 +118,7 @@ def heads_table(summary: dict) -> str:
     return markdown_table(titles, rows)
 
 
-def table_score(interval: dict, measure: str, sign: str = "") -> str:
+def knowledge_cell(interval: dict, measure: str, sign: str = "") -> str:
     """An accuracy in percent or a loss in nats as text, with its interval."""
     digits, scale = {"accuracy": (1, 100), "loss": (2, 1)}[measure]
     return range_text(interval, digits, scale, sign)
@@ -138,14 +138,14 @@ def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
         for name, band in bands.items():
             means = band[measure]
             row = [heading, name, f"{100 * band['share']:.1f} %"]
-            row += [table_score(means[guess], measure) for guess in GUESSES]
+            row += [knowledge_cell(means[guess], measure) for guess in GUESSES]
             minus = (means[f"{guess} minus bigram"] for guess in TRAINED)
-            rows.append(row + [table_score(mean, measure, "+") for mean in minus])
+            rows.append(row + [knowledge_cell(mean, measure, "+") for mean in minus])
             heading = ""
     return markdown_table(titles, rows)
 
 
-def alone_table(summary: dict) -> str:
+def knowledge_alone_table(summary: dict) -> str:
     """The words of lone sentences, alone and in packed blocks."""
     parts = {"packed": "In blocks", "alone": "Alone"}
     parts["alone minus packed"] = "Alone minus in blocks"
@@ -157,6 +157,6 @@ def alone_table(summary: dict) -> str:
         row = [name]
         for measure, part in columns:
             mean = summary["alone"][measure][guess][part]
-            row.append(table_score(mean, measure, "+" if "minus" in part else ""))
+            row.append(knowledge_cell(mean, measure, "+" if "minus" in part else ""))
         rows.append(row)
     return markdown_table(titles, rows)

@@ -4,10 +4,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from studies.lab.readings import Reading
-from studies.lab.stats import student
-
-Runs = dict[str, dict[int, dict]]  # records, by arm and seed
 SEEDS = 3  # below which nothing is decided
 # The smallest effect that counts, by unit, in every claim alike. At the end of a run of
 # the lessons a tenth more steps buys 0.04 to 0.05 nats, and two seeds of the base
@@ -34,18 +30,6 @@ class Effect:
         """All arms that it takes, with their signs +, -, -, +."""
         return [arm for arm in (self.arm, self.reference, *(self.apart or ())) if arm]
 
-    def measure(self, runs: Runs, readings: dict[str, Reading]) -> dict:
-        """The effect over the `seeds` that all its arms have, with Student's interval.
-
-        KeyError if a run does not have the reading.
-        """
-        seeds = sorted(set.intersection(*({*runs.get(arm, ())} for arm in self.arms)))
-        read, values = readings[self.reading], []
-        for seed in seeds:
-            signed = zip((1, -1, -1, 1), self.arms, strict=False)
-            values.append(sum(sign * read(runs[arm][seed]) for sign, arm in signed))
-        return student(values) | {"seeds": seeds}
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -53,9 +37,9 @@ class Claim:
 
     `effect` is an Effect, or a function that returns the claim's row with its
     "interval" from other records. `expected` says where the claim wants it: "above" or
-    "below" zero, by more than the margin, or the "same", within the margin of it.
-    `sides` are short names for what is compared, the arm and its reference. A claim
-    that is not `primary` is exploratory.
+    "below" zero by more than the margin, which is `SMALLEST` in its `unit`, or the
+    "same", within the margin. `sides` are short names for what is compared, the arm
+    and its reference. A claim that is not `primary` is exploratory.
     """
 
     text: str
@@ -64,11 +48,6 @@ class Claim:
     unit: str = "nats"
     sides: tuple[str, str] | None = None
     primary: bool = False
-
-    @property
-    def margin(self) -> float:
-        """The smallest effect that counts, in the claim's unit."""
-        return SMALLEST.get(self.unit, 0.0)
 
 
 def verdict(interval: dict, expected: str, margin: float = 0.0) -> str:

@@ -10,10 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 
-from helpers import ROOT
 from helpers.settings import NumberSetting, SettingError
-
-RECORDS = ROOT / "plots" / "records"
 
 
 def option_reader(kind: type):

@@ -40,7 +40,7 @@ def prepare_experiment(model_config: ModelConfig, seed: int) -> tuple:
     return corpus, tokenizer, data, MaskedLanguageModel(model_config).to(device)
 
 
-def subsample_data(data: TrainingData, blocks: int) -> TrainingData:
+def experiment_part(data: TrainingData, blocks: int) -> TrainingData:
     """The same data with less to score, for runs that are scored often.
 
     Keeps `blocks` validation blocks and an eighth as many of the training text, at

@@ -6,9 +6,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from helpers.evaluate import evaluate
+from helpers import ROOT
 from helpers.optimize import TrainConfig
 from helpers.record import (
     read_record,
@@ -18,6 +17,7 @@ from helpers.record import (
 )
 from studies.lab.machine import hardware
 
+RECORDS = ROOT / "plots" / "records"
 # The fast recipe: Muon for the matrices, and twice as many words masked.
 FAST = TrainConfig(
     optimizer="muon", learning_rate=4e-3, mask_rate=0.3, last_mask_rate=0.3
@@ -85,9 +85,3 @@ def make_runs(jobs: list[tuple], processes: int = 1) -> None:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
-    """Loss and accuracy with every word of these subsets predicted once."""
-    result = evaluate(model, ids_BT, subset_BT, subsets=subsets)
-    return {key: result[key] for key in ("loss", "accuracy", "words")}

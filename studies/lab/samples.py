@@ -9,7 +9,7 @@ from torch import Tensor
 from helpers.data import TrainingData
 from helpers.model import shallow_model_copy
 from helpers.tokenizer import MASK
-from studies.lab.report import markdown_table
+from studies.lab.tables import markdown_table
 
 CONTEXT = 6  # words shown on each side of a probed word
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_|<>$[]~"})  # in Markdown

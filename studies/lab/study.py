@@ -1,4 +1,8 @@
-"""A study as a declaration: arms over seeds, their records, what is read from them."""
+"""Studies as declarations: arms over seeds, or a single measurement.
+
+A `Study` says how its runs are made, what is read from their records and what is told
+of that, and `StudyResults` reads it. A `Measurement` is a study that is one record.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -11,14 +15,17 @@ from matplotlib.figure import Figure
 from helpers import ROOT
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from studies.lab.claims import Claim, Effect, Runs, verdict
+from helpers.record import read_record, write_record
+from studies.lab.claims import SMALLEST, Claim, Effect, verdict
 from studies.lab.command import COUNT, SEED, Parser, command
 from studies.lab.figures import save_figure
-from studies.lab.readings import Reading
-from studies.lab.report import markdown_table, plus_minus
 from studies.lab.runs import FAST, make_runs, read_run, recorded_run, run_paths
+from studies.lab.scored_text import require_wikitext
 from studies.lab.stats import student
-from studies.lab.wikitext import require_wikitext
+from studies.lab.tables import markdown_table, plus_minus
+
+Runs = dict[str, dict[int, dict]]  # records, by arm and seed
+Reading = Callable[[dict], float]  # from a record; KeyError if it is not there
 
 
 @dataclass(frozen=True)
@@ -163,8 +170,18 @@ class StudyResults:
         return intervals
 
     def effect(self, effect: Effect) -> dict:
-        """A paired difference over the seeds that all its arms have, as an interval."""
-        return effect.measure(self.runs, self.study.readings)
+        """A paired difference over the `seeds` that all its arms have, as an interval.
+
+        KeyError if a run does not have the reading.
+        """
+        having = ({*self.runs.get(arm, ())} for arm in effect.arms)
+        seeds = sorted(set.intersection(*having))
+        read, values = self.study.readings[effect.reading], []
+        for seed in seeds:
+            signed = zip((1, -1, -1, 1), effect.arms, strict=False)
+            numbers = (sign * read(self.runs[arm][seed]) for sign, arm in signed)
+            values.append(sum(numbers))
+        return student(values) | {"seeds": seeds}
 
     def means(self) -> str:
         """All readings of all arms as a Markdown table."""
@@ -177,16 +194,53 @@ class StudyResults:
 
     def decide(self, claim: Claim) -> dict:
         """A claim's fields, its interval, its verdict, and what would decide it."""
-        row = vars(claim) | {"margin": claim.margin}
+        row, margin = {**vars(claim)}, SMALLEST.get(claim.unit, 0.0)
         if isinstance(effect := row.pop("effect"), Effect):
             command = self.study.command_for(effect.arms)
             row |= {"interval": self.effect(effect), "command": command}
         else:
             row |= effect()
-        said = verdict(row["interval"], claim.expected, claim.margin)
-        return row | {"verdict": said}
+        return row | {"verdict": verdict(row["interval"], claim.expected, margin)}
 
     @cached_property
     def claims(self) -> list[dict]:
         """A row for each claim of the study, as `decide` returns it."""
         return [self.decide(claim) for claim in self.study.claims]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What `measure` returns is the record at `path`; a record is not made again."""
+
+    name: str  # of the command: python -m studies.NAME
+    about: str
+    path: Path
+    measure: Callable[[], dict]
+    tables: dict[str, Callable[[dict], str]] = field(default_factory=dict)
+    figures: dict[str, Callable[[dict], Figure]] = field(default_factory=dict)
+
+    def read(self) -> dict:
+        """The record. ValueError if there is none."""
+        return read_record(self.path)
+
+    def parser(self) -> Parser:
+        """The option --summary."""
+        parser = command(self.name, f"{self.about} What is on record is only shown.")
+        parser.add_argument("--summary", action="store_true", help="measure nothing")
+        return parser
+
+    def run(self, parser: Parser, summary: bool) -> None:
+        """Makes the record unless it is there, draws the figures, prints the tables."""
+        with parser.one_sentence():
+            if not summary and not self.path.exists():
+                write_record(self.path, self.measure())
+            found = self.read()
+            for name, figure in self.figures.items():
+                save_figure(name, figure(found))
+            tables = [table(found) for table in self.tables.values()]
+            print("\n\n".join(tables) or f"The record is {self.path}.")
+
+    def main(self, arguments: list[str] | None = None) -> None:
+        """`python -m studies.NAME`."""
+        parser = self.parser()
+        self.run(parser, parser.parse_args(arguments).summary)

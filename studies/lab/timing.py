@@ -14,13 +14,13 @@ from helpers.masking import mask_tokens
 from helpers.optimize import TrainConfig
 from helpers.train import train_step
 from helpers.training_run import TrainingRun
+from studies.lab.machine import DEVICE
 from studies.lab.stats import quartiles
 
 WARM_UP = 2  # rounds before the clock runs
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def step_to_time(model, config: TrainConfig, mask=mask_tokens) -> Callable:
+def timed_training_step(model, config: TrainConfig, mask=mask_tokens) -> Callable:
     """A step as `train` takes it, on a batch of ids (B, T); it returns the loss."""
     run = TrainingRun(model, config)
     return lambda ids_BT: train_step(run, ids_BT, config, 10**6, mask)

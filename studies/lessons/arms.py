@@ -7,6 +7,7 @@ a curve can be read at any step or moment.
 Shapes: B rows, T positions.
 """
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from helpers.optimize import TrainConfig
 from helpers.seeds import seeded
 from helpers.tokenizer import MASK, PAD, UNK, WordTokenizer
 from studies.lab.runs import FAST
-from studies.lab.wikitext import require_wikitext
+from studies.lab.scored_text import require_wikitext
 
 RECIPE = replace(
     FAST,
@@ -41,7 +42,7 @@ SMALL = 32  # the small text is the first of so many parts
 
 
 @cache
-def lesson_tokenizer(pieces: bool, vocab_size: int):
+def arm_tokenizer(pieces: bool, vocab_size: int):
     """The tokenizer of an arm; byte pairs are learned once and kept in `runs/`."""
     corpus = require_wikitext()
     if not pieces:
@@ -53,26 +54,34 @@ def lesson_tokenizer(pieces: bool, vocab_size: int):
 
 
 @cache
-def encoded_split(pieces: bool, vocab_size: int, split: str) -> list[list[int]]:
+def arm_split(pieces: bool, vocab_size: int, split: str) -> list[list[int]]:
     """A split of the corpus as ids, line by line."""
     lines = getattr(require_wikitext(), split)
-    return encode_lines(lesson_tokenizer(pieces, vocab_size), lines)
+    return encode_lines(arm_tokenizer(pieces, vocab_size), lines)
 
 
-def known_words_only(ids_BT: Tensor) -> Tensor:
+@cache
+def arm_text_digest(pieces: bool, vocab_size: int) -> str:
+    """Which text, in which tokens: of the training and the validation split."""
+    splits = "train", "validation"
+    texts = [arm_split(pieces, vocab_size, split) for split in splits]
+    return hashlib.sha256(repr(texts).encode()).hexdigest()
+
+
+def arm_known_words(ids_BT: Tensor) -> Tensor:
     """The ids with words beyond the series' vocabulary as [UNK], as it sees them."""
     return ids_BT.where(ids_BT < KNOWN, UNK)
 
 
-def mask_all_hidden(ids_BT: Tensor, *how, **options) -> tuple[Tensor, Tensor]:
+def arm_mask_hidden(ids_BT: Tensor, *how, **options) -> tuple[Tensor, Tensor]:
     """`mask_tokens` with [MASK] at each place that is masked."""
     _, labels_BT = mask_tokens(ids_BT, *how, **options)
     return ids_BT.masked_fill(labels_BT != IGNORE, MASK), labels_BT
 
 
-def mask_known_only(ids_BT: Tensor, vocab_size: int, *how, **options):
+def arm_mask_known(ids_BT: Tensor, vocab_size: int, *how, **options):
     """`mask_tokens` with the series' own words and draws; the others stay legible."""
-    known_BT = known_words_only(ids_BT)
+    known_BT = arm_known_words(ids_BT)
     inputs_BT, labels_BT = mask_tokens(known_BT, KNOWN, *how, **options)
     return ids_BT.where(ids_BT >= KNOWN, inputs_BT), labels_BT
 
@@ -112,11 +121,11 @@ class LessonArm:
 
     @property
     def tokenizer(self) -> WordTokenizer | BPETokenizer:
-        return lesson_tokenizer(self.pieces, self.model_config.vocab_size)
+        return arm_tokenizer(self.pieces, self.model_config.vocab_size)
 
     def lines(self, split: str) -> list[list[int]]:
         """The lines that the arm learns from, or is scored on, as ids."""
-        lines = encoded_split(self.pieces, self.model_config.vocab_size, split)
+        lines = arm_split(self.pieces, self.model_config.vocab_size, split)
         part = self.small and split == "train"
         return lines[: len(lines) // SMALL] if part else lines
 
@@ -135,7 +144,7 @@ class LessonArm:
         lines = self.lines("validation")
         ids_BT = self.rows(lines[: len(lines) // parts])
         known = self.masks == "known only"
-        subset_BT = evaluation_subsets(known_words_only(ids_BT) if known else ids_BT)
+        subset_BT = evaluation_subsets(arm_known_words(ids_BT) if known else ids_BT)
         # Rows of similar length together are scored faster.
         order = (ids_BT != PAD).sum(1).argsort(stable=True)
         return ids_BT[order], subset_BT[order]
@@ -159,8 +168,8 @@ class LessonArm:
 
     def mask(self, seed: int) -> Callable:
         """How the arm masks a batch: a function with the arguments of `mask_tokens`."""
-        ways = {"fresh": mask_tokens, "all hidden": mask_all_hidden}
-        ways["known only"] = mask_known_only
+        ways = {"fresh": mask_tokens, "all hidden": arm_mask_hidden}
+        ways["known only"] = arm_mask_known
         return ways.get(self.masks) or self.static_masks(seed)
 
     def static_masks(self, seed: int) -> Callable:
@@ -180,10 +189,57 @@ class LessonArm:
 
 
 BASE = LessonArm()  # from which all others differ
-FALLING = LessonArm(
-    training={
-        "learning_rate": FAST.learning_rate,
-        "muon_rate": FAST.muon_rate,
-        "cooldown": 1 - WARM_UP / STEPS,
-    }
-)
+VOCABULARIES = {  # in which the same words are asked, by arm
+    "base": "2,000 words",
+    "words_5000": "5,000 words",
+    "words_10000": "10,000 words",
+    "pieces_2000": "2,000 byte pairs",
+    "pieces_8000": "8,000 byte pairs",
+}
+MASK_RATES = {10: "rate_10", 15: "rate_15", 30: "base", 40: "rate_40", 50: "rate_50"}
+ARMS = {
+    "base": BASE,
+    "words_5000": LessonArm({"vocab_size": 5_000}),
+    "words_10000": LessonArm({"vocab_size": 10_000}),
+    "read_10000": LessonArm({"vocab_size": 10_000}, masks="known only"),
+    "pieces_2000": LessonArm(pieces=True),
+    "pieces_8000": LessonArm({"vocab_size": 8_000}, pieces=True),
+    "untied": LessonArm({"tied": False}),
+    "untied_10000": LessonArm({"tied": False, "vocab_size": 10_000}),
+}
+# A row may be short, so masks are drawn independently. Rows that are filled only as far
+# as needed make shorter steps, so there are more.
+ARMS |= {
+    f"{layout}_{length}": LessonArm(
+        {"max_length": length},
+        {"masks": "independent"},
+        layout=layout,
+        steps=STEPS + (100 * length // 64 if layout == "bucket" else 0),
+    )
+    for layout in ("pack", "pad", "bucket")
+    for length in (64, 128)
+}
+ARMS |= {  # smaller models have more steps, enough for the time of the base
+    "layers_1": LessonArm({"n_layers": 1}, steps=2_200),
+    "layers_2": LessonArm({"n_layers": 2}, steps=1_100),
+    "layers_6": LessonArm({"n_layers": 6}),
+    "d_model_64": LessonArm({"d_model": 64, "d_ff": 128}, steps=1_500),
+    "d_model_128": LessonArm({"d_model": 128, "d_ff": 256}, steps=1_100),
+    "d_model_384": LessonArm({"d_model": 384, "d_ff": 768}),
+    "heads_1": LessonArm({"n_heads": 1}, steps=600),
+    "heads_4": LessonArm({"n_heads": 4}, steps=600),
+    "heads_16": LessonArm({"n_heads": 16}),
+    "small_fresh": LessonArm(small=True),
+    "small_static": LessonArm(small=True, masks="static"),
+    "small_dropout": LessonArm({"dropout": 0.1}, small=True),
+}
+ARMS |= {
+    name: LessonArm(
+        training=dict.fromkeys(("mask_rate", "last_mask_rate"), percent / 100)
+    )
+    for percent, name in MASK_RATES.items()
+    if name != "base"
+}
+ARMS["all_hidden"] = LessonArm(masks="all hidden")
+falling = {"learning_rate": FAST.learning_rate, "muon_rate": FAST.muon_rate}
+ARMS["falling"] = LessonArm(training=falling | {"cooldown": 1 - WARM_UP / STEPS})

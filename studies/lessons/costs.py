@@ -13,8 +13,8 @@ from helpers.model import MaskedLanguageModel
 from helpers.record import read_record, write_record
 from helpers.seeds import seeded
 from studies.lab import timing
-from studies.lab.command import RECORDS
 from studies.lab.machine import hardware
+from studies.lab.runs import RECORDS
 from studies.lessons.arms import BASE, LessonArm
 
 COSTS = RECORDS / "lessons" / "costs.json"
@@ -42,7 +42,7 @@ def cost_turn(arm: LessonArm) -> tuple[Callable[[], float], dict]:
     mask = arm.mask(0)
     torch.manual_seed(0)
     model = MaskedLanguageModel(arm.model_config).to(timing.DEVICE)
-    step = timing.step_to_time(model, config, mask)
+    step = timing.timed_training_step(model, config, mask)
 
     def turn() -> float:
         step(batches[0])  # after another arm's, it finds caches and memory not its own

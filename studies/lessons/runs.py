@@ -1,10 +1,8 @@
 """One run of a lesson: trained to its last step, scored on the way and at the end."""
 
-import hashlib
 import itertools
 import shutil
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -13,29 +11,20 @@ from helpers.data import TrainingData, join_lines, steps_per_epoch
 from helpers.masking import evaluation_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
-from studies.lab.runs import score
-from studies.lab.sentences import scored_sentences
-from studies.lab.timing import DEVICE
-from studies.lab.wikitext import require_wikitext
+from studies.lab.machine import DEVICE
+from studies.lab.scored_text import require_wikitext, score, score_sentences
 from studies.lessons.arms import (
+    ARMS,
     KNOWN,
+    VOCABULARIES,
     LessonArm,
-    encoded_split,
-    known_words_only,
-    lesson_tokenizer,
+    arm_known_words,
+    arm_tokenizer,
 )
 from studies.lessons.asked import asked_places, score_asked
-from studies.lessons.vocabulary import ASKED_ARMS
 
+ASKED_ARMS = [ARMS[name] for name in VOCABULARIES]
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
-
-
-@cache
-def lesson_text_digest(pieces: bool, vocab_size: int) -> str:
-    """Which text, in which tokens: of the training and the validation split."""
-    splits = "train", "validation"
-    texts = [encoded_split(pieces, vocab_size, split) for split in splits]
-    return hashlib.sha256(repr(texts).encode()).hexdigest()
 
 
 def final_lesson_scores(model, arm: LessonArm) -> dict:
@@ -43,17 +32,17 @@ def final_lesson_scores(model, arm: LessonArm) -> dict:
 
     Words are scored on the first seventh of them.
     """
-    corpus, config = require_wikitext(), arm.model_config
+    corpus = require_wikitext()
     ids_BT, subset_BT = arm.scored_rows()
     scores = {"validation": score(model, ids_BT, subset_BT, [0])}
     if arm.masks == "known only":
-        known_BT = known_words_only(ids_BT)
+        known_BT = arm_known_words(ids_BT)
         scores["validation_unread"] = score(model, known_BT, subset_BT, [0])
     if arm.training.get("masks") == "independent":
-        text = arm.tokenizer, corpus.validation, config.max_length
-        scores["alone"] = score(model, *scored_sentences(*text), [0])
+        text = arm.tokenizer, corpus.validation
+        scores["alone"] = score_sentences(model, *text, [0])
     if arm in ASKED_ARMS:
-        shared = {*lesson_tokenizer(False, KNOWN).words}
+        shared = {*arm_tokenizer(False, KNOWN).words}
         places = asked_places(corpus.validation, shared)
         scores["asked"] = score_asked(model, arm.tokenizer, corpus.validation, places)
     return scores

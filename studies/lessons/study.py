@@ -1,50 +1,19 @@
 """All lessons in one study: their arms, the table of their claims, the figures."""
 
-import math
-
-from matplotlib.figure import Figure
-
 from helpers import ROOT
-from helpers.figure import QUIET
 from helpers.record import read_record
-from studies.lab.claims import SEEDS, SMALLEST, Claim, Effect
-from studies.lab.command import RECORDS
-from studies.lab.figures import (
-    BLUE,
-    ORANGE,
-    figure_of,
-    interval_rows,
-    label_rows,
-    note_point,
-)
-from studies.lab.report import markdown_table, range_text
+from studies.lab.claims import SEEDS, Claim, Effect
+from studies.lab.runs import RECORDS
 from studies.lab.study import Study, StudyResults
-from studies.lessons import (
-    knowledge,
-    layout,
-    length,
-    masks,
-    size,
-    small,
-    tying,
-    vocabulary,
-)
-from studies.lessons.arms import BASE, FALLING
+from studies.lab.tables import markdown_table, range_text
+from studies.lessons import figures
+from studies.lessons.arms import ARMS, arm_text_digest
+from studies.lessons.claims import LESSONS
 from studies.lessons.costs import COSTS, measure_costs
 from studies.lessons.readings import READINGS
-from studies.lessons.runs import lesson_text_digest, make_lesson_run
+from studies.lessons.runs import make_lesson_run
+from studies.speed import scaling
 
-MODULES = length, layout, vocabulary, size, tying, small, masks, knowledge
-LESSONS = {number: module.CLAIMS for number, module in enumerate(MODULES, 1)}
-LESSONS[None] = [  # a choice of this study itself
-    Claim(
-        "A learning rate that falls to 0 beats a constant rate of half its peak.",
-        Effect("falling", "base"),
-        sides=("a rate that falls", "a constant rate"),
-    )
-]
-ARMS = {"base": BASE} | vocabulary.ARMS | tying.ARMS | layout.ARMS | size.ARMS
-ARMS |= small.ARMS | masks.ARMS | {"falling": FALLING}
 EFFECT = "Effect (95 % interval)"  # the title of its column
 DIGITS = {"nats": 3, "percentage points": 1, "steps": 0}
 
@@ -132,44 +101,6 @@ def lessons_table(results: StudyResults) -> str:
     return markdown_table([*rows[0]], [[*row.values()] for row in rows])
 
 
-def lessons_figure(results: StudyResults) -> Figure:
-    """Each pair whose losses a claim compares, a row each."""
-    pairs = [row for row in results.claims if row["sides"]]
-    rows = [row for row in pairs if row["interval"]["mean"] is not None]
-    return figure_of(size=(8.8, 0.29 * len(rows) + 1.2))(draw_lessons)(rows)
-
-
-def draw_lessons(axes, rows: list[dict]) -> None:
-    """Differences in loss; left of zero the one named on the left is ahead.
-
-    Grey is the margin; a colour says that an interval leaves zero behind it on that
-    side. What lies beyond the scale is an arrow with its mean.
-    """
-    end, margin = 0.4, SMALLEST["nats"]
-    axes.axvspan(-margin, margin, color="#ececec", linewidth=0)
-    axes.axvline(0, color=QUIET, linewidth=1)
-    for y, row in enumerate(rows):
-        mean, low, high = (row["interval"][key] or 0 for key in ("mean", "low", "high"))
-        color = BLUE if high < 0 else ORANGE if low > 0 else QUIET
-        if abs(mean) < end:
-            interval_rows(axes, [row["interval"]], color, y)
-        else:
-            x, text = math.copysign(end, mean) * 0.97, f"{mean:+.2f}".replace("-", "−")
-            axes.plot(x, y, "<" if x < 0 else ">", color=color)
-            look = {"va": "center", "color": color, "fontsize": 9}
-            note_point(axes, text, (x, y), (8, 0), **look)
-    left, right = zip(*(row["sides"] for row in rows), strict=True)
-    label_rows(axes, left)
-    axes.set_xlim(-end, end)
-    other = axes.secondary_yaxis("right")
-    other.set_yticks(range(len(rows)), right, fontsize=9)
-    other.spines["right"].set_visible(False)
-    other.tick_params(length=0)
-    title = "← the one on the left is better        the one on the right is better →"
-    axes.set_title(title, fontsize=10)
-    axes.set_xlabel("difference in validation loss (nats per word); small dots: seeds")
-
-
 STUDY = Lessons(
     "lessons",
     "Train the arms of the lessons over their seeds, resumable; runs whose record "
@@ -179,20 +110,18 @@ STUDY = Lessons(
     states=ROOT / "runs" / "lessons",
     arms=ARMS,
     make=make_lesson_run,
-    text=lambda arm: {
-        "text": lesson_text_digest(arm.pieces, arm.model_config.vocab_size)
-    },
+    text=lambda arm: {"text": arm_text_digest(arm.pieces, arm.model_config.vocab_size)},
     readings=READINGS,
     claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
     figures={
-        "lesson_length.png": lambda _: length.length_figure(read_record(length.GROWTH)),
-        "lesson_layout.png": layout.layout_figure,
-        "lesson_vocabulary.png": vocabulary.vocabulary_figure,
-        "lesson_size.png": size.size_figure,
-        "lesson_tying.png": tying.tying_figure,
-        "lesson_small.png": small.small_figure,
-        "lesson_mask.png": masks.masks_figure,
-        "lesson_effects.png": lessons_figure,
+        "lesson_length.png": lambda _: figures.length_figure(scaling.STUDY.read()),
+        "lesson_layout.png": figures.layout_figure,
+        "lesson_vocabulary.png": figures.vocabulary_figure,
+        "lesson_size.png": figures.size_figure,
+        "lesson_tying.png": figures.tying_figure,
+        "lesson_small.png": figures.small_figure,
+        "lesson_mask.png": figures.masks_figure,
+        "lesson_effects.png": figures.lessons_figure,
     },
 )

@@ -12,10 +12,10 @@ from helpers.optimize import TrainConfig
 from helpers.record import read_record, require_same_record, write_record
 from helpers.train import train
 from studies.lab import timing
-from studies.lab.command import RECORDS
-from studies.lab.experiment import prepare_experiment, subsample_data
+from studies.lab.experiment import experiment_part, prepare_experiment
 from studies.lab.machine import hardware
-from studies.lab.runs import ADVICE, FAST, read_run, recorded_run, run_paths, score
+from studies.lab.runs import ADVICE, FAST, RECORDS, read_run, recorded_run, run_paths
+from studies.lab.scored_text import score
 from studies.lab.study import Arm
 
 STEPS = 2_400  # of the entry; fixed before its first run
@@ -67,7 +67,7 @@ def run_recipe_baseline(arm: str, rate: float, epochs: float) -> dict:
     def make() -> dict:
         print(path.stem, flush=True)
         _, _, data, model = prepare_experiment(RECIPES[arm].model, 0)
-        scored, folder = subsample_data(data, 512), STATES / f"speedrun_{path.stem}"
+        scored, folder = experiment_part(data, 512), STATES / f"speedrun_{path.stem}"
         run = {"arm": arm, "rate": rate, "text_length": len(data.stream)}
         try:
             training = train(model, scored, wanted["training"], folder)
@@ -121,7 +121,7 @@ def run_recipe_entry(seed: int) -> dict:
 
     def make() -> dict:
         _, tokenizer, data, model = prepare_experiment(RECIPES["entry"].model, seed)
-        training = train(model, subsample_data(data, 64), wanted["training"])
+        training = train(model, experiment_part(data, 64), wanted["training"])
         weights = STATES / f"speedrun_{path.stem}.safetensors"
         save_model(weights, model, tokenizer, {"name": path.stem, "seed": seed})
         return {
@@ -152,7 +152,7 @@ def time_recipes() -> dict:
     turns = {}
     for name, arm in RECIPES.items():
         _, _, data, model = prepare_experiment(arm.model, arm.training.seed)
-        step = timing.step_to_time(model, arm.training)
+        step = timing.timed_training_step(model, arm.training)
         ids_BT = data.sample_BT[: arm.training.batch_size]
         turns[name] = partial(timing.seconds_of, partial(step, ids_BT))
     times = timing.time_in_turns(turns, ROUNDS, LIMIT)

@@ -21,9 +21,9 @@ from matplotlib.ticker import LogLocator
 from helpers.figure import QUIET
 from studies.lab.command import SEED, command
 from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, note_point, save_figure
-from studies.lab.report import markdown_table, plus_minus
+from studies.lab.scored_text import require_wikitext
 from studies.lab.stats import one_sided_p, student
-from studies.lab.wikitext import require_wikitext
+from studies.lab.tables import markdown_table, plus_minus
 from studies.speed import recipes
 from studies.speed.recipes import BASELINES, COMMAND
 

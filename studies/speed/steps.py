@@ -8,7 +8,7 @@ from torch import nn
 from helpers.masking import IGNORE, mask_tokens, masked_positions
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, SPECIALS, UNK
-from studies.lab.timing import DEVICE
+from studies.lab.machine import DEVICE
 from studies.speed.peers import (
     OURS,
     PEERS,
@@ -62,7 +62,7 @@ def compare_steps(ours, theirs, peer: Peer, batch: PeerBatch) -> dict:
     """Compares loss and gradients in float64; AssertionError if they are unequal."""
     losses = []
     for model, loss_of in ((ours, loss_beside_peer), (theirs, peer.loss)):
-        model.double().zero_grad()
+        model.to(DEVICE, torch.float64).zero_grad()
         losses.append(loss_of(model, batch))
         losses[-1].backward()
     mine, other = losses
@@ -83,12 +83,3 @@ def compare_steps(ours, theirs, peer: Peer, batch: PeerBatch) -> dict:
         "loss_gap": abs(mine.item() - other.item()) / mine.item(),
         "gradient_gap": max(gaps),
     }
-
-
-def compare_all_steps(batch: PeerBatch, **sizes) -> dict[str, dict]:
-    """Compares every peer with ours on this batch, without dropout, in float64."""
-    results, device = {}, batch.inputs_BT.device
-    for name, peer in PEERS.items():
-        ours, theirs = peer.build_pair(dropout=0.0, **sizes)
-        results[name] = compare_steps(ours.to(device), theirs.to(device), peer, batch)
-    return results

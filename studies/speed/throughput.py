@@ -14,13 +14,13 @@ import torch
 from helpers.figure import QUIET
 from helpers.model import ModelConfig
 from studies.lab import timing
-from studies.lab.command import RECORDS
 from studies.lab.figures import BLUE, ORANGE, figure_of
 from studies.lab.machine import hardware
-from studies.lab.measurement import Measurement
+from studies.lab.runs import RECORDS
+from studies.lab.study import Measurement
 from studies.speed.peers import OURS, PEERS
 from studies.speed.steps import (
-    compare_all_steps,
+    compare_steps,
     make_step,
     make_step_batch,
     step_contestant,
@@ -61,8 +61,12 @@ def measure_throughput(compiled: bool = False) -> dict:
     """
     counts, dropouts = (TOKENS[:1], DROPOUTS[-1:]) if compiled else (TOKENS, DROPOUTS)
     config = ModelConfig()
-    record = {"hardware": hardware(), "config": asdict(config)}
-    record["equality"] = compare_all_steps(make_step_batch(4, config))
+    batch, record = make_step_batch(4, config), {"hardware": hardware()}
+    record["config"] = asdict(config)
+    record["equality"] = {
+        name: compare_steps(*peer.build_pair(dropout=0.0), peer, batch)
+        for name, peer in PEERS.items()
+    }
     print("float64: losses and all gradients are equal", flush=True)
     record["steps"] = []
     for tokens, precision, dropout in itertools.product(counts, PRECISIONS, dropouts):

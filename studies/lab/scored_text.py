@@ -1,4 +1,4 @@
-"""Text to score a model on, packed or sentence by sentence.
+"""The text on which models are scored: WikiText-2, in blocks and in sentences.
 
 Shapes: B blocks or sentences, T positions.
 """
@@ -6,8 +6,25 @@ Shapes: B blocks or sentences, T positions.
 import torch
 from torch import Tensor
 
+from helpers.corpus import FOLDER_VARIABLE, WIKITEXT, Corpus, training_corpus
 from helpers.data import encode_lines, pack, pad
+from helpers.evaluate import evaluate
 from helpers.masking import evaluation_subsets
+
+
+def require_wikitext() -> Corpus:
+    """WikiText-2 itself, for studies, whose records are about no other text.
+
+    Raises ConnectionError where it is not within reach, ValueError where another text
+    was chosen.
+    """
+    corpus = training_corpus()
+    if corpus.name != WIKITEXT:
+        raise ValueError(
+            f"This is about WikiText-2, and the text at hand is {corpus.name!r}: "
+            f"correct or remove {FOLDER_VARIABLE}, which has chosen it."
+        )
+    return corpus
 
 
 def placed_sentences(lines: list[str], shortest: int, longest: int) -> list[tuple]:
@@ -45,13 +62,19 @@ def sentence_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Ten
     return ids_BT, start_B[:, None] + torch.arange(-1, length - 1)
 
 
-def scored_sentences(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
-    """The same sentences, and which subset each position is of, (B, T) each."""
-    ids_BT, _ = sentence_rows(tokenizer, lines, length)
-    return ids_BT, evaluation_subsets(ids_BT)
-
-
 def scored_blocks(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
     """The lines in packed blocks, and which subset each position is of, (B, T) each."""
     ids_BT = pack(encode_lines(tokenizer, lines), length)
     return ids_BT, evaluation_subsets(ids_BT)
+
+
+def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
+    """Loss and accuracy with every word of these subsets predicted once."""
+    result = evaluate(model, ids_BT, subset_BT, subsets=subsets)
+    return {key: result[key] for key in ("loss", "accuracy", "words")}
+
+
+def score_sentences(model, tokenizer, lines: list[str], subsets=range(7)) -> dict:
+    """The same of the sentences of these lines, each in a row of its own."""
+    ids_BT, _ = sentence_rows(tokenizer, lines, model.config.max_length)
+    return score(model, ids_BT, evaluation_subsets(ids_BT), subsets)

@@ -1,0 +1,74 @@
+"""The models in weights/: how they are chosen among the runs of the dropout study.
+
+The studies of attention ask these models, and the notebooks read them.
+"""
+
+import hashlib
+
+from matplotlib.figure import Figure
+
+from helpers import ROOT
+from helpers.checkpoint import load_model, save_model
+from helpers.corpus import REVISION
+from helpers.data import bucket, encode_lines, pack, pad, wasted_share
+from helpers.figure import training_curves
+from helpers.record import read_record, write_record
+from helpers.seeds import seeded
+from studies.lab.runs import FAST, RECORDS
+from studies.lab.scored_text import require_wikitext
+from studies.lab.study import StudyResults
+
+SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
+
+
+def shipped_models(*names: str) -> tuple:
+    """Shipped models by name, in eval mode; their tokenizer; the text they are of.
+
+    And, for a record, which text and which weights these are. ValueError if the text at
+    hand is not the one that the models were trained on.
+    """
+    paths = {name: ROOT / "weights" / f"{name}.safetensors" for name in names}
+    loaded = {name: load_model(path) for name, path in paths.items()}
+    _, tokenizer, info = loaded[names[0]]
+    corpus = require_wikitext()
+    if corpus.name != info["corpus"]:
+        raise ValueError(f"The weights are of {info['corpus']}, not {corpus.name}.")
+    digests = {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in paths.items()}
+    text = {"name": corpus.name, "revision": REVISION, "split": "validation"}
+    models = {name: model for name, (model, *_) in loaded.items()}
+    return models, tokenizer, corpus, {"corpus": text, "weights": digests}
+
+
+def shipped_runs() -> list[dict]:
+    """The records of the shipped models."""
+    return [read_record(RECORDS / f"{name}.json") for name in SHIPPED.values()]
+
+
+def shipped_figure() -> Figure:
+    """Their curves."""
+    return training_curves(shipped_runs())
+
+
+def ship_models(results: StudyResults) -> None:
+    """Copies weights and record of the seed of median loss to where notebooks read.
+
+    The record also tells the share of [PAD] in each way to make rows of the text.
+    ValueError if there are no runs of an arm that is shipped.
+    """
+    if missing := ", ".join(SHIPPED.keys() - results.runs):
+        raise ValueError(f"There are no runs of so many epochs of: {missing}.")
+    train = require_wikitext().train
+    for arm, name in SHIPPED.items():
+        ranked = sorted(results.runs[arm].values(), key=results.study.readings["loss"])
+        run = ranked[(len(ranked) - 1) // 2]
+        path = results.study.states / run["name"] / f"{run['name']}.safetensors"
+        model, tokenizer, _ = load_model(path)
+        info = {key: run[key] for key in ("corpus", "seed", "validation")}
+        info |= {"name": name, "run": run["name"]}
+        save_model(ROOT / "weights" / f"{name}.safetensors", model, tokenizer, info)
+        tokenizer.save(ROOT / "weights" / "vocabulary.json")
+        ids, length = encode_lines(tokenizer, train), model.config.max_length
+        buckets = bucket(ids, length, FAST.batch_size, seeded(0))
+        ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}
+        wasted = {way: wasted_share(rows) for way, rows in ways.items()}
+        write_record(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
