@@ -74,9 +74,8 @@ def likely_words(
     words, and may miss one.
     """
     silent_V = silent_tokens(tokenizer, position, 0, len(span))
-    top_k = min(top_k, int((~silent_V).sum()))
-    chances, best = chance_V.topk(top_k)
-    ids_BP, chance_B = best[:, None], chances
+    chance_B, best = chance_V.topk(min(top_k, int((~silent_V).sum())))
+    ids_BP = best[:, None]
     for piece in range(1, len(span)):
         rows_BT = inputs_BT.repeat(len(ids_BP), 1)
         rows_BT[:, span.start : span.start + piece] = ids_BP
@@ -84,7 +83,8 @@ def likely_words(
         silent_V = silent_tokens(tokenizer, position, piece, len(span))
         chance_BMV, _ = word_chances(model, rows_BT, at_BM, silent_V)
         joint_BV = chance_B[:, None] * chance_BMV[:, 0]
-        chance_B, best = joint_BV.flatten().topk(top_k)
+        possible = int((joint_BV > 0).sum())
+        chance_B, best = joint_BV.flatten().topk(min(top_k, possible))
         row, last = best // joint_BV.shape[1], best % joint_BV.shape[1]
         ids_BP = torch.cat([ids_BP[row], last[:, None]], 1)
     return list(zip(ids_BP.tolist(), chance_B.tolist(), strict=True))

@@ -73,10 +73,9 @@ def require_view_arguments(models, tokenizer, places: dict) -> dict:
             "The tokenizers split a text into different words; give each model its own "
             "explorer."
         )
-    for size in ("vocab_size", "max_length", "n_layers", "n_heads"):
+    for size in ("max_length", "n_layers", "n_heads"):
         sizes = {name: getattr(model.config, size) for name, model in models.items()}
-        free = size == "vocab_size" and len(different) > 1
-        if len({*sizes.values()}) > 1 and not free:
+        if len({*sizes.values()}) > 1:
             told = ", ".join(f"{name}: {value}" for name, value in sizes.items())
             raise ValueError(
                 f"The models differ in {size} ({told}); give each its own explorer."
