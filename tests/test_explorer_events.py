@@ -124,7 +124,8 @@ def test_clicks_of_other_threads_leave_a_save_right(saved, reader):
     explorer = asyncio.run(save())
     assert threads == {threading.get_ident()}
     model = copy.deepcopy(MODELS["without"])
-    fresh = views.Views(copy.deepcopy(MODELS), TOKENIZER, SECOND, explorer.scope)
+    tokenizers = dict.fromkeys(MODELS, TOKENIZER)
+    fresh = views.Views(copy.deepcopy(MODELS), tokenizers, SECOND, explorer.scope)
     (path,) = saved.iterdir()
     assert path.read_text("utf-8") == fresh.page(CHOSEN)
     assert path.name.startswith("explorer_pos2_true-saw_")
