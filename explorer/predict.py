@@ -136,14 +136,13 @@ def prediction_ids(tokenizer, prediction: Prediction) -> Tensor:
     return masked_ids(tokenizer, prediction.words, [prediction.position])[0]
 
 
-def masked_word(model, tokenizer, words: list[str], position: int, top_k: int, seen):
+def masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
     """What a model says of one masked word of which its first scores are `seen`.
 
     They are the ids, (T,), the probabilities of the first token, and all weights.
     """
     inputs_T, chance_V, weights_NHTS = seen
-    encoded, special = encode_words(tokenizer, words), special_ids(tokenizer)
-    span = encoded.spans[position]
+    special, span = special_ids(tokenizer), encoded.spans[position]
     place = model, tokenizer, inputs_T[None], position, span
     best = likely_words(*place, chance_V, top_k)
     top = [(token_text(tokenizer, ids), p) for ids, p in best]
@@ -156,11 +155,10 @@ def masked_word(model, tokenizer, words: list[str], position: int, top_k: int, s
         p_true, rank_true = chance_and_rank(chance_V, target[0])
     if true and len(span) > 1:
         p_true = span_chances(*place, target).item()
-        rank_true = next(
-            (i for i, (ids, _) in enumerate(best, 1) if ids == target), None
-        )
+        found = [ids for ids, _ in best]
+        rank_true = found.index(target) + 1 if target in found else None
     shown_NHTS = attention_of_words(weights_NHTS, encoded.spans)
-    about = words, position, top, true, p_true, rank_true
+    about = encoded.words, position, top, true, p_true, rank_true
     return Prediction(*about, chance_V, shown_NHTS, target)
 
 
@@ -179,8 +177,9 @@ def predict_positions(
             raise ValueError(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
-    spans = encode_words(tokenizer, words).spans
+    encoded = encode_words(tokenizer, words)
     inputs_BT = masked_ids(tokenizer, words, positions)
+    spans = encoded.spans
     at_BM = torch.tensor([[spans[i].start] for i in positions], device="cpu")
     first = [silent_tokens(tokenizer, i, 0, len(spans[i])) for i in positions]
     silent_BMV = torch.stack(first)[:, None]
@@ -188,7 +187,7 @@ def predict_positions(
     chance_BMV, weights_BNHTS = word_chances(*asked)
     seen = zip(inputs_BT, chance_BMV[:, 0], weights_BNHTS, strict=True)
     return [
-        masked_word(model, tokenizer, words, position, top_k, own)
+        masked_word(model, tokenizer, encoded, position, top_k, own)
         for position, own in zip(positions, seen, strict=True)
     ]
 

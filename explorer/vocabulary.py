@@ -68,11 +68,12 @@ def token_text(tokenizer, ids: list[int]) -> str:
 
 @dataclass(frozen=True)
 class EncodedWords:
-    """A sentence as a model reads it: `ids` between [CLS] and [SEP], and its words.
+    """A sentence as a model reads it: its words, and `ids` between [CLS] and [SEP].
 
     `spans` says where the tokens of each word stand in the ids.
     """
 
+    words: list[str]
     ids: list[int]
     spans: list[range]
 
@@ -84,7 +85,7 @@ def encode_words(tokenizer, words: list[str]) -> EncodedWords:
     for own in word_tokens(tokenizer, words):
         spans.append(range(len(ids), len(ids) + len(own)))
         ids += own
-    return EncodedWords([*ids, special.sep], spans)
+    return EncodedWords(words, [*ids, special.sep], spans)
 
 
 @cache
