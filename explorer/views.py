@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral
 
 from explorer import markup
-from explorer.heatmap import heatmap_view, sentence_heatmap
+from explorer.heatmap import heatmap_caption, heatmap_view, sentence_heatmap
 from explorer.knockout import without_heads, without_words
 from explorer.page.build import page_html
 from explorer.predict import (
@@ -206,6 +206,12 @@ class Views:
         about = self.prediction(choice), choice.layer, choice.head
         note = choice.model if len(self.models) > 1 else ""
         return figure_png(sentence_heatmap(*about, note=note))
+
+    def picture_text(self, choice: ViewChoice) -> str:
+        """The view in words, for those who do not see the picture."""
+        prediction = self.prediction(choice)
+        sentence = " ".join(map(markup.printable_word, prediction.tokens))
+        return f"The explorer: {sentence}. {heatmap_caption(prediction)}"
 
     def page(self, choice: ViewChoice) -> str:
         """One HTML file with the models and the sentence, as it is seen now.

@@ -17,7 +17,6 @@ from explorer import markup
 from explorer.comparison import Comparison
 from explorer.controls import Controls, control_details
 from explorer.game import GuessingGame, game_sentences
-from explorer.heatmap import heatmap_caption
 from explorer.page.build import page_explanation
 from explorer.predict import predict_positions
 from explorer.saving import save_for_reader
@@ -245,8 +244,5 @@ class Explorer(Controls):
         if not self.views:  # the first sentence was refused; the card says why
             display({**live, "text/plain": "The explorer"}, raw=True)
             return
-        choice = self.choice()
-        prediction = self.views.prediction(choice)
-        sentence = " ".join(map(markup.printable_word, prediction.tokens))
-        alt = f"The explorer: {sentence}. {heatmap_caption(prediction)}"
-        show_figure(self.views.picture(choice), alt, live)
+        choice, views = self.choice(), self.views
+        show_figure(views.picture(choice), views.picture_text(choice), live)
