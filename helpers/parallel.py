@@ -5,7 +5,6 @@ the rows, so 1, 2 and 4 processes give the same curve. Only on GPUs with dropout
 curves differ, as those of two seeds do. Left out: models that do not fit one device.
 """
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,22 +15,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from helpers.layers import FastDropout
 from helpers.seeds import seeded
-
-
-def join_processes() -> torch.device:
-    """Joins the processes that `torchrun` started, if it did; returns the device."""
-    cuda = torch.cuda.is_available()
-    if "RANK" in os.environ and not dist.is_initialized():
-        store, rank, world_size = next(dist.rendezvous("env://"))
-        # After a restart torchrun's store still knows where the dead ones listened.
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        store = dist.PrefixStore(f"attempt {attempt}", store)
-        backend = "nccl" if cuda else "gloo"
-        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
-    if not cuda:
-        return torch.device("cpu")
-    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    return torch.device("cuda", torch.cuda.current_device())
 
 
 def rank() -> int:

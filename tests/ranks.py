@@ -19,7 +19,6 @@ import torch.distributed as dist
 from tiny import Interruption, acting
 from torch import Tensor
 
-from helpers import parallel
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel, ModelConfig
@@ -27,6 +26,7 @@ from helpers.optimize import TrainConfig
 from helpers.tokenizer import PAD, SPECIALS, UNK, WordTokenizer
 from helpers.train import train, train_step
 from helpers.training_run import TrainingRun
+from studies.lab.experiment import join_processes
 
 LENGTH, VOCABULARY = 16, 128  # more words than the toy corpus has
 LAST, CHANGE, DEATH = 20, 9, 13  # steps
@@ -148,7 +148,7 @@ def train_and_die(folder: Path) -> None:
     rank, mark = int(os.environ["RANK"]), folder / "died"
     if mark.exists():
         time.sleep(3 * (1 - rank))  # in which 1 must not go by where 0 was before
-    parallel.join_processes()
+    join_processes()
 
     def die(step: int) -> None:
         if (rank, step) == (1, DEATH) and not mark.exists():

@@ -11,11 +11,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from helpers import ROOT, parallel
+from helpers import ROOT
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from studies import dropout, fifty, plateau, train
-from studies.lab import study
+from studies.lab import experiment, study
 from studies.lab.study import Measurement
 from studies.lessons.study import STUDY as LESSONS
 
@@ -40,7 +40,7 @@ reached = Mock(side_effect=Reached)
 @pytest.fixture
 def no_work(monkeypatch):
     """Whatever loads, trains or measures raises Reached."""
-    monkeypatch.setattr(parallel, "join_processes", reached)
+    monkeypatch.setattr(experiment, "join_processes", reached)
     for module in (*map(module_of, STUDIES), study):
         for name in ("require_wikitext", "shipped_models"):
             if hasattr(module, name):

@@ -11,7 +11,7 @@ from helpers import ROOT
 from notebooks.listings import LISTING
 from notebooks.notebook_files import notebook_paths, numbered_notebook, read_notebook
 
-TAUGHT = """tokenizer bpe layers masking data model optimize early_stopping training_run
+TAUGHT = """tokenizer bpe layers masking data model optimize training_run
 train evaluate""".split()
 NOT_LISTED = {
     "check_model_config",  # says which sizes go together; 02 and 03 meet them
@@ -21,6 +21,9 @@ NOT_LISTED = {
     "shallow_model_copy",  # leaves alone a reader's model, whose mode is its own
     "attend_fused",  # `attend` as torch has it; 02 compares the two
     "gather_positions",  # takes some positions of a row; 02 and 03 use it
+    "fast_bfloat16",  # asks the hardware
+    "orthogonalise",  # Muon's products of matrices; 04 says what they do, and where
+    "Muon",  # a running mean as AdamW has, and a step along its orthogonal matrix
     "memory_advice",  # says what to try where a batch does not fit into memory
     "encode_lines",  # calls the tokenizer of 01 once for each line
     "pad_rows",  # adds [PAD]; `pad` and `bucket` in 07 say how much

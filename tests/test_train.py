@@ -7,12 +7,11 @@ import pytest
 import torch
 from tiny import CONFIG, Interruption, acting, fresh_model, same_weights, without_clock
 
-from helpers.early_stopping import EarlyStopping
 from helpers.evaluate import evaluate
 from helpers.masking import IGNORE, mlm_loss
 from helpers.optimize import Muon, orthogonalise, pick_dtype, rate_factor
 from helpers.train import evaluation_steps, train, train_step
-from helpers.training_run import TrainingRun
+from helpers.training_run import EarlyStopping, TrainingRun
 
 
 def stop_at(step, data):

@@ -1,9 +1,11 @@
 """One training from corpus to record, in a folder of its own."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from helpers import parallel
 from helpers.checkpoint import save_model
@@ -24,13 +26,29 @@ from studies.lab.machine import hardware
 from studies.lab.samples import phase_samples, sampling
 
 
+def join_processes() -> torch.device:
+    """Joins the processes that `torchrun` started, if it did; returns the device."""
+    cuda = torch.cuda.is_available()
+    if "RANK" in os.environ and not dist.is_initialized():
+        store, rank, world_size = next(dist.rendezvous("env://"))
+        # After a restart torchrun's store still knows where the dead ones listened.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = dist.PrefixStore(f"attempt {attempt}", store)
+        backend = "nccl" if cuda else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+    if not cuda:
+        return torch.device("cpu")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 def prepare_experiment(model_config: ModelConfig, seed: int) -> tuple:
     """What a run starts from: corpus, tokenizer, TrainingData, a model of that seed.
 
     A corpus with fewer words than the model asks for gets a model of as many.
     ValueError if it has no words at all.
     """
-    device, corpus = parallel.join_processes(), training_corpus()
+    device, corpus = join_processes(), training_corpus()
     tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
     if len(tokenizer) == len(SPECIALS):
         raise ValueError(f"The text of {corpus.name} has no words; take another text.")
