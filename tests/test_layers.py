@@ -1,19 +1,15 @@
-"""The layers against torch's own kernels and modules, and complex numbers."""
+"""The layers against torch's own kernels and modules."""
 
 import pytest
 import torch
-from tiny import scattered
 from torch import nn
 
 from helpers.layers import (
     EncoderBlock,
     FastDropout,
-    FeedForward,
     SelfAttention,
     attend,
     attend_fused,
-    gather_positions,
-    rotate,
     sinusoidal_positions,
 )
 
@@ -22,8 +18,6 @@ REAL = torch.tensor([[1, 1, 1, 1, 0, 0, 0], [1, 0, 1, 1, 1, 1, 0], [1] * 7]).boo
 with_and_without_padding = pytest.mark.parametrize(
     "real", [None, REAL], ids=["all real", "padding"]
 )
-fused_or_written_out = pytest.mark.parametrize("fused", [False, True])
-both_norms = pytest.mark.parametrize("norm", ["pre", "post"])
 
 
 def close(got, want, atol=1e-6, rtol=1e-5):
@@ -59,23 +53,18 @@ def test_attend_equals_the_fused_kernel_and_so_do_its_gradients(real):
         close(ours, theirs, atol=1e-12, rtol=1e-9)
 
 
-def copy_attention(ours: SelfAttention, theirs: nn.MultiheadAttention):
-    """Writes our four matrices where nn.MultiheadAttention keeps them."""
-    stacked = ours.query, ours.key, ours.value
-    with torch.no_grad():
-        for linear in (*stacked, ours.output):
-            linear.bias.normal_()  # torch starts some of them at 0, which hides much
-        theirs.in_proj_weight.copy_(torch.cat([x.weight for x in stacked]))
-        theirs.in_proj_bias.copy_(torch.cat([x.bias for x in stacked]))
-        theirs.out_proj.load_state_dict(ours.output.state_dict())
-
-
-@fused_or_written_out
+@pytest.mark.parametrize("fused", [False, True])
 @with_and_without_padding
 def test_self_attention_equals_torch_multihead_attention(real, fused):
     ours, x = SelfAttention(24, 4, fused=fused), draws(3, 7, 24)
     theirs = nn.MultiheadAttention(24, 4, batch_first=True)
-    copy_attention(ours, theirs)
+    with torch.no_grad():
+        for linear in ours.children():
+            linear.bias.normal_()  # torch starts some of them at 0, which hides much
+        stacked = ours.query, ours.key, ours.value
+        theirs.in_proj_weight.copy_(torch.cat([x.weight for x in stacked]))
+        theirs.in_proj_bias.copy_(torch.cat([x.bias for x in stacked]))
+        theirs.out_proj.load_state_dict(ours.output.state_dict())
     hidden = None if real is None else ~real
     want, want_weights = theirs(x, x, x, hidden, average_attn_weights=False)
     out, none = ours(x, real)
@@ -84,58 +73,6 @@ def test_self_attention_equals_torch_multihead_attention(real, fused):
     out, weights = ours(x, real, need_weights=True)
     close(out, want)
     close(weights, want_weights)
-
-
-@fused_or_written_out
-@both_norms
-def test_dropout_acts_in_training_alone_and_on_weights_after_they_are_returned(
-    norm, fused
-):
-    attention = SelfAttention(24, 4, FastDropout(0.5), fused=fused)
-    block = EncoderBlock(attention, FeedForward(24, 48), norm, FastDropout(0.5))
-    plain = EncoderBlock(SelfAttention(24, 4), FeedForward(24, 48), norm)
-    plain.load_state_dict(block.state_dict())
-    x = draws(3, 7, 24)
-    weights = block(x, need_weights=True)[1]
-    close(block.eval()(x)[0], plain(x)[0])
-    assert torch.equal(block(x, need_weights=True)[1], weights)
-    for site in (attention.dropout, block.dropout):
-        site.train()
-        assert not torch.equal(block(x)[0], block(x)[0])
-        site.eval()
-
-
-def test_rotate_is_multiplication_by_complex_numbers():
-    x = draws(2, 3, 11, 8, dtype=torch.float64)
-    z = torch.complex(x[..., :4], x[..., 4:])
-    position = torch.arange(11, dtype=torch.float64)[:, None]
-    speed = 10_000 ** (-torch.arange(4, dtype=torch.float64) / 4)
-    want = z * torch.polar(torch.ones(11, 4, dtype=torch.float64), position * speed)
-    close(rotate(x), torch.cat([want.real, want.imag], -1), atol=1e-5, rtol=0)
-
-
-@both_norms
-def test_block_equals_torch_encoder_layer(norm):
-    block = EncoderBlock(SelfAttention(24, 4), FeedForward(24, 48), norm)
-    torchs = nn.TransformerEncoderLayer(
-        24, 4, 48, 0.0, "gelu", batch_first=True, norm_first=norm == "pre"
-    )
-    copy_attention(block.attention, torchs.self_attn)
-    pairs = {
-        block.feed_forward.expand: torchs.linear1,
-        block.feed_forward.contract: torchs.linear2,
-        block.attention_norm: torchs.norm1,
-        block.feed_forward_norm: torchs.norm2,
-    }
-    for ours, theirs in pairs.items():
-        scattered(ours, 0.3)
-        theirs.load_state_dict(ours.state_dict())
-    x = draws(3, 7, 24)
-    want = torchs(x, src_key_padding_mask=~REAL)
-    got, weights = block(x, REAL, need_weights=True)
-    close(got[REAL], want[REAL], atol=2e-6)
-    looked = block.attention_norm(x) if norm == "pre" else x
-    assert torch.equal(weights, block.attention(looked, REAL, True)[1])
 
 
 @pytest.mark.parametrize(
@@ -150,24 +87,6 @@ def test_block_equals_torch_encoder_layer(norm):
 def test_impossible_sizes_are_refused_in_one_sentence(build, said):
     with pytest.raises(ValueError, match=said):
         build()
-
-
-@both_norms
-@fused_or_written_out
-@pytest.mark.parametrize("rotary", [False, True])
-def test_chosen_positions_get_what_all_would_get(norm, fused, rotary):
-    attention = SelfAttention(16, 2, rotary=rotary, fused=fused)
-    block = EncoderBlock(attention, FeedForward(16, 24), norm)
-    x, at = draws(3, 7, 16), torch.tensor([[6, 1], [0, 3], [2, 2]])
-    rows = torch.stack([x_SD[at_T] for x_SD, at_T in zip(x, at, strict=True)])
-    assert torch.equal(gather_positions(x, at), rows)
-    assert gather_positions(x, None) is x
-    whole, weights = block(x, REAL, need_weights=True)
-    some, chosen = block(x, REAL, need_weights=True, at_BT=at)
-    torch.testing.assert_close(some, gather_positions(whole, at))
-    torch.testing.assert_close(block(x, REAL, at_BT=at)[0], some)
-    index = at[:, None, :, None].expand(-1, 2, -1, 7)
-    torch.testing.assert_close(chosen, weights.gather(2, index))
 
 
 @pytest.mark.parametrize("p", [0.1, 0.9])

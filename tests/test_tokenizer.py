@@ -9,6 +9,7 @@ import unicodedata
 
 import pytest
 
+from helpers.bpe import BPETokenizer
 from helpers.text import UNSEEN, join_words, split_words
 from helpers.tokenizer import (
     CLS,
@@ -178,25 +179,29 @@ def test_a_saved_vocabulary_comes_back(tmp_path):
     assert WordTokenizer.load(tmp_path / "a.json").words == odd
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b'{"words": ["[PAD]",',
-        b"\xff\xfe",
-        b"[" * 100_000,
-        b"[1, 2]",
-        b'{"merges": [[5, 6]]}',
-        b'{"words": "[PAD]"}',
-        b'{"words": ["the", "of"]}',
-        json.dumps({"words": [*SPECIALS, "a", "a"]}).encode(),
-        json.dumps({"words": [*SPECIALS, 5]}).encode(),
-        None,
-    ],
-    ids=lambda content: str(content)[:20],
-)
-def test_a_damaged_or_foreign_file_is_refused(tmp_path, content):
+DAMAGED = [
+    b'{"words": ["[PAD]",',
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b"[1, 2]",
+    b'{"words": "[PAD]"}',
+    b'{"words": ["the", "of"]}',
+    json.dumps({"words": [*SPECIALS, "a", "a"]}).encode(),
+    json.dumps({"words": [*SPECIALS, 5]}).encode(),
+    b'{"merges": [[5, 6, 7]]}',
+    b'{"merges": [["a", "b"]]}',
+    b'{"merges": [[5.0, 6.5]]}',
+    b'{"merges": [[5, 261]]}',
+    b'{"merges": [[-1, 6]]}',
+    None,
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=lambda content: str(content)[:20])
+@pytest.mark.parametrize("kind", [WordTokenizer, BPETokenizer])
+def test_a_damaged_or_foreign_file_is_refused(tmp_path, kind, content):
     path = tmp_path / "vocabulary.json"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r"vocabulary\.json.*Save it again"):
-        WordTokenizer.load(path)
+        kind.load(path)
