@@ -11,7 +11,6 @@ from helpers.masking import (
     eligible,
     evaluation_subsets,
     mask_tokens,
-    masked_positions,
     mlm_loss,
     select_fixed,
 )
@@ -60,16 +59,6 @@ def test_fixed_masks_are_the_rate_of_the_mean_that_is_eligible():
     inputs, labels = mask_tokens(few, V, 0.1, seeded(), fixed=True)
     assert (labels != IGNORE).sum(1).tolist() == [1, 0]  # at least one where there is
     assert torch.equal(inputs[1], few[1])
-
-
-def test_masked_positions_are_every_label_filled_up_with_none():
-    labels = torch.full((3, 6), IGNORE)
-    labels[0, [1, 4]], labels[2, 5] = torch.tensor([7, 8]), 9
-    at, answers = masked_positions(labels)
-    assert at[0].tolist() == [1, 4] and at[2, 0] == 5
-    assert answers.tolist() == [[7, 8], [IGNORE] * 2, [9, IGNORE]]
-    assert torch.equal(labels.gather(1, at), answers)
-    assert [len(set(row)) for row in at.tolist()] == [2, 2, 2]
 
 
 def test_evaluation_subsets_divide_the_text_and_do_not_follow_it():

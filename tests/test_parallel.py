@@ -1,40 +1,27 @@
 """Several processes make one training: their gradients, losses and weights agree."""
 
-import os
 import socket
-import subprocess
-import sys
 
 import pytest
 import ranks
 import torch
-from program import started
+from program import python, started
 
 from helpers import ROOT
 from helpers.masking import IGNORE, mask_tokens
 from helpers.seeds import seeded
 
 PROGRAM = ROOT / "tests" / "ranks.py"
+CPU = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
 OTHERS = [(size, rank) for size in (2, 4) for rank in range(size)]
-
-
-def run(*command):
-    """Runs a program on CPUs, one thread a process."""
-    settings = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment = os.environ | settings | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, *map(str, command)]
-    with subprocess.Popen(command, env=environment, cwd=ROOT) as program:
-        try:
-            assert program.wait(timeout=600) == 0
-        finally:
-            program.terminate()  # unlike a kill, torchrun passes it on to its own
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """What each process of 1, of 2 and of 4 has measured, by (number, rank)."""
     folder = tmp_path_factory.mktemp("ranks")
-    run(PROGRAM, folder)
+    done = python(PROGRAM, folder, **CPU)
+    assert done.returncode == 0, done.stderr
     places = [(1, 0), *OTHERS]
     return {(n, rank): torch.load(folder / f"{n}-{rank}.pt") for n, rank in places}
 
@@ -98,7 +85,8 @@ def test_two_processes_go_on_where_one_stopped(found, rank):
 
 def test_a_killed_process_is_started_again_and_nothing_is_lost(found, tmp_path):
     options = ["--standalone", "--nproc_per_node=2", "--max-restarts=1"]
-    run("-m", "torch.distributed.run", *options, PROGRAM, tmp_path)
+    done = python("-m", "torch.distributed.run", *options, PROGRAM, tmp_path, **CPU)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "died").exists()
     want = found[2, 0]["adamw"]
     for rank in (0, 1):
@@ -129,7 +117,7 @@ def ended(folder) -> list[tuple[str, int]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    common |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TQDM_DISABLE": "1"}
+    common |= CPU
     options = "--name=x --n-layers=1 --d-model=16 --epochs=2 --batch-size=4".split()
     command = ["-c", BROKEN, folder, *options]
     with (

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny import CONFIG, Interruption, acting, fresh_model, same_weights, without_clock
+from tiny import CONFIG, Interruption, acting, fresh_model
 
 from helpers.early_stopping import EarlyStopping
 from helpers.evaluate import evaluate
@@ -23,25 +23,6 @@ def stop_at(step, data):
             raise Interruption
 
     return acting(act, data)
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_resumed_run_equals_an_unbroken_one(data, optimizer, tmp_path):
-    config = replace(CONFIG, optimizer=optimizer)
-    whole = train(fresh_model(dropout=0.1), data, config)
-    assert len(whole.history) >= 5
-    for step in (3, 11, 17):  # each goes on from the last evaluation of the one before
-        source, model = stop_at(step, data), fresh_model(dropout=0.1)
-        with pytest.raises(Interruption):
-            train(model, data, config, tmp_path, source=source)
-        torch.manual_seed(step)  # what ran in between leaves no trace
-    resumed = train(fresh_model(dropout=0.1), data, config, tmp_path)
-    # A run that has ended gives the same again, without a step.
-    ended = train(fresh_model(dropout=0.1), data, config, tmp_path, mask=None)
-    for run in (resumed, ended):
-        assert without_clock(run.history) == without_clock(whole.history)
-        assert same_weights(run.model, whole.model)
-    assert ended.history == resumed.history and ended.loss == resumed.loss
 
 
 def test_a_resumed_run_keeps_its_number_format(data, tmp_path, monkeypatch):
