@@ -7,26 +7,23 @@ from unicodedata import category
 
 import pytest
 import torch
+import transformers
 from program import python
 from test_tokenizer import TYPED, UNKIND
 from tiny import scattered
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-transformers = pytest.importorskip("transformers")
-pytest.importorskip("tokenizers")
-
-from transformers import AutoModelForMaskedLM, AutoTokenizer  # noqa: E402
-
-from explorer.predict import fill_mask  # noqa: E402
-from helpers import ROOT  # noqa: E402
-from helpers.bpe import BPETokenizer  # noqa: E402
-from helpers.checkpoint import load_model  # noqa: E402
-from helpers.model import MaskedLanguageModel, ModelConfig  # noqa: E402
-from helpers.record import read_record  # noqa: E402
-from helpers.text import MARKS, join_words, split_words  # noqa: E402
-from helpers.tokenizer import MASK, PAD, SPECIALS, WordTokenizer  # noqa: E402
-from interop.bert import from_bert  # noqa: E402
-from interop.export import export, main  # noqa: E402
-from interop.tokenizer_json import oniguruma_edit, tokenizer_json  # noqa: E402
+from explorer.predict import fill_mask
+from helpers import ROOT
+from helpers.bpe import BPETokenizer
+from helpers.checkpoint import load_model
+from helpers.model import MaskedLanguageModel, ModelConfig
+from helpers.record import read_record
+from helpers.text import MARKS, join_words, split_words
+from helpers.tokenizer import MASK, PAD, SPECIALS, WordTokenizer
+from interop.bert import from_bert
+from interop.export import export, main
+from interop.tokenizer_json import oniguruma_edit, tokenizer_json
 
 MODEL, TOKENIZER, _ = load_model(ROOT / "weights" / "dropout.safetensors")
 WORDS = tokenizer_json(TOKENIZER)
@@ -167,7 +164,6 @@ def test_a_script_that_knows_nothing_of_us_opens_it(folder, tmp_path):
 
 
 def test_bertviz_shows_our_attention(folder):
-    pytest.importorskip("bertviz")
     from bertviz import head_view
 
     tokenizer, theirs = opened(folder)

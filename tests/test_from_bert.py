@@ -4,18 +4,16 @@ import json
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 from tiny import scattered
 from torch import nn
+from transformers import BertConfig, BertForMaskedLM
 
-transformers = pytest.importorskip("transformers")
-
-from transformers import BertConfig, BertForMaskedLM  # noqa: E402
-
-from helpers.model import shallow_model_copy  # noqa: E402
-from helpers.tokenizer import PAD  # noqa: E402
-from interop.bert import config_from_bert, from_bert  # noqa: E402
-from interop.hub import fetch_bert  # noqa: E402
+from helpers.model import shallow_model_copy
+from helpers.tokenizer import PAD
+from interop.bert import config_from_bert, from_bert
+from interop.hub import fetch_bert
 
 SIZES = dict(vocab_size=47, max_position_embeddings=19, num_hidden_layers=3)
 SIZES |= dict(hidden_size=30, num_attention_heads=5, intermediate_size=22)
