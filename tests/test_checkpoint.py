@@ -10,14 +10,13 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from program import started
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from tiny import CONFIG, at_call, fresh_model, knowing, random_data, same_weights
 
 from helpers import checkpoint, parallel
 from helpers.checkpoint import load_model, load_state, save_model, save_state
-from helpers.resume import lock_run_folder, resumable_run, resume_identity
+from helpers.resume import resumable_run, resume_identity
 from helpers.train import train
 from helpers.training_run import TrainingRun
 
@@ -297,22 +296,6 @@ def test_a_second_training_in_a_folder_ends_and_touches_nothing(tmp_path):
     history = train(fresh_model(), data, SHORT, tmp_path, 60.0, second).history
     assert states == [True] * len(history)
     assert train(fresh_model(), data, SHORT, tmp_path).history == history
-
-
-def test_a_killed_training_leaves_its_folder_free(tmp_path):
-    program = (
-        "import signal, pathlib\nfrom helpers.resume import lock_run_folder\n"
-        f"with lock_run_folder(pathlib.Path({str(tmp_path)!r})):\n"
-        "    print('in', flush=True)\n    signal.pause()"
-    )
-    with started("-c", program) as run:
-        assert run.stdout.readline() == "in\n"
-        taken = pytest.raises(ValueError, match="Another training")
-        with taken, lock_run_folder(tmp_path):
-            pass
-        run.kill()
-    with lock_run_folder(tmp_path):
-        pass
 
 
 def test_only_the_first_process_locks_and_writes(tmp_path, monkeypatch):

@@ -8,8 +8,6 @@ import torch
 from program import python, started
 
 from helpers import ROOT
-from helpers.masking import IGNORE, mask_tokens
-from helpers.seeds import seeded
 
 PROGRAM = ROOT / "tests" / "ranks.py"
 CPU = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
@@ -48,16 +46,6 @@ def test_gradients_are_those_of_one_process(found, place):
     for case in ranks.CASES:
         got, want = (found[key]["gradients"][case] for key in (place, (1, 0)))
         assert error(got, want) < 1e-10, case
-
-
-def test_those_processes_had_unequal_numbers_of_words_and_dropout(found):
-    gradients, draw = found[1, 0]["gradients"], seeded(ranks.CONFIG.seed, "mask", 0)
-    for text in ("words", "one process has no word"):
-        assert error(gradients[text, 0.1], gradients[text, 0.0]) > 0.1
-    rate = ranks.CONFIG.mask_rate
-    _, labels = mask_tokens(ranks.batch(text), ranks.VOCABULARY, rate, draw)
-    counts = [int((rows != IGNORE).sum()) for rows in labels.chunk(4)]
-    assert len({*counts}) > 1 and counts[-1] == 0
 
 
 @pytest.mark.parametrize("size", [2, 4])

@@ -61,6 +61,12 @@ TYPED = [
     ("👍🏽👍a\u0301b", "👍🏽 👍 \u00e1b", "👍🏽 👍 \u00e1b"),
     ("the[MASK]'s (___)", "the [MASK] 's ( ___ )", "the [MASK]'s (___)"),
     ("Beyonce\u0301's \u212b", "Beyonc\u00e9 's \u00c5", "Beyonc\u00e9's \u00c5"),
+    ("½ ² Ⅷ ٣,٤ 3.5 1,000,000 x² a.b.c U.S. A.1", None, None),
+    (
+        "Z\u0351\u036balgo\u0300\u0301\u0302 x\u030c.y e\u0329\u0301 ːˑː",
+        None,
+        "Z\u0351\u036balgò\u0301\u0302 x\u030c.y \u00e9\u0329 ːˑː",
+    ),
     ("a\u200d" * 50_000, "a\u200d" * 49_999 + "a", "a\u200d" * 49_999 + "a"),
 ]
 SMALL = WordTokenizer.train(["the cat saw the dog .", "the dog , <unk> [MASK]"], 11)

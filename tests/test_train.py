@@ -2,34 +2,26 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
-from tiny import CONFIG, Interruption, acting, fresh_model
+from tiny import CONFIG, Interruption, acting, at_call, fresh_model
 
 from helpers.early_stopping import EarlyStopping
 from helpers.evaluate import evaluate
-from helpers.masking import IGNORE, mlm_loss
+from helpers.masking import IGNORE, mask_tokens, mlm_loss
 from helpers.optimize import pick_dtype, rate_factor
 from helpers.train import evaluation_steps, train, train_step
 from helpers.training_run import TrainingRun
 
 
-def stop_at(step, data):
-    """A source of batches that is interrupted before a step."""
-
-    def act(at):
-        if at == step:
-            raise Interruption
-
-    return acting(act, data)
-
-
 def test_a_resumed_run_keeps_its_number_format(data, tmp_path, monkeypatch):
     config = replace(CONFIG, precision="auto")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    stop = at_call(12, Mock(side_effect=Interruption), mask_tokens)
     with pytest.raises(Interruption):
-        train(fresh_model(), data, config, tmp_path, source=stop_at(11, data))
+        train(fresh_model(), data, config, tmp_path, mask=stop)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     assert train(fresh_model(), data, config, tmp_path).dtype == torch.bfloat16
     assert train(fresh_model(), data, config).dtype == torch.float32
