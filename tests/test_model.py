@@ -64,6 +64,7 @@ def test_dropout_is_off_in_eval_and_acts_at_every_site(fused, bert):
     for block in model.blocks:
         block.attention.fused = fused
     torch.testing.assert_close(model(ids), build(bert, dropout=0.0)(ids))
+    assert model.blocks[0](torch.zeros(1, 3, 24))[1] is None  # weights are not wanted
     sites = [m for m in model.modules() if isinstance(m, torch.nn.Dropout)]
     assert len(sites) == 1 + 2 * SIZES["n_layers"]  # embedding; attention and block
     for site in sites:
