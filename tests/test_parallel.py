@@ -24,15 +24,6 @@ def found(tmp_path_factory):
     return {(n, rank): torch.load(folder / f"{n}-{rank}.pt") for n, rank in places}
 
 
-def error(got, want):
-    """The largest difference of two sets of gradients, relative to each parameter's."""
-    assert got.keys() == want.keys()
-    return max(
-        ((got[name] - want[name]).abs().max() / want[name].abs().max()).item()
-        for name in want
-    )
-
-
 def assert_same_curve(got, want, rtol, first=0):
     steps = range(first, ranks.LAST)
     losses = [[curve["losses"][step] for step in steps] for curve in (got, want)]
@@ -43,9 +34,12 @@ def assert_same_curve(got, want, rtol, first=0):
 
 @pytest.mark.parametrize("place", OTHERS)
 def test_gradients_are_those_of_one_process(found, place):
-    for case in ranks.CASES:
-        got, want = (found[key]["gradients"][case] for key in (place, (1, 0)))
-        assert error(got, want) < 1e-10, case
+    """Though processes have unequal numbers of words, and one of them has none."""
+    got, want = (found[key]["gradients"] for key in (place, (1, 0)))
+    assert got.keys() == want.keys()
+    for name, gradient in want.items():
+        gap = (got[name] - gradient).abs().max() / gradient.abs().max()
+        assert gap < 1e-10, name
 
 
 @pytest.mark.parametrize("size", [2, 4])
