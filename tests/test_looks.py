@@ -7,7 +7,7 @@ from helpers import ROOT
 from tests import fronts
 from tests.browser import clicks, spread, stopwatch
 from tests.fronts import STACKS
-from tests.gestures import answered, choose, enter, part, press, retype, unfold
+from tests.gestures import choose, enter, part, press, retype, unfold
 
 if reason := fronts.missing():
     pytest.skip(f"No browser is driven: {reason}.", allow_module_level=True)
@@ -122,16 +122,6 @@ def test_clicks_are_answered_at_once(page):
 
 
 # Of the page alone, and of the guard.
-
-
-@page_only
-def test_plain_javascript_says_the_same(front, page):
-    """Without SIMD, as `?slow` has it, which is slower, and equal but for rounding."""
-    fast = page.evaluate("() => [...shown.answer.chance_NH]")
-    with answered(page):
-        page.goto(front.address + "?slow")
-    slow = page.evaluate("() => [...shown.answer.chance_NH]")
-    assert slow == pytest.approx(fast, abs=1e-5)
 
 
 @page_only

@@ -23,7 +23,7 @@ from explorer.page.packed_weights import (
     unpacked_copy,
     unpacked_numbers,
 )
-from explorer.page.wasm import kernel_wasm
+from explorer.page.wasm import assemble_wasm, kernel_wasm, wasm_signed, wasm_unsigned
 from explorer.predict import fill_mask
 from helpers.model import MaskedLanguageModel
 from helpers.text import split_words
@@ -48,6 +48,15 @@ def test_the_assembler_writes_what_wat2wasm_writes():
     """The digest is that of the bytes that wabt 1.0.39 makes of the same text."""
     wabt = "894be7de1e281c5d317e50dc6351707f8f30bc3ceec391bcd9fca7fbeb9afbd2"
     assert hashlib.sha256(kernel_wasm()).hexdigest() == wabt
+
+
+def test_numbers_are_written_as_webassembly_wants_them():
+    written = {0: "00", 63: "3f", 64: "c000", -1: "7f", -64: "40", -65: "bf7f"}
+    assert {n: wasm_signed(n).hex() for n in written} == written
+    assert wasm_unsigned(624_485).hex() == "e58e26"
+    unknown = '(module (import "a" "b" (memory 1)) (func $f (export "f") (f32.sqrt)))'
+    with pytest.raises(ValueError, match="does not know 'f32.sqrt'"):
+        assemble_wasm(unknown)
 
 
 @pytest.mark.parametrize("digits", [1, 2, 3])
