@@ -153,13 +153,6 @@ def test_unkind_text_gives_a_result_soon(text):
     assert time.process_time() - start < 2
 
 
-def test_ids_follow_frequency_then_the_word():
-    assert SMALL.words == [*SPECIALS, "the", "dog", ",", ".", "cat", "saw"]
-    assert len(SMALL) == 11
-    assert SMALL.encode(["the", "dog", "cow"]) == [5, 6, UNK]
-    assert most_frequent_words(["b a", "c a"], 2) == ["a", "b"]
-
-
 def test_text_never_becomes_a_special_token():
     assert set(SMALL.encode("[MASK] [PAD] [CLS]")) == {UNK}
     assert SMALL.encode([*SPECIALS, "<unk>"]) == [UNK] * 6
