@@ -114,26 +114,20 @@ def folder(tmp_path_factory):
     return path
 
 
-def opened(folder):
-    """Their tokenizer and model of a folder, in which nothing is missing or left."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    how = {"attn_implementation": "eager", "output_loading_info": True}
-    model, about = AutoModelForMaskedLM.from_pretrained(folder, **how)
-    for kind in ("missing", "unexpected", "mismatched"):
-        assert not about[f"{kind}_keys"]
-    return tokenizer, model.eval()
-
-
 @torch.no_grad()
 def require_same_answers(folder, model, texts=TEXTS) -> None:
-    """Logits and attention of a padded batch."""
-    tokenizer, theirs = opened(folder)
+    """Logits and attention of a padded batch; no weight is missing or left over."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    how = {"attn_implementation": "eager", "output_loading_info": True}
+    theirs, about = AutoModelForMaskedLM.from_pretrained(folder, **how)
+    for kind in ("missing", "unexpected", "mismatched"):
+        assert not about[f"{kind}_keys"]
     batch = tokenizer(texts, padding=True, return_tensors="pt")
     assert (batch["input_ids"] == MASK).any() and tokenizer.mask_token_id == MASK
     real = batch["attention_mask"].bool()
     assert torch.equal(real, batch["input_ids"] != PAD) and not real.all()
     want, weights = model(batch["input_ids"], need_weights=True)
-    got = theirs(**batch, output_attentions=True)
+    got = theirs.eval()(**batch, output_attentions=True)
     gap = (got.logits - want)[real].abs().max() / want[real].abs().max()
     assert gap < 1e-5
     for mine, other in zip(weights.unbind(1), got.attentions, strict=True):

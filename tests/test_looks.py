@@ -13,7 +13,6 @@ if reason := fronts.missing():
     pytest.skip(f"No browser is driven: {reason}.", allow_module_level=True)
 
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-notebooks_only = pytest.mark.parametrize("front", STACKS, indirect=True)
 page_only = pytest.mark.parametrize("front", ["page"], indirect=True)
 
 
@@ -113,7 +112,7 @@ def test_an_answer_is_seen_without_scrolling(front, page):
         assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)
 
 
-@notebooks_only
+@pytest.mark.parametrize("front", STACKS, indirect=True)
 def test_clicks_are_answered_at_once(page):
     times = stopwatch(page, clicks(24, 24))
     assert spread([time["answer"] for time in times])["p95"] <= 150
