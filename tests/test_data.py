@@ -97,18 +97,10 @@ def test_batches_hold_one_pass_of_the_text_an_epoch():
     assert passes[0][:, 1].tolist() != sorted(passes[0][:, 1].tolist())
 
 
-def test_batches_are_a_function_of_seed_and_step():
+def test_batches_follow_the_seed_and_the_first_may_be_short():
     stream = torch.arange(10, 10 + 31 * 8 * 5)
-
-    def first(count, start=0, seed=0):
-        source = batches(stream, 32, 8, seed, start)
-        return [next(source) for _ in range(count)]
-
-    whole = first(12)
-    for start in (1, 5, 7, 11):
-        for made, again in zip(whole[start:], first(12 - start, start), strict=True):
-            assert torch.equal(made, again)
-    assert not torch.equal(whole[0], first(1, seed=1)[0])
+    one, other = (next(batches(stream, 32, 8, seed)) for seed in (0, 1))
+    assert not torch.equal(one, other)
     short = next(batches(torch.arange(10, 80), 32, 64, seed=0))  # less than a batch
     assert short.shape[1] == 32 and 1 <= len(short) <= 3
 

@@ -1,19 +1,18 @@
 """Scoring: each word once, by the book, without a trace; what cannot be scored."""
 
 import math
-from collections import Counter
 from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny import CONFIG, fresh_model, random_data, same_weights, scattered
 
 from helpers.corpus import Corpus
 from helpers.data import TrainingData
 from helpers.evaluate import evaluate, unigram, validate
 from helpers.masking import evaluation_subsets
-from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from helpers.train import train
 from studies.lab.samples import sample_guesses
@@ -33,42 +32,23 @@ def build(fewer=0):
     return fresh_model(vocab_size=len(TOKENIZER) - fewer, max_length=LENGTH)
 
 
-class Bigram(torch.nn.Module):
-    """Knows only that each id is followed by the next; notes what it was shown."""
-
-    def __init__(self, vocab_size):
-        super().__init__()
-        self.config = ModelConfig(vocab_size=vocab_size, max_length=16)
-        self.anchor = torch.nn.Parameter(torch.zeros(1))
-        self.shown = []
-
-    def forward(self, ids_BT, at_BM):
-        assert not self.training
-        self.shown.append(ids_BT)
-        guess = (ids_BT.roll(1, 1) + 1).gather(1, at_BM) % self.config.vocab_size
-        return 3.0 * torch.nn.functional.one_hot(guess, self.config.vocab_size).float()
-
-
 def test_evaluation_scores_each_word_once_and_by_the_book():
-    ids = torch.arange(5, 15).repeat(40, 1)
+    """As from the scores of all positions, one set of masks after the other."""
+    ids, model = random_data().validation_BT.repeat(10, 1), fresh_model().eval()
     ids[:, 0], ids[::3, 4], ids[7, 6:] = CLS, UNK, PAD
-    subset, model = evaluation_subsets(ids), Bigram(20)
-    found = evaluate(model, ids, subset, subsets=range(7), batch_size=16)
-    words = int((ids >= len(SPECIALS)).sum())
-    assert found["words"] == words == sum((x == MASK).sum() for x in model.shown)
-    # The same from a loop over all words.
-    losses, right, guessed = [], [], []
-    for number in range(7):
-        inputs = ids.masked_fill(subset == number, MASK).tolist()
-        for b, t in (subset == number).nonzero().tolist():
-            guessed.append((inputs[b][t - 1] + 1) % 20)
-            right.append(guessed[-1] == ids[b, t].item())
-            losses.append(math.log(math.e**3 + 19) - 3 * right[-1])
-    assert found["loss"] == pytest.approx(sum(losses) / words, rel=1e-5)
-    assert found["accuracy"] == pytest.approx(sum(right) / words)
-    guesses = Counter(guessed)
-    assert guesses[found["most_predicted"]] == max(guesses.values())
-    assert found["most_predicted_share"] == max(guesses.values()) / words
+    subset = evaluation_subsets(ids)
+    found = evaluate(scattered(model, 0.5), ids, subset, range(7), batch_size=16)
+    sets = [subset == number for number in range(7)]
+    logits_MV = torch.cat([model(ids.masked_fill(x, MASK))[x] for x in sets])
+    labels_M, best_M = torch.cat([ids[x] for x in sets]), logits_MV.argmax(-1)
+    expected = {
+        "loss": F.cross_entropy(logits_MV, labels_M).item(),
+        "accuracy": (best_M == labels_M).double().mean().item(),
+        "most_predicted": best_M.mode().values.item(),
+        "most_predicted_share": best_M.bincount().max().item() / len(best_M),
+        "words": int((ids >= len(SPECIALS)).sum()),
+    }
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 SCORES = {

@@ -17,7 +17,7 @@ import pytest
 from explored import MODELS, SECOND, TEXT, TOKENIZER, Explored, Page, near, pressed
 
 from explorer import events, saving, views, widget
-from explorer.knockout import without_heads, without_words
+from explorer.knockout import without_heads
 from explorer.predict import fill_mask
 from explorer.views import ViewChoice
 from helpers import figure
@@ -80,28 +80,7 @@ def click_words(explorer) -> None:
         time.sleep(0.01)
 
 
-@pytest.fixture
-def reader():
-    """Asks the reader's own model in a thread, all the time; its answers stay right."""
-    answers, going_on, given = [], True, (MODELS["with"], TOKENIZER)
-
-    def ask():
-        while going_on:
-            fresh = fill_mask(*given, TEXT, 3)
-            after = without_words(*given, fresh), without_heads(*given, fresh)
-            answers.append((fresh.p_pred, *(some.tolist() for some in after)))
-
-    with ThreadPoolExecutor(1) as pool:
-        task = pool.submit(ask)
-        try:
-            yield
-        finally:
-            going_on = False
-        task.result()
-        assert len(answers) > 1 and all(answer == answers[0] for answer in answers)
-
-
-def test_clicks_of_other_threads_leave_a_save_right(saved, reader):
+def test_clicks_of_other_threads_leave_a_save_right(saved):
     """With a loop, as in a kernel: the clicks come in threads, as in subshells.
 
     The page is that of the moment of the save, the numbers those of the last click.

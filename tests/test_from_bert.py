@@ -4,18 +4,16 @@ import json
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 from tiny import scattered
 from torch import nn
+from transformers import BertConfig, BertForMaskedLM
 
-transformers = pytest.importorskip("transformers")
-
-from transformers import BertConfig, BertForMaskedLM  # noqa: E402
-
-from helpers.model import shallow_model_copy  # noqa: E402
-from helpers.tokenizer import PAD  # noqa: E402
-from interop.bert import config_from_bert, from_bert  # noqa: E402
-from interop.hub import fetch_bert  # noqa: E402
+from helpers.model import shallow_model_copy
+from helpers.tokenizer import PAD
+from interop.bert import config_from_bert, from_bert
+from interop.hub import fetch_bert
 
 SIZES = dict(vocab_size=47, max_position_embeddings=19, num_hidden_layers=3)
 SIZES |= dict(hidden_size=30, num_attention_heads=5, intermediate_size=22)
@@ -80,7 +78,10 @@ def test_names_of_the_first_checkpoints_are_known():
 
 # What cannot be.
 
-SETTINGS = [
+QUERY = "bert.encoder.layer.1.attention.self.query.weight"
+SEGMENTS = "bert.embeddings.token_type_embeddings.weight"
+# Settings, or a weight and what stands in its place (None: nothing), and what is said.
+REFUSED = [
     ({"hidden_act": "relu"}, "hidden_act 'relu', not 'gelu'"),
     ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
     ({"is_decoder": True}, "is_decoder True"),
@@ -92,44 +93,32 @@ SETTINGS = [
     ({"hidden_size": 31}, "d_model is 31; choose a multiple of 5"),
     ({"hidden_dropout_prob": 1.0}, "dropout is 1.0"),
     ({"vocab_size": "many"}, "vocab_size is 'many'"),
+    ({QUERY: None}, f"{QUERY} is missing"),
+    ({SEGMENTS: None}, f"{SEGMENTS} is missing"),
+    ({"cls.predictions.bias": None}, "cls.predictions.bias is missing"),
+    ({"bert.encoder.layer.3.x": torch.ones(1)}, "layer.3.x has no place"),
+    ({"classifier.weight": torch.ones(1)}, "classifier.* no place.*BertForMaskedLM"),
+    ({QUERY: torch.ones(3, 3)}, r"query.weight has shape \(3, 3\)"),
+    ({QUERY: torch.ones(30, 30, dtype=torch.int8)}, "int8.*quantised"),
+    ({"cls.predictions.decoder.weight": torch.ones(47, 30)}, "differ"),
 ]
 
 
-@pytest.mark.parametrize("change, said", SETTINGS, ids=str)
-def test_a_setting_that_we_cannot_represent_is_named(change, said):
+@pytest.mark.parametrize("change, said", REFUSED, ids=range(len(REFUSED)))
+def test_what_we_cannot_represent_is_named(change, said):
     theirs = random_bert()
+    ((key, value),) = change.items()
+    weights, settings = theirs.state_dict(), theirs.config.to_dict()
+    (weights if "." in key else settings)[key] = value
+    weights = {name: weight for name, weight in weights.items() if weight is not None}
     with pytest.raises(ValueError, match=said) as raised:
-        from_bert(theirs.state_dict(), theirs.config.to_dict() | change)
-    assert str(raised.value).count(". ") == 0  # one sentence
+        from_bert(weights, settings)
+    assert "." in key or ". " not in str(raised.value)  # one sentence
 
 
 def test_berts_sizes_are_the_rule_where_a_configuration_is_silent():
     ours = config_from_bert({"model_type": "bert"})
     assert (ours.vocab_size, ours.d_model, ours.n_layers) == (30_522, 768, 12)
-
-
-QUERY = "bert.encoder.layer.1.attention.self.query.weight"
-SEGMENTS = "bert.embeddings.token_type_embeddings.weight"
-# A weight, what stands in its place (None: nothing), and what is said.
-WEIGHTS = [
-    (QUERY, None, f"{QUERY} is missing"),
-    (SEGMENTS, None, f"{SEGMENTS} is missing"),
-    ("cls.predictions.bias", None, "cls.predictions.bias is missing"),
-    ("bert.encoder.layer.3.x", torch.ones(1), "layer.3.x has no place"),
-    ("classifier.weight", torch.ones(1), "classifier.* no place.*BertForMaskedLM"),
-    (QUERY, torch.ones(3, 3), r"query.weight has shape \(3, 3\)"),
-    (QUERY, torch.ones(30, 30, dtype=torch.int8), "int8.*quantised"),
-    ("cls.predictions.decoder.weight", torch.ones(47, 30), "differ"),
-]
-
-
-@pytest.mark.parametrize("name, weight, said", WEIGHTS, ids=range(8))
-def test_a_weight_that_is_missing_or_left_over_is_named(name, weight, said):
-    theirs = random_bert()
-    weights = theirs.state_dict() | {name: weight}
-    weights = {name: weight for name, weight in weights.items() if weight is not None}
-    with pytest.raises(ValueError, match=said):
-        from_bert(weights, theirs.config)
 
 
 # Folders, and the hub.

@@ -1,37 +1,18 @@
-"""The explorer in a real browser: what is read, reached, kept and waited for."""
-
-import re
+"""The explorer in a real browser: what is read, reached and waited for."""
 
 import pytest
-from PIL import Image
 
 from explorer.page.__main__ import main as write_page
 from helpers import ROOT
-from helpers.text import split_words
 from tests import fronts
 from tests.browser import clicks, spread, stopwatch
-from tests.fronts import STACKS, TEXT
-from tests.gestures import (
-    answered,
-    choose,
-    enter,
-    labels,
-    mask,
-    numbers,
-    part,
-    press,
-    pressed,
-    redrawn,
-    retype,
-    unfold,
-)
+from tests.fronts import STACKS
+from tests.gestures import choose, enter, part, press, retype, unfold
 
 if reason := fronts.missing():
     pytest.skip(f"No browser is driven: {reason}.", allow_module_level=True)
-pytest.importorskip("axe_playwright_python")
 
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-notebooks_only = pytest.mark.parametrize("front", STACKS, indirect=True)
 page_only = pytest.mark.parametrize("front", ["page"], indirect=True)
 
 
@@ -131,42 +112,7 @@ def test_an_answer_is_seen_without_scrolling(front, page):
         assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)
 
 
-# What is kept, and how long a reader waits.
-
-
-def save(page, what: str):
-    """Presses a button and returns the path of the file that it saved."""
-    with redrawn(page, ".mt-saved"):
-        press(page, f"Save {what}")
-    path = ROOT / page.locator(".mt-saved").get_attribute("data-path")
-    assert re.fullmatch(r"[A-Za-z0-9._-]+", path.name) and path.parent.name == "saved"
-    return path
-
-
-@notebooks_only
-def test_a_picture_and_a_page_can_be_kept(front, page):
-    """The page's weights are rounded, so its numbers are near, and it needs nothing."""
-    mask(page, 8)
-    live, path = numbers(page), save(page, "page")
-    with fronts.guarded(front.browser) as (context, trouble):
-        kept = context.new_page()
-        kept.goto(path.as_uri())
-        kept.wait_for_selector("#head-table [data-p]", state="attached")
-        assert labels(kept) == split_words(TEXT) and pressed(kept) == [8]
-        for name, rows in numbers(kept).items():
-            here, there = ([float(x["p"]) for x in n] for n in (rows, live[name]))
-            assert here == pytest.approx(there, abs=0.03), name
-    assert trouble == fronts.Trouble()
-    path.unlink()
-    retype(page, "../東京")
-    path = save(page, "picture")
-    with Image.open(path) as image:
-        image.load()
-        assert image.format == "PNG" and min(image.size) > 100
-    path.unlink()
-
-
-@notebooks_only
+@pytest.mark.parametrize("front", STACKS, indirect=True)
 def test_clicks_are_answered_at_once(page):
     times = stopwatch(page, clicks(24, 24))
     assert spread([time["answer"] for time in times])["p95"] <= 150
@@ -175,16 +121,6 @@ def test_clicks_are_answered_at_once(page):
 
 
 # Of the page alone, and of the guard.
-
-
-@page_only
-def test_plain_javascript_says_the_same(front, page):
-    """Without SIMD, as `?slow` has it, which is slower, and equal but for rounding."""
-    fast = page.evaluate("() => [...shown.answer.chance_NH]")
-    with answered(page):
-        page.goto(front.address + "?slow")
-    slow = page.evaluate("() => [...shown.answer.chance_NH]")
-    assert slow == pytest.approx(fast, abs=1e-5)
 
 
 @page_only

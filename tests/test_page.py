@@ -117,11 +117,6 @@ def test_the_engine_stays_readable():
 
 # The tokenizer beside Python's.
 
-RESPELT = [  # whose words are not spelt as they were typed
-    "Z\u0351\u036balgo\u0300\u0301\u0302 x\u030c.y e\u0329\u0301 ːˑː",
-    "½ ² Ⅷ ٣,٤ 3.5 1,000,000 x² a.b.c U.S. A.1",
-]
-
 
 def require_same_words(texts: list[str]) -> None:
     """Both tokenizers split texts alike."""
@@ -131,7 +126,7 @@ def require_same_words(texts: list[str]) -> None:
 
 @needs_node
 def test_unkind_texts_and_odd_signs_are_split_as_in_python():
-    require_same_words(UNKIND + RESPELT + [typed for typed, *_ in TYPED])
+    require_same_words(UNKIND + [typed for typed, *_ in TYPED])
     draw = random.Random(0)
     signs = [*"ab7é🇩🇪👍🏽☕,-;_ˑष’ '“”.", "...", "___", "[MASK]", "<unk>", "No.", "Jr."]
     signs += [*"\u200b\u200c\u200d\u0301\u094d\u3164\x1c"]

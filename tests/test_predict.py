@@ -1,6 +1,5 @@
 """Predictions against a plain forward pass, and one sentence for what cannot be."""
 
-import copy
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -58,18 +57,6 @@ def test_a_prediction_is_that_of_a_plain_forward_pass(model, position):
     assert same.rank_true == found.rank_true
     torch.testing.assert_close(same.chance_V, found.chance_V, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(same.weights_NHTS, weights, atol=1e-6, rtol=1e-5)
-
-
-def test_neither_the_masked_word_is_seen_nor_a_special_token_answered(model):
-    model.head.decoder.bias.data[: len(SPECIALS)] = 99
-    first, second = (
-        fill_mask(model, TOKENIZER, f"the {word} sat on the mat", 1, top_k=99)
-        for word in ("cat", "dog")
-    )
-    assert first.top == second.top and len(first.top) == len(WORDS)
-    assert (first.true, second.true) == ("cat", "dog")
-    model.head.decoder.bias.data[TOKENIZER.ids["dog"]] += 99
-    assert fill_mask(model, TOKENIZER, SENTENCE, 1).pred == "dog"  # nothing is kept
 
 
 def test_attention_is_the_row_of_the_masked_position(model):
@@ -147,40 +134,12 @@ def test_a_tokenizer_of_another_size_is_refused(model, change):
             ask(model, other, *about)
 
 
-def modes(model) -> list[bool]:
-    return [module.training for module in model.modules()]
-
-
 @pytest.fixture
 def training(model):
     """A model with dropout, one half of it in training mode, the other not."""
     model = MaskedLanguageModel(replace(model.config, dropout=0.5)).train()
     model.blocks[1].eval()
     return model
-
-
-def answers(model) -> list:
-    """Each way to ask a model, as a function without arguments."""
-    found = fill_mask(copy.deepcopy(model), TOKENIZER, SENTENCE, 1)
-    return [
-        lambda: fill_mask(model, TOKENIZER, SENTENCE, 1).chance_V,
-        lambda: without_words(model, TOKENIZER, found),
-        lambda: without_heads(model, TOKENIZER, found),
-    ]
-
-
-def test_predictions_are_made_without_dropout_and_leave_the_mode_alone(training):
-    before = modes(training)
-    steady = answers(copy.deepcopy(training).eval())
-    asked = answers(training)
-    for ask, expected in zip(asked, steady, strict=True):
-        assert torch.equal(ask(), expected())
-        assert modes(training) == before
-    next(training.parameters()).data.fill_(float("nan"))
-    for ask in asked:
-        with pytest.raises(ValueError, match="not finite"):
-            ask()
-        assert modes(training) == before
 
 
 def test_a_model_is_asked_while_another_thread_trains_it(training):

@@ -3,17 +3,15 @@
 import json
 
 import pytest
+import tokenizers
 import torch
+import transformers
+from test_from_bert import random_bert
 
-transformers = pytest.importorskip("transformers")
-tokenizers = pytest.importorskip("tokenizers")
-
-from test_from_bert import random_bert  # noqa: E402
-
-from explorer.predict import fill_mask, predict_each  # noqa: E402
-from explorer.widget import Explorer  # noqa: E402
-from interop.bert import from_bert  # noqa: E402
-from interop.wordpiece import WordPiece  # noqa: E402
+from explorer.predict import fill_mask, predict_each
+from explorer.widget import Explorer
+from interop.bert import from_bert
+from interop.wordpiece import WordPiece
 
 NAMES = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = [*"abcdefg.", "##b", "##c", "the", "lamp", "##s", "key", "near", "é"]
