@@ -4,7 +4,7 @@ Warm-up and linear decay, AdamW (Loshchilov & Hutter 2019), Muon (Jordan et al. 
 mixed precision (Micikevicius et al. 2018). Left out: other optimisers and schedules.
 
 PyTorch's own Muon multiplies in bfloat16 everywhere. A processor without instructions
-for this format emulates it, and then needs eight times as long for a training step.
+for this format emulates it, and then needs many times as long for a training step.
 """
 
 from dataclasses import dataclass
@@ -97,9 +97,8 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     x = x / x.norm().clamp(min=1e-7)  # now no singular value is above 1
     for _ in range(steps):
         square = x @ x.mT
-        x = torch.addmm(
-            x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a
-        )
+        change = torch.addmm(square, square, square, beta=b, alpha=c)
+        x = torch.addmm(x, change, x, beta=a)
     return x.mT if tall else x
 
 
@@ -116,6 +115,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
+        """Moves each matrix by the gradient that it has."""
         for group in self.param_groups:
             rate, momentum = group["lr"], group["momentum"]
             for matrix in group["params"]:
