@@ -9,8 +9,10 @@ H heads, W words, P pieces of a word.
 import torch
 from torch import Tensor
 
-from explorer.vocabulary import silent_tokens
+from explorer.vocabulary import is_spelling, masked_ids, silent_tokens
 from helpers.model import shallow_model_copy
+
+WIDTH = 8  # how many words a beam search follows for each that it is to find
 
 
 def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
@@ -53,7 +55,7 @@ def span_chances(
     That of several pieces is a product: each piece is asked for with the ones before it
     in place, and the ones behind it masked (Kauf & Ivanova 2023).
     """
-    chance_B = torch.ones(len(inputs_BT), device="cpu")
+    chance_B = torch.ones(len(inputs_BT), dtype=torch.float64, device="cpu")
     for piece, (at, i) in enumerate(zip(span, ids, strict=True)):
         at_BM = inputs_BT.new_full((len(inputs_BT), 1), at)
         silent_V = silent_tokens(tokenizer, position, piece, len(ids))
@@ -64,17 +66,26 @@ def span_chances(
     return chance_B
 
 
+def encoded_chance(model, tokenizer, encoded, position: int, ids: list[int]) -> float:
+    """Probability of a word, given by its ids, in place of the one at a position."""
+    inputs_BT = masked_ids(tokenizer, encoded.words, [position])
+    span = encoded.spans[position]
+    return span_chances(model, tokenizer, inputs_BT, position, span, ids).item()
+
+
 def likely_words(
     model, tokenizer, inputs_BT, position: int, span: range, chance_V, top_k: int
 ) -> list[tuple[list[int], float]]:
     """The ids of the most probable words at a masked span, with their probabilities.
 
     `inputs_BT` is one row that holds the span, and `chance_V` is the probability of the
-    first piece. Where there are more, a beam search of width `top_k` looks for the
-    words, and may miss one.
+    first piece. Where there are more, a beam search looks for the words, and may miss
+    one; words that the tokenizer would write with other pieces are left out.
     """
     silent_V = silent_tokens(tokenizer, position, 0, len(span))
-    chance_B, best = chance_V.topk(min(top_k, int((~silent_V).sum())))
+    width = top_k if len(span) == 1 else WIDTH * top_k
+    # In 64 bits, as the product of many small numbers is 0 in 32.
+    chance_B, best = chance_V.double().topk(min(width, int((~silent_V).sum())))
     ids_BP = best[:, None]
     for piece in range(1, len(span)):
         rows_BT = inputs_BT.repeat(len(ids_BP), 1)
@@ -83,11 +94,13 @@ def likely_words(
         silent_V = silent_tokens(tokenizer, position, piece, len(span))
         chance_BMV, _ = word_chances(model, rows_BT, at_BM, silent_V)
         joint_BV = chance_B[:, None] * chance_BMV[:, 0]
-        possible = int((joint_BV > 0).sum())
-        chance_B, best = joint_BV.flatten().topk(min(top_k, possible))
+        possible = len(ids_BP) * int((~silent_V).sum())
+        chance_B, best = joint_BV.flatten().topk(min(width, possible))
         row, last = best // joint_BV.shape[1], best % joint_BV.shape[1]
         ids_BP = torch.cat([ids_BP[row], last[:, None]], 1)
-    return list(zip(ids_BP.tolist(), chance_B.tolist(), strict=True))
+    found = list(zip(ids_BP.tolist(), chance_B.tolist(), strict=True))
+    spelled = [(ids, p) for ids, p in found if is_spelling(tokenizer, ids)]
+    return (spelled or found)[:top_k]
 
 
 def attention_of_words(weights_NHTS: Tensor, spans: list[range]) -> Tensor:

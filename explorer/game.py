@@ -26,18 +26,24 @@ ROUND = 5  # sentences
 RULES = "Some sentences, each with one word hidden. The model sees what you see."
 
 
-def game_sentences(tokenizer, longest: int) -> list[tuple[list[str], int]]:
-    """The game's sentences that a model can take, and whose hidden word it knows."""
+def game_sentences(tokenizers: list, longest: int) -> list[tuple[list[str], int]]:
+    """The game's sentences that all models can take, and whose hidden word they know.
+
+    `longest` is the number of tokens that a model takes.
+    """
     found = []
     for sentence in json.loads(page_source("sentences.json"))["game"]:
         words, place = split_words(sentence["text"]), sentence["position"]
         parts = words, words[:place], words[place : place + 1]
         whole, before, hidden = (
-            vocabulary_words(tokenizer, " ".join(part)) for part in parts
+            vocabulary_words(tokenizers[0], " ".join(part)) for part in parts
         )
-        tokens = word_tokens(tokenizer, hidden)
-        known = len(hidden) == 1 and special_ids(tokenizer).unk not in tokens[0]
-        if known and len(whole) <= longest:
+        tokens = [word_tokens(tokenizer, whole) for tokenizer in tokenizers]
+        known = len(hidden) == 1 and all(
+            special_ids(tokenizer).unk not in own[len(before)]
+            for tokenizer, own in zip(tokenizers, tokens, strict=True)
+        )
+        if known and all(sum(map(len, own)) <= longest for own in tokens):
             found.append((whole, len(before)))
     return found
 
@@ -98,7 +104,7 @@ class GuessingGame:
             return
         prediction, guess = self.predict(self.words, self.position), guesses[0]
         word, best = self.words[self.position], [one for one, _ in prediction.top]
-        yours, models = guess.lower() == word.lower(), best[0] == prediction.target
+        yours, models = guess.lower() == word.lower(), best[0] == prediction.true
         self.yours, self.models = self.yours + yours, self.models + models
         self.open = False
         shown = game_sentence_html(self.words, self.position, markup.word_html(word))

@@ -103,7 +103,7 @@ def sentence_heatmap(
     heatmap_line(axes, 26, title, style | {"weight": "bold"})
     for i, line in enumerate(heatmap_caption(prediction).splitlines()):
         heatmap_line(axes, height - 68 + 23 * i, drawable_text(line, 200), style)
-    heatmap_scale(axes, height, vmax, 1 / len(tokens), share_S.max())
+    heatmap_scale(axes, height, vmax, 1 / prediction.n_tokens, share_S.max())
     return figure
 
 

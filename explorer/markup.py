@@ -71,13 +71,14 @@ def word_colours_css(
     return "\n".join(rules)
 
 
-def attention_scale_html(view: str, vmax: float, length: int) -> str:
+def attention_scale_html(view: str, vmax: float, n_tokens: int, n_words: int) -> str:
     """What blue stands for: its ends, and what even attention would be."""
+    each = "" if n_tokens == n_words else " for each byte pair"
     return (
         f'<p class="mt-scale" {data_attributes(view=view, vmax=vmax)}>'
         '<span class="mt-ramp"></span> Where the model looked from the hidden word: '
         f"0 to {percent_html(vmax)}. "
-        f"Even attention would be {percent_html(1 / length)}.</p>"
+        f"Even attention would be {percent_html(1 / n_tokens)}{each}.</p>"
     )
 
 
@@ -98,8 +99,11 @@ def bar_html(share: float) -> str:
     return f'<i class="mt-bar" style="--w:{share:.3f}"></i>'
 
 
-def verdict_html(prediction: Prediction, n_words: int) -> str:
-    """The model's word and the true one, and whether they are the same."""
+def verdict_html(prediction: Prediction, vocabulary: str) -> str:
+    """The model's word and the true one, and whether they are the same.
+
+    `vocabulary` is what the model knows, such as “1,995 words”.
+    """
     masked, pred = prediction.words[prediction.position], prediction.pred
     data = data_attributes(word=pred, p=prediction.p_pred)
     said = (
@@ -112,7 +116,7 @@ def verdict_html(prediction: Prediction, n_words: int) -> str:
     if prediction.true is None:
         return said + (
             f'<b class="mt-outside">{word_html(masked)}</b>. The model does not know '
-            f"it: it is not among its {n_words:,} words."
+            f"it: it is not among its {vocabulary}."
         )
     rank, pieces = prediction.rank_true, len(prediction.target_ids)
     data = data_attributes(word=masked, p=prediction.p_true, rank=rank or "")
@@ -124,7 +128,7 @@ def verdict_html(prediction: Prediction, n_words: int) -> str:
         near = ", but a near miss: it is among the first five" if near else ""
         said += f"{number_html(rank)}, {percent_html(prediction.p_true)}. Wrong{near}."
     if pieces > 1:
-        said += f" It is made of {pieces} byte pairs, all hidden; the model sees that."
+        said += f" It has {pieces} byte pairs. The model sees how many are hidden."
     return said
 
 
@@ -143,11 +147,11 @@ def guesses_html(prediction: Prediction, caption: str) -> str:
     return f'<table class="mt-top"><caption>{caption}</caption>{rows}</table>'
 
 
-def answer_html(prediction: Prediction, n_words: int) -> str:
+def answer_html(prediction: Prediction, vocabulary: str) -> str:
     """The answer: a sentence and the five best guesses."""
     return (
         f'<div class="mt-card" {data_attributes(position=prediction.position)}>'
-        f'<p class="mt-verdict">{verdict_html(prediction, n_words)}</p>'
+        f'<p class="mt-verdict">{verdict_html(prediction, vocabulary)}</p>'
         f"{guesses_html(prediction, 'Its five best guesses')}</div>"
     )
 
@@ -160,18 +164,16 @@ def other_answer_html(model: str, prediction: Prediction) -> str:
     )
 
 
-def unknown_word_html(n_words: int) -> str:
-    """That a guess is no word of the vocabulary."""
-    return (
-        f'<span class="mt-own">That is not one of the {n_words:,} words that the model '
-        "knows.</span>"
-    )
+def refused_guess_html(why: str) -> str:
+    """Why a guess has no probability."""
+    return f'<span class="mt-own">{html.escape(why)}</span>'
 
 
-def own_guess_html(word: str, p: float, rank: int | None) -> str:
+def own_guess_html(word: str, p: float, rank: int | None, n_tokens: int) -> str:
     """What the model thinks of the reader's own guess."""
     data = data_attributes(word=word, p=p, rank=rank or "")
+    number = number_html(rank) if rank else f", as a word of {n_tokens} byte pairs"
     return (
         f'<span class="mt-own" {data}><b>{word_html(word)}</b>: '
-        f"{percent_html(p)}{number_html(rank)}.</span>"
+        f"{percent_html(p)}{number}.</span>"
     )

@@ -8,7 +8,7 @@ Shapes: B rows, T and S positions, M masked positions of a row, V vocabulary, N 
 H heads.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from explorer.attention_plots import attention_rollout
 from explorer.chances import (
     attention_of_words,
     chance_and_rank,
+    encoded_chance,
     likely_words,
     span_chances,
     word_chances,
@@ -25,6 +26,7 @@ from explorer.vocabulary import (
     BLANK,
     BLANKS,
     encode_words,
+    masked_ids,
     silent_tokens,
     special_ids,
     token_text,
@@ -41,11 +43,13 @@ class Prediction:
     `true` is None where the word is outside the vocabulary or is a blank; then its
     probability and rank (1 = most probable) are None, too. `chance_V` holds the
     probability of every word. `weights_NHTS` holds the attention weights of the whole
-    sequence, with [CLS] first and [SEP] last. `target_ids` are the target's tokens.
+    sequence, with [CLS] first and [SEP] last. `target_ids` are the target's tokens, and
+    `n_tokens` counts those of the sequence.
 
-    To byte pairs `chance_V` is about the first piece of the word, and `weights_NHTS` is
-    about words, too: what goes to the pieces of a word is added up, and what comes from
-    them averaged. The rank of a word of several pieces is None if it is not in `top`.
+    With byte pairs, `chance_V` is about the first piece of the word. `weights_NHTS`,
+    and with it rollout, is about words: what goes to the pieces of a word is added up,
+    and what comes from them averaged. The rank of a word of several pieces is None if
+    it is not in `top`.
     """
 
     words: list[str]
@@ -56,7 +60,8 @@ class Prediction:
     rank_true: int | None
     chance_V: Tensor
     weights_NHTS: Tensor
-    target_ids: list[int] = field(default_factory=list)
+    target_ids: list[int]
+    n_tokens: int
 
     @property
     def pred(self) -> str:
@@ -110,7 +115,7 @@ def words_to_predict(model, tokenizer, text: str | list[str]) -> list[str]:
     most = model.config.max_length - 2  # without [CLS] and [SEP]
     words = vocabulary_words(tokenizer, text) if isinstance(text, str) else text
     words = [BLANK if BLANKS.fullmatch(word) else word for word in words]
-    if not words:
+    if not all(words) or not words:
         raise ValueError("There is no word in the text; type a sentence.")
     tokens = sum(map(len, word_tokens(tokenizer, words)))
     if tokens > most:
@@ -122,24 +127,16 @@ def words_to_predict(model, tokenizer, text: str | list[str]) -> list[str]:
     return words
 
 
-def masked_ids(tokenizer, words: list[str], positions: list[int]) -> Tensor:
-    """The ids that a model sees with the word at each position masked, shape (B, T)."""
-    encoded, mask = encode_words(tokenizer, words), special_ids(tokenizer).mask
-    inputs_BT = torch.tensor(encoded.ids, device="cpu").repeat(len(positions), 1)
-    for row, position in enumerate(positions):
-        inputs_BT[row, encoded.spans[position]] = mask
-    return inputs_BT
-
-
 def prediction_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
     return masked_ids(tokenizer, prediction.words, [prediction.position])[0]
 
 
 def masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
-    """What a model says of one masked word of which its first scores are `seen`.
+    """The prediction of one word of an encoded sentence.
 
-    They are the ids, (T,), the probabilities of the first token, and all weights.
+    `seen` is what the model has seen and said of it: the ids with the word masked,
+    shape (T,), the probabilities of its first token, and the attention weights.
     """
     inputs_T, chance_V, weights_NHTS = seen
     special, span = special_ids(tokenizer), encoded.spans[position]
@@ -151,7 +148,7 @@ def masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
     if special.unk in target or special.mask in target:
         target = best[0][0]
     else:
-        true = token_text(tokenizer, target)
+        true = encoded.words[position]
         p_true, rank_true = chance_and_rank(chance_V, target[0])
     if true and len(span) > 1:
         p_true = span_chances(*place, target).item()
@@ -159,13 +156,13 @@ def masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
         rank_true = found.index(target) + 1 if target in found else None
     shown_NHTS = attention_of_words(weights_NHTS, encoded.spans)
     about = encoded.words, position, top, true, p_true, rank_true
-    return Prediction(*about, chance_V, shown_NHTS, target)
+    return Prediction(*about, chance_V, shown_NHTS, target, len(encoded.ids))
 
 
 def predict_positions(
     model, tokenizer, text: str | list[str], positions: list[int], top_k: int = 5
 ) -> list[Prediction]:
-    """Masks the word at each position in turn, all in one batch.
+    """Masks the word at each position in turn; their first tokens are one batch.
 
     Raises ValueError for an empty text, one that is too long, or a position that does
     not exist.
@@ -196,31 +193,30 @@ def ids_chance(model, tokenizer, prediction: Prediction, ids: list[int]) -> floa
     """Probability of a word that has as many tokens as the masked place."""
     if len(ids) == 1:
         return prediction.chance_V[ids[0]].item()
-    span = encode_words(tokenizer, prediction.words).spans[prediction.position]
-    inputs_BT = prediction_ids(tokenizer, prediction)[None]
-    place = model, tokenizer, inputs_BT, prediction.position, span
-    return span_chances(*place, ids).item()
+    encoded = encode_words(tokenizer, prediction.words)
+    return encoded_chance(model, tokenizer, encoded, prediction.position, ids)
 
 
 def guess_chance(model, tokenizer, prediction: Prediction, word: str) -> tuple | None:
-    """Probability and rank of any word in the masked place; None if it is unknown.
+    """Probability, rank and number of tokens of any word in the masked place.
 
-    A word that has more or fewer pieces is asked for in a place of its own size. Its
-    rank is None then, and wherever it has several pieces.
+    None if the word is unknown. A word of more or fewer tokens is asked for in a place
+    of its own size. Its rank is None then, and wherever it has several tokens.
+    ValueError if it is too long.
     """
     position, special = prediction.position, special_ids(tokenizer)
     words = [*prediction.words]
     words[position] = word
-    own = word_tokens(tokenizer, words)[position]
-    if special.unk in own or special.mask in own:
+    encoded = encode_words(tokenizer, words)
+    span = encoded.spans[position]
+    ids = encoded.ids[span.start : span.stop]
+    if BLANKS.fullmatch(word) or special.unk in ids:
         return None
-    spans = encode_words(tokenizer, prediction.words).spans
-    if len(own) == len(spans[position]) == 1:
-        return chance_and_rank(prediction.chance_V, own[0])
-    words_to_predict(model, tokenizer, words)
-    span = encode_words(tokenizer, words).spans[position]
-    inputs_BT = masked_ids(tokenizer, words, [position])
-    return span_chances(model, tokenizer, inputs_BT, position, span, own).item(), None
+    if len(prediction.target_ids) == len(ids) == 1:
+        return *chance_and_rank(prediction.chance_V, ids[0]), 1
+    if len(encoded.ids) > model.config.max_length:
+        raise ValueError(f"This word is too long: it has {len(ids)} byte pairs.")
+    return encoded_chance(model, tokenizer, encoded, position, ids), None, len(ids)
 
 
 def fill_mask(

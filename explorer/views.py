@@ -20,8 +20,14 @@ from explorer.predict import (
 )
 from explorer.saving import file_slug
 from explorer.tables import heads_table_html, words_table_html
-from explorer.vocabulary import special_ids, vocabulary_words, word_tokens
-from helpers.bpe import BPETokenizer
+from explorer.vocabulary import (
+    reads_byte_pairs,
+    special_ids,
+    vocabulary_key,
+    vocabulary_size,
+    vocabulary_words,
+    word_tokens,
+)
 from helpers.figure import figure_png
 from helpers.model import require_model_vocabulary
 
@@ -63,11 +69,10 @@ def require_view_arguments(models, tokenizer, places: dict) -> dict:
     several = isinstance(tokenizer, dict)
     tokenizers = tokenizer if several else dict.fromkeys(models, tokenizer)
     if models.keys() != tokenizers.keys():
-        raise ValueError(
-            f"There are tokenizers for {', '.join(tokenizers) or 'no model'}; give one "
-            f"for each of {', '.join(models)}."
-        )
-    different = {id(tokenizer): tokenizer for tokenizer in tokenizers.values()}
+        given = ", ".join(map(str, tokenizers)) or "no model"
+        told = f"There are tokenizers for {given}; give one for each of "
+        raise ValueError(f"{told}{', '.join(models)}.")
+    different = {vocabulary_key(t): t for t in tokenizers.values()}  # equal ones once
     if len(different) > 1 and any(hasattr(t, "split") for t in different.values()):
         raise ValueError(
             "The tokenizers split a text into different words; give each model its own "
@@ -82,7 +87,7 @@ def require_view_arguments(models, tokenizer, places: dict) -> dict:
             )
     for name, model in models.items():
         require_model_vocabulary(model, tokenizers[name])
-    return tokenizers
+    return {name: different[vocabulary_key(t)] for name, t in tokenizers.items()}
 
 
 class Views:
@@ -105,11 +110,6 @@ class Views:
         tokenizer = self.tokenizers[model]
         unk = special_ids(tokenizer).unk
         return [unk in ids for ids in word_tokens(tokenizer, self.words)]
-
-    def n_words(self, model: str) -> int:
-        """How many words, or byte pairs, a model knows."""
-        tokenizer = self.tokenizers[model]
-        return len(tokenizer) - len(special_ids(tokenizer).silent)
 
     def ask(self, question, model: str, position: int | None = None):
         """A model's answer, on the sentence or on one position of it."""
@@ -146,7 +146,8 @@ class Views:
         share_S, change_S = told.attention(choice.layer, choice.head), None
         view = heatmap_view(choice.layer, choice.head, self.n_layers)
         vmax = float(share_S.max())
-        scale = markup.attention_scale_html(view, vmax, len(share_S))
+        lengths = told.n_tokens, len(share_S)
+        scale = markup.attention_scale_html(view, vmax, *lengths)
         about = without_words, choice.model, choice.position
         if choice.need and about in self.answers:
             change_W = self.ask(*about) - told.p_target
@@ -159,7 +160,9 @@ class Views:
 
     def answer(self, choice: ViewChoice) -> str:
         """What the model says of the hidden word."""
-        return markup.answer_html(self.prediction(choice), self.n_words(choice.model))
+        return markup.answer_html(
+            self.prediction(choice), vocabulary_size(self.tokenizers[choice.model])
+        )
 
     def other_answers(self, choice: ViewChoice) -> str:
         """What the other models say of it."""
@@ -186,14 +189,20 @@ class Views:
     def own(self, choice: ViewChoice, guess: str) -> str:
         """The reader's own guess with its probability and rank."""
         model, tokenizer = self.models[choice.model], self.tokenizers[choice.model]
-        words = vocabulary_words(tokenizer, guess)
+        words, prediction = vocabulary_words(tokenizer, guess), self.prediction(choice)
         if not words:
             return ""
-        asked, known = (model, tokenizer, self.prediction(choice)), None
-        if len(words) == 1:
-            known = guess_chance(*asked, words[0])
+        if len(words) > 1 and reads_byte_pairs(tokenizer):
+            return markup.refused_guess_html("Type one word.")
+        try:
+            asked = model, tokenizer, prediction, words[0]
+            known = guess_chance(*asked) if len(words) == 1 else None
+        except ValueError as error:
+            return markup.refused_guess_html(str(error))
         if known is None:
-            return markup.unknown_word_html(self.n_words(choice.model))
+            size = vocabulary_size(tokenizer)
+            told = f"That is not one of the {size} that the model knows."
+            return markup.refused_guess_html(told)
         return markup.own_guess_html(words[0], *known)
 
     def chance(self, choice: ViewChoice, answer: Prediction, ids: list[int]) -> float:
@@ -219,9 +228,9 @@ class Views:
         The page reads words. ValueError for a model that reads byte pairs.
         """
         tokenizer = self.tokenizers[choice.model]
-        if isinstance(tokenizer, BPETokenizer):
+        if reads_byte_pairs(tokenizer):
             raise ValueError(
-                "A page cannot read byte pairs; choose a model that reads words."
+                "A saved page holds models that read words; this one reads byte pairs."
             )
         alike = (n for n, own in self.tokenizers.items() if own is tokenizer)
         layer, head = ("" if n is None else str(n) for n in (choice.layer, choice.head))

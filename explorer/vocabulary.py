@@ -5,12 +5,12 @@ answer; `encode`, which takes a list of words; and a length. One that is not our
 has `special_ids` and `split`, which cuts a text into the words that a reader sees. Our
 byte pairs have neither words nor ids: to them a word is one token or several.
 
-Shapes: V vocabulary.
+Shapes: B rows, T positions, V vocabulary.
 """
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -36,6 +36,23 @@ class SpecialIds:
 OURS = SpecialIds(UNK, CLS, SEP, MASK, tuple(range(len(SPECIALS))))
 
 
+def reads_byte_pairs(tokenizer) -> bool:
+    """Whether a word may be several tokens, and none is unknown."""
+    return isinstance(tokenizer, BPETokenizer)
+
+
+def vocabulary_key(tokenizer) -> tuple:
+    """What two tokenizers have in common if they read alike."""
+    entries = tokenizer.merges if reads_byte_pairs(tokenizer) else tokenizer.words
+    return type(tokenizer), *entries
+
+
+def vocabulary_size(tokenizer) -> str:
+    """How much a tokenizer knows, in words."""
+    count = len(tokenizer) - len(special_ids(tokenizer).silent)
+    return f"{count:,} {'byte pairs' if reads_byte_pairs(tokenizer) else 'words'}"
+
+
 def special_ids(tokenizer) -> SpecialIds:
     """The special tokens of a tokenizer; ours, if it does not say."""
     return getattr(tokenizer, "special_ids", OURS)
@@ -51,7 +68,7 @@ def word_tokens(tokenizer, words: list[str]) -> list[list[int]]:
 
     To byte pairs the blank before a word is a part of it.
     """
-    if isinstance(tokenizer, BPETokenizer):
+    if reads_byte_pairs(tokenizer):
         ids = [tokenizer.encode(" " * (i > 0) + word) for i, word in enumerate(words)]
     else:
         ids = [[i] for i in tokenizer.encode(words)]
@@ -61,9 +78,15 @@ def word_tokens(tokenizer, words: list[str]) -> list[list[int]]:
 
 def token_text(tokenizer, ids: list[int]) -> str:
     """The word that some tokens make."""
-    if isinstance(tokenizer, BPETokenizer):
+    if reads_byte_pairs(tokenizer):
         return tokenizer.decode(ids).removeprefix(" ")
     return tokenizer.words[ids[0]]
+
+
+def is_spelling(tokenizer, ids: list[int]) -> bool:
+    """Whether the tokenizer itself writes the word of some tokens with these tokens."""
+    byte_pairs = reads_byte_pairs(tokenizer)
+    return not byte_pairs or tokenizer.encode(tokenizer.decode(ids)) == ids
 
 
 @dataclass(frozen=True)
@@ -88,7 +111,16 @@ def encode_words(tokenizer, words: list[str]) -> EncodedWords:
     return EncodedWords(words, [*ids, special.sep], spans)
 
 
-@cache
+def masked_ids(tokenizer, words: list[str], positions: list[int]) -> Tensor:
+    """The ids that a model sees with the word at each position masked, shape (B, T)."""
+    encoded, mask = encode_words(tokenizer, words), special_ids(tokenizer).mask
+    inputs_BT = torch.tensor(encoded.ids, device="cpu").repeat(len(positions), 1)
+    for row, position in enumerate(positions):
+        inputs_BT[row, encoded.spans[position]] = mask
+    return inputs_BT
+
+
+@lru_cache(maxsize=4)
 def piece_kinds(tokenizer: BPETokenizer) -> tuple[Tensor, Tensor]:
     """Which byte pairs begin with a blank, and which are a word alone; (V,) each."""
     begins, whole = [], []
@@ -102,13 +134,13 @@ def piece_kinds(tokenizer: BPETokenizer) -> tuple[Tensor, Tensor]:
 def silent_tokens(tokenizer, position: int, piece=0, pieces=1) -> Tensor:
     """True for the ids that cannot stand at a place, shape (V,).
 
-    The place is a piece, counted from 0, of so many of the word at a position. Special
-    tokens are never an answer. A byte pair begins a word if it begins with a blank;
-    only the first word of a sentence has none.
+    The word at `position` has so many `pieces`, and `piece`, counted from 0, is the one
+    in question. Special tokens are never an answer. A byte pair begins a word if it
+    begins with a blank; only the first word of a sentence has none.
     """
     silent_V = torch.zeros(len(tokenizer), dtype=torch.bool, device="cpu")
     silent_V[list(special_ids(tokenizer).silent)] = True
-    if isinstance(tokenizer, BPETokenizer):
+    if reads_byte_pairs(tokenizer):
         begins_V, whole_V = piece_kinds(tokenizer)
         silent_V |= ~begins_V if piece == 0 and position else begins_V
         if pieces == 1:

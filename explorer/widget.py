@@ -1,9 +1,8 @@
 """The explorer: type a sentence, press a word to hide it.
 
 A click only rewrites HTML beside the buttons: to rewrite the buttons themselves would
-lose the keyboard's focus. All positions of a sentence are predicted in one batch when
-it is entered; what takes something away follows when the prediction is on its way to
-the page.
+lose the keyboard's focus. All positions of a sentence are predicted when it is entered;
+what takes something away follows when the prediction is on its way to the page.
 """
 
 import html
@@ -68,7 +67,7 @@ class Explorer(Controls):
         self.guarded(self.read)()
 
     def play(self, longest: int) -> None:
-        """Puts what there is more to try in its place; a model takes so many words."""
+        """Puts what there is more to try in its place; a model takes so many tokens."""
 
         def predict(words: list[str], position: int):
             asked = self.models[self.model.value], self.tokenizers[self.model.value]
@@ -77,7 +76,7 @@ class Explorer(Controls):
         tokenizer = next(iter(self.tokenizers.values()))  # all split a text alike
         actions = self.shown, predict, self.take_over, self.guarded
         self.change = Comparison(tokenizer, *actions)
-        sentences = game_sentences(tokenizer, longest)
+        sentences = game_sentences([*self.tokenizers.values()], longest)
         self.game = GuessingGame(sentences, tokenizer, predict, self.guarded)
         games = [self.game.part] if sentences else []
         told = page_explanation(self.models, self.tokenizers)

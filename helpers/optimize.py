@@ -86,6 +86,7 @@ def fast_bfloat16(device: torch.device) -> bool:
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """A matrix with the directions of this one, and all singular values about 1.
 
+    It has the same shape, in bfloat16 where a device is fast with it, else in float32.
     Each Newton-Schulz step X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X takes a singular value s
     to a s + b s³ + c s⁵. Jordan's coefficients raise small values fast and let them end
     between about 0.7 and 1.2.
@@ -120,6 +121,8 @@ class Muon(torch.optim.Optimizer):
             rate, momentum = group["lr"], group["momentum"]
             for matrix in group["params"]:
                 state, gradient = self.state[matrix], matrix.grad
+                if gradient is None:
+                    continue
                 if "momentum_buffer" not in state:
                     state["momentum_buffer"] = torch.zeros_like(matrix)
                 mean = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
@@ -163,15 +166,19 @@ def pick_dtype(
     On a GPU, "auto" is bfloat16 from compute capability 8 on, and float16 below (a T4
     has no hardware for bfloat16). On a CPU, it is bfloat16 if there are instructions
     for it, else float32. A run keeps the format in which it was begun, except that
-    float16 would be many times slower on a CPU and is replaced there.
+    float16 would be many times slower on a CPU and is replaced there. Muon has a format
+    of its own (`orthogonalise`).
     """
     device = next(model.parameters()).device
     other = torch.float16 if device.type == "cuda" else torch.float32
     usual = torch.bfloat16 if fast_bfloat16(device) else other
     named = usual if precision == "auto" else getattr(torch, precision)
     chosen = begun_in or named
-    if chosen == torch.bfloat16 and usual == torch.float32:
-        print("This processor only emulates bfloat16, and takes many times as long.")
+    if chosen == torch.bfloat16 and not fast_bfloat16(device):
+        print(
+            "This device only emulates bfloat16, so a step takes many times as long; "
+            "choose precision='auto'."
+        )
     if chosen != torch.float16 or device.type == "cuda":
         return chosen
     if not begun_in:

@@ -1,4 +1,4 @@
-"""A training run: everything that changes while a model is trained; early stopping."""
+"""A training run and its early stopping: all that changes while a model is trained."""
 
 import torch
 from torch import nn

@@ -1,3 +1,3 @@
-"""The studies: what is measured beside the lessons, and how it is told."""
+"""The studies: what the series has measured, and how its results are reported."""
 
 import helpers  # noqa: F401  has Ctrl-C end a command also while it starts

@@ -45,7 +45,7 @@ def shipped_runs() -> list[dict]:
 
 
 def shipped_figure() -> Figure:
-    """Their curves."""
+    """The training curves of the models in weights/."""
     return training_curves(shipped_runs())
 
 

@@ -250,7 +250,7 @@ def test_the_heads_figure_has_a_dot_for_each_head(summary):
 def said(true, top, words=("a", "and", "so", "on", "."), position=0, p=0.5):
     """A prediction with these best guesses, the first of probability p."""
     guesses = [(word, p - 0.01 * i) for i, word in enumerate(top.split())]
-    return Prediction([*words], position, guesses, true, 0.1, 1, None, None)
+    return Prediction([*words], position, guesses, true, 0.1, 1, None, None, [], 0)
 
 
 DATED = "2007 March 1999 the of"

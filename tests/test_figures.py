@@ -44,6 +44,7 @@ def prediction(words, position=0, n_layers=4, n_heads=8, **others) -> Prediction
     top = [("In", 0.365), ("On", 0.2), ("$", 0.1), ("–", 0.05), ("the", 0.01)]
     known = {"true": words[position], "p_true": 0.365, "rank_true": 1} | others
     known["chance_V"] = torch.tensor([0.635, 0.365])
+    known |= {"target_ids": [1], "n_tokens": length}
     weights_NHTS = (3 * scores).softmax(-1)
     return Prediction(words, position, top, weights_NHTS=weights_NHTS, **known)
 

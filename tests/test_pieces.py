@@ -1,5 +1,7 @@
 """A model that reads byte pairs, in the explorer: words of one token or several."""
 
+import copy
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,11 +9,12 @@ import torch
 from explored import MODELS, TOKENIZER, Explored, Page, near, pressed
 from tiny import tiny_model
 
+from explorer import game
 from explorer.knockout import silence_heads, without_heads, without_words
 from explorer.predict import fill_mask, guess_chance, predict_each
 from helpers.bpe import BPETokenizer
 from helpers.model import MaskedLanguageModel
-from helpers.tokenizer import CLS, MASK, SEP, SPECIALS
+from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, WordTokenizer
 
 WORDS = "the cat and dog saw ship".split()
 PIECES = BPETokenizer.train([" ".join(WORDS)] * 9 + [" the cat"] * 9, 17)
@@ -67,18 +70,31 @@ def test_a_word_has_the_probability_of_its_pieces(position):
 
 
 def test_the_best_words_of_two_pieces_are_found():
+    """Of all pairs that the tokenizer would write for the word that they make."""
     told, first = fill_mask(MODEL, PIECES, SENTENCE, 3, top_k=9_999), chances(IDS, 3)
-    starts = [i for i in range(len(PIECES)) if first[i] > 0]
-    joint = torch.stack([first[i] * chances(IDS, 3, [i]) for i in starts])
-    best = joint.flatten().topk(5)
-    pairs = [(starts[i // len(PIECES)], i % len(PIECES)) for i in best.indices.tolist()]
-    expected = [PIECES.decode(pair).removeprefix(" ") for pair in pairs]
-    assert [word for word, _ in told.top[:5]] == expected
-    assert [p for _, p in told.top[:5]] == near(best.values, 1e-7)
+    joint = {}
+    for start in range(len(PIECES)):
+        second = chances(IDS, 3, [start]) if first[start] > 0 else []
+        for end, p in enumerate(second):
+            text = PIECES.decode([start, end])
+            if p > 0 and PIECES.encode(text) == [start, end]:
+                joint[text.removeprefix(" ")] = float(first[start] * p)
+    best = sorted(joint, key=joint.get, reverse=True)
+    words = [word for word, _ in told.top]
+    assert words[:9] == best[:9] and {*words} == {*joint}
+    assert [p for _, p in told.top] == near([joint[word] for word in words], 1e-7)
+    assert told.rank_true == best.index("ship") + 1
     few = fill_mask(MODEL, PIECES, SENTENCE, 3)
-    assert few.top[0][1] <= told.top[0][1] and few.rank_true is None
-    rank = [word for word, _ in told.top].index("ship") + 1
-    assert told.rank_true == rank
+    assert few.top == told.top[:5] and few.rank_true is None
+
+
+def test_a_word_of_many_pieces_has_guesses():
+    """Where the product of their probabilities is no number of 32 bits."""
+    sure = copy.deepcopy(MODEL)
+    sure.head.decoder.weight.data *= 3
+    told = fill_mask(sure, PIECES, ["the", "x" * 27], 1)
+    assert len(told.target_ids) == 28 and 0 < told.p_true < 1e-200
+    assert len(told.top) == 5 and told.p_pred > 0
 
 
 def test_attention_is_between_words():
@@ -122,13 +138,12 @@ def test_a_guess_of_any_length_is_scored_and_no_word_is_unknown():
     for word in ("dog", "ship", "猫"):
         other = [*IDS]
         other[1] = PIECES.encode(" " + word)
-        p, rank = guess_chance(MODEL, PIECES, told, word)
+        p, rank, size = guess_chance(MODEL, PIECES, told, word)
         assert p == pytest.approx(chance(other, 1), rel=1e-3)
-        assert (rank is None) == (len(other[1]) > 1)
-    assert guess_chance(MODEL, PIECES, told, "<unk>") is None
-    with pytest.raises(
-        ValueError, match="5 words, which are 34 byte pairs; .* most 30"
-    ):
+        assert size == len(other[1]) and (rank is None) == (size > 1)
+    for word in ("<unk>", "[MASK]", "_____"):
+        assert guess_chance(MODEL, PIECES, told, word) is None
+    with pytest.raises(ValueError, match="too long: it has 29 byte pairs"):
         guess_chance(MODEL, PIECES, told, "x" * 28)
     blank = fill_mask(MODEL, PIECES, "the ___ saw")
     assert (blank.true, blank.blank, len(blank.target_ids)) == (None, True, 1)
@@ -156,8 +171,9 @@ def test_models_of_words_and_of_byte_pairs_stand_side_by_side():
 
     explorer.model.value = "pieces"
     assert pressed(explorer.words) == [4] and explorer.marked("dotted") == []
-    assert (
-        "It is made of 2 byte pairs, all hidden; the model sees that" in explorer.said()
+    assert "It has 2 byte pairs. The model sees how many" in explorer.said()
+    assert "would be 9.1 % for each byte pair" in Page(explorer.scale).text.replace(
+        "\u00a0", " "
     )
     assert Page(explorer.card).numbers("mt-true") == near([told.p_true])
     after_W = without_words(MODEL, PIECES, told)
@@ -166,11 +182,17 @@ def test_models_of_words_and_of_byte_pairs_stand_side_by_side():
     assert Page(explorer.heads).numbers("data-p") == near(
         without_heads(MODEL, PIECES, told)
     )
+    p, *_ = guess_chance(MODEL, PIECES, told, "zebra")
     explorer.guess.value = "zebra"
     (own,) = Page(explorer.own).find("mt-own")
-    p, _ = guess_chance(MODEL, PIECES, told, "zebra")
     assert float(own["data-p"]) == pytest.approx(p, abs=1e-7)
-    assert "guess number" not in Page(explorer.own).text
+    assert "as a word of 6 byte pairs" in Page(explorer.own).text
+    for guess, said in (("is n't", "Type one word."), ("x" * 30, "word is too long")):
+        explorer.guess.value = guess  # and the answer stays
+        assert said in Page(explorer.own).text
+        assert "The model says" in explorer.said()
+    explorer.layer.value = "1"
+    assert "word is too long" in Page(explorer.own).text and explorer.needed.value
 
     explorer.change.word.value, explorer.change.by.value = 1, "dog"
     explorer.change.compare.click()
@@ -185,10 +207,35 @@ def test_a_page_is_saved_of_the_models_that_read_words():
     explorer = both()
     explorer.model.value = "pieces"
     explorer.save_page.click()
-    assert "A page cannot read byte pairs; choose" in explorer.saved.value
+    assert "this one reads byte pairs" in explorer.saved.value
+    assert explorer.views.picture(explorer.choice()).startswith(b"\x89PNG")
     explorer.model.value = "without"
     page = explorer.views.page(explorer.choice())
     assert '"name": "without"' in page and '"name": "pieces"' not in page
+
+
+def test_equal_tokenizers_are_one():
+    again = BPETokenizer(list(PIECES.merges))
+    explorer = Explored(
+        TEXT, {"one": MODEL, "two": MODEL}, {"one": PIECES, "two": again}
+    )
+    assert "reads in another way" not in explorer.more.children[-1].value
+    words = WordTokenizer(TOKENIZER.words)
+    explorer = Explored(
+        TEXT, MODELS, dict(zip(MODELS, (TOKENIZER, words), strict=True))
+    )
+    assert explorer.views.page(explorer.choice()).count('"config"') == 2
+
+
+@pytest.mark.parametrize("names", [("pieces", "with"), ("with", "pieces")])
+def test_a_game_asks_for_words_that_all_models_know(names, monkeypatch):
+    hidden = [("the cat and the dog saw .", 1), ("the cat and the ship saw .", 4)]
+    hidden.append(("zebra zebra zebra zebra zebra the cat", 6))  # 32 byte pairs
+    rows = [{"text": text, "position": place} for text, place in hidden]
+    monkeypatch.setattr(game, "page_source", lambda name: json.dumps({"game": rows}))
+    tokenizers = [TOKENIZERS[name] for name in names]
+    assert game.game_sentences(tokenizers, 30) == [(hidden[0][0].split(), 1)]
+    assert len(game.game_sentences([PIECES], 30)) == 2
 
 
 def test_a_sentence_has_to_fit_each_model():

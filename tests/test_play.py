@@ -108,6 +108,6 @@ class Halves(WordTokenizer):
 
 
 def test_a_hidden_word_is_found_among_the_pieces_of_others():
-    ((words, position),) = game_sentences(Halves([*SPECIALS, "days"]), 62)
+    ((words, position),) = game_sentences([Halves([*SPECIALS, "days"])], 62)
     assert (words[:3], words[position]) == (["The", "stor", "##m"], "days")
-    assert game_sentences(Halves([*SPECIALS, "days"]), 9) == []
+    assert game_sentences([Halves([*SPECIALS, "days"])], 9) == []

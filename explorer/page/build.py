@@ -14,8 +14,7 @@ from string import Template
 from explorer.page.packed_weights import pack_weights
 from explorer.page.patterns import javascript_patterns
 from explorer.page.wasm import kernel_wasm
-from explorer.vocabulary import special_ids
-from helpers.bpe import BPETokenizer
+from explorer.vocabulary import reads_byte_pairs, vocabulary_size
 from helpers.text import split_words
 
 HERE = Path(__file__).parent
@@ -57,13 +56,14 @@ def page_sentences(sentences: list[dict], tokenizer, longest: int) -> list[dict]
 
 def vocabulary_explanation(tokenizer) -> str:
     """What a model can read, in a sentence that begins with “It”."""
-    count = f"{len(tokenizer) - len(special_ids(tokenizer).silent):,}"
-    if isinstance(tokenizer, BPETokenizer):
+    size = vocabulary_size(tokenizer)
+    if reads_byte_pairs(tokenizer):
         return (
-            f"It reads {count} byte pairs, which are words and parts of words, so no "
-            "word is unknown to it; but it sees of how many a hidden word is made."
+            f"It reads {size}, which are words and parts of words, so no word is "
+            "unknown to it. It sees how many byte pairs a hidden word has; a blank has "
+            "one."
         )
-    return f"It knows {count} words; any other word is “unknown” to it, whatever it is."
+    return f"It knows {size}; any other word is “unknown” to it, whatever it is."
 
 
 def page_explanation(models: dict, tokenizers: dict) -> str:

@@ -12,7 +12,7 @@ from explorer.page.build import page_source
 from explorer.page.packed_weights import pack_weights
 from explorer.page.patterns import javascript_patterns
 from explorer.page.wasm import kernel_wasm
-from explorer.predict import masked_ids
+from explorer.vocabulary import masked_ids
 
 NODE = shutil.which("node")
 ENGINE = "const PATTERNS = {};\n{}\n".format(

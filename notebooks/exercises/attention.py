@@ -83,7 +83,7 @@ def attention_exercise_answers(seed: int) -> tuple[list[Prediction], list]:
         weights_NHTS /= weights_NHTS.sum(-1, keepdim=True)
         words = [f"word{i}" for i in range(6)]
         about = words, position, [("word", 0.5)], "word", 0.5, 1, None
-        answers.append(Prediction(*about, weights_NHTS))
+        answers.append(Prediction(*about, weights_NHTS, [], 8))
         fall_W = torch.randn(6, generator=draw)
         fall_W[position] = 0
         falls.append(fall_W)

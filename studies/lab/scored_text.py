@@ -75,6 +75,6 @@ def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
 
 
 def score_sentences(model, tokenizer, lines: list[str], subsets=range(7)) -> dict:
-    """The same of the sentences of these lines, each in a row of its own."""
+    """Loss and accuracy over the sentences of some lines, each in a row of its own."""
     ids_BT, _ = sentence_rows(tokenizer, lines, model.config.max_length)
     return score(model, ids_BT, evaluation_subsets(ids_BT), subsets)

@@ -1,7 +1,7 @@
 """Studies as declarations: arms over seeds, or a single measurement.
 
-A `Study` says how its runs are made, what is read from their records and what is told
-of that, and `StudyResults` reads it. A `Measurement` is a study that is one record.
+A `Study` says how its runs are made, what is read from their records and how it is
+reported, and `StudyResults` does so. A `Measurement` is a study with a single record.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -194,7 +194,8 @@ class StudyResults:
 
     def decide(self, claim: Claim) -> dict:
         """A claim's fields, its interval, its verdict, and what would decide it."""
-        row, margin = {**vars(claim)}, SMALLEST.get(claim.unit, 0.0)
+        margin = SMALLEST.get(claim.unit, 0.0)
+        row = vars(claim) | {"margin": margin}
         if isinstance(effect := row.pop("effect"), Effect):
             command = self.study.command_for(effect.arms)
             row |= {"interval": self.effect(effect), "command": command}
