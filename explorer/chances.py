@@ -3,7 +3,7 @@
 A word of several byte pairs is masked as a whole, so the model sees how many there are.
 
 Shapes: B rows, T and S positions, M masked positions of a row, V vocabulary, N layers,
-H heads, W words, P pieces of a word.
+H heads, W words.
 """
 
 import torch
@@ -22,11 +22,11 @@ def chance_and_rank(chance_V: Tensor, word_id: int) -> tuple[float, int]:
 
 
 @torch.no_grad()
-def word_chances(model, inputs_BT, at_BM, silent_V, need_weights=False):
+def word_chances(model, inputs_BT, at_BM, silent, need_weights=False):
     """Probabilities (B, M, V) at the given positions; weights (B, N, H, T, S) or None.
 
-    Dropout is off, whatever the model's mode. Where `silent_V` is True, there is no
-    answer: these ids get 0, and the rest is renormalised. The shape of `silent_V` is
+    Dropout is off, whatever the model's mode. Where `silent` is True, there is no
+    answer: these ids get 0, and the rest is renormalised. The shape of `silent` is
     (V,), or (B, 1, V). Raises ValueError where the model gives no finite score for each
     word.
     """
@@ -42,7 +42,7 @@ def word_chances(model, inputs_BT, at_BM, silent_V, need_weights=False):
         )
     if not logits_BMV.isfinite().all():
         raise ValueError("The model's scores are not finite; load other weights.")
-    logits_BMV = logits_BMV.masked_fill(silent_V.to(device), float("-inf"))
+    logits_BMV = logits_BMV.masked_fill(silent.to(device), float("-inf"))
     chance_BMV = logits_BMV.float().softmax(-1).cpu()
     return chance_BMV, weights_BNHTS.float().cpu() if need_weights else None
 
@@ -74,31 +74,31 @@ def encoded_chance(model, tokenizer, encoded, position: int, ids: list[int]) -> 
 
 
 def likely_words(
-    model, tokenizer, inputs_BT, position: int, span: range, chance_V, top_k: int
+    model, tokenizer, inputs_T, position: int, span: range, chance_V, top_k: int
 ) -> list[tuple[list[int], float]]:
     """The ids of the most probable words at a masked span, with their probabilities.
 
-    `inputs_BT` is one row that holds the span, and `chance_V` is the probability of the
+    `inputs_T` is the row that holds the span, and `chance_V` is the probability of the
     first piece. Where there are more, a beam search looks for the words, and may miss
     one; words that the tokenizer would write with other pieces are left out.
     """
     silent_V = silent_tokens(tokenizer, position, 0, len(span))
     width = top_k if len(span) == 1 else WIDTH * top_k
     # In 64 bits, as the product of many small numbers is 0 in 32.
-    chance_B, best = chance_V.double().topk(min(width, int((~silent_V).sum())))
-    ids_BP = best[:, None]
+    chances, best = chance_V.double().topk(min(width, int((~silent_V).sum())))
+    words = best[:, None]
     for piece in range(1, len(span)):
-        rows_BT = inputs_BT.repeat(len(ids_BP), 1)
-        rows_BT[:, span.start : span.start + piece] = ids_BP
-        at_BM = rows_BT.new_full((len(ids_BP), 1), span[piece])
+        rows = inputs_T.repeat(len(words), 1)
+        rows[:, span.start : span.start + piece] = words
+        at = rows.new_full((len(words), 1), span[piece])
         silent_V = silent_tokens(tokenizer, position, piece, len(span))
-        chance_BMV, _ = word_chances(model, rows_BT, at_BM, silent_V)
-        joint_BV = chance_B[:, None] * chance_BMV[:, 0]
-        possible = len(ids_BP) * int((~silent_V).sum())
-        chance_B, best = joint_BV.flatten().topk(min(width, possible))
-        row, last = best // joint_BV.shape[1], best % joint_BV.shape[1]
-        ids_BP = torch.cat([ids_BP[row], last[:, None]], 1)
-    found = list(zip(ids_BP.tolist(), chance_B.tolist(), strict=True))
+        following, _ = word_chances(model, rows, at, silent_V)
+        joint = chances[:, None] * following[:, 0]
+        possible = len(words) * int((~silent_V).sum())
+        chances, best = joint.flatten().topk(min(width, possible))
+        row, last = best // joint.shape[1], best % joint.shape[1]
+        words = torch.cat([words[row], last[:, None]], 1)
+    found = list(zip(words.tolist(), chances.tolist(), strict=True))
     spelled = [(ids, p) for ids, p in found if is_spelling(tokenizer, ids)]
     return (spelled or found)[:top_k]
 

@@ -140,8 +140,7 @@ def masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
     """
     inputs_T, chance_V, weights_NHTS = seen
     special, span = special_ids(tokenizer), encoded.spans[position]
-    place = model, tokenizer, inputs_T[None], position, span
-    best = likely_words(*place, chance_V, top_k)
+    best = likely_words(model, tokenizer, inputs_T, position, span, chance_V, top_k)
     top = [(token_text(tokenizer, ids), p) for ids, p in best]
     target = encoded.ids[span.start : span.stop]
     true, p_true, rank_true = None, None, None
@@ -151,7 +150,8 @@ def masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
         true = encoded.words[position]
         p_true, rank_true = chance_and_rank(chance_V, target[0])
     if true and len(span) > 1:
-        p_true = span_chances(*place, target).item()
+        asked = model, tokenizer, inputs_T[None], position, span
+        p_true = span_chances(*asked, target).item()
         found = [ids for ids, _ in best]
         rank_true = found.index(target) + 1 if target in found else None
     shown_NHTS = attention_of_words(weights_NHTS, encoded.spans)
