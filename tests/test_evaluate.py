@@ -34,10 +34,11 @@ def build(fewer=0):
 
 def test_evaluation_scores_each_word_once_and_by_the_book():
     """As from the scores of all positions, one set of masks after the other."""
-    ids, model = random_data().validation_BT.repeat(10, 1), fresh_model().eval()
+    ids, model = random_data().validation_BT.repeat(10, 1), fresh_model(dropout=0.5)
     ids[:, 0], ids[::3, 4], ids[7, 6:] = CLS, UNK, PAD
     subset = evaluation_subsets(ids)
     found = evaluate(scattered(model, 0.5), ids, subset, range(7), batch_size=16)
+    model.eval()
     sets = [subset == number for number in range(7)]
     logits_MV = torch.cat([model(ids.masked_fill(x, MASK))[x] for x in sets])
     labels_M, best_M = torch.cat([ids[x] for x in sets]), logits_MV.argmax(-1)
