@@ -47,6 +47,14 @@ def word_chances(model, inputs_BT, at_BM, silent, need_weights=False):
     return chance_BMV, weights_BNHTS.float().cpu() if need_weights else None
 
 
+def piece_chances(model, tokenizer, inputs_BT, position: int, span, piece: int):
+    """Probabilities (B, V) of a piece of the word at a position, which fills a span."""
+    at_BM = inputs_BT.new_full((len(inputs_BT), 1), span[piece])
+    silent_V = silent_tokens(tokenizer, position, piece, len(span))
+    chance_BMV, _ = word_chances(model, inputs_BT, at_BM, silent_V)
+    return chance_BMV[:, 0]
+
+
 def span_chances(
     model, tokenizer, inputs_BT: Tensor, position: int, span: range, ids: list[int]
 ) -> Tensor:
@@ -57,10 +65,9 @@ def span_chances(
     """
     chance_B = torch.ones(len(inputs_BT), dtype=torch.float64, device="cpu")
     for piece, (at, i) in enumerate(zip(span, ids, strict=True)):
-        at_BM = inputs_BT.new_full((len(inputs_BT), 1), at)
-        silent_V = silent_tokens(tokenizer, position, piece, len(ids))
-        chance_BMV, _ = word_chances(model, inputs_BT, at_BM, silent_V)
-        chance_B = chance_B * chance_BMV[:, 0, i]
+        place = position, span, piece
+        chance_BV = piece_chances(model, tokenizer, inputs_BT, *place)
+        chance_B = chance_B * chance_BV[:, i]
         inputs_BT = inputs_BT.clone()
         inputs_BT[:, at] = i
     return chance_B
@@ -68,7 +75,7 @@ def span_chances(
 
 def encoded_chance(model, tokenizer, encoded, position: int, ids: list[int]) -> float:
     """Probability of a word, given by its ids, in place of the one at a position."""
-    inputs_BT = masked_ids(tokenizer, encoded.words, [position])
+    inputs_BT = masked_ids(tokenizer, encoded, [position])
     span = encoded.spans[position]
     return span_chances(model, tokenizer, inputs_BT, position, span, ids).item()
 
@@ -90,10 +97,9 @@ def likely_words(
     for piece in range(1, len(span)):
         rows = inputs_T.repeat(len(words), 1)
         rows[:, span.start : span.start + piece] = words
-        at = rows.new_full((len(words), 1), span[piece])
+        following = piece_chances(model, tokenizer, rows, position, span, piece)
+        joint = chances[:, None] * following
         silent_V = silent_tokens(tokenizer, position, piece, len(span))
-        following, _ = word_chances(model, rows, at, silent_V)
-        joint = chances[:, None] * following[:, 0]
         possible = len(words) * int((~silent_V).sum())
         chances, best = joint.flatten().topk(min(width, possible))
         row, last = best // joint.shape[1], best % joint.shape[1]

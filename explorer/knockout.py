@@ -8,7 +8,8 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from explorer.predict import Prediction, prediction_ids, span_chances
+from explorer.chances import span_chances
+from explorer.predict import Prediction, prediction_ids
 from explorer.vocabulary import encode_words, special_ids
 from helpers.model import require_model_vocabulary, shallow_model_copy
 

@@ -19,7 +19,6 @@ from explorer.chances import (
     chance_and_rank,
     encoded_chance,
     likely_words,
-    span_chances,
     word_chances,
 )
 from explorer.vocabulary import (
@@ -129,7 +128,8 @@ def words_to_predict(model, tokenizer, text: str | list[str]) -> list[str]:
 
 def prediction_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
-    return masked_ids(tokenizer, prediction.words, [prediction.position])[0]
+    encoded = encode_words(tokenizer, prediction.words)
+    return masked_ids(tokenizer, encoded, [prediction.position])[0]
 
 
 def masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
@@ -150,8 +150,7 @@ def masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
         true = encoded.words[position]
         p_true, rank_true = chance_and_rank(chance_V, target[0])
     if true and len(span) > 1:
-        asked = model, tokenizer, inputs_T[None], position, span
-        p_true = span_chances(*asked, target).item()
+        p_true = encoded_chance(model, tokenizer, encoded, position, target)
         found = [ids for ids, _ in best]
         rank_true = found.index(target) + 1 if target in found else None
     shown_NHTS = attention_of_words(weights_NHTS, encoded.spans)
@@ -175,7 +174,7 @@ def predict_positions(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
     encoded = encode_words(tokenizer, words)
-    inputs_BT = masked_ids(tokenizer, words, positions)
+    inputs_BT = masked_ids(tokenizer, encoded, positions)
     spans = encoded.spans
     at_BM = torch.tensor([[spans[i].start] for i in positions], device="cpu")
     first = [silent_tokens(tokenizer, i, 0, len(spans[i])) for i in positions]

@@ -111,12 +111,11 @@ def encode_words(tokenizer, words: list[str]) -> EncodedWords:
     return EncodedWords(words, [*ids, special.sep], spans)
 
 
-def masked_ids(tokenizer, words: list[str], positions: list[int]) -> Tensor:
+def masked_ids(tokenizer, encoded: EncodedWords, positions: list[int]) -> Tensor:
     """The ids that a model sees with the word at each position masked, shape (B, T)."""
-    encoded, mask = encode_words(tokenizer, words), special_ids(tokenizer).mask
     inputs_BT = torch.tensor(encoded.ids, device="cpu").repeat(len(positions), 1)
     for row, position in enumerate(positions):
-        inputs_BT[row, encoded.spans[position]] = mask
+        inputs_BT[row, encoded.spans[position]] = special_ids(tokenizer).mask
     return inputs_BT
 
 

@@ -12,7 +12,7 @@ from explorer.page.build import page_source
 from explorer.page.packed_weights import pack_weights
 from explorer.page.patterns import javascript_patterns
 from explorer.page.wasm import kernel_wasm
-from explorer.vocabulary import masked_ids
+from explorer.vocabulary import encode_words, masked_ids
 
 NODE = shutil.which("node")
 ENGINE = "const PATTERNS = {};\n{}\n".format(
@@ -76,6 +76,7 @@ def node_question(
     tokenizer, words: list[str], position: int, target: str | None
 ) -> dict:
     """A question about one word, and about what a target's probability needs."""
-    ids = masked_ids(tokenizer, words, [position])[0].tolist()
+    encoded = encode_words(tokenizer, words)
+    ids = masked_ids(tokenizer, encoded, [position])[0].tolist()
     target = None if target is None else tokenizer.ids[target]
     return {"ids": ids, "at": position + 1, "target": target}
