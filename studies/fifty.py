@@ -28,6 +28,7 @@ from studies.lab.samples import sample_guesses
 from studies.lab.scored_text import (
     require_wikitext,
     score,
+    score_alone,
     score_sentences,
     scored_blocks,
 )
@@ -107,7 +108,8 @@ def make_fifty_trial(arm: FiftyArm, seed: int, folder: Path) -> dict:
 def fifty_scores(model, tokenizer) -> dict:
     """Every word of both splits, a seventh hidden at a time; validation in halves.
 
-    Sentences: of the validation text, each by itself, as one types them.
+    Sentences: of the validation text, each by itself, as one types them. Alone: a tenth
+    of the validation words, each the only one hidden in its block.
     """
     corpus, length = require_wikitext(), model.config.max_length
     rows = {
@@ -117,14 +119,15 @@ def fifty_scores(model, tokenizer) -> dict:
     for name, half in HALVES.items():
         rows[name] = tuple(rows_BT[half] for rows_BT in rows["validation"])
     scores = {name: score(model, *pair) for name, pair in rows.items()}
-    return scores | {"sentences": score_sentences(model, tokenizer, corpus.validation)}
+    scores["sentences"] = score_sentences(model, tokenizer, corpus.validation)
+    return scores | {"alone": score_alone(model, *rows["validation"], every=10)}
 
 
 def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     """One run of the study.
 
     Scored are the weights as they are saved, in 16 bits: those of the best epoch, and
-    the last.
+    the last, which may be the same.
     """
     tokenizer, data, model, run = fit_fifty(arm, seed, folder)
     best = best_evaluation(run["history"])
@@ -136,7 +139,10 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
         model.load_state_dict(values)
         path, info = folder / f"{moment}.safetensors", {"name": folder.name}
         save_model(path, model, tokenizer, info | {"moment": moment})
-        run[moment] = fifty_scores(load_model(path, tokenizer)[0], tokenizer)
+        if moment == "last" and best is run["history"][-1]:
+            run["last"] = run["best"]
+        else:
+            run[moment] = fifty_scores(load_model(path, tokenizer)[0], tokenizer)
     return run
 
 

@@ -16,6 +16,7 @@ from helpers.masking import evaluation_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from helpers.train import train
 from studies.lab.samples import sample_guesses
+from studies.lab.scored_text import score_alone
 
 WORDS = [f"word{i}" for i in range(40)]
 LINES = [" ".join(WORDS)] * 8
@@ -50,6 +51,21 @@ def test_evaluation_scores_each_word_once_and_by_the_book():
         "words": int((ids >= len(SPECIALS)).sum()),
     }
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_word_scored_alone_is_the_only_one_hidden_in_its_block():
+    ids, model = random_data().validation_BT, scattered(fresh_model(), 0.5).eval()
+    places = (ids >= len(SPECIALS)).nonzero().tolist()[::3]
+    losses, right = [], 0
+    for row, at in places:
+        hidden_T = ids[row].clone()
+        hidden_T[at] = MASK
+        logits_V = model(hidden_T[None])[0, at]
+        losses.append(F.cross_entropy(logits_V, ids[row, at]).item())
+        right += int(logits_V.argmax() == ids[row, at])
+    found = score_alone(model, ids, evaluation_subsets(ids), every=3)
+    expected = {"loss": sum(losses) / len(losses), "accuracy": right / len(losses)}
+    assert found == pytest.approx(expected | {"words": len(places)}, rel=1e-5)
 
 
 SCORES = {

@@ -66,6 +66,11 @@ def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
     assert run["last"]["scoring"]["words"] > run["last"]["validation"]["words"] / 3
     both = sum(run["last"][name]["words"] for name in fifty.HALVES)
     assert both == run["last"]["validation"]["words"]
+    # A tenth of the words is hidden alone, and the best weights may be the last.
+    asked = run["best"]["alone"]["words"]
+    assert asked == -(-run["best"]["validation"]["words"] // 10)
+    same = chosen["step"] == history[-1]["step"]
+    assert (run["best"] == run["last"]) == same
     assert f"| none_{FOUR} | 1 |" in study.table(study.results())
     # And the trial.
     assert read_record(trials.folder / f"trial_none_{FOUR}.json") == trial

@@ -1,6 +1,6 @@
 """The text on which models are scored: WikiText-2, in blocks and in sentences.
 
-Shapes: B blocks or sentences, T positions.
+Shapes: B blocks or sentences, T positions, R rows with one hidden word each.
 """
 
 import torch
@@ -72,6 +72,13 @@ def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
     """Loss and accuracy with every word of these subsets predicted once."""
     result = evaluate(model, ids_BT, subset_BT, subsets=subsets)
     return {key: result[key] for key in ("loss", "accuracy", "words")}
+
+
+def score_alone(model, ids_BT: Tensor, subset_BT: Tensor, every: int) -> dict:
+    """Loss and accuracy over every so many words, each hidden alone in its block."""
+    row_R, at_R = (subset_BT >= 0).nonzero()[::every].T
+    alone_RT = torch.full_like(ids_BT[row_R], -1).scatter(1, at_R[:, None], 0)
+    return score(model, ids_BT[row_R], alone_RT, [0])
 
 
 def score_sentences(model, tokenizer, lines: list[str], subsets=range(7)) -> dict:
