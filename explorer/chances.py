@@ -9,7 +9,7 @@ H heads, W words.
 import torch
 from torch import Tensor
 
-from explorer.vocabulary import is_spelling, masked_ids, silent_tokens
+from explorer.tokens import masked_tokens, silent_tokens, spells_with_tokens
 from helpers.model import shallow_model_copy
 
 WIDTH = 8  # how many words a beam search follows for each that it is to find
@@ -75,12 +75,12 @@ def span_chances(
 
 def encoded_chance(model, tokenizer, encoded, position: int, ids: list[int]) -> float:
     """Probability of a word, given by its ids, in place of the one at a position."""
-    inputs_BT = masked_ids(tokenizer, encoded, [position])
+    inputs_BT = masked_tokens(tokenizer, encoded, [position])
     span = encoded.spans[position]
     return span_chances(model, tokenizer, inputs_BT, position, span, ids).item()
 
 
-def likely_words(
+def best_word_chances(
     model, tokenizer, inputs_T, position: int, span: range, chance_V, top_k: int
 ) -> list[tuple[list[int], float]]:
     """The ids of the most probable words at a masked span, with their probabilities.
@@ -105,7 +105,7 @@ def likely_words(
         row, last = best // joint.shape[1], best % joint.shape[1]
         words = torch.cat([words[row], last[:, None]], 1)
     found = list(zip(words.tolist(), chances.tolist(), strict=True))
-    spelled = [(ids, p) for ids, p in found if is_spelling(tokenizer, ids)]
+    spelled = [(ids, p) for ids, p in found if spells_with_tokens(tokenizer, ids)]
     return (spelled or found)[:top_k]
 
 

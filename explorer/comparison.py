@@ -15,15 +15,15 @@ from explorer.controls import (
     show_control,
 )
 from explorer.markup import (
-    data_attributes,
-    guesses_html,
-    percent_html,
-    points_html,
-    printable_word,
-    word_html,
+    attributes_markup,
+    guesses_markup,
+    percent_markup,
+    points_markup,
+    printable_markup,
+    word_markup,
 )
 from explorer.predict import Prediction
-from explorer.vocabulary import vocabulary_words
+from explorer.tokens import words_for_tokens
 
 
 class Comparison:
@@ -52,7 +52,7 @@ class Comparison:
 
     def renew(self, words: list[str], hidden: int = 0) -> None:
         """Offers the words of a sentence, if there is one; first one not hidden."""
-        self.word.options = [(printable_word(word), i) for i, word in enumerate(words)]
+        self.word.options = [(printable_markup(w), i) for i, w in enumerate(words)]
         self.word.index = int(hidden == 0 and len(words) > 1) if words else None
         self.clear()
 
@@ -66,7 +66,7 @@ class Comparison:
         self.clear()
         views, choice = self.shown()
         before, place = views.prediction(choice), self.word.index
-        by = vocabulary_words(self.tokenizer, self.by.value)
+        by = words_for_tokens(self.tokenizer, self.by.value)
         if place == before.position:
             raise ValueError("That word is hidden; replace another one.")
         if len(by) != 1:
@@ -88,14 +88,15 @@ class Comparison:
 
 def comparison_html(before: Prediction, after: Prediction, p: float, place: int) -> str:
     """Two answers side by side; `p` is what the word asked for has got afterwards."""
-    target, was = word_html(before.target), before.p_target
+    target, was = word_markup(before.target), before.p_target
     tables = (
-        guesses_html(one, f"{when}, with <b>{word_html(one.words[place])}</b>")
+        guesses_markup(one, f"{when}, with <b>{word_markup(one.words[place])}</b>")
         for when, one in (("Before", before), ("After", after))
     )
     sections = "".join(f"<section>{table}</section>" for table in tables)
     return (
-        f'<p role="status" {data_attributes(p=p)}><b>{target}</b> goes from '
-        f"{percent_html(was)} to {percent_html(p)}: {points_html(p - was)} points.</p>"
+        f'<p role="status" {attributes_markup(p=p)}><b>{target}</b> goes from '
+        f"{percent_markup(was)} to {percent_markup(p)}: {points_markup(p - was)} "
+        "points.</p>"
         f'<div class="mt-cards">{sections}</div>'
     )

@@ -19,7 +19,7 @@ from explorer.controls import (
     show_control,
 )
 from explorer.page.build import page_source
-from explorer.vocabulary import special_ids, vocabulary_words, word_tokens
+from explorer.tokens import special_tokens, word_tokens, words_for_tokens
 from helpers.text import split_words
 
 ROUND = 5  # sentences
@@ -36,11 +36,11 @@ def game_sentences(tokenizers: list, longest: int) -> list[tuple[list[str], int]
         words, place = split_words(sentence["text"]), sentence["position"]
         parts = words, words[:place], words[place : place + 1]
         whole, before, hidden = (
-            vocabulary_words(tokenizers[0], " ".join(part)) for part in parts
+            words_for_tokens(tokenizers[0], " ".join(part)) for part in parts
         )
         tokens = [word_tokens(tokenizer, whole) for tokenizer in tokenizers]
         known = len(hidden) == 1 and all(
-            special_ids(tokenizer).unk not in own[len(before)]
+            special_tokens(tokenizer).unk not in own[len(before)]
             for tokenizer, own in zip(tokenizers, tokens, strict=True)
         )
         if known and all(sum(map(len, own)) <= longest for own in tokens):
@@ -50,7 +50,7 @@ def game_sentences(tokenizers: list, longest: int) -> list[tuple[list[str], int]
 
 def game_sentence_html(words: list[str], position: int, gap: str) -> str:
     """A sentence with a gap, or with the word that was in it."""
-    told = [markup.word_html(word) for word in words]
+    told = [markup.word_markup(word) for word in words]
     told[position] = f'<b class="mt-gap">{gap}</b>'
     return f'<p class="mt-game">{" ".join(told)}</p>'
 
@@ -99,7 +99,7 @@ class GuessingGame:
 
     def score(self) -> None:
         """Shows the hidden word, and who has guessed it."""
-        guesses = vocabulary_words(self.tokenizer, self.guess.value)
+        guesses = words_for_tokens(self.tokenizer, self.guess.value)
         if not self.open or not guesses:
             return
         prediction, guess = self.predict(self.words, self.position), guesses[0]
@@ -107,15 +107,15 @@ class GuessingGame:
         yours, models = guess.lower() == word.lower(), best[0] == prediction.true
         self.yours, self.models = self.yours + yours, self.models + models
         self.open = False
-        shown = game_sentence_html(self.words, self.position, markup.word_html(word))
+        shown = game_sentence_html(self.words, self.position, markup.word_markup(word))
         self.sentence.value = shown
-        told = f"It was <b>{markup.word_html(word)}</b>. "
-        told += f"You said <b>{markup.word_html(guess)}</b>: "
+        told = f"It was <b>{markup.word_markup(word)}</b>. "
+        told += f"You said <b>{markup.word_markup(guess)}</b>: "
         told += "right. " if yours else "wrong. "
         if not yours and guess.lower() in map(str.lower, best):
             told += "The model would have counted it among its first five. "
-        told += f"The model said <b>{markup.word_html(best[0])}</b>, "
-        told += f"{markup.percent_html(prediction.p_pred)}: "
+        told += f"The model said <b>{markup.word_markup(best[0])}</b>, "
+        told += f"{markup.percent_markup(prediction.p_pred)}: "
         told += "right. " if models else "wrong. "
         told += f"After {self.asked} of {self.all}: you {self.yours}, the model "
         self.told.value = f'<p role="status">{told}{self.models}.</p>'

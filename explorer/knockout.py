@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from explorer.chances import span_chances
 from explorer.predict import Prediction, prediction_ids
-from explorer.vocabulary import encode_words, special_ids
+from explorer.tokens import sentence_tokens, special_tokens
 from helpers.model import require_model_vocabulary, shallow_model_copy
 
 
@@ -18,7 +18,7 @@ def knockout_chances(model, tokenizer, prediction: Prediction, inputs_BT) -> Ten
     """Probability of the target at the masked position of each row, shape (B,)."""
     require_model_vocabulary(model, tokenizer)
     position = prediction.position
-    span = encode_words(tokenizer, prediction.words).spans[position]
+    span = sentence_tokens(tokenizer, prediction.words).spans[position]
     asked = model, tokenizer, inputs_BT, position, span
     return span_chances(*asked, prediction.target_ids)
 
@@ -30,10 +30,10 @@ def without_words(model, tokenizer, prediction: Prediction) -> Tensor:
     unchanged. This is the erasure of one word in Li et al. 2016, with [MASK] in its
     place.
     """
-    spans = encode_words(tokenizer, prediction.words).spans
+    spans = sentence_tokens(tokenizer, prediction.words).spans
     inputs_BT = prediction_ids(tokenizer, prediction).repeat(len(spans), 1)
     for row, span in enumerate(spans):
-        inputs_BT[row, span] = special_ids(tokenizer).mask
+        inputs_BT[row, span] = special_tokens(tokenizer).mask
     return knockout_chances(model, tokenizer, prediction, inputs_BT)
 
 

@@ -16,21 +16,21 @@ from torch import Tensor
 from explorer.attention_plots import attention_rollout
 from explorer.chances import (
     attention_of_words,
+    best_word_chances,
     chance_and_rank,
     encoded_chance,
-    likely_words,
     word_chances,
 )
-from explorer.vocabulary import (
+from explorer.tokens import (
     BLANK,
     BLANKS,
-    encode_words,
-    masked_ids,
+    masked_tokens,
+    sentence_tokens,
     silent_tokens,
-    special_ids,
+    special_tokens,
     token_text,
-    vocabulary_words,
     word_tokens,
+    words_for_tokens,
 )
 from helpers.model import require_model_vocabulary
 
@@ -109,10 +109,10 @@ class Prediction:
         return weights_HS.mean(0) if head is None else weights_HS[head]
 
 
-def words_to_predict(model, tokenizer, text: str | list[str]) -> list[str]:
+def prediction_words(model, tokenizer, text: str | list[str]) -> list[str]:
     """The words of a sentence that fits the model, blanks as ___; else ValueError."""
     most = model.config.max_length - 2  # without [CLS] and [SEP]
-    words = vocabulary_words(tokenizer, text) if isinstance(text, str) else text
+    words = words_for_tokens(tokenizer, text) if isinstance(text, str) else text
     words = [BLANK if BLANKS.fullmatch(word) else word for word in words]
     if not all(words) or not words:
         raise ValueError("There is no word in the text; type a sentence.")
@@ -128,19 +128,21 @@ def words_to_predict(model, tokenizer, text: str | list[str]) -> list[str]:
 
 def prediction_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
-    encoded = encode_words(tokenizer, prediction.words)
-    return masked_ids(tokenizer, encoded, [prediction.position])[0]
+    encoded = sentence_tokens(tokenizer, prediction.words)
+    return masked_tokens(tokenizer, encoded, [prediction.position])[0]
 
 
-def masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
+def predict_masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
     """The prediction of one word of an encoded sentence.
 
     `seen` is what the model has seen and said of it: the ids with the word masked,
     shape (T,), the probabilities of its first token, and the attention weights.
     """
     inputs_T, chance_V, weights_NHTS = seen
-    special, span = special_ids(tokenizer), encoded.spans[position]
-    best = likely_words(model, tokenizer, inputs_T, position, span, chance_V, top_k)
+    special, span = special_tokens(tokenizer), encoded.spans[position]
+    best = best_word_chances(
+        model, tokenizer, inputs_T, position, span, chance_V, top_k
+    )
     top = [(token_text(tokenizer, ids), p) for ids, p in best]
     target = encoded.ids[span.start : span.stop]
     true, p_true, rank_true = None, None, None
@@ -167,14 +169,14 @@ def predict_positions(
     not exist.
     """
     require_model_vocabulary(model, tokenizer)
-    words = words_to_predict(model, tokenizer, text)
+    words = prediction_words(model, tokenizer, text)
     for position in positions:
         if not 0 <= position < len(words):
             raise ValueError(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
-    encoded = encode_words(tokenizer, words)
-    inputs_BT = masked_ids(tokenizer, encoded, positions)
+    encoded = sentence_tokens(tokenizer, words)
+    inputs_BT = masked_tokens(tokenizer, encoded, positions)
     spans = encoded.spans
     at_BM = torch.tensor([[spans[i].start] for i in positions], device="cpu")
     first = [silent_tokens(tokenizer, i, 0, len(spans[i])) for i in positions]
@@ -183,30 +185,32 @@ def predict_positions(
     chance_BMV, weights_BNHTS = word_chances(*asked)
     seen = zip(inputs_BT, chance_BMV[:, 0], weights_BNHTS, strict=True)
     return [
-        masked_word(model, tokenizer, encoded, position, top_k, own)
+        predict_masked_word(model, tokenizer, encoded, position, top_k, own)
         for position, own in zip(positions, seen, strict=True)
     ]
 
 
-def ids_chance(model, tokenizer, prediction: Prediction, ids: list[int]) -> float:
+def predicted_chance(model, tokenizer, prediction: Prediction, ids: list[int]) -> float:
     """Probability of a word that has as many tokens as the masked place."""
     if len(ids) == 1:
         return prediction.chance_V[ids[0]].item()
-    encoded = encode_words(tokenizer, prediction.words)
+    encoded = sentence_tokens(tokenizer, prediction.words)
     return encoded_chance(model, tokenizer, encoded, prediction.position, ids)
 
 
-def guess_chance(model, tokenizer, prediction: Prediction, word: str) -> tuple | None:
+def predicted_guess_chance(
+    model, tokenizer, prediction: Prediction, word: str
+) -> tuple | None:
     """Probability, rank and number of tokens of any word in the masked place.
 
     None if the word is unknown. A word of more or fewer tokens is asked for in a place
     of its own size. Its rank is None then, and wherever it has several tokens.
     ValueError if it is too long.
     """
-    position, special = prediction.position, special_ids(tokenizer)
+    position, special = prediction.position, special_tokens(tokenizer)
     words = [*prediction.words]
     words[position] = word
-    encoded = encode_words(tokenizer, words)
+    encoded = sentence_tokens(tokenizer, words)
     span = encoded.spans[position]
     ids = encoded.ids[span.start : span.stop]
     if BLANKS.fullmatch(word) or special.unk in ids:
@@ -226,7 +230,7 @@ def fill_mask(
     Without a position, the word is the blank: "the cat ___ on the mat".
     """
     if position is None:
-        words = words_to_predict(model, tokenizer, text)
+        words = prediction_words(model, tokenizer, text)
         if words.count(BLANK) != 1:
             raise ValueError(
                 f"The text has {words.count(BLANK)} blanks; write one ___ or [MASK] in "
@@ -240,5 +244,5 @@ def predict_each(
     model, tokenizer, text: str | list[str], top_k: int = 5
 ) -> list[Prediction]:
     """Masks each word of a sentence in turn."""
-    words = words_to_predict(model, tokenizer, text)
+    words = prediction_words(model, tokenizer, text)
     return predict_positions(model, tokenizer, words, list(range(len(words))), top_k)

@@ -6,22 +6,22 @@ from torch import Tensor
 
 from explorer.markup import (
     STRONGEST,
-    bar_html,
-    data_attributes,
-    percent_html,
-    points_html,
-    printable_word,
-    word_html,
+    attributes_markup,
+    bar_markup,
+    percent_markup,
+    points_markup,
+    printable_markup,
+    word_markup,
 )
 from explorer.predict import Prediction
 
 
-def change_css_class(change: float) -> str:
+def change_table_class(change: float) -> str:
     """The class that colours a change."""
     return "mt-fall" if change < 0 else "mt-rise"
 
 
-def scroller_html(label: str, table: str) -> str:
+def table_scroller_html(label: str, table: str) -> str:
     """A table that can be scrolled sideways, by keyboard, too."""
     return (
         f'<div class="mt-scroller" role="region" tabindex="0" aria-label="{label}">'
@@ -45,24 +45,24 @@ def words_table_html(
         if i == position:
             continue
         rows.append(
-            f"<tr {data_attributes(position=i, attention=share, p=after)}>"
-            f"<th scope=row>{word_html(prediction.words[i])}</th>"
-            f"<td>{percent_html(share)}</td>"
-            f'<td class="mt-bars">{bar_html(share / widest)}</td>'
-            f"<td>{percent_html(after)}</td><td>{points_html(change)}</td>"
-            f'<td><span class="mt-change"><i class="{change_css_class(change)}" '
+            f"<tr {attributes_markup(position=i, attention=share, p=after)}>"
+            f"<th scope=row>{word_markup(prediction.words[i])}</th>"
+            f"<td>{percent_markup(share)}</td>"
+            f'<td class="mt-bars">{bar_markup(share / widest)}</td>'
+            f"<td>{percent_markup(after)}</td><td>{points_markup(change)}</td>"
+            f'<td><span class="mt-change"><i class="{change_table_class(change)}" '
             f'style="--w:{abs(change) / furthest:.3f}"></i></span></td></tr>'
         )
     table = (
-        f'<table class="mt-knock" {data_attributes(**{"for": position})}><caption>'
+        f'<table class="mt-knock" {attributes_markup(**{"for": position})}><caption>'
         "<b>Hide one more word.</b> One other word at a time is hidden as well. While "
-        f"all other words are visible, <b>{word_html(prediction.target)}</b> has "
-        f"{percent_html(p)}. A point is a hundredth of probability."
+        f"all other words are visible, <b>{word_markup(prediction.target)}</b> has "
+        f"{percent_markup(p)}. A point is a hundredth of probability."
         "</caption><tr><th scope=col>word</th><th scope=col colspan=2>"
         "looked at</th><th scope=col>without it</th><th scope=col colspan=2>points</th>"
         f"</tr>{''.join(rows)}</table>"
     )
-    return scroller_html("One more word hidden", table)
+    return table_scroller_html("One more word hidden", table)
 
 
 def heads_table_html(prediction: Prediction, after_NH: Tensor, furthest: float) -> str:
@@ -77,12 +77,12 @@ def heads_table_html(prediction: Prediction, after_NH: Tensor, furthest: float) 
         for h, after in enumerate(after_H):
             change = after - prediction.p_target
             most = tokens[int(prediction.attention(n, h).argmax())]
-            points = points_html(change)
+            points = points_markup(change)
             told = f"Layer {n + 1}, head {h + 1}: {points} points when it is silent; "
-            told += f"it looks most at “{printable_word(most)}”"
+            told += f"it looks most at “{printable_markup(most)}”"
             cells.append(
-                f'<td class="{change_css_class(change)}" '
-                f"{data_attributes(layer=n + 1, head=h + 1, p=after)} "
+                f'<td class="{change_table_class(change)}" '
+                f"{attributes_markup(layer=n + 1, head=h + 1, p=after)} "
                 f'style="--a:{STRONGEST * abs(change) / furthest:.3f}"><button '
                 f'title="{html.escape(told, quote=True)}">{points}</button></td>'
             )
@@ -94,4 +94,4 @@ def heads_table_html(prediction: Prediction, after_NH: Tensor, furthest: float) 
         "silenced in turn; a number is the change in points. Press it to see where "
         f"that head looked.</caption><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
     )
-    return scroller_html("Each head silenced", table)
+    return table_scroller_html("Each head silenced", table)

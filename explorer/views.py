@@ -13,20 +13,20 @@ from explorer.knockout import without_heads, without_words
 from explorer.page.build import page_html
 from explorer.predict import (
     Prediction,
-    guess_chance,
-    ids_chance,
     predict_each,
-    words_to_predict,
+    predicted_chance,
+    predicted_guess_chance,
+    prediction_words,
 )
 from explorer.saving import file_slug
 from explorer.tables import heads_table_html, words_table_html
-from explorer.vocabulary import (
-    reads_byte_pairs,
-    special_ids,
-    vocabulary_key,
-    vocabulary_size,
-    vocabulary_words,
+from explorer.tokens import (
+    has_byte_pair_tokens,
+    special_tokens,
+    token_key,
+    token_vocabulary_size,
     word_tokens,
+    words_for_tokens,
 )
 from helpers.figure import figure_png
 from helpers.model import require_model_vocabulary
@@ -72,7 +72,7 @@ def require_view_arguments(models, tokenizer, places: dict) -> dict:
         given = ", ".join(map(str, tokenizers)) or "no model"
         told = f"There are tokenizers for {given}; give one for each of "
         raise ValueError(f"{told}{', '.join(models)}.")
-    different = {vocabulary_key(t): t for t in tokenizers.values()}  # equal ones once
+    different = {token_key(t): t for t in tokenizers.values()}  # equal ones once
     if len(different) > 1 and any(hasattr(t, "split") for t in different.values()):
         raise ValueError(
             "The tokenizers split a text into different words; give each model its own "
@@ -87,7 +87,7 @@ def require_view_arguments(models, tokenizer, places: dict) -> dict:
             )
     for name, model in models.items():
         require_model_vocabulary(model, tokenizers[name])
-    return {name: different[vocabulary_key(t)] for name, t in tokenizers.items()}
+    return {name: different[token_key(t)] for name, t in tokenizers.items()}
 
 
 class Views:
@@ -101,14 +101,14 @@ class Views:
         self.models, self.tokenizers, self.scope = models, tokenizers, scope
         self.text, self.answers = text, {}
         for name, model in models.items():
-            self.words = words_to_predict(model, tokenizers[name], text)
+            self.words = prediction_words(model, tokenizers[name], text)
         self.ask(predict_each, next(iter(models)))
         self.n_layers = next(iter(models.values())).config.n_layers
 
     def unknown(self, model: str) -> list[bool]:
         """Which words are outside a model's vocabulary."""
         tokenizer = self.tokenizers[model]
-        unk = special_ids(tokenizer).unk
+        unk = special_tokens(tokenizer).unk
         return [unk in ids for ids in word_tokens(tokenizer, self.words)]
 
     def ask(self, question, model: str, position: int | None = None):
@@ -147,28 +147,27 @@ class Views:
         view = heatmap_view(choice.layer, choice.head, self.n_layers)
         vmax = float(share_S.max())
         lengths = told.n_tokens, len(share_S)
-        scale = markup.attention_scale_html(view, vmax, *lengths)
+        scale = markup.attention_scale_markup(view, vmax, *lengths)
         about = without_words, choice.model, choice.position
         if choice.need and about in self.answers:
             change_W = self.ask(*about) - told.p_target
             furthest = max(float(change_W.abs().max()), 0.01)
             change_S = [0, *(change_W / furthest).tolist(), 0]
-            scale = markup.need_scale_html(told.target, furthest)
+            scale = markup.need_scale_markup(told.target, furthest)
         shares = (share_S / vmax).tolist()
         painted = self.unknown(choice.model), shares, change_S
-        return markup.word_colours_css(*buttons, *painted), scale
+        return markup.word_colours_markup(*buttons, *painted), scale
 
     def answer(self, choice: ViewChoice) -> str:
         """What the model says of the hidden word."""
-        return markup.answer_html(
-            self.prediction(choice), vocabulary_size(self.tokenizers[choice.model])
-        )
+        size = token_vocabulary_size(self.tokenizers[choice.model])
+        return markup.answer_markup(self.prediction(choice), size)
 
     def other_answers(self, choice: ViewChoice) -> str:
         """What the other models say of it."""
         others = self.others(choice)
         answers = ((model, self.prediction(choice, model)) for model in others)
-        return "".join(markup.other_answer_html(*answer) for answer in answers)
+        return "".join(markup.other_answer_markup(*answer) for answer in answers)
 
     def needs(self, choice: ViewChoice) -> tuple[str, str]:
         """Each other word and each head taken away: two tables, on one scale.
@@ -189,26 +188,26 @@ class Views:
     def own(self, choice: ViewChoice, guess: str) -> str:
         """The reader's own guess with its probability and rank."""
         model, tokenizer = self.models[choice.model], self.tokenizers[choice.model]
-        words, prediction = vocabulary_words(tokenizer, guess), self.prediction(choice)
+        words, prediction = words_for_tokens(tokenizer, guess), self.prediction(choice)
         if not words:
             return ""
-        if len(words) > 1 and reads_byte_pairs(tokenizer):
-            return markup.refused_guess_html("Type one word.")
+        if len(words) > 1 and has_byte_pair_tokens(tokenizer):
+            return markup.refused_guess_markup("Type one word.")
         try:
             asked = model, tokenizer, prediction, words[0]
-            known = guess_chance(*asked) if len(words) == 1 else None
+            known = predicted_guess_chance(*asked) if len(words) == 1 else None
         except ValueError as error:
-            return markup.refused_guess_html(str(error))
+            return markup.refused_guess_markup(str(error))
         if known is None:
-            size = vocabulary_size(tokenizer)
+            size = token_vocabulary_size(tokenizer)
             told = f"That is not one of the {size} that the model knows."
-            return markup.refused_guess_html(told)
-        return markup.own_guess_html(words[0], *known)
+            return markup.refused_guess_markup(told)
+        return markup.own_guess_markup(words[0], *known)
 
     def chance(self, choice: ViewChoice, answer: Prediction, ids: list[int]) -> float:
         """What the chosen model, which gave an answer, gives to another word there."""
         asked = self.models[choice.model], self.tokenizers[choice.model], answer
-        return ids_chance(*asked, ids)
+        return predicted_chance(*asked, ids)
 
     def picture(self, choice: ViewChoice) -> bytes:
         """The view as PNG."""
@@ -219,7 +218,7 @@ class Views:
     def picture_text(self, choice: ViewChoice) -> str:
         """The view in words, for those who do not see the picture."""
         prediction = self.prediction(choice)
-        sentence = " ".join(map(markup.printable_word, prediction.tokens))
+        sentence = " ".join(map(markup.printable_markup, prediction.tokens))
         return f"The explorer: {sentence}. {heatmap_caption(prediction)}"
 
     def page(self, choice: ViewChoice) -> str:
@@ -228,7 +227,7 @@ class Views:
         The page reads words. ValueError for a model that reads byte pairs.
         """
         tokenizer = self.tokenizers[choice.model]
-        if reads_byte_pairs(tokenizer):
+        if has_byte_pair_tokens(tokenizer):
             raise ValueError(
                 "A saved page holds models that read words; this one reads byte pairs."
             )

@@ -19,8 +19,8 @@ from explorer.game import GuessingGame, game_sentences
 from explorer.page.build import page_explanation
 from explorer.predict import predict_positions
 from explorer.saving import save_for_reader
+from explorer.tokens import BLANK
 from explorer.views import ViewChoice, Views, require_view_arguments
-from explorer.vocabulary import BLANK
 from helpers.figure import show_figure
 
 
@@ -164,7 +164,7 @@ class Explorer(Controls):
             raise ValueError(
                 f"There is no word {start}; choose 0 to {len(views.words) - 1}."
             )
-        self.words.options = [*map(markup.printable_word, views.words)]
+        self.words.options = [*map(markup.printable_markup, views.words)]
         self.words.index = start
         self.change.renew(views.words, start)
         self.views = views

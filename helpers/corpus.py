@@ -37,7 +37,7 @@ class Corpus:
     test: list[str]
 
 
-def clean_line(text: str) -> str:
+def clean_corpus_line(text: str) -> str:
     """A text as typed text is read: without what nobody sees, with single spaces."""
     text = unicodedata.normalize("NFC", UNSEEN.sub(r"\1", text))
     return " ".join(text.split())
@@ -53,7 +53,7 @@ def read_corpus_split(folder: Path, split: str) -> list[str]:
             rows += ParquetFile(file).read(["text"])["text"].to_pylist()
             if others := [row for row in rows if not isinstance(row, str | None)]:
                 raise ValueError(f"{others[0]!r:.40} is no text")
-    lines = [" ".join(row.split()) for row in rows if row and clean_line(row)]
+    lines = [" ".join(row.split()) for row in rows if row and clean_corpus_line(row)]
     if not lines:
         raise ValueError(f"There is no text in {files}.")
     return lines
@@ -78,11 +78,11 @@ def read_corpus(folder: Path) -> Corpus:
     digest = corpus_digest(splits)
     if digest == DIGEST:
         return Corpus(WIKITEXT, **splits)
-    splits = {split: [*map(clean_line, lines)] for split, lines in splits.items()}
+    splits = {s: [*map(clean_corpus_line, lines)] for s, lines in splits.items()}
     return Corpus(f"text-{digest[:8]}", **splits)
 
 
-def download_failure(error: BaseException) -> str:
+def corpus_download_failure(error: BaseException) -> str:
     """What was at the bottom of an error, in one line."""
     while error.__cause__:
         error = error.__cause__
@@ -113,7 +113,7 @@ def download_wikitext(folder: Path) -> None:
                         bar.update(len(part))
                 write_file(folder / name, bytes(content))
     except Exception as error:  # of the session, or of the disk
-        raise ConnectionError(download_failure(error)) from error
+        raise ConnectionError(corpus_download_failure(error)) from error
 
 
 def load_wikitext() -> Corpus:

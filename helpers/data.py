@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from helpers.masking import evaluation_subsets
+from helpers.masking import mask_subsets
 from helpers.seeds import seeded
 from helpers.tokenizer import CLS, PAD, SEP
 
@@ -140,5 +140,5 @@ class TrainingData:
         validation_BT = pack(encode_lines(tokenizer, corpus.validation), length)
         rows_BT = cut_rows(stream, length)
         sample_BT = rows_BT[:: max(1, len(rows_BT) // sample)][:sample]
-        masks = [evaluation_subsets(ids) for ids in (validation_BT, sample_BT)]
+        masks = [mask_subsets(ids) for ids in (validation_BT, sample_BT)]
         return cls(stream, validation_BT, masks[0], sample_BT, masks[1])

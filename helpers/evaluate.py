@@ -1,6 +1,6 @@
 """How models are scored: fixed masks, the same words for every model.
 
-During training the first of the seven `evaluation_subsets` is scored; final figures
+During training the first of the seven `mask_subsets` is scored; final figures
 take all of them. Left out: perplexity, which a masked loss does not give.
 
 Shapes: B blocks, T positions, M positions of a block that are scored, V vocabulary;

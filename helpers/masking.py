@@ -74,7 +74,7 @@ def masked_positions(labels_BT: Tensor) -> tuple[Tensor, Tensor]:
     return at_BM, labels_BT.gather(1, at_BM)
 
 
-def evaluation_subsets(ids_BT: Tensor, n_subsets: int = 7, seed: int = 0) -> Tensor:
+def mask_subsets(ids_BT: Tensor, n_subsets: int = 7, seed: int = 0) -> Tensor:
     """Divides all eligible positions at random into disjoint subsets of equal size.
 
     Returns the number of each position's subset, or -1 where a position is not

@@ -65,7 +65,7 @@ class ModelConfig:
         require_settings(self, **MODEL_VALUES)
         if self.attention_dropout is not None:
             require_settings(self, attention_dropout=DROPOUT)
-        check_model_config(self)
+        require_model_config(self)
 
     @classmethod
     def bert(cls, **sizes) -> "ModelConfig":
@@ -74,7 +74,7 @@ class ModelConfig:
         return cls(**(choices | sizes))
 
 
-def check_model_config(config: ModelConfig) -> None:
+def require_model_config(config: ModelConfig) -> None:
     """Raises SettingError for sizes that do not fit together."""
     divisors = {"rotary": 2 * config.n_heads, "sinusoidal": math.lcm(2, config.n_heads)}
     divisor = divisors.get(config.positions, config.n_heads)
@@ -137,7 +137,7 @@ class MaskedWordHead(nn.Module):
         return self.decoder(self.norm(F.gelu(self.transform(hidden_BMD))))
 
 
-def build_block(config: ModelConfig) -> EncoderBlock:
+def build_model_block(config: ModelConfig) -> EncoderBlock:
     """Builds one encoder block according to the configuration."""
     p = config.dropout if config.attention_dropout is None else config.attention_dropout
     rotary, dropout = config.positions == "rotary", FastDropout(config.dropout)
@@ -162,7 +162,9 @@ class MaskedLanguageModel(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = Embedding(config)
-        self.blocks = nn.ModuleList(build_block(config) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(
+            build_model_block(config) for _ in range(config.n_layers)
+        )
         self.norm = nn.Identity()
         if config.norm == "pre":  # its encoder blocks end without a LayerNorm
             self.norm = nn.LayerNorm(config.d_model, eps=config.norm_eps)

@@ -51,7 +51,7 @@ def train_step(
         parallel.shard(batch).to(device, non_blocking=True)
         for batch in (inputs_BT, at_BM, labels_BM)
     )
-    torch.manual_seed(parallel.process_dropout_seed(config.seed, run.step, device))
+    torch.manual_seed(parallel.parallel_dropout_seed(config.seed, run.step, device))
     run.model.zero_grad()
     with torch.autocast(device.type, run.dtype, enabled=run.dtype != torch.float32):
         logits_BMV = run.network(inputs_BT, at_BM)
@@ -88,7 +88,7 @@ def evaluation_steps(total: int, evaluations: int) -> set[int]:
     return early | {round(total * i / evaluations) for i in range(1, evaluations + 1)}
 
 
-def evaluate_run(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
+def evaluate_in_training(run: TrainingRun, data, epoch: float, on_evaluation) -> None:
     """Adds both losses to the history of a run; raises an error if it diverged."""
     require_finite_run(run)
     entry = {"step": run.step, "epoch": epoch, "seconds": run.seconds}
@@ -129,7 +129,7 @@ def run_steps(run: TrainingRun, data, config, source, mask, on_evaluation, save)
     run.network.train()
     for ids_BT in source(run.step):
         if run.step in due:
-            evaluate_run(run, data, run.step / per_epoch, on_evaluation)
+            evaluate_in_training(run, data, run.step / per_epoch, on_evaluation)
         save(run.step in due)
         if run.stopping.done or run.step >= total:
             break

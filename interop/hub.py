@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from helpers.corpus import PATIENCE, download_failure
+from helpers.corpus import PATIENCE, corpus_download_failure
 
 WANTED = "config.json", "model.safetensors", "vocab.txt", "tokenizer*.json"
 # Small ones first. Whichever has no safetensors on the hub is passed over.
@@ -24,7 +24,7 @@ def require_hub(name: str) -> None:
     try:
         urlopen(Request(url, method="HEAD"), timeout=PATIENCE).close()
     except (OSError, ValueError) as error:
-        why = download_failure(error)
+        why = corpus_download_failure(error)
         raise ConnectionError(f"{name} cannot be had ({why})") from error
 
 
@@ -43,7 +43,7 @@ def fetch_from_hub(name: str) -> Path:
     try:
         return folder()
     except (OSError, ValueError) as error:
-        why = download_failure(error)
+        why = corpus_download_failure(error)
         raise ConnectionError(f"{name} cannot be had ({why})") from error
 
 

@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from explorer.vocabulary import BLANKS, SpecialIds
+from explorer.tokens import BLANKS, SpecialTokens
 from helpers.files import reading_file
 
 SPECIALS = "[UNK] [CLS] [SEP] [MASK]".split()
@@ -69,7 +69,8 @@ class WordPiece:
         silent = {w for w in known if w in SPECIALS or UNUSED.fullmatch(w)}
         self.ids = {w: i for i, w in enumerate(self.words) if w not in silent}
         own = (known[name] for name in SPECIALS)
-        self.special_ids = SpecialIds(*own, tuple(sorted(known[w] for w in silent)))
+        silent_ids = tuple(sorted(known[word] for word in silent))
+        self.special_tokens = SpecialTokens(*own, silent_ids)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -83,7 +84,7 @@ class WordPiece:
         """The pieces of a text without blanks. One that is unknown stays as written."""
         found = self.library.encode(text, add_special_tokens=False)
         parts = zip(found.ids, found.tokens, found.offsets, strict=True)
-        unk = self.special_ids.unk
+        unk = self.special_tokens.unk
         return [text[start:end] if i == unk else t for i, t, (start, end) in parts]
 
     def split(self, text: str) -> list[str]:
@@ -98,4 +99,4 @@ class WordPiece:
     def encode(self, text: str | list[str]) -> list[int]:
         """Ids of a text, or of a list of pieces; no special tokens are added."""
         words = self.split(text) if isinstance(text, str) else text
-        return [self.ids.get(word, self.special_ids.unk) for word in words]
+        return [self.ids.get(word, self.special_tokens.unk) for word in words]

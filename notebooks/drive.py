@@ -9,7 +9,7 @@ from helpers import ROOT
 DRIVE = Path("/content/drive")
 
 
-def move_runs(source: Path, target: Path) -> None:
+def move_runs_to_drive(source: Path, target: Path) -> None:
     """Moves all runs from one folder to another, and prints a line for each.
 
     Nothing is replaced: a run whose name is taken gets the next one that is free. A run
@@ -49,7 +49,7 @@ def keep_runs_on_drive() -> None:
         if here.is_symlink():
             return
         if here.exists():
-            move_runs(here, target)
+            move_runs_to_drive(here, target)
         here.symlink_to(target)
     except OSError as error:
         raise OSError(f"{error} What is not on the Drive stays in {here}.") from error

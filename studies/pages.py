@@ -23,19 +23,19 @@ from studies.speed import speedrun, throughput
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
 
 
-def table_of_study(study: Study) -> str:
+def page_table_of_study(study: Study) -> str:
     """The table of a study of many runs."""
     return study.table(study.results())
 
 
 SPEEDS = throughput.STUDY, throughput.COMPILED, throughput.H100
 TABLES: dict[str, Callable[[], str]] = {
-    "dropout": lambda: table_of_study(dropout.STUDY),
+    "dropout": lambda: page_table_of_study(dropout.STUDY),
     "fifty_trials": fifty.fifty_trials_table,
     "dropout_words": lambda: samples_table(shipped_runs()[1]["samples"]),
-    "plateau": lambda: table_of_study(plateau.STUDY),
+    "plateau": lambda: page_table_of_study(plateau.STUDY),
     "plateau_words": lambda: samples_table(plateau_samples(plateau.STUDY.results())),
-    "lessons": lambda: table_of_study(LESSONS),
+    "lessons": lambda: page_table_of_study(LESSONS),
     "time_to_quality": lambda: speedrun.speedrun_table(speedrun.speedrun_results()),
 } | {
     name: lambda one=one, table=table: table(one.read())

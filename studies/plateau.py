@@ -24,8 +24,8 @@ from studies.lab.experiment import (
 )
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
 from studies.lab.runs import RECORDS, read_run
-from studies.lab.samples import phase_sample, sampling
-from studies.lab.stats import student
+from studies.lab.samples import sample_of_phase, sampling
+from studies.lab.stats import student_interval
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus
 from studies.positions import (
@@ -140,7 +140,7 @@ def plateau_table(results: StudyResults) -> str:
     rows = []
     for positions in (*POSITIONS, *TRAINED):
         runs, name = plateau_runs(results, positions), TRAINED.get(positions, positions)
-        steps = student([plateau_left(run) or STEPS for run in runs])
+        steps = student_interval([plateau_left(run) or STEPS for run in runs])
         stayed = None in map(plateau_left, runs)
         first = plateau_cell(plateau_trials(results, positions).values())
         mean = f"at least {steps['mean']:.0f}" if stayed else plus_minus(steps, 0)
@@ -191,7 +191,7 @@ def plateau_samples(results: StudyResults) -> list[dict]:
     for kind, run in runs.items():
         entry = run["history"][EVALUATED.index(SHOWN)]
         places = run["samples"][0]["predictions"]
-        rows.append(phase_sample(kind, entry, places, words))
+        rows.append(sample_of_phase(kind, entry, places, words))
     return rows
 
 

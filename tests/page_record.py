@@ -28,7 +28,7 @@ from helpers import ROOT
 from helpers.checkpoint import load_model
 from helpers.data import encode_lines, pack
 from helpers.evaluate import evaluate
-from helpers.masking import evaluation_subsets
+from helpers.masking import mask_subsets
 from helpers.record import read_record, write_record
 from studies.lab.machine import hardware
 from studies.lab.scored_text import require_wikitext
@@ -54,7 +54,7 @@ def cost() -> dict:
     found, tokenizer = models()
     lines = encode_lines(tokenizer, require_wikitext().validation)
     ids_BT = pack(lines, 64)
-    subset_BT = evaluation_subsets(ids_BT)
+    subset_BT = mask_subsets(ids_BT)
     told = {"what": "loss in nats, a seventh of all validation words hidden at a time"}
     for name, model in found.items():
         exact, page = (

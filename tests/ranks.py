@@ -26,7 +26,7 @@ from helpers.optimize import TrainConfig
 from helpers.tokenizer import PAD, SPECIALS, UNK, WordTokenizer
 from helpers.train import train, train_step
 from helpers.training_run import TrainingRun
-from studies.lab.experiment import join_processes
+from studies.lab.experiment import join_experiment_processes
 
 LENGTH, VOCABULARY = 16, 128  # more words than the toy corpus has
 LAST, CHANGE, DEATH = 20, 9, 13  # steps
@@ -141,7 +141,7 @@ def train_and_die(folder: Path) -> None:
     rank, mark = int(os.environ["RANK"]), folder / "died"
     if mark.exists():
         time.sleep(3 * (1 - rank))  # in which 1 must not go by where 0 was before
-    join_processes()
+    join_experiment_processes()
 
     def die(step: int) -> None:
         if (rank, step) == (1, DEATH) and not mark.exists():

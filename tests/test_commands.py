@@ -40,7 +40,7 @@ reached = Mock(side_effect=Reached)
 @pytest.fixture
 def no_work(monkeypatch):
     """Whatever loads, trains or measures raises Reached."""
-    monkeypatch.setattr(experiment, "join_processes", reached)
+    monkeypatch.setattr(experiment, "join_experiment_processes", reached)
     for module in (*map(module_of, STUDIES), study):
         for name in ("require_wikitext", "shipped_models"):
             if hasattr(module, name):

@@ -12,7 +12,7 @@ from tiny import CONFIG, fresh_model, random_data, same_weights, scattered
 from helpers.corpus import Corpus
 from helpers.data import TrainingData
 from helpers.evaluate import evaluate, unigram, validate
-from helpers.masking import evaluation_subsets
+from helpers.masking import mask_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from helpers.train import train
 from studies.lab.samples import sample_guesses
@@ -37,7 +37,7 @@ def test_evaluation_scores_each_word_once_and_by_the_book():
     """As from the scores of all positions, one set of masks after the other."""
     ids, model = random_data().validation_BT.repeat(10, 1), fresh_model(dropout=0.5)
     ids[:, 0], ids[::3, 4], ids[7, 6:] = CLS, UNK, PAD
-    subset = evaluation_subsets(ids)
+    subset = mask_subsets(ids)
     found = evaluate(scattered(model, 0.5), ids, subset, range(7), batch_size=16)
     model.eval()
     sets = [subset == number for number in range(7)]
@@ -63,7 +63,7 @@ def test_a_word_scored_alone_is_the_only_one_hidden_in_its_block():
         logits_V = model(hidden_T[None])[0, at]
         losses.append(F.cross_entropy(logits_V, ids[row, at]).item())
         right += int(logits_V.argmax() == ids[row, at])
-    found = score_alone(model, ids, evaluation_subsets(ids), every=3)
+    found = score_alone(model, ids, mask_subsets(ids), every=3)
     expected = {"loss": sum(losses) / len(losses), "accuracy": right / len(losses)}
     assert found == pytest.approx(expected | {"words": len(places)}, rel=1e-5)
 

@@ -46,7 +46,7 @@ def test_every_number_is_that_of_a_fresh_forward_pass(
     fresh = fill_mask(*given, TEXT, position)
     assert pressed(explorer.words) == [position]
     page = Page(explorer.card)
-    p_pred = markup.percent_html(fresh.p_pred)
+    p_pred = markup.percent_markup(fresh.p_pred)
     assert f"The model says {fresh.pred}, {p_pred}. " in page.text
     assert page.numbers("mt-pred") == near([fresh.p_pred])
     assert [row["data-word"] for row in page.find("tr")] == [w for w, _ in fresh.top]
@@ -67,7 +67,7 @@ def test_every_number_is_that_of_a_fresh_forward_pass(
     share_S = fresh.attention(*chosen)
     scale, largest = Page(explorer.scale), float(share_S.max())
     assert view in explorer.scale.value
-    most = markup.percent_html(largest)
+    most = markup.percent_markup(largest)
     assert f"0 to {most}. Even attention would be 7.1" in scale.text
     assert scale.numbers("mt-scale", "data-vmax") == near([largest])
     assert explorer.marked("underline dotted") == [10]
@@ -132,9 +132,9 @@ def test_a_small_change_is_not_drawn_as_a_large_one():
 
 
 def test_shares_are_told_as_people_read_them():
-    told = [markup.percent_html(share) for share in (0, 1e-9, 0.0677, 0.437)]
+    told = [markup.percent_markup(share) for share in (0, 1e-9, 0.0677, 0.437)]
     assert told == ["0\u00a0%", "below 0.1\u00a0%", "6.8\u00a0%", "44\u00a0%"]
-    points = [*map(markup.points_html, (-0.0004, 0.0126, -0.5))]
+    points = [*map(markup.points_markup, (-0.0004, 0.0126, -0.5))]
     assert points == ["0.0", "+1.3", "−50.0"]
 
 

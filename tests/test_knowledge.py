@@ -9,14 +9,14 @@ from tiny import tiny_model
 from helpers.corpus import Corpus
 from helpers.data import TrainingData, encode_lines, join_lines
 from helpers.evaluate import evaluate
-from helpers.masking import evaluation_subsets
+from helpers.masking import mask_subsets
 from helpers.record import read_record
 from helpers.tokenizer import CLS, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import all_references, score_reference
 from studies.attention.tables import GUESSES
-from studies.lab.scored_text import lone_sentences, sentence_rows
+from studies.lab.scored_text import scored_lone_sentences, scored_sentence_rows
 from studies.lab.stats import GROUP, bootstrap
 
 LENGTH = 32
@@ -124,8 +124,8 @@ def test_words_stand_at_their_places(data):
     ]
     tokenizer = WordTokenizer.train(lines, 40)
     stream = join_lines(encode_lines(tokenizer, lines))
-    ids_BT, place_BT = sentence_rows(tokenizer, lines, LENGTH)
-    sentences = sorted(lone_sentences(lines, 5, 40), key=len)
+    ids_BT, place_BT = scored_sentence_rows(tokenizer, lines, LENGTH)
+    sentences = sorted(scored_lone_sentences(lines, 5, 40), key=len)
     for sentence, ids_T, place_T in zip(sentences, ids_BT, place_BT, strict=True):
         row = [CLS, *tokenizer.encode(sentence), SEP]
         assert ids_T.tolist() == row + [PAD] * (LENGTH - len(row))
@@ -197,8 +197,8 @@ def test_sentences_are_compared_with_the_same_words(summary, models, data):
     assert alone["words"] == len(inside) < summary["words"]
     means = {part: x["mean"] for part, x in alone["loss"]["dropout"].items()}
     assert means["packed"] == pytest.approx(np.mean(inside), rel=1e-6)
-    rows_BT, _ = sentence_rows(TOKENIZER, CORPUS.validation, LENGTH)
-    whole = evaluate(model, rows_BT, evaluation_subsets(rows_BT), subsets=range(7))
+    rows_BT, _ = scored_sentence_rows(TOKENIZER, CORPUS.validation, LENGTH)
+    whole = evaluate(model, rows_BT, mask_subsets(rows_BT), subsets=range(7))
     assert means["alone"] == pytest.approx(whole["loss"], rel=1e-5)
     minus = means["alone"] - means["packed"]
     assert means["alone minus packed"] == pytest.approx(minus)

@@ -18,21 +18,21 @@ from helpers.record import read_record, write_record
 from studies.lab import runs
 from studies.lab.claims import Claim, Effect, verdict
 from studies.lab.runs import FAST
-from studies.lab.scored_text import lone_sentences
-from studies.lab.stats import bootstrap, one_sided_p, student
+from studies.lab.scored_text import scored_lone_sentences
+from studies.lab.stats import bootstrap, one_sided_p, student_interval
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus, range_text
-from studies.lessons.readings import loss_at_step
+from studies.lessons.readings import step_reading
 
 
 def test_an_interval_is_students_and_a_test_looks_to_one_side():
     values = [1.0, 2.0, 4.0]
     low, high = stats.t.interval(0.95, 2, 7 / 3, stats.sem(values))
     expected = {"n": 3, "mean": 7 / 3, "low": low, "high": high, "values": values}
-    assert student(values) == pytest.approx(expected)
+    assert student_interval(values) == pytest.approx(expected)
     alone = {"n": 1, "mean": 5.0, "low": None, "high": None, "values": [5.0]}
-    assert student([5.0]) == alone
-    assert student([]) == alone | {"n": 0, "mean": None, "values": []}
+    assert student_interval([5.0]) == alone
+    assert student_interval([]) == alone | {"n": 0, "mean": None, "values": []}
     assert one_sided_p([1.0, 1.1, 0.9], 2.0) < 0.01 < one_sided_p(values, 2.0)
 
 
@@ -213,10 +213,10 @@ def test_a_curve_is_read_between_its_steps():
     run = {"arm": "short", "curve": curve}
     between_them = {250 * 2**0.5: 4.5, 750: 3 - math.log2(1.5), 2_090: 2.6}
     for step, loss in (losses | between_them).items():
-        assert loss_at_step(run, step) == pytest.approx(loss)
+        assert step_reading(run, step) == pytest.approx(loss)
     for early in run, run | {"curve": []}:
         with pytest.raises(ValueError, match="short .* step 2110"):
-            loss_at_step(early, 2_110)
+            step_reading(early, 2_110)
 
 
 RUNS = """
@@ -263,4 +263,4 @@ def test_lone_sentences_end_with_a_mark_and_have_the_length_asked_for():
         "b " * 39 + "!",
     ]
     kept = ["One two three four .", "What is this about ?", "b " * 39 + "!"]
-    assert [*map(" ".join, lone_sentences(lines, 5, 40))] == kept
+    assert [*map(" ".join, scored_lone_sentences(lines, 5, 40))] == kept

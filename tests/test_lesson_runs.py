@@ -16,13 +16,13 @@ from helpers import data
 from helpers.bpe import BPETokenizer
 from helpers.corpus import Corpus
 from helpers.evaluate import evaluate, validate
-from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
+from helpers.masking import IGNORE, mask_subsets, mask_tokens
 from helpers.model import MaskedLanguageModel
 from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import train_step
 from helpers.training_run import TrainingRun
-from studies.lab.scored_text import lone_sentences
+from studies.lab.scored_text import scored_lone_sentences
 from studies.lessons import arms, asked, costs, runs, study
 from studies.lessons.arms import ARMS, FAST, LessonArm
 from studies.lessons.study import STUDY
@@ -262,9 +262,9 @@ def test_a_run_is_of_its_arm(name, tiny, tmp_path):
         places = asked.asked_places(lines, {*WHOLE.ids})
         scores = asked.score_asked(model, tokenizer, lines, places)
     elif name == "alone":
-        sentences = sorted(lone_sentences(lines, 5, 40), key=len)
+        sentences = sorted(scored_lone_sentences(lines, 5, 40), key=len)
         ids_BT = data.pad([*map(tokenizer.encode, sentences)], 32)
-        scores = runs.score(model, ids_BT, evaluation_subsets(ids_BT), [0])
+        scores = runs.score(model, ids_BT, mask_subsets(ids_BT), [0])
     else:
         known_BT = ids_BT.where(ids_BT < KNOWN, UNK)
         scores = runs.score(model, known_BT, subset_BT, [0])

@@ -97,7 +97,7 @@ def test_figures_show_the_values_that_were_read(results):
         each = [results.readings[arm][name] for name in readings for arm in arms]
         return [value for interval in each for value in interval["values"]]
 
-    figure, arms = figures.layout_figure(results), []
+    figure, arms = figures.lesson_layout_figure(results), []
     ways = {name: layout for layout, name in figures.LAYOUTS.items()}
     for label in figure.axes[0].get_yticklabels():
         way, rows = label.get_text().rsplit(", ", 1)
@@ -108,16 +108,16 @@ def test_figures_show_the_values_that_were_read(results):
     widths = [[bar.get_width() for bar in axes.patches] for axes in (padding, pace)]
     assert widths[0] == [100 * cost["padding"] for cost in timed]
     assert widths[1] == [cost["asked"] / cost["seconds"][1] for cost in timed]
-    shown = dots(figures.vocabulary_figure(results))
+    shown = dots(figures.lesson_vocabulary_figure(results))
     assert shown == values(VOCABULARIES, "shared", "bits", "rare")
     sizes = [[*arms.values()] for arms in figures.SIZES.values()]
     shown = sum((values(arms, AT_STEPS, AT_TIME) for arms in sizes), [])
-    assert dots(figures.size_figure(results), -1) == shown
+    assert dots(figures.lesson_size_figure(results), -1) == shown
     left, right = values(MASK_RATES.values(), "loss"), values(figures.MASK_WAYS, "loss")
-    shown = figures.masks_figure(results)
+    shown = figures.lesson_masks_figure(results)
     assert (dots(shown, -1)[: len(left)], dots(shown)[len(left) :]) == (left, right)
     for axes, arms in zip(
-        figures.tying_figure(results).axes, TYING_PAIRS.values(), strict=True
+        figures.lesson_tying_figure(results).axes, TYING_PAIRS.values(), strict=True
     ):
         pairs = [*zip(*(values([arm], "loss") for arm in arms), strict=True)]
         assert [(*line.get_ydata(),) for line in axes.lines] == pairs
@@ -137,7 +137,7 @@ def test_what_figures_call_an_arm_is_what_it_is():
 
 
 def test_a_dot_marks_what_early_stopping_keeps(results):
-    (axes,), lowest = figures.small_figure(results).axes, []
+    (axes,), lowest = figures.lesson_small_figure(results).axes, []
     for arm in figures.SMALL_LOOKS:
         for run in results.runs[arm].values():
             loss, step = min((entry["loss"], entry["step"]) for entry in run["curve"])
@@ -147,7 +147,7 @@ def test_a_dot_marks_what_early_stopping_keeps(results):
 
 
 def test_the_figure_of_effects_names_both_sides_on_one_scale(results):
-    axes, told = figures.lessons_figure(results).axes[0], {}
+    axes, told = figures.lesson_effects_figure(results).axes[0], {}
     rows = [row for row in results.claims if row["sides"]]
     assert {row["unit"] for row in rows} == {"nats"}
     near = [r["interval"] for r in rows if abs(r["interval"]["mean"]) < 0.4]
@@ -170,7 +170,7 @@ def test_the_figure_of_effects_names_both_sides_on_one_scale(results):
 
 
 def test_the_length_figure_takes_a_step_apart():
-    left, right = figures.length_figure(LENGTHS).axes
+    left, right = figures.lesson_length_figure(LENGTHS).axes
     parts, lines = fit_scaling(LENGTHS, "written"), left.lines[:5]
     _, whole, grown, constant, equal = (line.get_ydata() for line in lines)
     assert lines[4].get_xdata() == [parts["equal_at"]]

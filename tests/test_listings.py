@@ -14,7 +14,7 @@ from notebooks.notebook_files import notebook_paths, numbered_notebook, read_not
 TAUGHT = """tokenizer bpe layers masking data model optimize training_run
 train evaluate""".split()
 NOT_LISTED = {
-    "check_model_config",  # says which sizes go together; 02 and 03 meet them
+    "require_model_config",  # says which sizes go together; 02 and 03 meet them
     "require_scorable_ids",  # refuses a text that is encoded for another model
     "require_scorable_data",  # refuses a text that is cut for another model
     "require_model_vocabulary",  # refuses a tokenizer of another model

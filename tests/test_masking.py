@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from helpers.masking import (
     IGNORE,
     eligible,
-    evaluation_subsets,
+    mask_subsets,
     mask_tokens,
     mlm_loss,
     select_fixed,
@@ -64,14 +64,14 @@ def test_fixed_masks_are_the_rate_of_the_mean_that_is_eligible():
 def test_evaluation_subsets_divide_the_text_and_do_not_follow_it():
     ids = text(501, 31)
     before, state = ids.clone(), torch.get_rng_state()
-    subset = evaluation_subsets(ids)
+    subset = mask_subsets(ids)
     assert torch.equal(ids, before) and torch.equal(torch.get_rng_state(), state)
     assert torch.equal(subset >= 0, eligible(ids))  # a position has one number only
     sizes = subset[subset >= 0].bincount()
     assert len(sizes) == 7 and sizes.max() - sizes.min() <= 1
-    assert torch.equal(subset, evaluation_subsets(ids))
-    assert not torch.equal(subset, evaluation_subsets(ids, seed=1))
-    even = evaluation_subsets(torch.full((1_000, 63), 9))
+    assert torch.equal(subset, mask_subsets(ids))
+    assert not torch.equal(subset, mask_subsets(ids, seed=1))
+    even = mask_subsets(torch.full((1_000, 63), 9))
     assert by_chance((even[:, 1:] == even[:, :-1]).sum(), 62_000, 1 / 7)
 
 

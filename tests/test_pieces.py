@@ -11,7 +11,7 @@ from tiny import tiny_model
 
 from explorer import game
 from explorer.knockout import silence_heads, without_heads, without_words
-from explorer.predict import fill_mask, guess_chance, predict_each
+from explorer.predict import fill_mask, predict_each, predicted_guess_chance
 from helpers.bpe import BPETokenizer
 from helpers.model import MaskedLanguageModel
 from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, WordTokenizer
@@ -138,13 +138,13 @@ def test_a_guess_of_any_length_is_scored_and_no_word_is_unknown():
     for word in ("dog", "ship", "猫"):
         other = [*IDS]
         other[1] = PIECES.encode(" " + word)
-        p, rank, size = guess_chance(MODEL, PIECES, told, word)
+        p, rank, size = predicted_guess_chance(MODEL, PIECES, told, word)
         assert p == pytest.approx(chance(other, 1), rel=1e-3)
         assert size == len(other[1]) and (rank is None) == (size > 1)
     for word in ("<unk>", "[MASK]", "_____"):
-        assert guess_chance(MODEL, PIECES, told, word) is None
+        assert predicted_guess_chance(MODEL, PIECES, told, word) is None
     with pytest.raises(ValueError, match="too long: it has 29 byte pairs"):
-        guess_chance(MODEL, PIECES, told, "x" * 28)
+        predicted_guess_chance(MODEL, PIECES, told, "x" * 28)
     blank = fill_mask(MODEL, PIECES, "the ___ saw")
     assert (blank.true, blank.blank, len(blank.target_ids)) == (None, True, 1)
 
@@ -182,7 +182,7 @@ def test_models_of_words_and_of_byte_pairs_stand_side_by_side():
     assert Page(explorer.heads).numbers("data-p") == near(
         without_heads(MODEL, PIECES, told)
     )
-    p, *_ = guess_chance(MODEL, PIECES, told, "zebra")
+    p, *_ = predicted_guess_chance(MODEL, PIECES, told, "zebra")
     explorer.guess.value = "zebra"
     (own,) = Page(explorer.own).find("mt-own")
     assert float(own["data-p"]) == pytest.approx(p, abs=1e-7)

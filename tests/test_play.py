@@ -74,7 +74,7 @@ def test_a_changed_word_is_compared_and_kept(explorer):
     )
     page = Page(change.told)
     assert page.numbers("p") == near([after.p_target])
-    assert markup.points_html(after.p_target - before.p_target) in page.text
+    assert markup.points_markup(after.p_target - before.p_target) in page.text
     assert page.numbers("tr") == near([p for _, p in before.top + after.top])
     explorer.words.index = 5
     assert change.told.value == "" and change.keep.layout.display == "none"

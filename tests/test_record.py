@@ -6,7 +6,7 @@ import torch
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.record import read_record, record_identity, require_same_record
-from studies.lab.samples import phase_samples, sample_phases
+from studies.lab.samples import phases_to_sample, samples_of_phases
 
 IDENTITY = {"model": ModelConfig(), "training": TrainConfig(), "text": "digest"}
 
@@ -59,13 +59,13 @@ def test_phases_are_those_evaluations():
         (7.6, 5.5, 5.0): {"start": 0, "plateau": 1, "end": 2},
         (7.6,): {"start": 0, "plateau": 0, "end": 0},
     }.items():
-        chosen = sample_phases(history(*losses), unigram_loss=5.62)
+        chosen = phases_to_sample(history(*losses), unigram_loss=5.62)
         assert {phase: entry["step"] for phase, entry in chosen.items()} == steps
 
 
 def test_samples_show_a_word_among_its_neighbours():
     ids = torch.tensor([[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]])
-    first, *_ = phase_samples(history(7.6, 5.0), 5.0, ids, "a b c d e".split())
+    first, *_ = samples_of_phases(history(7.6, 5.0), 5.0, ids, "a b c d e".split())
     assert first["phase"] == "start" and first["most_predicted"] == "c"
     (said,) = first["predictions"]
     assert said["left"] == ["a", "b", "c"] and said["true"] == "d"

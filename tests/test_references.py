@@ -9,7 +9,7 @@ import torch
 from tiny import scored_on, tiny_model
 
 from helpers.evaluate import evaluate, word_frequencies
-from helpers.masking import evaluation_subsets
+from helpers.masking import mask_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS
 from studies.attention.references import (
     STRENGTHS,
@@ -84,7 +84,7 @@ def test_each_word_is_scored_as_in_evaluate():
     ids_BT = chain(2_400, 0.8)[:2_400].view(-1, 16)
     lengths = torch.arange(len(ids_BT)) % 9 + 7
     ids_BT = ids_BT.masked_fill(torch.arange(16) >= lengths[:, None], PAD)
-    subset_BT, model = evaluation_subsets(ids_BT), tiny_model(45)
+    subset_BT, model = mask_subsets(ids_BT), tiny_model(45)
     scores = score_reference(model, ids_BT, subset_BT)
     number_M = subset_BT[subset_BT >= 0].numpy()
     for subsets in (range(7), (3,)):

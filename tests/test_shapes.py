@@ -19,7 +19,7 @@ from explorer.predict import predict_positions
 from helpers import ROOT
 from helpers.evaluate import evaluate, unigram
 from helpers.layers import attend
-from helpers.masking import eligible, evaluation_subsets
+from helpers.masking import eligible, mask_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import PAD, SPECIALS
 from helpers.train import TrainConfig, train_step
@@ -103,7 +103,7 @@ def step_and_score():
     """A training step, then the ten words of `some_ids` as one subset."""
     model, config, ids_BT = build(), TrainConfig(mask_rate=1.0), some_ids()
     train_step(TrainingRun(model, config), ids_BT, config, 1)
-    subset_BT = evaluation_subsets(ids_BT, n_subsets=1)
+    subset_BT = mask_subsets(ids_BT, n_subsets=1)
     evaluate(model, ids_BT, subset_BT)
     unigram(torch.arange(len(SPECIALS), SIZES["V"]), ids_BT, subset_BT, SIZES["V"])
 

@@ -19,7 +19,7 @@ from studies.speed.scaling import measure_scaling
 from studies.speed.steps import (
     compare_steps,
     make_step,
-    make_step_batch,
+    speed_step_batch,
     step_contestant,
 )
 
@@ -30,7 +30,7 @@ CONFIG = ModelConfig(**SIZES)
 
 @pytest.mark.parametrize("name", PEERS)
 def test_loss_and_all_gradients_equal_those_of_the_other_library(name):
-    peer, batch = PEERS[name], make_step_batch(4, CONFIG)
+    peer, batch = PEERS[name], speed_step_batch(4, CONFIG)
     ours, theirs = peer.build_pair(dropout=0.0, **SIZES)
     result = compare_steps(ours, theirs, peer, batch)
     assert result["loss_gap"] < 1e-12 and result["gradient_gap"] < 1e-12
@@ -46,7 +46,7 @@ def test_loss_and_all_gradients_equal_those_of_the_other_library(name):
 
 
 def test_the_text_is_the_training_text_in_kind():
-    batch = make_step_batch(500, CONFIG)
+    batch = speed_step_batch(500, CONFIG)
     unknown = (batch.inputs_BT[:, 1:] == UNK).float().mean().item()
     assert 0.2 < unknown < 0.32
     assert (batch.inputs_BT[:, 0] == CLS).all() and (batch.inputs_BT != PAD).all()
@@ -61,7 +61,7 @@ def test_a_step_changes_every_weight(name, precision):
     model, loss_of = step_contestant(name, dropout=0.1, **SIZES)
     weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
     before = {n: p.detach().clone() for n, p in weights.items()}
-    make_step(make_step_batch(4, CONFIG), model, loss_of, precision)()
+    make_step(speed_step_batch(4, CONFIG), model, loss_of, precision)()
     assert [n for n, p in weights.items() if torch.equal(p, before[n])] == []
 
 

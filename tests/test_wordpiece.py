@@ -34,7 +34,7 @@ def test_wordpiece_cuts_as_berts_own_tokenizer_does(tmp_path):
         assert ours.encode(text) == want, text
     words = ["the", "lamp", "##s", "☕", "[MASK]", "x", "[MASK]", "."]
     assert ours.split("The lamps ☕ [MASK]x___.") == words
-    assert len(ours) == 47 and ours.special_ids.silent == tuple(range(6))
+    assert len(ours) == 47 and ours.special_tokens.silent == tuple(range(6))
     settings = tmp_path / "tokenizer_config.json"
     settings.write_text(json.dumps({"do_lower_case": False}), "utf-8")
     cased = WordPiece.load(tmp_path)  # a cased vocabulary keeps its case

@@ -9,7 +9,7 @@ import torch
 
 from helpers.corpus import Corpus, load_toy_corpus
 from helpers.data import TrainingData, batches
-from helpers.masking import evaluation_subsets
+from helpers.masking import mask_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.tokenizer import SPECIALS, WordTokenizer
@@ -56,7 +56,7 @@ def random_data(seed: int = 0) -> TrainingData:
 
 def scored_on(stream: torch.Tensor, ids_BT: torch.Tensor) -> TrainingData:
     """Data whose validation text and whose sample are the same blocks."""
-    subset_BT = evaluation_subsets(ids_BT)
+    subset_BT = mask_subsets(ids_BT)
     return TrainingData(stream, ids_BT, subset_BT, ids_BT, subset_BT)
 
 

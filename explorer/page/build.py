@@ -14,7 +14,7 @@ from string import Template
 from explorer.page.packed_weights import pack_weights
 from explorer.page.patterns import javascript_patterns
 from explorer.page.wasm import kernel_wasm
-from explorer.vocabulary import reads_byte_pairs, vocabulary_size
+from explorer.tokens import has_byte_pair_tokens, token_vocabulary_size
 from helpers.text import split_words
 
 HERE = Path(__file__).parent
@@ -54,10 +54,10 @@ def page_sentences(sentences: list[dict], tokenizer, longest: int) -> list[dict]
     return kept
 
 
-def vocabulary_explanation(tokenizer) -> str:
+def page_vocabulary_explanation(tokenizer) -> str:
     """What a model can read, in a sentence that begins with “It”."""
-    size = vocabulary_size(tokenizer)
-    if reads_byte_pairs(tokenizer):
+    size = token_vocabulary_size(tokenizer)
+    if has_byte_pair_tokens(tokenizer):
         return (
             f"It reads {size}, which are words and parts of words, so no word is "
             "unknown to it. It sees how many byte pairs a hidden word has; a blank has "
@@ -74,12 +74,12 @@ def page_explanation(models: dict, tokenizers: dict) -> str:
     first = tokenizers[name]
     more = (
         f"<p>The model “{html.escape(other)}” reads in another way. "
-        f"{vocabulary_explanation(tokenizers[other])}</p>"
+        f"{page_vocabulary_explanation(tokenizers[other])}</p>"
         for other, _ in others
         if tokenizers[other] is not first
     )
     text = Template(page_source("about.html"))
-    knows = vocabulary_explanation(first)
+    knows = page_vocabulary_explanation(first)
     return text.substitute(size=told, knows=knows) + "".join(more)
 
 

@@ -12,7 +12,7 @@ from explorer.page.build import page_source
 from explorer.page.packed_weights import pack_weights
 from explorer.page.patterns import javascript_patterns
 from explorer.page.wasm import kernel_wasm
-from explorer.vocabulary import encode_words, masked_ids
+from explorer.tokens import masked_tokens, sentence_tokens
 
 NODE = shutil.which("node")
 ENGINE = "const PATTERNS = {};\n{}\n".format(
@@ -76,7 +76,7 @@ def node_question(
     tokenizer, words: list[str], position: int, target: str | None
 ) -> dict:
     """A question about one word, and about what a target's probability needs."""
-    encoded = encode_words(tokenizer, words)
-    ids = masked_ids(tokenizer, encoded, [position])[0].tolist()
+    encoded = sentence_tokens(tokenizer, words)
+    ids = masked_tokens(tokenizer, encoded, [position])[0].tolist()
     target = None if target is None else tokenizer.ids[target]
     return {"ids": ids, "at": position + 1, "target": target}

@@ -39,7 +39,7 @@ def packing_scale(numbers: Tensor) -> Tensor:
     return most.where(most > 0, 1)
 
 
-def packing_parts(
+def weight_packing_parts(
     weight: Tensor, digits: int
 ) -> tuple[float, list[tuple[Tensor, int]]]:
     """A scale, and numbers from -1 to 1 with the digits that each of them gets.
@@ -69,7 +69,7 @@ def pack_weights(model: nn.Module, digits: int = 1) -> tuple[list, str]:
     """A model's weights as a list of (name, shape, scale) and one text."""
     table, texts = [], []
     for name, weight in weights_to_pack(model).items():
-        scale, numbers = packing_parts(weight, digits)
+        scale, numbers = weight_packing_parts(weight, digits)
         table.append([name, [*weight.shape], scale])
         texts += [pack_numbers(*part) for part in numbers]
     return table, "".join(texts)
@@ -79,7 +79,7 @@ def unpacked_copy(model: nn.Module, digits: int = 1) -> nn.Module:
     """A copy with the weights that a page will read, to measure what they cost."""
     weights = {}
     for name, weight in weights_to_pack(model).items():
-        scale, numbers = packing_parts(weight, digits)
+        scale, numbers = weight_packing_parts(weight, digits)
         *rows, last = [unpacked_numbers(*part) for part in numbers]
         read = scale * (rows[0][:, None] * last if rows else last)
         weights[name] = read.float()

@@ -14,11 +14,15 @@ import pandas as pd
 
 from helpers.data import TrainingData
 from helpers.evaluate import word_frequencies
-from helpers.masking import evaluation_subsets
+from helpers.masking import mask_subsets
 from helpers.tokenizer import SPECIALS
 from studies.attention import tables
 from studies.attention.figures import knowledge_figure
-from studies.attention.references import bigram_guess, bigram_reference, score_reference
+from studies.attention.references import (
+    bigram_guess,
+    score_bigram_reference,
+    score_reference,
+)
 from studies.attention.tables import DIVISIONS, GUESSES, TRAINED
 from studies.attention.words import (
     CLASSES,
@@ -28,7 +32,7 @@ from studies.attention.words import (
 )
 from studies.lab.machine import hardware
 from studies.lab.runs import RECORDS
-from studies.lab.scored_text import sentence_rows
+from studies.lab.scored_text import scored_sentence_rows
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.lab.study import Measurement
 from studies.shipped import shipped_models
@@ -99,7 +103,7 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
     begun, length = time.perf_counter(), models["dropout"].config.max_length
     data = TrainingData.prepare(tokenizer, corpus, length)
     chance_V = word_frequencies(data.stream, len(tokenizer))
-    strength = bigram_reference(data, len(tokenizer))["strength"]
+    strength = score_bigram_reference(data, len(tokenizer))["strength"]
     guesses = {
         "unigram": lambda ids_BT, at_BM: chance_V.log().expand(*at_BM.shape, -1),
         "bigram": bigram_guess(data.stream, chance_V, strength),
@@ -111,8 +115,8 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
     blocks = data.validation_BT, data.subset_BT
     words = describe_words(*blocks, packed_word_places(data.validation_BT), classes)
     packed = knowledge_scores(guesses, *blocks, words)
-    lone_BT, place_BT = sentence_rows(tokenizer, corpus.validation, length)
-    rows = lone_BT, evaluation_subsets(lone_BT)
+    lone_BT, place_BT = scored_sentence_rows(tokenizer, corpus.validation, length)
+    rows = lone_BT, mask_subsets(lone_BT)
     lone = describe_words(*rows, place_BT, classes)
     alone = knowledge_scores(guesses, *rows, lone)
 

@@ -101,7 +101,7 @@ def word_classes(words: list[str], lines: list[str]) -> list[str]:
     return [word_class(word, names) for word in words]
 
 
-def unknown_distance(ids_BT: Tensor) -> Tensor:
+def word_distance_to_unknown(ids_BT: Tensor) -> Tensor:
     """Positions from each token to the nearest [UNK] of its row, (B, T).
 
     0 at an [UNK] itself; the length of the row where there is none.
@@ -124,7 +124,7 @@ def describe_words(ids_BT, subset_BT, place_BT, classes: list[str]) -> pd.DataFr
     length, asked_BT = ids_BT.shape[1], subset_BT >= 0
     id_M, place_M = ids_BT[asked_BT].numpy(), place_BT[asked_BT].numpy()
     position_M = asked_BT.nonzero()[:, 1].numpy()
-    distance_M = unknown_distance(ids_BT)[asked_BT].numpy()
+    distance_M = word_distance_to_unknown(ids_BT)[asked_BT].numpy()
     at_edge = [position_M == 1, position_M == length - 1]
 
     def cut(values_M: np.ndarray, names: dict) -> pd.Categorical:

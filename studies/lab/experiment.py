@@ -23,10 +23,10 @@ from helpers.record import (
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
 from studies.lab.machine import hardware
-from studies.lab.samples import phase_samples, sampling
+from studies.lab.samples import samples_of_phases, sampling
 
 
-def join_processes() -> torch.device:
+def join_experiment_processes() -> torch.device:
     """Joins the processes that `torchrun` started, if it did; returns the device."""
     cuda = torch.cuda.is_available()
     if "RANK" in os.environ and not dist.is_initialized():
@@ -48,7 +48,7 @@ def prepare_experiment(model_config: ModelConfig, seed: int) -> tuple:
     A corpus with fewer words than the model asks for gets a model of as many.
     ValueError if it has no words at all.
     """
-    device, corpus = join_processes(), training_corpus()
+    device, corpus = join_experiment_processes(), training_corpus()
     tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
     if len(tokenizer) == len(SPECIALS):
         raise ValueError(f"The text of {corpus.name} has no words; take another text.")
@@ -88,7 +88,9 @@ def experiment_outcome(history: list, data: TrainingData, words: list) -> dict:
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
     return {
         "unigram_loss": chance["loss"],
-        "samples": phase_samples(history, chance["loss"], data.validation_BT, words),
+        "samples": samples_of_phases(
+            history, chance["loss"], data.validation_BT, words
+        ),
         "history": history,
     }
 

@@ -36,7 +36,7 @@ def figure_of(*panels: int, size: tuple[float, float], **how) -> Callable:
     return decorate
 
 
-def interval_rows(axes: Axes, intervals: list[dict], color=BLUE, first=0) -> None:
+def draw_interval_rows(axes: Axes, intervals: list[dict], color=BLUE, first=0) -> None:
     """One row an interval, the first on top: values as faint dots, mean, interval."""
     for y, interval in enumerate(intervals, first):
         for x in interval["values"]:
@@ -46,7 +46,7 @@ def interval_rows(axes: Axes, intervals: list[dict], color=BLUE, first=0) -> Non
             axes.hlines(y, interval["low"], interval["high"], color, linewidth=1.4)
 
 
-def interval_columns(
+def draw_interval_columns(
     axes: Axes, places: list, intervals: list[dict], style="o-", color=BLUE, **look
 ) -> None:
     """The same upright: a line through the means, and at each place its interval."""
@@ -60,7 +60,7 @@ def interval_columns(
 
 
 def label_rows(axes: Axes, names: list[str], lines="x", size=9) -> None:
-    """Names for the rows of `interval_rows`, and a grid behind them."""
+    """Names for the rows of `draw_interval_rows`, and a grid behind them."""
     axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis=lines, color="#e8e8e8", linewidth=0.8)

@@ -44,7 +44,7 @@ def sampling(data: TrainingData) -> Callable:
     return lambda run, entry: entry.update(probes=sample_guesses(run.model, data))
 
 
-def sample_phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:
+def phases_to_sample(history: list[dict], unigram_loss: float) -> dict[str, dict]:
     """The evaluations that stand for the phases of a training.
 
     start: the first; plateau: of the others, the one nearest to the unigram loss;
@@ -59,7 +59,9 @@ def sample_phases(history: list[dict], unigram_loss: float) -> dict[str, dict]:
     return chosen | {"end": min(history, key=loss)}
 
 
-def phase_sample(phase: str, entry: dict, places: list[dict], words: list[str]) -> dict:
+def sample_of_phase(
+    phase: str, entry: dict, places: list[dict], words: list[str]
+) -> dict:
     """What one evaluation predicts at its probed places, each with its context."""
     probes = zip(places, entry["probes"], strict=True)
     return {
@@ -74,7 +76,7 @@ def phase_sample(phase: str, entry: dict, places: list[dict], words: list[str]) 
     }
 
 
-def phase_samples(
+def samples_of_phases(
     history: list[dict], unigram_loss: float, blocks_BT: Tensor, words: list[str]
 ) -> list[dict]:
     """The true word and the prediction at the same places, one entry a phase."""
@@ -84,8 +86,8 @@ def phase_samples(
         at = probe["position"]
         left, right = text[max(0, at - CONTEXT) : at], text[at + 1 : at + 1 + CONTEXT]
         places.append({"left": left, "right": right, "true": text[at]})
-    phased = sample_phases(history, unigram_loss).items()
-    return [phase_sample(phase, entry, places, words) for phase, entry in phased]
+    phased = phases_to_sample(history, unigram_loss).items()
+    return [sample_of_phase(phase, entry, places, words) for phase, entry in phased]
 
 
 def samples_table(phases: list[dict]) -> str:

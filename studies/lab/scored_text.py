@@ -9,7 +9,7 @@ from torch import Tensor
 from helpers.corpus import FOLDER_VARIABLE, WIKITEXT, Corpus, training_corpus
 from helpers.data import encode_lines, pack, pad
 from helpers.evaluate import evaluate
-from helpers.masking import evaluation_subsets
+from helpers.masking import mask_subsets
 
 
 def require_wikitext() -> Corpus:
@@ -27,7 +27,7 @@ def require_wikitext() -> Corpus:
     return corpus
 
 
-def placed_sentences(lines: list[str], shortest: int, longest: int) -> list[tuple]:
+def scored_sentences(lines: list[str], shortest: int, longest: int) -> list[tuple]:
     """Sentences of running text, cut at . ! ?, of `shortest` to `longest` words.
 
     Each has its place, that of its first word in what `helpers.data.join_lines` makes
@@ -45,18 +45,18 @@ def placed_sentences(lines: list[str], shortest: int, longest: int) -> list[tupl
     return placed
 
 
-def lone_sentences(lines: list[str], shortest: int, longest: int) -> list[list[str]]:
+def scored_lone_sentences(lines: list[str], shortest: int, longest: int) -> list[list]:
     """The words of the same sentences, without their places."""
-    return [words for _, words in placed_sentences(lines, shortest, longest)]
+    return [words for _, words in scored_sentences(lines, shortest, longest)]
 
 
-def sentence_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
+def scored_sentence_rows(tokenizer, lines: list[str], length: int) -> tuple:
     """Sentences of 5 to 40 words, each in a row of its own, and their tokens' places.
 
     Both are (B, T). They go from short to long, since batches of similar length are
     scored faster.
     """
-    placed = sorted(placed_sentences(lines, 5, 40), key=lambda pair: len(pair[1]))
+    placed = sorted(scored_sentences(lines, 5, 40), key=lambda pair: len(pair[1]))
     ids_BT = pad([tokenizer.encode(words) for _, words in placed], length)
     start_B = torch.tensor([place for place, _ in placed])
     return ids_BT, start_B[:, None] + torch.arange(-1, length - 1)
@@ -65,7 +65,7 @@ def sentence_rows(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Ten
 def scored_blocks(tokenizer, lines: list[str], length: int) -> tuple[Tensor, Tensor]:
     """The lines in packed blocks, and which subset each position is of, (B, T) each."""
     ids_BT = pack(encode_lines(tokenizer, lines), length)
-    return ids_BT, evaluation_subsets(ids_BT)
+    return ids_BT, mask_subsets(ids_BT)
 
 
 def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
@@ -83,5 +83,5 @@ def score_alone(model, ids_BT: Tensor, subset_BT: Tensor, every: int) -> dict:
 
 def score_sentences(model, tokenizer, lines: list[str], subsets=range(7)) -> dict:
     """Loss and accuracy over the sentences of some lines, each in a row of its own."""
-    ids_BT, _ = sentence_rows(tokenizer, lines, model.config.max_length)
-    return score(model, ids_BT, evaluation_subsets(ids_BT), subsets)
+    ids_BT, _ = scored_sentence_rows(tokenizer, lines, model.config.max_length)
+    return score(model, ids_BT, mask_subsets(ids_BT), subsets)

@@ -15,7 +15,7 @@ RESAMPLES, SEED = 10_000, 0  # of the bootstrap
 GROUP = 16  # neighbouring blocks, about 1,000 tokens, that are resampled as one
 
 
-def student(values: list[float]) -> dict:
+def student_interval(values: list[float]) -> dict:
     """The mean of independent values with Student's t interval.
 
     Paired differences, one a seed, are such values.

@@ -21,7 +21,7 @@ from studies.lab.command import COUNT, SEED, Parser, command
 from studies.lab.figures import save_figure
 from studies.lab.runs import FAST, make_runs, read_run, recorded_run, run_paths
 from studies.lab.scored_text import require_wikitext
-from studies.lab.stats import student
+from studies.lab.stats import student_interval
 from studies.lab.tables import markdown_table, plus_minus
 
 Runs = dict[str, dict[int, dict]]  # records, by arm and seed
@@ -166,7 +166,7 @@ class StudyResults:
             for name, read in self.study.readings.items():
                 with suppress(KeyError, ValueError):
                     values = [read(run) for run in runs.values()]
-                    intervals[arm][name] = student(values)
+                    intervals[arm][name] = student_interval(values)
         return intervals
 
     def effect(self, effect: Effect) -> dict:
@@ -181,7 +181,7 @@ class StudyResults:
             signed = zip((1, -1, -1, 1), effect.arms, strict=False)
             numbers = (sign * read(self.runs[arm][seed]) for sign, arm in signed)
             values.append(sum(numbers))
-        return student(values) | {"seeds": seeds}
+        return student_interval(values) | {"seeds": seeds}
 
     def means(self) -> str:
         """All readings of all arms as a Markdown table."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from helpers import ROOT
 from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.data import batches, bucket, encode_lines, join_lines, pack, pad
-from helpers.masking import IGNORE, evaluation_subsets, mask_tokens
+from helpers.masking import IGNORE, mask_subsets, mask_tokens
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.seeds import seeded
@@ -144,7 +144,7 @@ class LessonArm:
         lines = self.lines("validation")
         ids_BT = self.rows(lines[: len(lines) // parts])
         known = self.masks == "known only"
-        subset_BT = evaluation_subsets(arm_known_words(ids_BT) if known else ids_BT)
+        subset_BT = mask_subsets(arm_known_words(ids_BT) if known else ids_BT)
         # Rows of similar length together are scored faster.
         order = (ids_BT != PAD).sum(1).argsort(stable=True)
         return ids_BT[order], subset_BT[order]

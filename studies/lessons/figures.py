@@ -12,9 +12,9 @@ from studies.lab.figures import (
     BLUE,
     GREEN,
     ORANGE,
+    draw_interval_columns,
+    draw_interval_rows,
     figure_of,
-    interval_columns,
-    interval_rows,
     label_rows,
     note_point,
 )
@@ -54,7 +54,7 @@ MASK_WAYS = {
 
 
 @figure_of(1, 2, size=(8.8, 3.6))
-def length_figure(panels, growth: dict) -> None:
+def lesson_length_figure(panels, growth: dict) -> None:
     """Time and memory of a step of as many tokens, by length; and the fit in parts."""
     left, right = panels
     for form, (color, mark, label) in LENGTH_LOOKS.items():
@@ -87,7 +87,7 @@ def length_figure(panels, growth: dict) -> None:
 
 
 @figure_of(1, 3, size=(8.8, 3.3), sharey=True)
-def layout_figure(panels, results) -> None:
+def lesson_layout_figure(panels, results) -> None:
     """Three ways to fill rows, at two lengths: padding, words per second, loss."""
     sizes = [(layout, length) for layout in LAYOUTS for length in (64, 128)]
     arms = [f"{layout}_{length}" for layout, length in sizes]
@@ -101,7 +101,7 @@ def layout_figure(panels, results) -> None:
     panels[1].barh(rows, pace, **bars)
     panels[1].set_xlabel("masked words per second")
     panels[1].xaxis.set_major_formatter("{x:,.0f}")
-    interval_rows(panels[2], [results.readings[arm][AT_TIME] for arm in arms])
+    draw_interval_rows(panels[2], [results.readings[arm][AT_TIME] for arm in arms])
     panels[2].set_xlabel("loss at equal time (nats)")
     for axes in panels:
         label_rows(axes, [f"{LAYOUTS[layout]}, {length}" for layout, length in sizes])
@@ -112,11 +112,11 @@ def layout_figure(panels, results) -> None:
 
 
 @figure_of(1, 3, size=(8.8, 3.0), sharey=True)
-def vocabulary_figure(panels, results) -> None:
+def lesson_vocabulary_figure(panels, results) -> None:
     """The same words asked of models with different vocabularies."""
     readings = [results.readings[arm] for arm in VOCABULARIES]
     for axes, (key, title) in zip(panels, VOCABULARY_PANELS.items(), strict=True):
-        interval_rows(axes, [reading[key] for reading in readings])
+        draw_interval_rows(axes, [reading[key] for reading in readings])
         axes.set_xlabel(title)
         label_rows(axes, [*VOCABULARIES.values()])
     rare, held = panels[2], [reading["held"]["mean"] for reading in readings]
@@ -128,14 +128,14 @@ def vocabulary_figure(panels, results) -> None:
 
 
 @figure_of(1, 3, size=(8.8, 3.2), sharey=True)
-def size_figure(panels, results) -> None:
+def lesson_size_figure(panels, results) -> None:
     """Loss by layers, width and heads, after as many steps and after as much time."""
     for axes, (factor, arms) in zip(panels, SIZES.items(), strict=True):
         for reading, (label, color, style, shift) in SIZE_LOOKS.items():
             places = [size * shift for size in arms]
             intervals = [results.readings[arm][reading] for arm in arms.values()]
             look = {"label": label, "markersize": 5}
-            interval_columns(axes, places, intervals, style, color, **look)
+            draw_interval_columns(axes, places, intervals, style, color, **look)
         axes.set(xscale="log", xlabel=factor)
         axes.set_xticks([*arms], [*arms])
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -145,7 +145,7 @@ def size_figure(panels, results) -> None:
 
 
 @figure_of(1, 2, size=(6.8, 3.2))
-def tying_figure(panels, results) -> None:
+def lesson_tying_figure(panels, results) -> None:
     """Loss with tied weights and with own ones; a line joins the two of one seed.
 
     Both panels span as many nats, so that equal slopes are equal differences.
@@ -170,7 +170,7 @@ def tying_figure(panels, results) -> None:
 
 
 @figure_of(size=(6.4, 3.6))
-def small_figure(axes, results) -> None:
+def lesson_small_figure(axes, results) -> None:
     """Curves on the small text, one a seed: when does a model know it by heart?
 
     A dot at the lowest loss of each.
@@ -190,21 +190,22 @@ def small_figure(axes, results) -> None:
 
 
 @figure_of(1, 2, size=(8.4, 3.4), width_ratios=(3, 2))
-def masks_figure(panels, results) -> None:
+def lesson_masks_figure(panels, results) -> None:
     """Loss by the share of words that is masked in training, and by what masks them."""
     left, right = panels
     loss = {arm: readings["loss"] for arm, readings in results.readings.items()}
-    interval_columns(left, [*MASK_RATES], [loss[arm] for arm in MASK_RATES.values()])
+    losses = [loss[arm] for arm in MASK_RATES.values()]
+    draw_interval_columns(left, [*MASK_RATES], losses)
     left.set(xlabel="masked in training (% of the words)", xticks=[*MASK_RATES])
     left.set_ylabel("validation loss (nats per word)")
-    interval_rows(right, [loss[arm] for arm in MASK_WAYS])
+    draw_interval_rows(right, [loss[arm] for arm in MASK_WAYS])
     label_rows(right, [*MASK_WAYS.values()])
     right.set_xlabel("loss (nats), 30 % masked")
     right.locator_params(axis="x", nbins=4)
 
 
 @figure_of(size=(8.8, 1.2))
-def lessons_figure(axes, results: StudyResults) -> None:
+def lesson_effects_figure(axes, results: StudyResults) -> None:
     """Each pair whose losses a claim compares, a row each.
 
     Left of zero the one named on the left is ahead. Grey is the margin; a colour says
@@ -221,7 +222,7 @@ def lessons_figure(axes, results: StudyResults) -> None:
         mean, low, high = (row["interval"][key] or 0 for key in ("mean", "low", "high"))
         color = BLUE if high < 0 else ORANGE if low > 0 else QUIET
         if abs(mean) < end:
-            interval_rows(axes, [row["interval"]], color, y)
+            draw_interval_rows(axes, [row["interval"]], color, y)
         else:
             x, text = math.copysign(end, mean) * 0.97, f"{mean:+.2f}".replace("-", "−")
             axes.plot(x, y, "<" if x < 0 else ">", color=color)

@@ -24,12 +24,12 @@ LONE = "loss on lone sentences"
 BEYOND = 1.05  # a curve's last value stands for so many times its last step
 
 
-def curve_losses(run: dict) -> list[float]:
+def curve_reading(run: dict) -> list[float]:
     """The losses of a run's curve."""
     return [entry["loss"] for entry in run["curve"]]
 
 
-def loss_at_step(run: dict, step: float) -> float:
+def step_reading(run: dict, step: float) -> float:
     """The loss of a run's curve at a step, on straight lines over log(step).
 
     A step just beyond the curve gives its last value; ValueError further on.
@@ -37,21 +37,21 @@ def loss_at_step(run: dict, step: float) -> float:
     steps = [entry["step"] for entry in run["curve"]]
     if step > BEYOND * max(steps, default=0):
         raise ValueError(f"{run['arm']} is to be read at step {step:.0f}: more steps!")
-    return float(np.interp(math.log(step), np.log(steps), curve_losses(run)))
+    return float(np.interp(math.log(step), np.log(steps), curve_reading(run)))
 
 
-def loss_at_equal_time(run: dict) -> float:
+def equal_time_reading(run: dict) -> float:
     """The loss after the time of the base's `STEPS` steps, by the recorded costs."""
     ratio = read_record(COSTS)["arms"][run["arm"]]["ratio"][1]
-    return loss_at_step(run, STEPS / ratio)
+    return step_reading(run, STEPS / ratio)
 
 
 READINGS = {
     "loss": lambda run: run["validation"]["loss"],
-    AT_STEPS: partial(loss_at_step, step=STEPS),
-    AT_TIME: loss_at_equal_time,
-    "best loss": lambda run: min(curve_losses(run)),
-    "best minus last": lambda run: min(curve_losses(run)) - curve_losses(run)[-1],
+    AT_STEPS: partial(step_reading, step=STEPS),
+    AT_TIME: equal_time_reading,
+    "best loss": lambda run: min(curve_reading(run)),
+    "best minus last": lambda run: min(curve_reading(run)) - curve_reading(run)[-1],
     "unread": lambda run: run["validation_unread"]["loss"],
     LONE: lambda run: run["alone"]["loss"],
     "shared": lambda run: 100 * run["asked"]["shared"]["right"],
@@ -61,7 +61,9 @@ READINGS = {
 }
 
 
-def read_elsewhere(study: Study, effect: Callable, budget: str) -> Callable[[], dict]:
+def elsewhere_reading(
+    study: Study, effect: Callable, budget: str
+) -> Callable[[], dict]:
     """The row of a claim of the lessons on `effect(results)` of another study.
 
     Minutes are of the whole runs, of which that study may read a part.
@@ -84,7 +86,7 @@ def read_elsewhere(study: Study, effect: Callable, budget: str) -> Callable[[], 
     return row
 
 
-def read_scaling_share() -> dict:
+def scaling_reading() -> dict:
     """The share of a step at length 64 that grows with the length, beyond a half."""
     growth = scaling.STUDY.read()
     written, fused = (fit_scaling(growth, form) for form in FORMS)
@@ -103,7 +105,7 @@ def read_scaling_share() -> dict:
     }
 
 
-def read_grammar_lead() -> dict:
+def grammar_reading() -> dict:
     """Percentage points by which more function words than names are guessed right.
 
     The two intervals, bootstrapped over the text, are added.

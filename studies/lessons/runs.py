@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from helpers.data import TrainingData, join_lines, steps_per_epoch
-from helpers.masking import evaluation_subsets
+from helpers.masking import mask_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
 from studies.lab.machine import DEVICE
@@ -27,7 +27,7 @@ ASKED_ARMS = [ARMS[name] for name in VOCABULARIES]
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
 
 
-def final_lesson_scores(model, arm: LessonArm) -> dict:
+def lesson_run_scores(model, arm: LessonArm) -> dict:
     """What a run's record says of its last weights, by what the arm was made for.
 
     Words are scored on the first seventh of them.
@@ -54,7 +54,7 @@ def make_lesson_run(arm: LessonArm, seed: int, folder: Path) -> dict:
     model = MaskedLanguageModel(arm.model_config).to(DEVICE)
     text = arm.lines("train")
     sample_BT = arm.rows(text)[:64]
-    scored = *arm.scored_rows(PARTS), sample_BT, evaluation_subsets(sample_BT)
+    scored = *arm.scored_rows(PARTS), sample_BT, mask_subsets(sample_BT)
     data, config = TrainingData(join_lines(text), *scored), arm.train_config(seed)
     shape = arm.model_config.max_length, config.batch_size
     epochs = arm.steps / steps_per_epoch(data.stream, *shape)
@@ -63,7 +63,7 @@ def make_lesson_run(arm: LessonArm, seed: int, folder: Path) -> dict:
     def on_evaluation(run, entry: dict) -> None:
         entry["batch"] = float(run.loss)
         if run.step == arm.steps:
-            entry["scores"] = final_lesson_scores(model, arm)
+            entry["scores"] = lesson_run_scores(model, arm)
 
     run = train(
         model,

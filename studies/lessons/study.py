@@ -115,13 +115,15 @@ STUDY = Lessons(
     claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
     figures={
-        "lesson_length.png": lambda _: figures.length_figure(scaling.STUDY.read()),
-        "lesson_layout.png": figures.layout_figure,
-        "lesson_vocabulary.png": figures.vocabulary_figure,
-        "lesson_size.png": figures.size_figure,
-        "lesson_tying.png": figures.tying_figure,
-        "lesson_small.png": figures.small_figure,
-        "lesson_mask.png": figures.masks_figure,
-        "lesson_effects.png": figures.lessons_figure,
+        "lesson_length.png": lambda _: figures.lesson_length_figure(
+            scaling.STUDY.read()
+        ),
+        "lesson_layout.png": figures.lesson_layout_figure,
+        "lesson_vocabulary.png": figures.lesson_vocabulary_figure,
+        "lesson_size.png": figures.lesson_size_figure,
+        "lesson_tying.png": figures.lesson_tying_figure,
+        "lesson_small.png": figures.lesson_small_figure,
+        "lesson_mask.png": figures.lesson_masks_figure,
+        "lesson_effects.png": figures.lesson_effects_figure,
     },
 )

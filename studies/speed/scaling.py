@@ -17,7 +17,7 @@ from studies.lab.stats import quartiles
 from studies.lab.study import Measurement
 from studies.lab.timing import seconds_of
 from studies.speed.peers import loss_beside_peer
-from studies.speed.steps import make_step, make_step_batch
+from studies.speed.steps import make_step, speed_step_batch
 
 TOKENS, ROUNDS = 4_096, 3  # a step; steps that are timed
 SHORTEST = 16  # tokens of the blocks that warm up a step
@@ -33,9 +33,9 @@ def scaling_step(config: ModelConfig, tokens: int, fused: bool) -> Callable:
     model = MaskedLanguageModel(config).to(DEVICE).train()
     for block in model.blocks:
         block.attention.fused = fused
-    batch = make_step_batch(tokens // config.max_length, config)
+    batch = speed_step_batch(tokens // config.max_length, config)
     step = make_step(batch, model, loss_beside_peer, "fp32")
-    step(make_step_batch(2, replace(config, max_length=SHORTEST)))
+    step(speed_step_batch(2, replace(config, max_length=SHORTEST)))
     return step
 
 

@@ -22,7 +22,7 @@ from helpers.figure import QUIET
 from studies.lab.command import SEED, command
 from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, note_point, save_figure
 from studies.lab.scored_text import require_wikitext
-from studies.lab.stats import one_sided_p, student
+from studies.lab.stats import one_sided_p, student_interval
 from studies.lab.tables import markdown_table, plus_minus
 from studies.speed import recipes
 from studies.speed.recipes import BASELINES, COMMAND
@@ -62,8 +62,8 @@ def speedrun_results() -> dict:
     entries = recipes.read_recipe_entries(times["hardware"])
     entry = {"steps": recipes.STEPS, "rate": training.learning_rate}
     entry |= {"muon_rate": training.muon_rate, "runs": entries}
-    entry["loss"] = student([run["validation"]["loss"] for run in entries])
-    entry["seconds"] = student([run["seconds"] for run in entries])
+    entry["loss"] = student_interval([run["validation"]["loss"] for run in entries])
+    entry["seconds"] = student_interval([run["seconds"] for run in entries])
     long = {arm: recipes.read_recipe_baseline(arm) for arm in BASELINES}
     return {"entry": entry} | {
         arm: speedrun_row(run, entries, times[arm]["ratio"][1])

@@ -21,7 +21,7 @@ from studies.speed.peers import (
 UNKNOWN, MASK_RATE = 0.26, 0.15  # shares: of [UNK] in the training text, of masks
 
 
-def make_step_batch(blocks: int, config: ModelConfig) -> PeerBatch:
+def speed_step_batch(blocks: int, config: ModelConfig) -> PeerBatch:
     """Makes blocks of random words with as many [UNK] as text has, and masks them."""
     generator = torch.Generator().manual_seed(0)
     shape = blocks, config.max_length

@@ -22,7 +22,7 @@ from studies.speed.peers import OURS, PEERS
 from studies.speed.steps import (
     compare_steps,
     make_step,
-    make_step_batch,
+    speed_step_batch,
     step_contestant,
 )
 
@@ -33,7 +33,7 @@ LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
 def throughput_rows(cell: dict, rounds: int, compiled=False, **sizes) -> list[dict]:
     """Times all contestants in one cell of the grid; returns a row for each."""
     turns, config = {}, ModelConfig(**sizes)
-    batch = make_step_batch(cell["tokens"] // config.max_length, config)
+    batch = speed_step_batch(cell["tokens"] // config.max_length, config)
     torch.compiler.reset()  # else it gives up after the 8th model of a kind
     for name in [*OURS, *PEERS]:
         model, loss_of = step_contestant(name, dropout=cell["dropout"], **sizes)
@@ -61,7 +61,7 @@ def measure_throughput(compiled: bool = False) -> dict:
     """
     counts, dropouts = (TOKENS[:1], DROPOUTS[-1:]) if compiled else (TOKENS, DROPOUTS)
     config = ModelConfig()
-    batch, record = make_step_batch(4, config), {"hardware": hardware()}
+    batch, record = speed_step_batch(4, config), {"hardware": hardware()}
     record["config"] = asdict(config)
     record["equality"] = {
         name: compare_steps(*peer.build_pair(dropout=0.0), peer, batch)
