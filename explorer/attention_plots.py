@@ -3,6 +3,8 @@
 Every picture has named axes and the same blue, on a scale that it states. Functions
 return a matplotlib figure, which `show_figure` displays with a text for those who
 cannot see it.
+
+Shapes: N layers, H heads, T positions that look, S positions looked at, W words.
 """
 
 import numpy as np
@@ -19,6 +21,20 @@ from helpers.figure import QUIET, default_style
 # Light enough that black text on it has a contrast of 5:1 everywhere.
 BLUES = LinearSegmentedColormap.from_list("attention", ["white", "#4c92c3"])
 RING = "#c8102e"
+
+
+def attention_of_words(weights_NHTS: Tensor, spans: list[range]) -> Tensor:
+    """Attention between words, [CLS] and [SEP], from that between their tokens.
+
+    A word gets what all of its tokens get, and gives what they give on average, so the
+    rows still sum to 1.
+    """
+    last = weights_NHTS.shape[-1] - 1
+    parts = [[0], *map(list, spans), [last]]
+    if len(parts) == last + 1:
+        return weights_NHTS
+    got_NHTW = torch.stack([weights_NHTS[..., part].sum(-1) for part in parts], -1)
+    return torch.stack([got_NHTW[:, :, part].mean(2) for part in parts], 2)
 
 
 def attention_rollout(weights_NHTS: Tensor) -> Tensor:

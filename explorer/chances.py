@@ -3,7 +3,7 @@
 A word of several byte pairs is masked as a whole, so the model sees how many there are.
 
 Shapes: B rows, T and S positions, M masked positions of a row, V vocabulary, N layers,
-H heads, W words.
+H heads.
 """
 
 import torch
@@ -107,17 +107,3 @@ def best_word_chances(
     found = list(zip(words.tolist(), chances.tolist(), strict=True))
     spelled = [(ids, p) for ids, p in found if spells_with_tokens(tokenizer, ids)]
     return (spelled or found)[:top_k]
-
-
-def attention_of_words(weights_NHTS: Tensor, spans: list[range]) -> Tensor:
-    """Attention between words, [CLS] and [SEP], from that between their tokens.
-
-    A word gets what all of its tokens get, and gives what they give on average, so the
-    rows still sum to 1.
-    """
-    last = weights_NHTS.shape[-1] - 1
-    parts = [[0], *map(list, spans), [last]]
-    if len(parts) == last + 1:
-        return weights_NHTS
-    got_NHTW = torch.stack([weights_NHTS[..., part].sum(-1) for part in parts], -1)
-    return torch.stack([got_NHTW[:, :, part].mean(2) for part in parts], 2)

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from explorer.attention_plots import attention_rollout
+from explorer.attention_plots import attention_of_words, attention_rollout
 from explorer.chances import (
-    attention_of_words,
     best_word_chances,
     chance_and_rank,
     encoded_chance,

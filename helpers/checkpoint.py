@@ -1,18 +1,15 @@
-"""Weights, vocabulary and training state on disk.
+"""Weights and vocabulary on disk.
 
 Finished models are safetensors files: numbers and a few strings, nothing that could run
 code. They carry their configuration and digests of themselves and of their vocabulary.
-The state of a running training is PyTorch's own format, read with `weights_only=True`.
 Left out: sharding and formats of other libraries.
 """
 
 import hashlib
-import io
 import json
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -21,7 +18,6 @@ from helpers.model import MaskedLanguageModel, ModelConfig, require_model_vocabu
 from helpers.tokenizer import WordTokenizer
 
 DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
-OTHER_NAME = "Choose another name for this run."
 
 
 def vocabulary_digest(tokenizer: WordTokenizer) -> str:
@@ -109,44 +105,3 @@ def load_model(
             "that was saved with it."
         )
     return model, tokenizer, info
-
-
-def state_content(path: Path) -> bytes | None:
-    """What a state file holds; None if it does not fit the digest at its beginning."""
-    content = path.read_bytes()
-    digest, content = content[:32], content[32:]
-    return content if hashlib.sha256(content).digest() == digest else None
-
-
-def save_state(path: str | Path, state: dict) -> None:
-    """Writes a training state so that a crash at any moment leaves a whole one.
-
-    The file begins with the SHA-256 of the rest. The one before, if it is whole, is
-    kept beside it. OSError if there is no room for another.
-    """
-    path, buffer = Path(path), io.BytesIO()
-    torch.save(state, buffer)
-    content = buffer.getvalue()
-    digest = hashlib.sha256(content).digest()
-    whole = path.exists() and state_content(path) is not None
-    write_file(path, digest + content, path.with_suffix(".old") if whole else None)
-
-
-def load_state(path: str | Path) -> dict:
-    """Reads a training state onto the CPU; {} if there is none yet.
-
-    Passes over a damaged file with one line, to the one before. Raises ValueError if
-    nothing whole is left, or if it is something else.
-    """
-    path = Path(path)
-    candidates = [p for p in (path, path.with_suffix(".old")) if p.exists()]
-    for candidate in candidates:
-        if (content := state_content(candidate)) is None:
-            print(f"{candidate} is damaged; it is passed over.")
-            continue
-        with reading_file(candidate, OTHER_NAME):
-            buffer = io.BytesIO(content)
-            return torch.load(buffer, map_location="cpu", weights_only=True)
-    if candidates:
-        raise ValueError(f"No state in {path.parent} is whole. {OTHER_NAME}")
-    return {}

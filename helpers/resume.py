@@ -1,9 +1,12 @@
 """A run on disk: kept in a folder, recognised there, and resumed.
 
 A run that was interrupted goes on as if it had not been: all that changes is saved, and
-a folder goes on only with the run that it holds. Left out: several runs in one folder.
+a folder goes on only with the run that it holds. The state is in PyTorch's own format,
+read with `weights_only=True`. Left out: several runs in one folder.
 """
 
+import hashlib
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,17 +17,54 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from helpers import parallel
-from helpers.checkpoint import (
-    OTHER_NAME,
-    checkpoint_weights,
-    load_state,
-    load_weights,
-    save_state,
-)
+from helpers.checkpoint import checkpoint_weights, load_weights
 from helpers.data import TrainingData
-from helpers.files import reading_file
+from helpers.files import reading_file, write_file
 from helpers.optimize import TrainConfig
 from helpers.record import record_identity, require_same_record, tensor_digest
+
+OTHER_NAME = "Choose another name for this run."
+
+
+def state_content(path: Path) -> bytes | None:
+    """What a state file holds; None if it does not fit the digest at its beginning."""
+    content = path.read_bytes()
+    digest, content = content[:32], content[32:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+def save_state(path: str | Path, state: dict) -> None:
+    """Writes a training state so that a crash at any moment leaves a whole one.
+
+    The file begins with the SHA-256 of the rest. The one before, if it is whole, is
+    kept beside it. OSError if there is no room for another.
+    """
+    path, buffer = Path(path), io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    digest = hashlib.sha256(content).digest()
+    whole = path.exists() and state_content(path) is not None
+    write_file(path, digest + content, path.with_suffix(".old") if whole else None)
+
+
+def load_state(path: str | Path) -> dict:
+    """Reads a training state onto the CPU; {} if there is none yet.
+
+    Passes over a damaged file with one line, to the one before. Raises ValueError if
+    nothing whole is left, or if it is something else.
+    """
+    path = Path(path)
+    candidates = [p for p in (path, path.with_suffix(".old")) if p.exists()]
+    for candidate in candidates:
+        if (content := state_content(candidate)) is None:
+            print(f"{candidate} is damaged; it is passed over.")
+            continue
+        with reading_file(candidate, OTHER_NAME):
+            buffer = io.BytesIO(content)
+            return torch.load(buffer, map_location="cpu", weights_only=True)
+    if candidates:
+        raise ValueError(f"No state in {path.parent} is whole. {OTHER_NAME}")
+    return {}
 
 
 class Resumable:

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from helpers import ROOT
-from helpers.checkpoint import load_model, load_state, save_model
+from helpers.checkpoint import load_model, save_model
 from helpers.evaluate import evaluate
 from helpers.record import tensor_digest
-from helpers.train import train
-from helpers.training_run import TrainingRun
+from helpers.resume import load_state
+from helpers.train import TrainingRun, train
 from studies.dropout import LOOKS, MODELS
 from studies.lab.experiment import (
     best_evaluation,

@@ -26,13 +26,13 @@ import torch
 import torch._dynamo  # every optimiser wants it: once here, not in each attempt
 from tqdm.auto import tqdm
 
-from helpers.checkpoint import load_state
 from helpers.corpus import load_corpus
 from helpers.data import TrainingData
 from helpers.interrupt import delay_interrupt
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.record import read_record, write_record
+from helpers.resume import load_state
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
 from studies.lab.machine import hardware

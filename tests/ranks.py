@@ -24,8 +24,7 @@ from helpers.data import TrainingData
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.tokenizer import PAD, SPECIALS, UNK, WordTokenizer
-from helpers.train import train, train_step
-from helpers.training_run import TrainingRun
+from helpers.train import TrainingRun, train, train_step
 from studies.lab.experiment import join_experiment_processes
 
 LENGTH, VOCABULARY = 16, 128  # more words than the toy corpus has

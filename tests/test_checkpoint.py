@@ -16,10 +16,15 @@ from safetensors.torch import load_file, save
 from tiny import CONFIG, at_call, fresh_model, knowing, random_data, same_weights
 
 from helpers import checkpoint, parallel
-from helpers.checkpoint import load_model, load_state, save_model, save_state
-from helpers.resume import lock_run_folder, resumable_run, resume_identity
-from helpers.train import train
-from helpers.training_run import TrainingRun
+from helpers.checkpoint import load_model, save_model
+from helpers.resume import (
+    load_state,
+    lock_run_folder,
+    resumable_run,
+    resume_identity,
+    save_state,
+)
+from helpers.train import TrainingRun, train
 
 TOKENIZER = knowing("abcdefg")
 INFO = {"corpus": "none", "seed": 3, "validation": {"loss": 2.5}}

@@ -7,12 +7,16 @@ import pytest
 import torch
 from tiny import CONFIG, acting, fresh_model, same_weights, without_clock
 
-from helpers.checkpoint import load_state, save_state
 from helpers.evaluate import evaluate
-from helpers.resume import require_finite_run, resumable_run, resume_identity
+from helpers.resume import (
+    load_state,
+    require_finite_run,
+    resumable_run,
+    resume_identity,
+    save_state,
+)
 from helpers.tokenizer import PAD, UNK
-from helpers.train import train, train_step
-from helpers.training_run import TrainingRun
+from helpers.train import TrainingRun, train, train_step
 
 LONG = replace(CONFIG, epochs=12, evaluations=9)  # 72 steps, evaluated at each eighth
 SCALED = replace(CONFIG, optimizer="muon", weight_decay=0.5)
@@ -174,7 +178,7 @@ def test_a_run_begun_in_float16_goes_on_where_that_is_slow_and_back(
     state = load_state(path)
     assert state["step"] == 25
     assert (state["scaler"], state["dtype"]) == (scale, torch.float16)
-    monkeypatch.setattr("helpers.training_run.pick_dtype", lambda *_: torch.float16)
+    monkeypatch.setattr("helpers.train.pick_dtype", lambda *_: torch.float16)
     back = TrainingRun(fresh_model(), config)  # as where float16 is fast
     back.load_state_dict(state)
     assert back.scaler.is_enabled() and back.scaler.get_scale() == 8.0

@@ -14,12 +14,11 @@ from program import python, started
 from tiny import CONFIG, acting, at_call, fresh_model, same_weights, without_clock
 
 from helpers import ROOT
-from helpers.checkpoint import load_state
 from helpers.interrupt import delay_interrupt
 from helpers.masking import mask_tokens
 from helpers.optimize import Muon
-from helpers.train import train, train_step
-from helpers.training_run import EarlyStopping, TrainingRun
+from helpers.resume import load_state
+from helpers.train import EarlyStopping, TrainingRun, train, train_step
 from studies import resume
 
 MUON = replace(CONFIG, optimizer="muon", evaluations=2)  # evaluated at 0, 1, 12, 24

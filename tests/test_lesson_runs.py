@@ -20,8 +20,7 @@ from helpers.masking import IGNORE, mask_subsets, mask_tokens
 from helpers.model import MaskedLanguageModel
 from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
-from helpers.train import train_step
-from helpers.training_run import TrainingRun
+from helpers.train import TrainingRun, train_step
 from studies.lab.scored_text import scored_lone_sentences
 from studies.lessons import arms, asked, costs, runs, study
 from studies.lessons.arms import ARMS, FAST, LessonArm

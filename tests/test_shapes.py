@@ -22,8 +22,7 @@ from helpers.layers import attend
 from helpers.masking import eligible, mask_subsets
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.tokenizer import PAD, SPECIALS
-from helpers.train import TrainConfig, train_step
-from helpers.training_run import TrainingRun
+from helpers.train import TrainConfig, TrainingRun, train_step
 
 SIZES = dict(B=2, T=6, S=6, D=12, H=3, K=4, F=7, V=11, N=8, M=5)
 SUFFIX = re.compile(r"_([BTSDHKFVNMC]+)$")

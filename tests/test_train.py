@@ -11,8 +11,13 @@ from tiny import CONFIG, Interruption, acting, at_call, fresh_model
 from helpers.evaluate import evaluate
 from helpers.masking import IGNORE, mask_tokens, mlm_loss
 from helpers.optimize import Muon, orthogonalise, pick_dtype, rate_factor
-from helpers.train import evaluation_steps, train, train_step
-from helpers.training_run import EarlyStopping, TrainingRun
+from helpers.train import (
+    EarlyStopping,
+    TrainingRun,
+    evaluation_steps,
+    train,
+    train_step,
+)
 
 
 def test_a_resumed_run_keeps_its_number_format(data, tmp_path, monkeypatch):

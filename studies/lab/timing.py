@@ -12,8 +12,7 @@ import torch
 
 from helpers.masking import mask_tokens
 from helpers.optimize import TrainConfig
-from helpers.train import train_step
-from helpers.training_run import TrainingRun
+from helpers.train import TrainingRun, train_step
 from studies.lab.machine import DEVICE
 from studies.lab.stats import quartiles
 
