@@ -24,7 +24,7 @@ from studies.lab.experiment import (
 )
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
 from studies.lab.runs import RECORDS, read_run
-from studies.lab.samples import sample_of_phase, sampling
+from studies.lab.samples import phase_sample, sampling
 from studies.lab.stats import student_interval
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus
@@ -191,7 +191,7 @@ def plateau_samples(results: StudyResults) -> list[dict]:
     for kind, run in runs.items():
         entry = run["history"][EVALUATED.index(SHOWN)]
         places = run["samples"][0]["predictions"]
-        rows.append(sample_of_phase(kind, entry, places, words))
+        rows.append(phase_sample(kind, entry, places, words))
     return rows
 
 

@@ -6,7 +6,7 @@ import torch
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
 from helpers.record import read_record, record_identity, require_same_record
-from studies.lab.samples import phases_to_sample, samples_of_phases
+from studies.lab.samples import phases_to_sample, sampled_phases
 
 IDENTITY = {"model": ModelConfig(), "training": TrainConfig(), "text": "digest"}
 
@@ -65,7 +65,7 @@ def test_phases_are_those_evaluations():
 
 def test_samples_show_a_word_among_its_neighbours():
     ids = torch.tensor([[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]])
-    first, *_ = samples_of_phases(history(7.6, 5.0), 5.0, ids, "a b c d e".split())
+    first, *_ = sampled_phases(history(7.6, 5.0), 5.0, ids, "a b c d e".split())
     assert first["phase"] == "start" and first["most_predicted"] == "c"
     (said,) = first["predictions"]
     assert said["left"] == ["a", "b", "c"] and said["true"] == "d"

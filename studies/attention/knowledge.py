@@ -18,11 +18,7 @@ from helpers.masking import mask_subsets
 from helpers.tokenizer import SPECIALS
 from studies.attention import tables
 from studies.attention.figures import knowledge_figure
-from studies.attention.references import (
-    bigram_guess,
-    score_bigram_reference,
-    score_reference,
-)
+from studies.attention.references import bigram_guess, score_bigram, score_reference
 from studies.attention.tables import DIVISIONS, GUESSES, TRAINED
 from studies.attention.words import (
     CLASSES,
@@ -103,7 +99,7 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
     begun, length = time.perf_counter(), models["dropout"].config.max_length
     data = TrainingData.prepare(tokenizer, corpus, length)
     chance_V = word_frequencies(data.stream, len(tokenizer))
-    strength = score_bigram_reference(data, len(tokenizer))["strength"]
+    strength = score_bigram(data, len(tokenizer))["strength"]
     guesses = {
         "unigram": lambda ids_BT, at_BM: chance_V.log().expand(*at_BM.shape, -1),
         "bigram": bigram_guess(data.stream, chance_V, strength),

@@ -23,7 +23,7 @@ from helpers.record import (
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
 from studies.lab.machine import hardware
-from studies.lab.samples import samples_of_phases, sampling
+from studies.lab.samples import sampled_phases, sampling
 
 
 def join_experiment_processes() -> torch.device:
@@ -88,9 +88,7 @@ def experiment_outcome(history: list, data: TrainingData, words: list) -> dict:
     chance = unigram(data.stream, data.validation_BT, data.subset_BT, len(words))
     return {
         "unigram_loss": chance["loss"],
-        "samples": samples_of_phases(
-            history, chance["loss"], data.validation_BT, words
-        ),
+        "samples": sampled_phases(history, chance["loss"], data.validation_BT, words),
         "history": history,
     }
 

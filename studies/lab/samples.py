@@ -59,9 +59,7 @@ def phases_to_sample(history: list[dict], unigram_loss: float) -> dict[str, dict
     return chosen | {"end": min(history, key=loss)}
 
 
-def sample_of_phase(
-    phase: str, entry: dict, places: list[dict], words: list[str]
-) -> dict:
+def phase_sample(phase: str, entry: dict, places: list[dict], words: list[str]) -> dict:
     """What one evaluation predicts at its probed places, each with its context."""
     probes = zip(places, entry["probes"], strict=True)
     return {
@@ -76,7 +74,7 @@ def sample_of_phase(
     }
 
 
-def samples_of_phases(
+def sampled_phases(
     history: list[dict], unigram_loss: float, blocks_BT: Tensor, words: list[str]
 ) -> list[dict]:
     """The true word and the prediction at the same places, one entry a phase."""
@@ -87,7 +85,7 @@ def samples_of_phases(
         left, right = text[max(0, at - CONTEXT) : at], text[at + 1 : at + 1 + CONTEXT]
         places.append({"left": left, "right": right, "true": text[at]})
     phased = phases_to_sample(history, unigram_loss).items()
-    return [sample_of_phase(phase, entry, places, words) for phase, entry in phased]
+    return [phase_sample(phase, entry, places, words) for phase, entry in phased]
 
 
 def samples_table(phases: list[dict]) -> str:

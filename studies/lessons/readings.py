@@ -61,9 +61,7 @@ READINGS = {
 }
 
 
-def elsewhere_reading(
-    study: Study, effect: Callable, budget: str
-) -> Callable[[], dict]:
+def elsewhere_reading(study: Study, effect: Callable, budget: str) -> Callable:
     """The row of a claim of the lessons on `effect(results)` of another study.
 
     Minutes are of the whole runs, of which that study may read a part.
