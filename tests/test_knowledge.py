@@ -90,9 +90,7 @@ def test_bands_by_hand():
         ids_BT[row, [0, position]] = torch.tensor([CLS, word])  # no [UNK] in the last
         subset_BT[row, position] = 0
     classes = ["names"] * 25 + ["digits"] * 481
-    bands = words.describe_words(
-        ids_BT, subset_BT, words.packed_word_places(ids_BT), classes
-    )
+    bands = words.describe_words(ids_BT, subset_BT, words.word_places(ids_BT), classes)
     first, second, third, last = words.QUARTERS
     middle, far = "between them", "9 and more, or none"
     low, high, rare = "1 to 20", "21 to 100", "101 to 500"
@@ -112,7 +110,7 @@ def test_words_stand_at_their_places(data):
     """In blocks and in sentences; some of these lie between long and short ones."""
     stream = join_lines(encode_lines(TOKENIZER, CORPUS.validation))
     classes, ids_BT = ["names"] * len(TOKENIZER), data.validation_BT
-    places_BT = words.packed_word_places(ids_BT)
+    places_BT = words.word_places(ids_BT)
     asked = words.describe_words(ids_BT, data.subset_BT, places_BT, classes)
     assert stream[asked.index].tolist() == [*asked["id"]]
     assert [*asked["unit"]] == [*asked.index // (GROUP * (LENGTH - 1))]
@@ -184,7 +182,7 @@ def test_intervals_are_of_units_and_not_of_words():
 def test_sentences_are_compared_with_the_same_words(summary, models, data):
     """By hand: each word of a sentence with itself inside a block."""
     model, blocks = models["dropout"], (data.validation_BT, data.subset_BT)
-    place_M = words.packed_word_places(blocks[0])[blocks[1] >= 0].tolist()
+    place_M = words.word_places(blocks[0])[blocks[1] >= 0].tolist()
     loss = dict(zip(place_M, score_reference(model, *blocks)["loss"], strict=True))
     inside, start = [], 0
     for line in CORPUS.validation:

@@ -37,7 +37,7 @@ class Unanswered(BaseException):
     """
 
 
-def watched_answer(answer):
+def watched_exercise_answer(answer):
     """The answer, or one that raises Unanswered if it gives `...` when it is called."""
     if answer is ...:
         raise Unanswered
@@ -61,7 +61,7 @@ def exercise_complaint(number: str, answer) -> str | None:
     import_module(f"notebooks.exercises.{MODULES[number.split('.')[0]]}")
     grader = GRADERS[number]
     try:
-        return grader(watched_answer(answer))
+        return grader(watched_exercise_answer(answer))
     except Exception as error:  # of the reader's own code
         return f"your answer raised {type(error).__name__}: {error}"
 

@@ -23,8 +23,8 @@ from studies.attention.tables import DIVISIONS, GUESSES, TRAINED
 from studies.attention.words import (
     CLASSES,
     describe_words,
-    packed_word_places,
     word_classes,
+    word_places,
 )
 from studies.lab.machine import hardware
 from studies.lab.runs import RECORDS
@@ -109,7 +109,7 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
     vocabulary = {name: [*kinds.index[kinds == name]] for name in CLASSES}
 
     blocks = data.validation_BT, data.subset_BT
-    words = describe_words(*blocks, packed_word_places(data.validation_BT), classes)
+    words = describe_words(*blocks, word_places(data.validation_BT), classes)
     packed = knowledge_scores(guesses, *blocks, words)
     lone_BT, place_BT = scored_sentence_rows(tokenizer, corpus.validation, length)
     rows = lone_BT, mask_subsets(lone_BT)
