@@ -1,8 +1,8 @@
-"""Pictures of attention: a matrix, the row of one word in all heads, all matrices.
+"""Attention followed through layers, and pictures of it: one matrix, one row, or all.
 
-Every picture has named axes and the same blue, on a scale that it states. Functions
-return a matplotlib figure, which `show_figure` displays with a text for those who
-cannot see it.
+Every picture has named axes and the same blue, on a scale that it states. The functions
+that draw one return a matplotlib figure, which `show_figure` displays with a text for
+those who cannot see it.
 
 Shapes: N layers, H heads, T positions that look, S positions looked at, W words.
 """

@@ -9,7 +9,7 @@ H heads.
 import torch
 from torch import Tensor
 
-from explorer.tokens import masked_tokens, silent_tokens, spells_with_tokens
+from explorer.tokens import silent_tokens, spells_with_tokens, tokens_with_mask
 from helpers.model import shallow_model_copy
 
 WIDTH = 8  # how many words a beam search follows for each that it is to find
@@ -75,7 +75,7 @@ def span_chances(
 
 def encoded_chance(model, tokenizer, encoded, position: int, ids: list[int]) -> float:
     """Probability of a word, given by its ids, in place of the one at a position."""
-    inputs_BT = masked_tokens(tokenizer, encoded, [position])
+    inputs_BT = tokens_with_mask(tokenizer, encoded, [position])
     span = encoded.spans[position]
     return span_chances(model, tokenizer, inputs_BT, position, span, ids).item()
 

@@ -17,13 +17,13 @@ from explorer.controls import (
 from explorer.markup import (
     attributes_markup,
     guesses_markup,
+    markup_text,
     percent_markup,
     points_markup,
-    printable_markup,
     word_markup,
 )
 from explorer.predict import Prediction
-from explorer.tokens import words_for_tokens
+from explorer.tokens import split_for_tokens
 
 
 class Comparison:
@@ -52,7 +52,7 @@ class Comparison:
 
     def renew(self, words: list[str], hidden: int = 0) -> None:
         """Offers the words of a sentence, if there is one; first one not hidden."""
-        self.word.options = [(printable_markup(w), i) for i, w in enumerate(words)]
+        self.word.options = [(markup_text(w), i) for i, w in enumerate(words)]
         self.word.index = int(hidden == 0 and len(words) > 1) if words else None
         self.clear()
 
@@ -66,7 +66,7 @@ class Comparison:
         self.clear()
         views, choice = self.shown()
         before, place = views.prediction(choice), self.word.index
-        by = words_for_tokens(self.tokenizer, self.by.value)
+        by = split_for_tokens(self.tokenizer, self.by.value)
         if place == before.position:
             raise ValueError("That word is hidden; replace another one.")
         if len(by) != 1:

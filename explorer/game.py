@@ -19,7 +19,7 @@ from explorer.controls import (
     show_control,
 )
 from explorer.page.build import page_source
-from explorer.tokens import special_tokens, word_tokens, words_for_tokens
+from explorer.tokens import special_tokens, split_for_tokens, word_tokens
 from helpers.text import split_words
 
 ROUND = 5  # sentences
@@ -36,7 +36,7 @@ def game_sentences(tokenizers: list, longest: int) -> list[tuple[list[str], int]
         words, place = split_words(sentence["text"]), sentence["position"]
         parts = words, words[:place], words[place : place + 1]
         whole, before, hidden = (
-            words_for_tokens(tokenizers[0], " ".join(part)) for part in parts
+            split_for_tokens(tokenizers[0], " ".join(part)) for part in parts
         )
         tokens = [word_tokens(tokenizer, whole) for tokenizer in tokenizers]
         known = len(hidden) == 1 and all(
@@ -99,7 +99,7 @@ class GuessingGame:
 
     def score(self) -> None:
         """Shows the hidden word, and who has guessed it."""
-        guesses = words_for_tokens(self.tokenizer, self.guess.value)
+        guesses = split_for_tokens(self.tokenizer, self.guess.value)
         if not self.open or not guesses:
             return
         prediction, guess = self.predict(self.words, self.position), guesses[0]

@@ -14,7 +14,7 @@ STRONGEST = 0.8  # of a colour; text on it keeps a contrast of more than 4.5:1
 NEAR = 5  # guesses that count as near misses
 
 
-def printable_markup(word: str) -> str:
+def markup_text(word: str) -> str:
     """A word as a page can show it: odd characters become ▯, a long word is cut."""
     word = "".join(c if c.isprintable() or JOINER.match(c) else "▯" for c in word)
     return word if len(word) <= 24 else word[:23] + "…"
@@ -23,7 +23,7 @@ def printable_markup(word: str) -> str:
 def word_markup(word: str) -> str:
     """A word as HTML, never read as a tag."""
     # Isolated, so that a word written from right to left does not turn its neighbours.
-    return f"<bdi>{html.escape(printable_markup(word), quote=True)}</bdi>"
+    return f"<bdi>{html.escape(markup_text(word), quote=True)}</bdi>"
 
 
 def attributes_markup(**numbers) -> str:
@@ -50,7 +50,7 @@ def points_markup(change: float) -> str:
     return "0.0" if told in ("+0.0", "-0.0") else told.replace("-", "−")
 
 
-def word_colours_markup(
+def markup_colours_css(
     scope: str, position: int, unknown: list[bool], share_S: list, change_S=None
 ) -> str:
     """Paints the word buttons: blue for `share_S`, or what a change was, instead.

@@ -23,13 +23,13 @@ from explorer.chances import (
 from explorer.tokens import (
     BLANK,
     BLANKS,
-    masked_tokens,
     sentence_tokens,
     silent_tokens,
     special_tokens,
+    split_for_tokens,
     token_text,
+    tokens_with_mask,
     word_tokens,
-    words_for_tokens,
 )
 from helpers.model import require_model_vocabulary
 
@@ -111,7 +111,7 @@ class Prediction:
 def prediction_words(model, tokenizer, text: str | list[str]) -> list[str]:
     """The words of a sentence that fits the model, blanks as ___; else ValueError."""
     most = model.config.max_length - 2  # without [CLS] and [SEP]
-    words = words_for_tokens(tokenizer, text) if isinstance(text, str) else text
+    words = split_for_tokens(tokenizer, text) if isinstance(text, str) else text
     words = [BLANK if BLANKS.fullmatch(word) else word for word in words]
     if not all(words) or not words:
         raise ValueError("There is no word in the text; type a sentence.")
@@ -128,7 +128,7 @@ def prediction_words(model, tokenizer, text: str | list[str]) -> list[str]:
 def prediction_ids(tokenizer, prediction: Prediction) -> Tensor:
     """The ids that the model saw, shape (T,)."""
     encoded = sentence_tokens(tokenizer, prediction.words)
-    return masked_tokens(tokenizer, encoded, [prediction.position])[0]
+    return tokens_with_mask(tokenizer, encoded, [prediction.position])[0]
 
 
 def predict_masked_word(model, tokenizer, encoded, position: int, top_k: int, seen):
@@ -175,7 +175,7 @@ def predict_positions(
                 f"There is no word {position}; choose 0 to {len(words) - 1}."
             )
     encoded = sentence_tokens(tokenizer, words)
-    inputs_BT = masked_tokens(tokenizer, encoded, positions)
+    inputs_BT = tokens_with_mask(tokenizer, encoded, positions)
     spans = encoded.spans
     at_BM = torch.tensor([[spans[i].start] for i in positions], device="cpu")
     first = [silent_tokens(tokenizer, i, 0, len(spans[i])) for i in positions]

@@ -8,9 +8,9 @@ from explorer.markup import (
     STRONGEST,
     attributes_markup,
     bar_markup,
+    markup_text,
     percent_markup,
     points_markup,
-    printable_markup,
     word_markup,
 )
 from explorer.predict import Prediction
@@ -79,7 +79,7 @@ def heads_table_html(prediction: Prediction, after_NH: Tensor, furthest: float) 
             most = tokens[int(prediction.attention(n, h).argmax())]
             points = points_markup(change)
             told = f"Layer {n + 1}, head {h + 1}: {points} points when it is silent; "
-            told += f"it looks most at “{printable_markup(most)}”"
+            told += f"it looks most at “{markup_text(most)}”"
             cells.append(
                 f'<td class="{change_table_class(change)}" '
                 f"{attributes_markup(layer=n + 1, head=h + 1, p=after)} "

@@ -47,7 +47,7 @@ def token_key(tokenizer) -> tuple:
     return type(tokenizer), *entries
 
 
-def token_vocabulary_size(tokenizer) -> str:
+def token_vocabulary_text(tokenizer) -> str:
     """How much a tokenizer knows, in words."""
     count = len(tokenizer) - len(special_tokens(tokenizer).silent)
     return f"{count:,} {'byte pairs' if has_byte_pair_tokens(tokenizer) else 'words'}"
@@ -58,7 +58,7 @@ def special_tokens(tokenizer) -> SpecialTokens:
     return getattr(tokenizer, "special_tokens", OURS)
 
 
-def words_for_tokens(tokenizer, text: str) -> list[str]:
+def split_for_tokens(tokenizer, text: str) -> list[str]:
     """The words of a text as this tokenizer sees them."""
     return getattr(tokenizer, "split", split_words)(text)
 
@@ -111,7 +111,9 @@ def sentence_tokens(tokenizer, words: list[str]) -> SentenceTokens:
     return SentenceTokens(words, [*ids, special.sep], spans)
 
 
-def masked_tokens(tokenizer, encoded: SentenceTokens, positions: list[int]) -> Tensor:
+def tokens_with_mask(
+    tokenizer, encoded: SentenceTokens, positions: list[int]
+) -> Tensor:
     """The ids that a model sees with the word at each position masked, shape (B, T)."""
     inputs_BT = torch.tensor(encoded.ids, device="cpu").repeat(len(positions), 1)
     for row, position in enumerate(positions):

@@ -23,10 +23,10 @@ from explorer.tables import heads_table_html, words_table_html
 from explorer.tokens import (
     has_byte_pair_tokens,
     special_tokens,
+    split_for_tokens,
     token_key,
-    token_vocabulary_size,
+    token_vocabulary_text,
     word_tokens,
-    words_for_tokens,
 )
 from helpers.figure import figure_png
 from helpers.model import require_model_vocabulary
@@ -156,11 +156,11 @@ class Views:
             scale = markup.need_scale_markup(told.target, furthest)
         shares = (share_S / vmax).tolist()
         painted = self.unknown(choice.model), shares, change_S
-        return markup.word_colours_markup(*buttons, *painted), scale
+        return markup.markup_colours_css(*buttons, *painted), scale
 
     def answer(self, choice: ViewChoice) -> str:
         """What the model says of the hidden word."""
-        size = token_vocabulary_size(self.tokenizers[choice.model])
+        size = token_vocabulary_text(self.tokenizers[choice.model])
         return markup.answer_markup(self.prediction(choice), size)
 
     def other_answers(self, choice: ViewChoice) -> str:
@@ -188,7 +188,7 @@ class Views:
     def own(self, choice: ViewChoice, guess: str) -> str:
         """The reader's own guess with its probability and rank."""
         model, tokenizer = self.models[choice.model], self.tokenizers[choice.model]
-        words, prediction = words_for_tokens(tokenizer, guess), self.prediction(choice)
+        words, prediction = split_for_tokens(tokenizer, guess), self.prediction(choice)
         if not words:
             return ""
         if len(words) > 1 and has_byte_pair_tokens(tokenizer):
@@ -199,7 +199,7 @@ class Views:
         except ValueError as error:
             return markup.refused_guess_markup(str(error))
         if known is None:
-            size = token_vocabulary_size(tokenizer)
+            size = token_vocabulary_text(tokenizer)
             told = f"That is not one of the {size} that the model knows."
             return markup.refused_guess_markup(told)
         return markup.own_guess_markup(words[0], *known)
@@ -218,7 +218,7 @@ class Views:
     def picture_text(self, choice: ViewChoice) -> str:
         """The view in words, for those who do not see the picture."""
         prediction = self.prediction(choice)
-        sentence = " ".join(map(markup.printable_markup, prediction.tokens))
+        sentence = " ".join(map(markup.markup_text, prediction.tokens))
         return f"The explorer: {sentence}. {heatmap_caption(prediction)}"
 
     def page(self, choice: ViewChoice) -> str:

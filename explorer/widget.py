@@ -164,7 +164,7 @@ class Explorer(Controls):
             raise ValueError(
                 f"There is no word {start}; choose 0 to {len(views.words) - 1}."
             )
-        self.words.options = [*map(markup.printable_markup, views.words)]
+        self.words.options = [*map(markup.markup_text, views.words)]
         self.words.index = start
         self.change.renew(views.words, start)
         self.views = views

@@ -72,7 +72,7 @@ def mean_over_processes(number: Tensor) -> Tensor:
     return number
 
 
-def parallel_dropout_seed(seed: int, step: int, device: torch.device) -> int:
+def dropout_seed(seed: int, step: int, device: torch.device) -> int:
     """The seed of dropout's draws at a step.
 
     On a CPU it is the same in all processes, as each draws for the whole batch. On GPUs

@@ -1,4 +1,4 @@
-"""The training loop, from scratch: masks, schedule, mixed precision, early stopping.
+"""The training loop, from scratch, and the run: all that changes while it trains.
 
 Every random draw (order, cut, masks, dropout) is a function of the seed and the epoch
 or step, so a run that was interrupted goes on as if it had not been, and several
@@ -100,7 +100,7 @@ def train_step(
         parallel.shard(batch).to(device, non_blocking=True)
         for batch in (inputs_BT, at_BM, labels_BM)
     )
-    torch.manual_seed(parallel.parallel_dropout_seed(config.seed, run.step, device))
+    torch.manual_seed(parallel.dropout_seed(config.seed, run.step, device))
     run.model.zero_grad()
     with torch.autocast(device.type, run.dtype, enabled=run.dtype != torch.float32):
         logits_BMV = run.network(inputs_BT, at_BM)

@@ -16,6 +16,7 @@ from helpers.checkpoint import load_model, save_model
 from helpers.evaluate import evaluate
 from helpers.record import tensor_digest
 from helpers.resume import load_state
+from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainingRun, train
 from studies.dropout import LOOKS, MODELS
 from studies.lab.experiment import (
@@ -28,12 +29,13 @@ from studies.lab.samples import sample_guesses
 from studies.lab.scored_text import (
     require_wikitext,
     score,
-    score_alone,
     score_sentences,
+    score_singly,
     scored_blocks,
 )
-from studies.lab.study import Arm, Study
+from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table
+from studies.shipped import shipped_median_run
 
 EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one
@@ -108,8 +110,8 @@ def make_fifty_trial(arm: FiftyArm, seed: int, folder: Path) -> dict:
 def fifty_scores(model, tokenizer) -> dict:
     """Every word of both splits, a seventh hidden at a time; validation in halves.
 
-    Sentences: of the validation text, each by itself, as one types them. Alone: a tenth
-    of the validation words, each the only one hidden in its block.
+    Sentences: of the validation text, each by itself, as one types them. Singly: a
+    fifth of the words of the scoring half, each the only one hidden in its block.
     """
     corpus, length = require_wikitext(), model.config.max_length
     rows = {
@@ -120,7 +122,7 @@ def fifty_scores(model, tokenizer) -> dict:
         rows[name] = tuple(rows_BT[half] for rows_BT in rows["validation"])
     scores = {name: score(model, *pair) for name, pair in rows.items()}
     scores["sentences"] = score_sentences(model, tokenizer, corpus.validation)
-    return scores | {"alone": score_alone(model, *rows["validation"], every=10)}
+    return scores | {"singly": score_singly(model, *rows["scoring"], every=5)}
 
 
 def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
@@ -137,13 +139,31 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     weights = {"best": state["stopping"]["weights"], "last": state["model"]}
     for moment, values in weights.items():
         model.load_state_dict(values)
-        path, info = folder / f"{moment}.safetensors", {"name": folder.name}
-        save_model(path, model, tokenizer, info | {"moment": moment})
+        path, info = folder / f"{moment}.safetensors", {"moment": moment, "seed": seed}
+        info |= {"name": folder.name, "corpus": require_wikitext().name}
+        save_model(path, model, tokenizer, info)
         if moment == "last" and best is run["history"][-1]:
             run["last"] = run["best"]
         else:
             run[moment] = fifty_scores(load_model(path, tokenizer)[0], tokenizer)
     return run
+
+
+def ship_fifty(results: StudyResults) -> None:
+    """Copies the best weights of a run without dropout to weights/fifty.safetensors.
+
+    It has the recipe that the trials chose, and the seed of median loss. ValueError if
+    there is none.
+    """
+    recipe = choose_fifty_recipe(fifty_trial_losses([*MODELS]))["none"]
+    if not (runs := results.runs.get(f"none_{recipe}")):
+        raise ValueError(f"There are no runs of none; make one with --recipe {recipe}.")
+    run = shipped_median_run(runs.values(), results.study.readings["best"])
+    shipped = ROOT / "weights" / "fifty.safetensors"
+    tokenizer = WordTokenizer.load(shipped.with_name("vocabulary.json"))
+    best = results.study.states / run["name"] / "best.safetensors"
+    model, _, info = load_model(best, tokenizer)
+    save_model(shipped, model, tokenizer, info | {"name": "fifty", "run": run["name"]})
 
 
 def choose_fifty_recipe(losses: dict[str, dict[str, float]]) -> dict[str, str]:
@@ -201,13 +221,15 @@ TRIAL_STUDY = replace(STUDY, arms=fifty_arms(EPOCHS // 2), **TRIAL)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Makes trials and names the chosen recipes; or makes runs with one; or reports."""
+    """Makes trials and names the chosen recipes, makes runs, ships, or reports."""
     parser = STUDY.parser(MODELS)
     parser.add_argument("--recipe", choices=TRIALS, help="train with this recipe")
     parser.add_argument("--trials", action="store_true", help="make the trials")
+    parser.add_argument("--ship", action="store_true", help="replace shipped weights")
     given = parser.parse_args(arguments)
-    if [bool(given.recipe), given.trials, given.summary].count(True) != 1:
-        parser.error("choose one of --recipe, --trials and --summary.")
+    chosen = bool(given.recipe), given.trials, given.ship, given.summary
+    if chosen.count(True) != 1:
+        parser.error("choose one of --recipe, --trials, --ship and --summary.")
     with parser.one_sentence():
         torch.set_num_threads(1)
         if given.trials:
@@ -217,6 +239,8 @@ def main(arguments: list[str] | None = None) -> None:
         elif given.recipe:
             names = [f"{arm}_{given.recipe}" for arm in given.arms]
             STUDY.make_missing(names, given.seeds, given.processes)
+        elif given.ship:
+            ship_fifty(STUDY.results())
         if not given.trials:
             STUDY.report()
 

@@ -1,9 +1,10 @@
-"""The models in weights/: how they are chosen among the runs of the dropout study.
+"""The models in weights/: how they are chosen among the runs of a study.
 
 The studies of attention ask these models, and the notebooks read them.
 """
 
 import hashlib
+from collections.abc import Callable, Iterable
 
 from matplotlib.figure import Figure
 
@@ -49,6 +50,12 @@ def shipped_figure() -> Figure:
     return training_curves(shipped_runs())
 
 
+def shipped_median_run(runs: Iterable[dict], loss: Callable[[dict], float]) -> dict:
+    """The run of median loss; of the two in the middle, the lower one."""
+    ranked = sorted(runs, key=loss)
+    return ranked[(len(ranked) - 1) // 2]
+
+
 def ship_models(results: StudyResults) -> None:
     """Copies weights and record of the seed of median loss to where notebooks read.
 
@@ -57,10 +64,9 @@ def ship_models(results: StudyResults) -> None:
     """
     if missing := ", ".join(SHIPPED.keys() - results.runs):
         raise ValueError(f"There are no runs of so many epochs of: {missing}.")
-    train = require_wikitext().train
+    train, loss = require_wikitext().train, results.study.readings["loss"]
     for arm, name in SHIPPED.items():
-        ranked = sorted(results.runs[arm].values(), key=results.study.readings["loss"])
-        run = ranked[(len(ranked) - 1) // 2]
+        run = shipped_median_run(results.runs[arm].values(), loss)
         path = results.study.states / run["name"] / f"{run['name']}.safetensors"
         model, tokenizer, _ = load_model(path)
         info = {key: run[key] for key in ("corpus", "seed", "validation")}

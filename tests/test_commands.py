@@ -133,7 +133,8 @@ OPTIONS = {
     "speed.speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
     "speed.throughput": {},
 }
-WRONG = [("fifty", []), ("speed.speedrun", ["--time", "--summary"])]
+WRONG = [("fifty", []), ("fifty", ["--ship", "--summary"])]
+WRONG += [("speed.speedrun", ["--time", "--summary"])]
 WRONG += [("speed.speedrun", ["--seed", "1", "--baselines"])]
 for name, options in OPTIONS.items():
     WRONG += [(name, ["--nonsense"])]
@@ -203,8 +204,8 @@ def test_every_measurement_shows_its_record(name):
     [dropout.STUDY, fifty.STUDY, plateau.STUDY, LESSONS],
     ids=lambda s: s.name,
 )
-def test_a_report_without_records_says_what_to_leave_out(one, tmp_path, capsys):
+def test_a_report_without_records_says_that_there_are_none(one, tmp_path, capsys):
     elsewhere = replace(one, folder=tmp_path / "records")
     status, said = told(elsewhere.main, ["--summary"], capsys)
     assert status == 1 and said.startswith(f"python -m studies.{one.name}: ")
-    assert f"no runs in {tmp_path}" in said and "leave out --summary" in said
+    assert f"no runs in {tmp_path}" in said and "make them first" in said

@@ -16,7 +16,7 @@ from helpers.masking import mask_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS, UNK, WordTokenizer
 from helpers.train import train
 from studies.lab.samples import sample_guesses
-from studies.lab.scored_text import score_alone
+from studies.lab.scored_text import score_singly
 
 WORDS = [f"word{i}" for i in range(40)]
 LINES = [" ".join(WORDS)] * 8
@@ -63,7 +63,7 @@ def test_a_word_scored_alone_is_the_only_one_hidden_in_its_block():
         logits_V = model(hidden_T[None])[0, at]
         losses.append(F.cross_entropy(logits_V, ids[row, at]).item())
         right += int(logits_V.argmax() == ids[row, at])
-    found = score_alone(model, ids, mask_subsets(ids), every=3)
+    found = score_singly(model, ids, mask_subsets(ids), every=3)
     expected = {"loss": sum(losses) / len(losses), "accuracy": right / len(losses)}
     assert found == pytest.approx(expected | {"words": len(places)}, rel=1e-5)
 

@@ -3,10 +3,12 @@
 import pytest
 import torch
 from test_studies import elsewhere
-from tiny import few_lines
+from tiny import few_lines, same_weights
 
+from helpers.checkpoint import load_model
 from helpers.model import ModelConfig
-from helpers.record import read_record
+from helpers.record import read_record, write_record
+from helpers.tokenizer import WordTokenizer
 from studies import fifty
 from studies.lab import experiment
 
@@ -50,6 +52,32 @@ def small(monkeypatch, tmp_path):
     return runs, elsewhere(fifty.TRIAL_STUDY, tmp_path, arms=fifty.fifty_arms(1))
 
 
+def test_the_best_weights_of_the_chosen_recipe_and_the_median_seed_are_shipped(
+    small, tmp_path, monkeypatch
+):
+    study, _ = small
+    names = [study.run(f"none_{recipe}", 0)["name"] for recipe in (THREE, FOUR)]
+    for seed, loss in ((1, 0.0), (2, 9.0)):  # around that of seed 0
+        run = study.run(f"none_{FOUR}", 0) | {"seed": seed}
+        run["training"] = run["training"] | {"seed": seed}
+        run["best"] = run["best"] | {"scoring": {"loss": loss}}
+        write_record(study.folder / f"none_{FOUR}_seed_{seed}.json", run)
+    monkeypatch.setattr(fifty, "ROOT", tmp_path)
+    tokenizer = WordTokenizer.train(few_lines().train, 104)
+    tokenizer.save(tmp_path / "weights" / "vocabulary.json")
+    losses = {"none": dict.fromkeys(fifty.TRIALS, 3.0) | {FOUR: 2.0}}
+    monkeypatch.setattr(fifty, "fifty_trial_losses", lambda kinds: losses)
+    fifty.ship_fifty(study.results())
+    shipped, _, info = load_model(tmp_path / "weights" / "fifty.safetensors")
+    assert info["run"] == f"none_{FOUR}_seed_0" and info["moment"] == "best"
+    paths = [study.states / name / "best.safetensors" for name in names]
+    kept = [load_model(path, tokenizer)[0] for path in paths]
+    assert same_weights(shipped, kept[1]) and not same_weights(shipped, kept[0])
+    losses["none"][ONE] = 1.0
+    with pytest.raises(ValueError, match=f"no runs of none; .* --recipe {ONE}"):
+        fifty.ship_fifty(study.results())
+
+
 def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
     study, trials = small
     run, trial = study.run(f"none_{FOUR}", 0), trials.run(f"none_{FOUR}", TRIAL_SEED)
@@ -66,9 +94,9 @@ def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
     assert run["last"]["scoring"]["words"] > run["last"]["validation"]["words"] / 3
     both = sum(run["last"][name]["words"] for name in fifty.HALVES)
     assert both == run["last"]["validation"]["words"]
-    # A tenth of the words is hidden alone, and the best weights may be the last.
-    asked = run["best"]["alone"]["words"]
-    assert asked == -(-run["best"]["validation"]["words"] // 10)
+    # A fifth of one half is also hidden singly, and the best weights may be the last.
+    asked = run["best"]["singly"]["words"]
+    assert asked == -(-run["best"]["scoring"]["words"] // 5)
     same = chosen["step"] == history[-1]["step"]
     assert (run["best"] == run["last"]) == same
     assert f"| none_{FOUR} | 1 |" in study.table(study.results())

@@ -16,7 +16,7 @@ from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import all_references, score_reference
 from studies.attention.tables import GUESSES
-from studies.lab.scored_text import scored_lone_sentences, scored_sentence_rows
+from studies.lab.scored_text import scored_sentence_rows, scored_sentence_words
 from studies.lab.stats import GROUP, bootstrap
 
 LENGTH = 32
@@ -90,7 +90,9 @@ def test_bands_by_hand():
         ids_BT[row, [0, position]] = torch.tensor([CLS, word])  # no [UNK] in the last
         subset_BT[row, position] = 0
     classes = ["names"] * 25 + ["digits"] * 481
-    bands = words.describe_words(ids_BT, subset_BT, words.word_places(ids_BT), classes)
+    bands = words.describe_words(
+        ids_BT, subset_BT, words.packed_word_places(ids_BT), classes
+    )
     first, second, third, last = words.QUARTERS
     middle, far = "between them", "9 and more, or none"
     low, high, rare = "1 to 20", "21 to 100", "101 to 500"
@@ -110,7 +112,7 @@ def test_words_stand_at_their_places(data):
     """In blocks and in sentences; some of these lie between long and short ones."""
     stream = join_lines(encode_lines(TOKENIZER, CORPUS.validation))
     classes, ids_BT = ["names"] * len(TOKENIZER), data.validation_BT
-    places_BT = words.word_places(ids_BT)
+    places_BT = words.packed_word_places(ids_BT)
     asked = words.describe_words(ids_BT, data.subset_BT, places_BT, classes)
     assert stream[asked.index].tolist() == [*asked["id"]]
     assert [*asked["unit"]] == [*asked.index // (GROUP * (LENGTH - 1))]
@@ -123,7 +125,7 @@ def test_words_stand_at_their_places(data):
     tokenizer = WordTokenizer.train(lines, 40)
     stream = join_lines(encode_lines(tokenizer, lines))
     ids_BT, place_BT = scored_sentence_rows(tokenizer, lines, LENGTH)
-    sentences = sorted(scored_lone_sentences(lines, 5, 40), key=len)
+    sentences = sorted(scored_sentence_words(lines, 5, 40), key=len)
     for sentence, ids_T, place_T in zip(sentences, ids_BT, place_BT, strict=True):
         row = [CLS, *tokenizer.encode(sentence), SEP]
         assert ids_T.tolist() == row + [PAD] * (LENGTH - len(row))
@@ -182,7 +184,7 @@ def test_intervals_are_of_units_and_not_of_words():
 def test_sentences_are_compared_with_the_same_words(summary, models, data):
     """By hand: each word of a sentence with itself inside a block."""
     model, blocks = models["dropout"], (data.validation_BT, data.subset_BT)
-    place_M = words.word_places(blocks[0])[blocks[1] >= 0].tolist()
+    place_M = words.packed_word_places(blocks[0])[blocks[1] >= 0].tolist()
     loss = dict(zip(place_M, score_reference(model, *blocks)["loss"], strict=True))
     inside, start = [], 0
     for line in CORPUS.validation:

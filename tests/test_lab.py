@@ -18,7 +18,7 @@ from helpers.record import read_record, write_record
 from studies.lab import runs
 from studies.lab.claims import Claim, Effect, verdict
 from studies.lab.runs import FAST
-from studies.lab.scored_text import scored_lone_sentences
+from studies.lab.scored_text import scored_sentence_words
 from studies.lab.stats import bootstrap, one_sided_p, student_interval
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus, range_text
@@ -263,4 +263,4 @@ def test_lone_sentences_end_with_a_mark_and_have_the_length_asked_for():
         "b " * 39 + "!",
     ]
     kept = ["One two three four .", "What is this about ?", "b " * 39 + "!"]
-    assert [*map(" ".join, scored_lone_sentences(lines, 5, 40))] == kept
+    assert [*map(" ".join, scored_sentence_words(lines, 5, 40))] == kept

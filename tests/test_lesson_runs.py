@@ -21,7 +21,7 @@ from helpers.model import MaskedLanguageModel
 from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import TrainingRun, train_step
-from studies.lab.scored_text import scored_lone_sentences
+from studies.lab.scored_text import scored_sentence_words
 from studies.lessons import arms, asked, costs, runs, study
 from studies.lessons.arms import ARMS, FAST, LessonArm
 from studies.lessons.study import STUDY
@@ -261,7 +261,7 @@ def test_a_run_is_of_its_arm(name, tiny, tmp_path):
         places = asked.asked_places(lines, {*WHOLE.ids})
         scores = asked.score_asked(model, tokenizer, lines, places)
     elif name == "alone":
-        sentences = sorted(scored_lone_sentences(lines, 5, 40), key=len)
+        sentences = sorted(scored_sentence_words(lines, 5, 40), key=len)
         ids_BT = data.pad([*map(tokenizer.encode, sentences)], 32)
         scores = runs.score(model, ids_BT, mask_subsets(ids_BT), [0])
     else:

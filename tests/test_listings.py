@@ -11,8 +11,7 @@ from helpers import ROOT
 from notebooks.listings import LISTING
 from notebooks.notebook_files import notebook_paths, numbered_notebook, read_notebook
 
-TAUGHT = """tokenizer bpe layers masking data model optimize
-train evaluate""".split()
+TAUGHT = "tokenizer bpe layers masking data model optimize train evaluate".split()
 NOT_LISTED = {
     "require_model_config",  # says which sizes go together; 02 and 03 meet them
     "require_scorable_ids",  # refuses a text that is encoded for another model

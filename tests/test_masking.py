@@ -61,7 +61,7 @@ def test_fixed_masks_are_the_rate_of_the_mean_that_is_eligible():
     assert torch.equal(inputs[1], few[1])
 
 
-def test_evaluation_subsets_divide_the_text_and_do_not_follow_it():
+def test_mask_subsets_divide_the_text_and_do_not_follow_it():
     ids = text(501, 31)
     before, state = ids.clone(), torch.get_rng_state()
     subset = mask_subsets(ids)

@@ -86,7 +86,7 @@ def test_the_figure_shows_every_arm_and_every_interval():
 
 def test_runs_of_another_length_are_of_another_study(few):
     longer = replace(dropout.LONG, folder=few.study.folder)
-    with pytest.raises(ValueError, match="no runs in .*leave out --summary"):
+    with pytest.raises(ValueError, match="no runs in .*make them first"):
         longer.results()
     identity = record_identity(longer.identity("none", 0))
     run = few.runs["none"][0] | identity

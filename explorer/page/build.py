@@ -14,7 +14,7 @@ from string import Template
 from explorer.page.packed_weights import pack_weights
 from explorer.page.patterns import javascript_patterns
 from explorer.page.wasm import kernel_wasm
-from explorer.tokens import has_byte_pair_tokens, token_vocabulary_size
+from explorer.tokens import has_byte_pair_tokens, token_vocabulary_text
 from helpers.text import split_words
 
 HERE = Path(__file__).parent
@@ -56,7 +56,7 @@ def page_sentences(sentences: list[dict], tokenizer, longest: int) -> list[dict]
 
 def page_vocabulary_explanation(tokenizer) -> str:
     """What a model can read, in a sentence that begins with “It”."""
-    size = token_vocabulary_size(tokenizer)
+    size = token_vocabulary_text(tokenizer)
     if has_byte_pair_tokens(tokenizer):
         return (
             f"It reads {size}, which are words and parts of words, so no word is "

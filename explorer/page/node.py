@@ -12,7 +12,7 @@ from explorer.page.build import page_source
 from explorer.page.packed_weights import pack_weights
 from explorer.page.patterns import javascript_patterns
 from explorer.page.wasm import kernel_wasm
-from explorer.tokens import masked_tokens, sentence_tokens
+from explorer.tokens import sentence_tokens, tokens_with_mask
 
 NODE = shutil.which("node")
 ENGINE = "const PATTERNS = {};\n{}\n".format(
@@ -77,6 +77,6 @@ def node_question(
 ) -> dict:
     """A question about one word, and about what a target's probability needs."""
     encoded = sentence_tokens(tokenizer, words)
-    ids = masked_tokens(tokenizer, encoded, [position])[0].tolist()
+    ids = tokens_with_mask(tokenizer, encoded, [position])[0].tolist()
     target = None if target is None else tokenizer.ids[target]
     return {"ids": ids, "at": position + 1, "target": target}

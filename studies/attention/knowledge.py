@@ -18,13 +18,13 @@ from helpers.masking import mask_subsets
 from helpers.tokenizer import SPECIALS
 from studies.attention import tables
 from studies.attention.figures import knowledge_figure
-from studies.attention.references import bigram_guess, score_bigram, score_reference
+from studies.attention.references import bigram_guess, bigram_reference, score_reference
 from studies.attention.tables import DIVISIONS, GUESSES, TRAINED
 from studies.attention.words import (
     CLASSES,
     describe_words,
+    packed_word_places,
     word_classes,
-    word_places,
 )
 from studies.lab.machine import hardware
 from studies.lab.runs import RECORDS
@@ -99,7 +99,7 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
     begun, length = time.perf_counter(), models["dropout"].config.max_length
     data = TrainingData.prepare(tokenizer, corpus, length)
     chance_V = word_frequencies(data.stream, len(tokenizer))
-    strength = score_bigram(data, len(tokenizer))["strength"]
+    strength = bigram_reference(data, len(tokenizer))["strength"]
     guesses = {
         "unigram": lambda ids_BT, at_BM: chance_V.log().expand(*at_BM.shape, -1),
         "bigram": bigram_guess(data.stream, chance_V, strength),
@@ -109,7 +109,7 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
     vocabulary = {name: [*kinds.index[kinds == name]] for name in CLASSES}
 
     blocks = data.validation_BT, data.subset_BT
-    words = describe_words(*blocks, word_places(data.validation_BT), classes)
+    words = describe_words(*blocks, packed_word_places(data.validation_BT), classes)
     packed = knowledge_scores(guesses, *blocks, words)
     lone_BT, place_BT = scored_sentence_rows(tokenizer, corpus.validation, length)
     rows = lone_BT, mask_subsets(lone_BT)

@@ -91,7 +91,7 @@ def score_reference(
     return {name: score_BT[scored_BT].numpy() for name, score_BT in scores.items()}
 
 
-def score_bigram(data: TrainingData, vocab_size: int) -> dict:
+def bigram_reference(data: TrainingData, vocab_size: int) -> dict:
     """Loss and accuracy of the two-sided bigram on subset 0.
 
     The strength of its prior is chosen on subset 1.
@@ -112,5 +112,5 @@ def all_references(data: TrainingData, vocab_size: int) -> dict:
     return {
         "uniform": {"loss": math.log(vocab_size), "accuracy": 1 / vocab_size},
         "unigram": unigram(data.stream, data.validation_BT, data.subset_BT, vocab_size),
-        "bigram": score_bigram(data, vocab_size),
+        "bigram": bigram_reference(data, vocab_size),
     }

@@ -144,7 +144,7 @@ def describe_words(ids_BT, subset_BT, place_BT, classes: list[str]) -> pd.DataFr
     return pd.DataFrame(columns, index=place_M)
 
 
-def word_places(ids_BT: Tensor) -> Tensor:
+def packed_word_places(ids_BT: Tensor) -> Tensor:
     """The number in the joined text of each token of packed blocks, (B, T)."""
     size = ids_BT.shape[1] - 1
     return torch.arange(len(ids_BT))[:, None] * size + torch.arange(-1, size)

@@ -45,12 +45,16 @@ def scored_sentences(lines: list[str], shortest: int, longest: int) -> list[tupl
     return placed
 
 
-def scored_lone_sentences(lines: list[str], shortest: int, longest: int) -> list[list]:
-    """The words of the same sentences, without their places."""
+def scored_sentence_words(
+    lines: list[str], shortest: int, longest: int
+) -> list[list[str]]:
+    """The words of `scored_sentences`, without their places."""
     return [words for _, words in scored_sentences(lines, shortest, longest)]
 
 
-def scored_sentence_rows(tokenizer, lines: list[str], length: int) -> tuple:
+def scored_sentence_rows(
+    tokenizer, lines: list[str], length: int
+) -> tuple[Tensor, Tensor]:
     """Sentences of 5 to 40 words, each in a row of its own, and their tokens' places.
 
     Both are (B, T). They go from short to long, since batches of similar length are
@@ -74,11 +78,12 @@ def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
     return {key: result[key] for key in ("loss", "accuracy", "words")}
 
 
-def score_alone(model, ids_BT: Tensor, subset_BT: Tensor, every: int) -> dict:
-    """Loss and accuracy over every so many words, each hidden alone in its block."""
+def score_singly(model, ids_BT: Tensor, subset_BT: Tensor, every: int) -> dict:
+    """Loss and accuracy on one word of `every` so many, hidden alone in its block."""
     row_R, at_R = (subset_BT >= 0).nonzero()[::every].T
-    alone_RT = torch.full_like(ids_BT[row_R], -1).scatter(1, at_R[:, None], 0)
-    return score(model, ids_BT[row_R], alone_RT, [0])
+    rows_RT = ids_BT[row_R]
+    singly_RT = torch.full_like(rows_RT, -1).scatter(1, at_R[:, None], 0)
+    return score(model, rows_RT, singly_RT, [0])
 
 
 def score_sentences(model, tokenizer, lines: list[str], subsets=range(7)) -> dict:

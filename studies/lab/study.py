@@ -106,7 +106,7 @@ class Study:
         """What the records say. ValueError if there are none."""
         if runs := self.runs():
             return StudyResults(self, runs)
-        raise ValueError(f"There are no runs in {self.folder}; leave out --summary.")
+        raise ValueError(f"There are no runs in {self.folder}; make them first.")
 
     def command_for(self, arms: Iterable[str]) -> str:
         """What makes the runs of some arms."""

@@ -9,9 +9,9 @@ from studies.lessons.readings import (
     AT_STEPS,
     AT_TIME,
     LONE,
-    elsewhere_reading,
-    grammar_reading,
-    scaling_reading,
+    elsewhere_reading_row,
+    grammar_reading_row,
+    scaling_reading_row,
 )
 
 PACKED = "pack_64", "pack_128"
@@ -25,7 +25,7 @@ LESSONS[1] = [
     Claim(
         "At a length of 64, the quadratic part of attention takes most of a training "
         "step.",
-        scaling_reading,
+        scaling_reading_row,
         "above",
         "% of a step beyond half",
         primary=True,
@@ -137,7 +137,7 @@ LESSONS[5] = [
 LESSONS[6] = [
     Claim(
         "Dropout lowers the loss within eight epochs.",
-        elsewhere_reading(
+        elsewhere_reading_row(
             dropout.STUDY,
             lambda _: Effect("all", "none"),
             f"{dropout.CPU_EPOCHS} epochs",
@@ -173,7 +173,7 @@ LESSONS[6] = [
 LESSONS[7] = [
     Claim(
         "The collapse ends sooner with rotary positions than with learned positions.",
-        elsewhere_reading(
+        elsewhere_reading_row(
             plateau.STUDY,
             lambda results: Effect(
                 plateau.plateau_arm(results, "rotary"),
@@ -201,7 +201,7 @@ LESSONS[8] = [
     Claim(
         "The model knows grammar better than facts: it guesses more of the function "
         "words right than of the names.",
-        grammar_reading,
+        grammar_reading_row,
         "above",
         "percentage points",
         primary=True,

@@ -24,7 +24,7 @@ LONE = "loss on lone sentences"
 BEYOND = 1.05  # a curve's last value stands for so many times its last step
 
 
-def curve_reading(run: dict) -> list[float]:
+def reading_losses(run: dict) -> list[float]:
     """The losses of a run's curve."""
     return [entry["loss"] for entry in run["curve"]]
 
@@ -37,7 +37,7 @@ def step_reading(run: dict, step: float) -> float:
     steps = [entry["step"] for entry in run["curve"]]
     if step > BEYOND * max(steps, default=0):
         raise ValueError(f"{run['arm']} is to be read at step {step:.0f}: more steps!")
-    return float(np.interp(math.log(step), np.log(steps), curve_reading(run)))
+    return float(np.interp(math.log(step), np.log(steps), reading_losses(run)))
 
 
 def equal_time_reading(run: dict) -> float:
@@ -50,8 +50,8 @@ READINGS = {
     "loss": lambda run: run["validation"]["loss"],
     AT_STEPS: partial(step_reading, step=STEPS),
     AT_TIME: equal_time_reading,
-    "best loss": lambda run: min(curve_reading(run)),
-    "best minus last": lambda run: min(curve_reading(run)) - curve_reading(run)[-1],
+    "best loss": lambda run: min(reading_losses(run)),
+    "best minus last": lambda run: min(reading_losses(run)) - reading_losses(run)[-1],
     "unread": lambda run: run["validation_unread"]["loss"],
     LONE: lambda run: run["alone"]["loss"],
     "shared": lambda run: 100 * run["asked"]["shared"]["right"],
@@ -61,7 +61,9 @@ READINGS = {
 }
 
 
-def elsewhere_reading(study: Study, effect: Callable, budget: str) -> Callable:
+def elsewhere_reading_row(
+    study: Study, effect: Callable, budget: str
+) -> Callable[[], dict]:
     """The row of a claim of the lessons on `effect(results)` of another study.
 
     Minutes are of the whole runs, of which that study may read a part.
@@ -84,7 +86,7 @@ def elsewhere_reading(study: Study, effect: Callable, budget: str) -> Callable:
     return row
 
 
-def scaling_reading() -> dict:
+def scaling_reading_row() -> dict:
     """The share of a step at length 64 that grows with the length, beyond a half."""
     growth = scaling.STUDY.read()
     written, fused = (fit_scaling(growth, form) for form in FORMS)
@@ -103,7 +105,7 @@ def scaling_reading() -> dict:
     }
 
 
-def grammar_reading() -> dict:
+def grammar_reading_row() -> dict:
     """Percentage points by which more function words than names are guessed right.
 
     The two intervals, bootstrapped over the text, are added.
