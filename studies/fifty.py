@@ -152,8 +152,7 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
 def ship_fifty(results: StudyResults) -> None:
     """Copies the best weights of a run without dropout to weights/fifty.safetensors.
 
-    It has the recipe that the trials chose, and the seed of median loss. ValueError if
-    there is none.
+    It has the trials' recipe and the seed of median loss; ValueError if there is none.
     """
     recipe = choose_fifty_recipe(fifty_trial_losses([*MODELS]))["none"]
     if not (runs := results.runs.get(f"none_{recipe}")):
