@@ -7,6 +7,7 @@ PyTorch's own Muon multiplies in bfloat16 everywhere. A processor without instru
 for this format emulates it, and then needs many times as long for a training step.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
@@ -83,23 +84,23 @@ def fast_bfloat16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported()
 
 
-def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """A matrix with the directions of this one, and all singular values about 1.
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Matrices with the directions of these, and all singular values about 1.
 
-    It has the same shape, in bfloat16 where a device is fast with it, else in float32.
-    Each Newton-Schulz step X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X takes a singular value s
-    to a s + b s³ + c s⁵. Jordan's coefficients raise small values fast and let them end
-    between about 0.7 and 1.2.
+    Both are (count, rows, columns), the result in bfloat16 where a device is fast with
+    it, else in float32. Each Newton-Schulz step X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X
+    takes a singular value s to a s + b s³ + c s⁵. Jordan's coefficients raise small
+    values fast and let them end between about 0.7 and 1.2.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    tall = matrix.shape[0] > matrix.shape[1]  # X Xᵀ is smaller for the transpose
-    x = matrix.to(torch.bfloat16 if fast_bfloat16(matrix.device) else torch.float32)
+    tall = matrices.shape[-2] > matrices.shape[-1]  # X Xᵀ is smaller for the transpose
+    x = matrices.to(torch.bfloat16 if fast_bfloat16(matrices.device) else torch.float32)
     x = x.mT if tall else x
-    x = x / x.norm().clamp(min=1e-7)  # now no singular value is above 1
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)  # no value is above 1
     for _ in range(steps):
         square = x @ x.mT
-        change = torch.addmm(square, square, square, beta=b, alpha=c)
-        x = torch.addmm(x, change, x, beta=a)
+        change = torch.baddbmm(square, square, square, beta=b, alpha=c)
+        x = torch.baddbmm(x, change, x, beta=a)
     return x.mT if tall else x
 
 
@@ -114,22 +115,29 @@ class Muon(torch.optim.Optimizer):
         choices = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
         super().__init__(matrices, choices)
 
+    def direction(self, matrix: Tensor, momentum: float) -> Tensor:
+        """The mean of past gradients, with this one counted once more, as Nesterov."""
+        state = self.state[matrix]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        mean = state["momentum_buffer"].lerp_(matrix.grad, 1 - momentum)
+        return matrix.grad.lerp(mean, momentum)
+
     @torch.no_grad()
     def step(self) -> None:
         """Moves each matrix by the gradient that it has."""
         for group in self.param_groups:
-            rate, momentum = group["lr"], group["momentum"]
+            rate, alike = group["lr"], defaultdict(list)
             for matrix in group["params"]:
-                state, gradient = self.state[matrix], matrix.grad
-                if gradient is None:
-                    continue
-                if "momentum_buffer" not in state:
-                    state["momentum_buffer"] = torch.zeros_like(matrix)
-                mean = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
-                step = orthogonalise(gradient.lerp(mean, momentum))  # as Nesterov
-                longer = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
-                matrix.mul_(1 - rate * group["weight_decay"])
-                matrix.add_(step, alpha=-rate * longer)
+                if matrix.grad is not None:
+                    alike[matrix.shape].append(matrix)
+            for (rows, columns), matrices in alike.items():
+                # All of one shape together: to start a product costs a GPU time.
+                found = [self.direction(m, group["momentum"]) for m in matrices]
+                steps = orthogonalise(torch.stack(found))
+                for matrix, step in zip(matrices, steps, strict=True):
+                    matrix.mul_(1 - rate * group["weight_decay"])
+                    matrix.add_(step, alpha=-rate * max(1, rows / columns) ** 0.5)
 
 
 def make_optimizers(
