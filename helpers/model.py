@@ -84,7 +84,7 @@ def require_model_config(config: ModelConfig) -> None:
 
 
 class Embedding(nn.Module):
-    """A vector for each token, plus one for its position unless positions are rotary.
+    """A vector for each token, plus one for a learned or sinusoidal position.
 
     Maps ids (B, T) to (B, T, D). Sinusoidal positions have amplitude 1, so the token
     vectors beside them are scaled by √D (Vaswani 2017, section 3.4). With post-norm, a

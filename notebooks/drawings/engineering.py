@@ -15,8 +15,9 @@ def processes_drawing() -> Drawing:
         takes rows 4 to 7. Both processes hold the same model. For one weight, process 0
         finds the gradient {svg_number(gradients[0], 2)}, and process 1 finds
         {svg_number(gradients[1], 2)}. All-reduce gives the mean, {mean}, to both
-        processes. This mean is the gradient of the whole batch. Both processes take the
-        same step, so their models stay equal.""",
+        processes. If both have equally many masked words, this mean is the gradient of
+        the whole batch. Both processes take the same step, so their models stay
+        equal.""",
         352,
     )
     d.text(72, 32, "one batch", bold=True)

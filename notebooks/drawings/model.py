@@ -124,8 +124,8 @@ def bert_and_gpt_drawing() -> Drawing:
         "BERT fills a blank, GPT writes the next word",
         """The drawing shows the sentence “the keys near the lamp are old” twice. Above,
         for BERT, the word “are” is replaced by [MASK]. Arrows lead to [MASK] from all
-        other words, on both sides. BERT guesses the hidden word. In training, about 15
-        of 100 words are hidden. Below, for GPT, a question mark stands in the place
+        other words, on both sides. BERT guesses the hidden word. In training, it has to
+        guess about 15 of 100 words. Below, for GPT, a question mark stands in the place
         of “are”. Arrows lead to the question mark only from the words on its left,
         because “old” is not written yet. After every word, GPT guesses the next
         one.""",
@@ -134,7 +134,7 @@ def bert_and_gpt_drawing() -> Drawing:
     panels = [
         (
             "BERT fills a blank and sees the words on both sides",
-            "hides about 15 of 100 words",
+            "guesses about 15 of 100 words",
         ),
         (
             "GPT writes the next word and sees the words before it",

@@ -1,4 +1,4 @@
-"""Drawings of what turns and what flows: rotary positions, attention rollout."""
+"""The drawing of what turns: rotary positions."""
 
 import math
 

@@ -19,7 +19,7 @@ def text_to_rows_drawing() -> Drawing:
     tokens = split_words(text)
     tokenizer = WordTokenizer.load(ROOT / "weights" / "vocabulary.json")
     ids = tokenizer.encode(tokens)
-    file = load_file(ROOT / "weights" / "no_dropout.safetensors")
+    file = load_file(ROOT / "weights" / "dropout.safetensors")
     table = file["embedding.token.weight"].float()[:, :4].tolist()
     size = len(tokenizer)
     marked = ids[tokens.index(look)]
