@@ -87,10 +87,10 @@ def fast_bfloat16(device: torch.device) -> bool:
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """Matrices with the directions of these, and all singular values about 1.
 
-    Both are (count, rows, columns), the result in bfloat16 where a device is fast with
-    it, else in float32. Each Newton-Schulz step X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X
-    takes a singular value s to a s + b s³ + c s⁵. Jordan's coefficients raise small
-    values fast and let them end between about 0.7 and 1.2.
+    Input and result are (count, rows, columns), the latter in bfloat16 where a device
+    is fast with it, else in float32. Each Newton-Schulz step X ← a X + b (X Xᵀ) X +
+    c (X Xᵀ)² X takes a singular value s to a s + b s³ + c s⁵. Jordan's coefficients
+    raise small values fast and let them end between about 0.7 and 1.2.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[-2] > matrices.shape[-1]  # X Xᵀ is smaller for the transpose
@@ -116,7 +116,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(matrices, choices)
 
     def direction(self, matrix: Tensor, momentum: float) -> Tensor:
-        """The mean of past gradients, with this one counted once more, as Nesterov."""
+        """The mean of past gradients, this one counted once more, as Nesterov does."""
         state = self.state[matrix]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(matrix)
@@ -132,7 +132,7 @@ class Muon(torch.optim.Optimizer):
                 if matrix.grad is not None:
                     alike[matrix.shape].append(matrix)
             for (rows, columns), matrices in alike.items():
-                # All of one shape together: to start a product costs a GPU time.
+                # One shape, one product: on a GPU, each start takes time.
                 found = [self.direction(m, group["momentum"]) for m in matrices]
                 steps = orthogonalise(torch.stack(found))
                 for matrix, step in zip(matrices, steps, strict=True):

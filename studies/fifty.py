@@ -128,8 +128,8 @@ def fifty_scores(model, tokenizer) -> dict:
 def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     """One run of the study.
 
-    Scored are the weights as they are saved, in 16 bits: those of the best epoch, and
-    the last, which may be the same.
+    The weights are scored as saved, in 16 bits: those of the best epoch and of the
+    last, which may be the same.
     """
     tokenizer, data, model, run = fit_fifty(arm, seed, folder)
     best = best_evaluation(run["history"])
@@ -156,7 +156,7 @@ def ship_fifty(results: StudyResults) -> None:
     """
     recipe = choose_fifty_recipe(fifty_trial_losses([*MODELS]))["none"]
     if not (runs := results.runs.get(f"none_{recipe}")):
-        raise ValueError(f"There are no runs of none; make one with --recipe {recipe}.")
+        raise ValueError(f"No runs without dropout; make one with --recipe {recipe}.")
     run = shipped_median_run(runs.values(), results.study.readings["best"])
     shipped = ROOT / "weights" / "fifty.safetensors"
     tokenizer = WordTokenizer.load(shipped.with_name("vocabulary.json"))

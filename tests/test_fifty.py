@@ -74,7 +74,7 @@ def test_the_best_weights_of_the_chosen_recipe_and_the_median_seed_are_shipped(
     kept = [load_model(path, tokenizer)[0] for path in paths]
     assert same_weights(shipped, kept[1]) and not same_weights(shipped, kept[0])
     losses["none"][ONE] = 1.0
-    with pytest.raises(ValueError, match=f"no runs of none; .* --recipe {ONE}"):
+    with pytest.raises(ValueError, match=f"No runs without dropout; .* --recipe {ONE}"):
         fifty.ship_fifty(study.results())
 
 

@@ -1,4 +1,4 @@
-"""The drawing of what turns: rotary positions."""
+"""The drawing of rotary positions."""
 
 import math
 

@@ -79,7 +79,7 @@ def score(model, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)) -> dict:
 
 
 def score_singly(model, ids_BT: Tensor, subset_BT: Tensor, every: int) -> dict:
-    """Loss and accuracy on one word of `every` so many, hidden alone in its block."""
+    """Loss and accuracy on each `every`-th word, hidden alone in its block."""
     row_R, at_R = (subset_BT >= 0).nonzero()[::every].T
     rows_RT = ids_BT[row_R]
     singly_RT = torch.full_like(rows_RT, -1).scatter(1, at_R[:, None], 0)
