@@ -252,7 +252,7 @@ def test_the_command_names_what_is_wrong(tmp_path, capsys):
     odd.write_bytes(b"no")
     (tmp_path / "vocabulary.json").write_bytes(b"no")
     for model, said in [
-        ("nothing", "'nothing' is no model; give the path .* or dropout, fifty, no_dropout"),
+        ("nothing", "'nothing' is no model; give .* or dropout, fifty, no_dropout"),
         (str(tmp_path / "no.safetensors"), "is no model"),
         (str(odd), "vocabulary.json is missing, damaged"),
     ]:
