@@ -13,6 +13,7 @@ from pathlib import Path
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from helpers.bpe import BPETokenizer
 from helpers.files import reading_file, write_file
 from helpers.model import MaskedLanguageModel, ModelConfig, require_model_vocabulary
 from helpers.tokenizer import WordTokenizer
@@ -20,10 +21,12 @@ from helpers.tokenizer import WordTokenizer
 DIGEST, NO_DIGEST = b'"digest":"', b"0" * 64  # in the header of a weights file
 
 
-def vocabulary_digest(tokenizer: WordTokenizer) -> str:
-    """SHA-256 of the words in the order of their ids."""
-    words = "\n".join(tokenizer.words).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(words).hexdigest()
+def vocabulary_digest(tokenizer) -> str:
+    """SHA-256 of the words in the order of their ids, or of byte pairs in theirs."""
+    byte_pairs = isinstance(tokenizer, BPETokenizer)
+    entries = map(str, tokenizer.merges) if byte_pairs else tokenizer.words
+    text = "\n".join(entries).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()
 
 
 def checkpoint_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -84,8 +87,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict]:
 
 
 def load_model(
-    path: str | Path, tokenizer: WordTokenizer | None = None
-) -> tuple[MaskedLanguageModel, WordTokenizer, dict]:
+    path: str | Path, tokenizer: WordTokenizer | BPETokenizer | None = None
+) -> tuple[MaskedLanguageModel, WordTokenizer | BPETokenizer, dict]:
     """Reads a model in eval mode, its tokenizer and its info; runs no code of the file.
 
     Without a tokenizer takes `vocabulary.json` beside the weights. Raises ValueError if

@@ -1,29 +1,34 @@
 """Dropout where a model overfits, if it does: fifty epochs, three arms, paired seeds.
 
-`python -m studies.fifty --help`. The rules, written before the first run, stand in
-studies/fifty.md: one half of the validation blocks chooses recipes and epochs, and the
-other is reported, since a loss that was chosen as the lowest of fifty is flattered.
+`python -m studies.fifty --help`. The rules stand in studies/fifty.md: one half of the
+validation blocks chooses recipes and epochs, and the other is reported, since a loss
+that was chosen as the lowest of fifty is flattered. Two more models have no dropout:
+one whose masks become fewer, and one of byte pairs, which knows every word.
 """
 
-import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from explorer.tokens import token_text
 from helpers import ROOT
+from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.checkpoint import load_model, save_model
 from helpers.evaluate import evaluate
+from helpers.model import ModelConfig
 from helpers.record import tensor_digest
 from helpers.resume import load_state
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainingRun, train
 from studies.dropout import LOOKS, MODELS
+from studies.lab.asked import asked_places, score_asked
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
     prepare_experiment,
 )
+from studies.lab.machine import DEVICE
 from studies.lab.runs import FAST, RECORDS
 from studies.lab.samples import sample_guesses
 from studies.lab.scored_text import (
@@ -33,11 +38,12 @@ from studies.lab.scored_text import (
     score_singly,
     scored_blocks,
 )
-from studies.lab.study import Arm, Study, StudyResults
+from studies.lab.study import Arm, Study
 from studies.lab.tables import markdown_table
-from studies.shipped import shipped_median_run
+from studies.lessons.arms import arm_tokenizer
+from studies.shipped import ship_best_weights
 
-EPOCHS, TRIAL_SEED, PART, NEAR = 50, 100, 4, 0.01  # PART: a trial has 1/4 of the text
+EPOCHS, TRIAL_SEED, PART = 50, 100, 4  # a trial has one of so many parts of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one
     f"rates_{share:g}_decay_{decay:g}": {
         "learning_rate": FAST.learning_rate * share,
@@ -47,28 +53,49 @@ TRIALS = {  # how the recipe of a trial differs from the fast one
     for share in (1.0, 0.5)
     for decay in (0.1, 0.4)
 }
+RECIPE = next(iter(TRIALS))  # that of all arms, which is the fast one
 HALVES = {"selection": slice(0, None, 2), "scoring": slice(1, None, 2)}  # of blocks
+SHIPPED = {"none": "fifty", "all": "fifty_dropout", "pieces": "byte_pairs"}
 
 
 @dataclass(frozen=True)
 class FiftyArm(Arm):
-    """A kind of dropout and a recipe: fifty epochs to their end, in bfloat16."""
+    """A kind of model and a recipe: fifty epochs to their end, in bfloat16.
 
-    dropout: str = "none"
-    recipe: str = next(iter(TRIALS))
+    Its tokens are words or, if `pieces`, byte pairs.
+    """
+
+    kind: str = "none"
+    recipe: str = RECIPE
+    pieces: bool = False
 
     def settings(self, seed: int) -> dict:
         """What makes a run this run, beside its text."""
-        return super().settings(seed) | {"arm": self.dropout}
+        return super().settings(seed) | {"arm": self.kind}
+
+    @property
+    def tokenizer(self) -> WordTokenizer | BPETokenizer:
+        return arm_tokenizer(self.pieces, self.model.vocab_size)
+
+
+KINDS = {kind: FiftyArm(model, kind=kind) for kind, model in MODELS.items()}
+KINDS["falling_masks"] = FiftyArm(
+    training=replace(FAST, mask_rate=0.4, last_mask_rate=0.15), kind="falling_masks"
+)
+KINDS["pieces"] = FiftyArm(
+    ModelConfig(vocab_size=FIRST_MERGE + 8_000), kind="pieces", pieces=True
+)
 
 
 def fifty_arms(evaluations: int) -> dict[str, FiftyArm]:
-    """Each kind of dropout with each recipe, scored so many times a run."""
+    """Each kind of model with each recipe, scored so many times a run."""
     whole = {"epochs": float(EPOCHS), "patience": 10**6, "precision": "bfloat16"}
-    recipe = replace(FAST, evaluations=evaluations, **whole)
+    whole |= {"evaluations": evaluations}
     return {
-        f"{dropout}_{name}": FiftyArm(model, replace(recipe, **change), dropout, name)
-        for dropout, model in MODELS.items()
+        f"{kind}_{name}": replace(
+            arm, training=replace(arm.training, **whole, **change), recipe=name
+        )
+        for kind, arm in KINDS.items()
         for name, change in TRIALS.items()
     }
 
@@ -79,7 +106,8 @@ def fit_fifty(arm: FiftyArm, seed: int, folder: Path, part: int = 1) -> tuple:
     Early stopping sees the selection half; each evaluation also has the scoring half
     and, on the whole text, what the model says at a few words.
     """
-    _, tokenizer, data, model = prepare_experiment(arm.model, seed)
+    tokenizer = arm.tokenizer
+    *_, data, model = prepare_experiment(arm.model, seed, tokenizer)
     blocks = data.validation_BT, data.subset_BT
     scoring = [rows_BT[HALVES["scoring"]] for rows_BT in blocks]
     ids_BT, subset_BT = (rows_BT[HALVES["selection"]] for rows_BT in blocks)
@@ -112,6 +140,7 @@ def fifty_scores(model, tokenizer) -> dict:
 
     Sentences: of the validation text, each by itself, as one types them. Singly: a
     fifth of the words of the scoring half, each the only one hidden in its block.
+    Asked: words that the series' vocabulary holds, and words that it does not hold.
     """
     corpus, length = require_wikitext(), model.config.max_length
     rows = {
@@ -121,7 +150,10 @@ def fifty_scores(model, tokenizer) -> dict:
     for name, half in HALVES.items():
         rows[name] = tuple(rows_BT[half] for rows_BT in rows["validation"])
     scores = {name: score(model, *pair) for name, pair in rows.items()}
-    scores["sentences"] = score_sentences(model, tokenizer, corpus.validation)
+    lines = corpus.validation
+    scores["sentences"] = score_sentences(model, tokenizer, lines)
+    places = asked_places(lines, KINDS["none"].tokenizer.ids)
+    scores["asked"] = score_asked(model, tokenizer, lines, places)
     return scores | {"singly": score_singly(model, *rows["scoring"], every=5)}
 
 
@@ -134,7 +166,8 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     tokenizer, data, model, run = fit_fifty(arm, seed, folder)
     best = best_evaluation(run["history"])
     run |= {"recipe": arm.recipe, "best_epoch": best["epoch"]}
-    run |= experiment_outcome(run["history"], data, tokenizer.words)
+    words = [token_text(tokenizer, [i]) for i in range(len(tokenizer))]
+    run |= experiment_outcome(run["history"], data, words)
     state = load_state(folder / "state.pt")
     weights = {"best": state["stopping"]["weights"], "last": state["model"]}
     for moment, values in weights.items():
@@ -145,60 +178,21 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
         if moment == "last" and best is run["history"][-1]:
             run["last"] = run["best"]
         else:
-            run[moment] = fifty_scores(load_model(path, tokenizer)[0], tokenizer)
+            saved = load_model(path, tokenizer)[0].to(DEVICE)
+            run[moment] = fifty_scores(saved, tokenizer)
     return run
 
 
-def ship_fifty(results: StudyResults) -> None:
-    """Copies the best weights of a run without dropout to weights/fifty.safetensors.
-
-    It has the trials' recipe and the seed of median loss; ValueError if there is none.
-    """
-    recipe = choose_fifty_recipe(fifty_trial_losses([*MODELS]))["none"]
-    if not (runs := results.runs.get(f"none_{recipe}")):
-        raise ValueError(f"No runs without dropout; make one with --recipe {recipe}.")
-    run = shipped_median_run(runs.values(), results.study.readings["best"])
-    shipped = ROOT / "weights" / "fifty.safetensors"
-    tokenizer = WordTokenizer.load(shipped.with_name("vocabulary.json"))
-    best = results.study.states / run["name"] / "best.safetensors"
-    model, _, info = load_model(best, tokenizer)
-    save_model(shipped, model, tokenizer, info | {"name": "fifty", "run": run["name"]})
-
-
-def choose_fifty_recipe(losses: dict[str, dict[str, float]]) -> dict[str, str]:
-    """Each arm's recipe from the losses of its trials, by arm and recipe.
-
-    One within `NEAR` nats of the best trial of each arm is taken for all; of several,
-    the one with the lowest mean; if there is none, each arm has its own best.
-    """
-    behind = {  # the best trial, in the arm where a recipe is worst
-        recipe: max(arm[recipe] - min(arm.values()) for arm in losses.values())
-        for recipe in TRIALS
-    }
-    total = {r: sum(arm[r] for arm in losses.values()) for r in TRIALS}
-    if shared := [recipe for recipe in TRIALS if behind[recipe] <= NEAR]:
-        return dict.fromkeys(losses, min(shared, key=total.get))
-    return {arm: min(trials, key=trials.get) for arm, trials in losses.items()}
-
-
 def fifty_trials_table() -> str:
-    """The loss with which each trial counts as a Markdown table, a row a recipe."""
-    losses, rows = fifty_trial_losses([*MODELS]), []
+    """The lowest loss of each trial as a Markdown table, a row a recipe."""
+    rows = []
     for recipe, change in TRIALS.items():
         share = change["learning_rate"] / FAST.learning_rate
-        cells = (f"{trials[recipe]:.3f}" for trials in losses.values())
-        rows.append([f"{share:g}", f"{change['weight_decay']:g}", *cells])
-    names = (LOOKS[kind][0] for kind in losses)
+        runs = (TRIAL_STUDY.run(f"{kind}_{recipe}", TRIAL_SEED) for kind in MODELS)
+        losses = (f"{run['best']['validation_loss']:.3f}" for run in runs)
+        rows.append([f"{share:g}", f"{change['weight_decay']:g}", *losses])
+    names = (LOOKS[kind][0] for kind in MODELS)
     return markdown_table(["Share of the fast rates", "Weight decay", *names], rows)
-
-
-def fifty_trial_losses(kinds: list[str]) -> dict[str, dict[str, float]]:
-    """The loss with which each trial counts, by kind of dropout and recipe."""
-    losses = {kind: {} for kind in kinds}
-    for kind, recipe in itertools.product(kinds, TRIALS):
-        run = TRIAL_STUDY.run(f"{kind}_{recipe}", TRIAL_SEED)
-        losses[kind][recipe] = run["best"]["validation_loss"]
-    return losses
 
 
 STUDY = Study(
@@ -208,7 +202,7 @@ STUDY = Study(
     states=ROOT / "runs" / "fifty",
     arms=fifty_arms(EPOCHS),
     make=make_fifty_run,
-    alike=("text", "number_format"),
+    alike=("number_format",),
     readings={
         "best": lambda run: run["best"]["scoring"]["loss"],
         "last": lambda run: run["last"]["scoring"]["loss"],
@@ -220,8 +214,8 @@ TRIAL_STUDY = replace(STUDY, arms=fifty_arms(EPOCHS // 2), **TRIAL)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Makes trials and names the chosen recipes, makes runs, ships, or reports."""
-    parser = STUDY.parser(MODELS)
+    """Makes trials or runs, ships, or reports."""
+    parser = STUDY.parser(KINDS)
     parser.add_argument("--recipe", choices=TRIALS, help="train with this recipe")
     parser.add_argument("--trials", action="store_true", help="make the trials")
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")
@@ -232,16 +226,17 @@ def main(arguments: list[str] | None = None) -> None:
     with parser.one_sentence():
         torch.set_num_threads(1)
         if given.trials:
-            names = [f"{arm}_{recipe}" for recipe in TRIALS for arm in given.arms]
+            names = [f"{arm}_{recipe}" for recipe in TRIALS for arm in MODELS]
             TRIAL_STUDY.make_missing(names, TRIAL_STUDY.seeds, given.processes)
-            print(choose_fifty_recipe(fifty_trial_losses(given.arms)))
-        elif given.recipe:
+            print(fifty_trials_table())
+            return
+        if given.recipe:
             names = [f"{arm}_{given.recipe}" for arm in given.arms]
             STUDY.make_missing(names, given.seeds, given.processes)
         elif given.ship:
-            ship_fifty(STUDY.results())
-        if not given.trials:
-            STUDY.report()
+            for kind in SHIPPED.keys() & {*given.arms}:
+                ship_best_weights(STUDY.results(), f"{kind}_{RECIPE}", SHIPPED[kind])
+        STUDY.report()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from matplotlib.figure import Figure
 
 from helpers import ROOT
+from helpers.bpe import BPETokenizer
 from helpers.checkpoint import load_model, save_model
 from helpers.corpus import REVISION
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
@@ -78,3 +79,20 @@ def ship_models(results: StudyResults) -> None:
         ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}
         wasted = {way: wasted_share(rows) for way, rows in ways.items()}
         write_record(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
+
+
+def ship_best_weights(results: StudyResults, arm: str, name: str) -> None:
+    """Copies the best weights of an arm's seed of median loss to weights/.
+
+    And its byte pairs, if it has any. ValueError if there are no runs of the arm.
+    """
+    if not (runs := results.runs.get(arm)):
+        raise ValueError(f"There are no runs of {arm}; make one first.")
+    run = shipped_median_run(runs.values(), results.study.readings["best"])
+    weights, best = ROOT / "weights" / name, results.study.states / run["name"]
+    tokenizer = results.study.arms[arm].tokenizer
+    model, _, info = load_model(best / "best.safetensors", tokenizer)
+    info |= {"name": name, "run": run["name"]}
+    save_model(weights.with_suffix(".safetensors"), model, tokenizer, info)
+    if isinstance(tokenizer, BPETokenizer):
+        tokenizer.save(weights.with_suffix(".json"))

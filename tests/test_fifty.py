@@ -1,18 +1,21 @@
 """The study of fifty epochs: its halves, its rule for a recipe, and its runs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from test_studies import elsewhere
 from tiny import few_lines, same_weights
 
+from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.checkpoint import load_model
 from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
 from helpers.tokenizer import WordTokenizer
-from studies import fifty
+from studies import fifty, shipped
 from studies.lab import experiment
 
-ONE, TWO, THREE, FOUR = fifty.TRIALS
+ONE, *_, FOUR = fifty.TRIALS
 TRIAL_SEED = fifty.TRIAL_SEED
 
 
@@ -22,60 +25,81 @@ def test_the_halves_share_no_block_and_leave_none_out():
     assert halves == [[0, 2, 4, 6], [1, 3, 5]]
 
 
-@pytest.mark.parametrize(
-    "none, dropout, chosen",
-    [
-        # One recipe is the best of both, or near the best of both.
-        ([3.00, 2.90, 3.20, 3.10], [3.10, 3.00, 3.30, 3.20], (TWO, TWO)),
-        ([3.00, 3.009, 3.20, 3.10], [3.10, 3.00, 3.30, 3.20], (TWO, TWO)),
-        # Two are near in both arms: the one with the lower mean.
-        ([3.000, 3.002, 4.0, 4.0], [3.009, 3.000, 4.0, 4.0], (TWO, TWO)),
-        # None is near in both: each arm has its own.
-        ([3.00, 3.10, 3.20, 3.20], [3.20, 3.10, 3.05, 3.20], (ONE, THREE)),
-    ],
-)
-def test_a_recipe_is_shared_if_it_is_near_the_best_of_each_arm(none, dropout, chosen):
-    arms = {"none": none, "all": dropout}
-    losses = {arm: dict(zip(fifty.TRIALS, of, strict=True)) for arm, of in arms.items()}
-    assert fifty.choose_fifty_recipe(losses) == dict(zip(arms, chosen, strict=True))
+def test_all_recorded_runs_read_the_same_text():
+    texts = {True: set(), False: set()}
+    for arm, runs in fifty.STUDY.runs().items():
+        texts[fifty.STUDY.arms[arm].pieces] |= {run["text"] for run in runs.values()}
+    assert len(texts[False]) == 1 and len(texts[True]) <= 1
+
+
+def small_tokenizer(pieces: bool, vocab_size: int):
+    """A tokenizer of the toy text with so many ids."""
+    lines = few_lines().train
+    if pieces:
+        return BPETokenizer.train(lines, vocab_size - FIRST_MERGE)
+    return WordTokenizer.train(lines, vocab_size)
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """Both studies with a tiny model on some lines of toy text, for two epochs."""
+    """Both studies with tiny models on some lines of toy text, for two epochs."""
     monkeypatch.setattr(fifty, "EPOCHS", 2)
     monkeypatch.setattr(experiment, "training_corpus", few_lines)
     monkeypatch.setattr(fifty, "require_wikitext", few_lines)
-    sizes = dict(vocab_size=104, max_length=16, n_layers=1, d_model=16, n_heads=2)
-    monkeypatch.setattr(fifty, "MODELS", {"none": ModelConfig(**sizes, d_ff=16)})
+    monkeypatch.setattr(fifty, "arm_tokenizer", small_tokenizer)
+    sizes = dict(max_length=16, n_layers=1, d_model=16, n_heads=2, d_ff=16)
+    for kind, size in {"none": 60, "pieces": FIRST_MERGE + 20}.items():
+        model = ModelConfig(vocab_size=size, **sizes)
+        arm = replace(fifty.KINDS[kind], model=model)
+        monkeypatch.setitem(fifty.KINDS, kind, arm)
     runs = elsewhere(fifty.STUDY, tmp_path, arms=fifty.fifty_arms(2))
     return runs, elsewhere(fifty.TRIAL_STUDY, tmp_path, arms=fifty.fifty_arms(1))
 
 
-def test_the_best_weights_of_the_chosen_recipe_and_the_median_seed_are_shipped(
+def test_the_best_weights_of_the_median_seed_are_shipped(small, tmp_path, monkeypatch):
+    study, _ = small
+    names = [study.run(f"none_{recipe}", 0)["name"] for recipe in (ONE, FOUR)]
+    for seed, loss in ((1, 0.0), (2, 9.0)):  # around that of seed 0
+        run = study.run(f"none_{ONE}", 0) | {"seed": seed}
+        run["training"] = run["training"] | {"seed": seed}
+        run["best"] = run["best"] | {"scoring": {"loss": loss}}
+        write_record(study.folder / f"none_{ONE}_seed_{seed}.json", run)
+    monkeypatch.setattr(shipped, "ROOT", tmp_path)
+    shipped.ship_best_weights(study.results(), f"none_{ONE}", "long")
+    tokenizer = small_tokenizer(False, 60)
+    kept, _, info = load_model(tmp_path / "weights" / "long.safetensors", tokenizer)
+    assert (info["name"], info["run"]) == ("long", names[0])
+    assert info["moment"] == "best"
+    paths = [study.states / name / "best.safetensors" for name in names]
+    made = [load_model(path, tokenizer)[0] for path in paths]
+    assert same_weights(kept, made[0]) and not same_weights(kept, made[1])
+    with pytest.raises(ValueError, match=f"There are no runs of all_{ONE}; make one"):
+        shipped.ship_best_weights(study.results(), f"all_{ONE}", "long")
+
+
+def test_byte_pairs_are_trained_and_shipped_and_asked_the_same_words(
     small, tmp_path, monkeypatch
 ):
     study, _ = small
-    names = [study.run(f"none_{recipe}", 0)["name"] for recipe in (THREE, FOUR)]
-    for seed, loss in ((1, 0.0), (2, 9.0)):  # around that of seed 0
-        run = study.run(f"none_{FOUR}", 0) | {"seed": seed}
-        run["training"] = run["training"] | {"seed": seed}
-        run["best"] = run["best"] | {"scoring": {"loss": loss}}
-        write_record(study.folder / f"none_{FOUR}_seed_{seed}.json", run)
-    monkeypatch.setattr(fifty, "ROOT", tmp_path)
-    tokenizer = WordTokenizer.train(few_lines().train, 104)
-    tokenizer.save(tmp_path / "weights" / "vocabulary.json")
-    losses = {"none": dict.fromkeys(fifty.TRIALS, 3.0) | {FOUR: 2.0}}
-    monkeypatch.setattr(fifty, "fifty_trial_losses", lambda kinds: losses)
-    fifty.ship_fifty(study.results())
-    shipped, _, info = load_model(tmp_path / "weights" / "fifty.safetensors")
-    assert info["run"] == f"none_{FOUR}_seed_0" and info["moment"] == "best"
-    paths = [study.states / name / "best.safetensors" for name in names]
-    kept = [load_model(path, tokenizer)[0] for path in paths]
-    assert same_weights(shipped, kept[1]) and not same_weights(shipped, kept[0])
-    losses["none"][ONE] = 1.0
-    with pytest.raises(ValueError, match=f"No runs without dropout; .* --recipe {ONE}"):
-        fifty.ship_fifty(study.results())
+    runs = [study.run(f"{kind}_{ONE}", 0) for kind in ("none", "pieces")]
+    words, pieces = (run["best"]["asked"] for run in runs)
+    assert words["shared"]["words"] == pieces["shared"]["words"] > 100
+    assert words["shared"]["tokens"] == 1 < pieces["shared"]["tokens"]
+    assert words["rare"]["words"] == pieces["rare"]["words"] > 50
+    assert (words["rare"]["held"], pieces["rare"]["held"]) == (0, 1)
+    assert runs[0]["text"] != runs[1]["text"]
+    monkeypatch.setattr(shipped, "ROOT", tmp_path)
+    shipped.ship_best_weights(study.results(), f"pieces_{ONE}", "pairs")
+    weights = tmp_path / "weights" / "pairs.safetensors"
+    tokenizer = BPETokenizer.load(weights.with_suffix(".json"))
+    model, *_ = load_model(weights, tokenizer)
+    best = study.states / runs[1]["name"] / "best.safetensors"
+    assert same_weights(model, load_model(best, tokenizer)[0])
+    others = [BPETokenizer([*reversed(tokenizer.merges[:2]), *tokenizer.merges[2:]])]
+    others.append(small_tokenizer(False, 60))
+    for other in others:
+        with pytest.raises(ValueError, match="trained with another vocabulary"):
+            load_model(weights, other)
 
 
 def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):

@@ -42,14 +42,15 @@ def join_experiment_processes() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device())
 
 
-def prepare_experiment(model_config: ModelConfig, seed: int) -> tuple:
+def prepare_experiment(model_config: ModelConfig, seed: int, tokenizer=None) -> tuple:
     """What a run starts from: corpus, tokenizer, TrainingData, a model of that seed.
 
-    A corpus with fewer words than the model asks for gets a model of as many.
-    ValueError if it has no words at all.
+    Without a tokenizer the words of the corpus make one. A corpus with fewer words than
+    the model asks for gets a model of as many. ValueError if it has no words at all.
     """
     device, corpus = join_experiment_processes(), training_corpus()
-    tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
+    if tokenizer is None:
+        tokenizer = WordTokenizer.train(corpus.train, model_config.vocab_size)
     if len(tokenizer) == len(SPECIALS):
         raise ValueError(f"The text of {corpus.name} has no words; take another text.")
     model_config = replace(model_config, vocab_size=len(tokenizer))

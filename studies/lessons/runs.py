@@ -11,6 +11,7 @@ from helpers.data import TrainingData, join_lines, steps_per_epoch
 from helpers.masking import mask_subsets
 from helpers.model import MaskedLanguageModel
 from helpers.train import train
+from studies.lab.asked import asked_places, score_asked
 from studies.lab.machine import DEVICE
 from studies.lab.scored_text import require_wikitext, score, score_sentences
 from studies.lessons.arms import (
@@ -21,7 +22,6 @@ from studies.lessons.arms import (
     arm_known_words,
     arm_tokenizer,
 )
-from studies.lessons.asked import asked_places, score_asked
 
 ASKED_ARMS = [ARMS[name] for name in VOCABULARIES]
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
