@@ -2,8 +2,8 @@
 
 `python -m studies.fifty --help`. The rules stand in studies/fifty.md: one half of the
 validation blocks chooses recipes and epochs, and the other is reported, since a loss
-that was chosen as the lowest of fifty is flattered. Two more models have no dropout:
-one whose masks become fewer, and one of byte pairs, which knows every word.
+that was chosen as the lowest of fifty is flattered. One more model has no dropout, and
+masks that become fewer.
 """
 
 from dataclasses import dataclass, replace
@@ -11,18 +11,14 @@ from pathlib import Path
 
 import torch
 
-from explorer.tokens import token_text
 from helpers import ROOT
-from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.checkpoint import load_model, save_model
 from helpers.evaluate import evaluate
-from helpers.model import ModelConfig
 from helpers.record import tensor_digest
 from helpers.resume import load_state
 from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainingRun, train
 from studies.dropout import LOOKS, MODELS
-from studies.lab.asked import asked_places, score_asked
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
@@ -40,7 +36,6 @@ from studies.lab.scored_text import (
 )
 from studies.lab.study import Arm, Study
 from studies.lab.tables import markdown_table
-from studies.lessons.arms import arm_tokenizer
 from studies.shipped import ship_best_weights
 
 EPOCHS, TRIAL_SEED, PART = 50, 100, 4  # a trial has one of so many parts of the text
@@ -55,35 +50,24 @@ TRIALS = {  # how the recipe of a trial differs from the fast one
 }
 RECIPE = next(iter(TRIALS))  # that of all arms, which is the fast one
 HALVES = {"selection": slice(0, None, 2), "scoring": slice(1, None, 2)}  # of blocks
-SHIPPED = {"none": "fifty", "all": "fifty_dropout", "pieces": "byte_pairs"}
+SHIPPED = {"none": "fifty", "all": "fifty_dropout"}
 
 
 @dataclass(frozen=True)
 class FiftyArm(Arm):
-    """A kind of model and a recipe: fifty epochs to their end, in bfloat16.
-
-    Its tokens are words or, if `pieces`, byte pairs.
-    """
+    """A kind of model and a recipe: fifty epochs to their end, in bfloat16."""
 
     kind: str = "none"
     recipe: str = RECIPE
-    pieces: bool = False
 
     def settings(self, seed: int) -> dict:
         """What makes a run this run, beside its text."""
         return super().settings(seed) | {"arm": self.kind}
 
-    @property
-    def tokenizer(self) -> WordTokenizer | BPETokenizer:
-        return arm_tokenizer(self.pieces, self.model.vocab_size)
-
 
 KINDS = {kind: FiftyArm(model, kind=kind) for kind, model in MODELS.items()}
 KINDS["falling_masks"] = FiftyArm(
     training=replace(FAST, mask_rate=0.4, last_mask_rate=0.15), kind="falling_masks"
-)
-KINDS["pieces"] = FiftyArm(
-    ModelConfig(vocab_size=FIRST_MERGE + 8_000), kind="pieces", pieces=True
 )
 
 
@@ -106,8 +90,7 @@ def fit_fifty(arm: FiftyArm, seed: int, folder: Path, part: int = 1) -> tuple:
     Early stopping sees the selection half; each evaluation also has the scoring half
     and, on the whole text, what the model says at a few words.
     """
-    tokenizer = arm.tokenizer
-    *_, data, model = prepare_experiment(arm.model, seed, tokenizer)
+    _, tokenizer, data, model = prepare_experiment(arm.model, seed)
     blocks = data.validation_BT, data.subset_BT
     scoring = [rows_BT[HALVES["scoring"]] for rows_BT in blocks]
     ids_BT, subset_BT = (rows_BT[HALVES["selection"]] for rows_BT in blocks)
@@ -140,7 +123,6 @@ def fifty_scores(model, tokenizer) -> dict:
 
     Sentences: of the validation text, each by itself, as one types them. Singly: a
     fifth of the words of the scoring half, each the only one hidden in its block.
-    Asked: words that the series' vocabulary holds, and words that it does not hold.
     """
     corpus, length = require_wikitext(), model.config.max_length
     rows = {
@@ -150,10 +132,7 @@ def fifty_scores(model, tokenizer) -> dict:
     for name, half in HALVES.items():
         rows[name] = tuple(rows_BT[half] for rows_BT in rows["validation"])
     scores = {name: score(model, *pair) for name, pair in rows.items()}
-    lines = corpus.validation
-    scores["sentences"] = score_sentences(model, tokenizer, lines)
-    places = asked_places(lines, KINDS["none"].tokenizer.ids)
-    scores["asked"] = score_asked(model, tokenizer, lines, places)
+    scores["sentences"] = score_sentences(model, tokenizer, corpus.validation)
     return scores | {"singly": score_singly(model, *rows["scoring"], every=5)}
 
 
@@ -166,8 +145,7 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     tokenizer, data, model, run = fit_fifty(arm, seed, folder)
     best = best_evaluation(run["history"])
     run |= {"recipe": arm.recipe, "best_epoch": best["epoch"]}
-    words = [token_text(tokenizer, [i]) for i in range(len(tokenizer))]
-    run |= experiment_outcome(run["history"], data, words)
+    run |= experiment_outcome(run["history"], data, tokenizer.words)
     state = load_state(folder / "state.pt")
     weights = {"best": state["stopping"]["weights"], "last": state["model"]}
     for moment, values in weights.items():
@@ -202,7 +180,7 @@ STUDY = Study(
     states=ROOT / "runs" / "fifty",
     arms=fifty_arms(EPOCHS),
     make=make_fifty_run,
-    alike=("number_format",),
+    alike=("text", "number_format"),
     readings={
         "best": lambda run: run["best"]["scoring"]["loss"],
         "last": lambda run: run["last"]["scoring"]["loss"],
@@ -234,8 +212,10 @@ def main(arguments: list[str] | None = None) -> None:
             names = [f"{arm}_{given.recipe}" for arm in given.arms]
             STUDY.make_missing(names, given.seeds, given.processes)
         elif given.ship:
+            tokenizer = WordTokenizer.load(ROOT / "weights" / "vocabulary.json")
             for kind in SHIPPED.keys() & {*given.arms}:
-                ship_best_weights(STUDY.results(), f"{kind}_{RECIPE}", SHIPPED[kind])
+                how = f"{kind}_{RECIPE}", SHIPPED[kind], tokenizer
+                ship_best_weights(STUDY.results(), *how)
         STUDY.report()
 
 

@@ -81,16 +81,15 @@ def ship_models(results: StudyResults) -> None:
         write_record(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
 
 
-def ship_best_weights(results: StudyResults, arm: str, name: str) -> None:
+def ship_best_weights(results: StudyResults, arm: str, name: str, tokenizer) -> None:
     """Copies the best weights of an arm's seed of median loss to weights/.
 
-    And its byte pairs, if it has any. ValueError if there are no runs of the arm.
+    Byte pairs are saved beside them. ValueError if there are no runs of the arm.
     """
     if not (runs := results.runs.get(arm)):
         raise ValueError(f"There are no runs of {arm}; make one first.")
     run = shipped_median_run(runs.values(), results.study.readings["best"])
     weights, best = ROOT / "weights" / name, results.study.states / run["name"]
-    tokenizer = results.study.arms[arm].tokenizer
     model, _, info = load_model(best / "best.safetensors", tokenizer)
     info |= {"name": name, "run": run["name"]}
     save_model(weights.with_suffix(".safetensors"), model, tokenizer, info)

@@ -7,7 +7,6 @@ import torch
 from test_studies import elsewhere
 from tiny import few_lines, same_weights
 
-from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.checkpoint import load_model
 from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
@@ -25,33 +24,15 @@ def test_the_halves_share_no_block_and_leave_none_out():
     assert halves == [[0, 2, 4, 6], [1, 3, 5]]
 
 
-def test_all_recorded_runs_read_the_same_text():
-    texts = {True: set(), False: set()}
-    for arm, runs in fifty.STUDY.runs().items():
-        texts[fifty.STUDY.arms[arm].pieces] |= {run["text"] for run in runs.values()}
-    assert len(texts[False]) == 1 and len(texts[True]) <= 1
-
-
-def small_tokenizer(pieces: bool, vocab_size: int):
-    """A tokenizer of the toy text with so many ids."""
-    lines = few_lines().train
-    if pieces:
-        return BPETokenizer.train(lines, vocab_size - FIRST_MERGE)
-    return WordTokenizer.train(lines, vocab_size)
-
-
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """Both studies with tiny models on some lines of toy text, for two epochs."""
+    """Both studies with a tiny model on some lines of toy text, for two epochs."""
     monkeypatch.setattr(fifty, "EPOCHS", 2)
     monkeypatch.setattr(experiment, "training_corpus", few_lines)
     monkeypatch.setattr(fifty, "require_wikitext", few_lines)
-    monkeypatch.setattr(fifty, "arm_tokenizer", small_tokenizer)
-    sizes = dict(max_length=16, n_layers=1, d_model=16, n_heads=2, d_ff=16)
-    for kind, size in {"none": 60, "pieces": FIRST_MERGE + 20}.items():
-        model = ModelConfig(vocab_size=size, **sizes)
-        arm = replace(fifty.KINDS[kind], model=model)
-        monkeypatch.setitem(fifty.KINDS, kind, arm)
+    sizes = dict(vocab_size=104, max_length=16, n_layers=1, d_model=16, n_heads=2)
+    arm = replace(fifty.KINDS["none"], model=ModelConfig(**sizes, d_ff=16))
+    monkeypatch.setitem(fifty.KINDS, "none", arm)
     runs = elsewhere(fifty.STUDY, tmp_path, arms=fifty.fifty_arms(2))
     return runs, elsewhere(fifty.TRIAL_STUDY, tmp_path, arms=fifty.fifty_arms(1))
 
@@ -65,8 +46,8 @@ def test_the_best_weights_of_the_median_seed_are_shipped(small, tmp_path, monkey
         run["best"] = run["best"] | {"scoring": {"loss": loss}}
         write_record(study.folder / f"none_{ONE}_seed_{seed}.json", run)
     monkeypatch.setattr(shipped, "ROOT", tmp_path)
-    shipped.ship_best_weights(study.results(), f"none_{ONE}", "long")
-    tokenizer = small_tokenizer(False, 60)
+    tokenizer = WordTokenizer.train(few_lines().train, 104)
+    shipped.ship_best_weights(study.results(), f"none_{ONE}", "long", tokenizer)
     kept, _, info = load_model(tmp_path / "weights" / "long.safetensors", tokenizer)
     assert (info["name"], info["run"]) == ("long", names[0])
     assert info["moment"] == "best"
@@ -74,32 +55,7 @@ def test_the_best_weights_of_the_median_seed_are_shipped(small, tmp_path, monkey
     made = [load_model(path, tokenizer)[0] for path in paths]
     assert same_weights(kept, made[0]) and not same_weights(kept, made[1])
     with pytest.raises(ValueError, match=f"There are no runs of all_{ONE}; make one"):
-        shipped.ship_best_weights(study.results(), f"all_{ONE}", "long")
-
-
-def test_byte_pairs_are_trained_and_shipped_and_asked_the_same_words(
-    small, tmp_path, monkeypatch
-):
-    study, _ = small
-    runs = [study.run(f"{kind}_{ONE}", 0) for kind in ("none", "pieces")]
-    words, pieces = (run["best"]["asked"] for run in runs)
-    assert words["shared"]["words"] == pieces["shared"]["words"] > 100
-    assert words["shared"]["tokens"] == 1 < pieces["shared"]["tokens"]
-    assert words["rare"]["words"] == pieces["rare"]["words"] > 50
-    assert (words["rare"]["held"], pieces["rare"]["held"]) == (0, 1)
-    assert runs[0]["text"] != runs[1]["text"]
-    monkeypatch.setattr(shipped, "ROOT", tmp_path)
-    shipped.ship_best_weights(study.results(), f"pieces_{ONE}", "pairs")
-    weights = tmp_path / "weights" / "pairs.safetensors"
-    tokenizer = BPETokenizer.load(weights.with_suffix(".json"))
-    model, *_ = load_model(weights, tokenizer)
-    best = study.states / runs[1]["name"] / "best.safetensors"
-    assert same_weights(model, load_model(best, tokenizer)[0])
-    others = [BPETokenizer([*reversed(tokenizer.merges[:2]), *tokenizer.merges[2:]])]
-    others.append(small_tokenizer(False, 60))
-    for other in others:
-        with pytest.raises(ValueError, match="trained with another vocabulary"):
-            load_model(weights, other)
+        shipped.ship_best_weights(study.results(), f"all_{ONE}", "long", tokenizer)
 
 
 def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
