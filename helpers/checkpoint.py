@@ -29,6 +29,11 @@ def vocabulary_digest(tokenizer) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
+def byte_pairs_path(weights: Path) -> Path:
+    """Where the byte pairs of a weights file are saved, if it has any."""
+    return weights.with_suffix(".merges.json")
+
+
 def checkpoint_weights(model: nn.Module) -> dict[str, Tensor]:
     """A model's weights under its own names, which `torch.compile` changes."""
     return {k.replace("_orig_mod.", ""): w for k, w in model.state_dict().items()}
@@ -91,11 +96,14 @@ def load_model(
 ) -> tuple[MaskedLanguageModel, WordTokenizer | BPETokenizer, dict]:
     """Reads a model in eval mode, its tokenizer and its info; runs no code of the file.
 
-    Without a tokenizer takes `vocabulary.json` beside the weights. Raises ValueError if
-    the file is missing, damaged or belongs to another vocabulary.
+    Without a tokenizer takes what lies beside the weights: byte pairs under their name
+    (`byte_pairs_path`), else `vocabulary.json`. Raises ValueError if the file is
+    missing, damaged or belongs to another vocabulary.
     """
     path = Path(path)
-    if tokenizer is None:
+    if tokenizer is None and (pairs := byte_pairs_path(path)).exists():
+        tokenizer = BPETokenizer.load(pairs)
+    elif tokenizer is None:
         tokenizer = WordTokenizer.load(path.parent / "vocabulary.json")
     with reading_file(path, "Fetch it again, or train it again."):
         weights, config, metadata = read_checkpoint(path)

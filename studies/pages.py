@@ -10,7 +10,7 @@ from pathlib import Path
 
 from helpers import ROOT
 from helpers.files import write_file
-from studies import dropout, fifty, plateau
+from studies import byte_pairs, dropout, fifty, plateau
 from studies.attention import erasure, knowledge
 from studies.lab.command import command
 from studies.lab.samples import samples_table
@@ -30,6 +30,7 @@ def page_table_of_study(study: Study) -> str:
 
 SPEEDS = throughput.STUDY, throughput.COMPILED, throughput.H100
 TABLES: dict[str, Callable[[], str]] = {
+    "byte_pairs": lambda: page_table_of_study(byte_pairs.STUDY),
     "dropout": lambda: page_table_of_study(dropout.STUDY),
     "fifty_trials": fifty.fifty_trials_table,
     "dropout_words": lambda: samples_table(shipped_runs()[1]["samples"]),

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from helpers import ROOT
 from helpers.bpe import BPETokenizer
-from helpers.checkpoint import load_model, save_model
+from helpers.checkpoint import byte_pairs_path, load_model, save_model
 from helpers.corpus import REVISION
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.figure import training_curves
@@ -94,4 +94,4 @@ def ship_best_weights(results: StudyResults, arm: str, name: str, tokenizer) -> 
     info |= {"name": name, "run": run["name"]}
     save_model(weights.with_suffix(".safetensors"), model, tokenizer, info)
     if isinstance(tokenizer, BPETokenizer):
-        tokenizer.save(weights.with_suffix(".json"))
+        tokenizer.save(byte_pairs_path(weights))

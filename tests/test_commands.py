@@ -14,7 +14,7 @@ import pytest
 from helpers import ROOT
 from helpers.model import ModelConfig
 from helpers.optimize import TrainConfig
-from studies import dropout, fifty, plateau, train
+from studies import byte_pairs, dropout, fifty, plateau, train
 from studies.lab import experiment, study
 from studies.lab.study import Measurement
 from studies.lessons.study import STUDY as LESSONS
@@ -124,6 +124,7 @@ OPTIONS = {
     "attention.erasure": {},
     "attention.examples": {},
     "attention.knowledge": {},
+    "byte_pairs": STUDY,
     "dropout": STUDY,
     "fifty": STUDY | {"--recipe": ("x", "")},
     "lessons": STUDY,
@@ -201,7 +202,7 @@ def test_every_measurement_shows_its_record(name):
 
 @pytest.mark.parametrize(
     "one",
-    [dropout.STUDY, fifty.STUDY, plateau.STUDY, LESSONS],
+    [byte_pairs.STUDY, dropout.STUDY, fifty.STUDY, plateau.STUDY, LESSONS],
     ids=lambda s: s.name,
 )
 def test_a_report_without_records_says_that_there_are_none(one, tmp_path, capsys):
