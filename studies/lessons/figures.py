@@ -144,7 +144,7 @@ def lesson_size_figure(panels, results) -> None:
     panels[0].legend(frameon=False, fontsize=9)
 
 
-@figure_of(1, 2, size=(6.8, 3.2))
+@figure_of(1, 2, size=(6.8, 3.9))
 def lesson_tying_figure(panels, results) -> None:
     """Loss with tied weights and with own ones; a line joins the two of one seed.
 
@@ -163,7 +163,7 @@ def lesson_tying_figure(panels, results) -> None:
         spans.append((min(losses, default=0), max(losses, default=0)))
         axes.set_xticks([0, 1], ["tied", "own weights"])
         axes.set(xlim=(-0.3, 1.5), title=title)
-    half = 0.6 * max(0.05, *(high - low for low, high in spans))
+    half = 0.53 * max(0.05, *(high - low for low, high in spans))
     for axes, (low, high) in zip(panels, spans, strict=True):
         axes.set_ylim((low + high) / 2 - half, (low + high) / 2 + half)
     panels[0].set_ylabel("validation loss (nats per word)")

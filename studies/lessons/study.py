@@ -77,7 +77,7 @@ def lesson_cells(results: StudyResults, claim: Claim) -> dict[str, str]:
         "Seeds": seeds,
         "Budget of a run": row["budget"],
         "Core minutes": f"{row['core_minutes']:.0f}",
-        "Processor": ", ".join(row["hardware"]),
+        "Processor": " and ".join(row["hardware"]),
     }
 
 
