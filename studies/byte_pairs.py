@@ -1,8 +1,8 @@
 """A model that knows every word: byte pairs beside the series' 2,000 words.
 
 `python -m studies.byte_pairs --help`. The model is trained as the shipped one without
-dropout, with the same seed, and differs from it in its tokens alone. A loss a token
-says nothing across vocabularies, so both are asked the same words (`lab.asked`).
+dropout, with the same recipe, seed and number of epochs. A loss per token says nothing
+across vocabularies, so both are asked the same words (`lab.asked`).
 """
 
 from dataclasses import replace
@@ -48,9 +48,9 @@ def make_byte_pairs_run(arm: Arm, seed: int, folder: Path) -> dict:
 
 def byte_pairs_table(results: StudyResults) -> str:
     """What each model makes of the words, as a Markdown table."""
-    titles = ["Tokens", "Weights", "Tokens a word, frequent and rare"]
+    titles = ["Tokens", "Weights", "Tokens per word, frequent and rare"]
     titles += ["Frequent words right", "Rare words right"]
-    titles += ["Bits a character, frequent", "Bits a character, rare"]
+    titles += ["Bits per character, frequent", "Bits per character, rare"]
     run, rows = next(iter(results.runs["pieces"].values())), []
     for name, shown in (("words", "2,000 words"), ("pieces", "8,000 byte pairs")):
         kinds = [run["asked"][name][kind] for kind in ("shared", "rare")]

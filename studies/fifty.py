@@ -1,7 +1,7 @@
 """Dropout where a model overfits, if it does: fifty epochs, three arms, paired seeds.
 
 `python -m studies.fifty --help`. The rules stand in studies/fifty.md: one half of the
-validation blocks chooses recipes and epochs, and the other is reported, since a loss
+validation blocks chooses the best epoch, and the other is reported, since a loss
 that was chosen as the lowest of fifty is flattered. One more model has no dropout, and
 masks that become fewer.
 """
