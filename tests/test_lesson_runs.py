@@ -21,8 +21,9 @@ from helpers.model import MaskedLanguageModel
 from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import TrainingRun, train_step
+from studies.lab import asked
 from studies.lab.scored_text import scored_sentence_words
-from studies.lessons import arms, asked, costs, runs, study
+from studies.lessons import arms, costs, runs, study
 from studies.lessons.arms import ARMS, FAST, LessonArm
 from studies.lessons.study import STUDY
 
