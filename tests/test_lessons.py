@@ -48,7 +48,9 @@ def test_the_records_are_of_their_arms_and_each_tokenizer_of_one_text(results):
         for run in results.runs[name].values()
     }
     assert len(texts) == len({text[:2] for text in texts})
-    assert all([*runs] == [0, 1, 2] for runs in results.runs.values())
+    five = "base pad_64 pad_128 layers_2 rate_15 small_fresh untied pieces_8000".split()
+    for name, runs in results.runs.items():
+        assert [*runs] == [*range(5 if name in five else 3)]
 
 
 def test_what_a_claim_costs_counts_the_threads_of_each_timing(tmp_path, monkeypatch):
