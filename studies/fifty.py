@@ -213,9 +213,10 @@ def main(arguments: list[str] | None = None) -> None:
             STUDY.make_missing(names, given.seeds, given.processes)
         elif given.ship:
             tokenizer = WordTokenizer.load(ROOT / "weights" / "vocabulary.json")
-            for kind in SHIPPED.keys() & {*given.arms}:
-                how = f"{kind}_{RECIPE}", SHIPPED[kind], tokenizer
-                ship_best_weights(STUDY.results(), *how)
+            results = STUDY.results()
+            for kind, name in SHIPPED.items():
+                if kind in given.arms:
+                    ship_best_weights(results, f"{kind}_{RECIPE}", name, tokenizer)
         STUDY.report()
 
 
