@@ -16,7 +16,6 @@ from helpers.checkpoint import load_model, save_model
 from helpers.evaluate import evaluate
 from helpers.record import tensor_digest
 from helpers.resume import load_state
-from helpers.tokenizer import WordTokenizer
 from helpers.train import TrainingRun, train
 from studies.dropout import LOOKS, MODELS
 from studies.lab.experiment import (
@@ -36,7 +35,7 @@ from studies.lab.scored_text import (
 )
 from studies.lab.study import Arm, Study
 from studies.lab.tables import markdown_table
-from studies.shipped import ship_best_weights
+from studies.shipped import ship_models
 
 EPOCHS, TRIAL_SEED, PART = 50, 100, 4  # a trial has one of so many parts of the text
 TRIALS = {  # how the recipe of a trial differs from the fast one
@@ -50,7 +49,6 @@ TRIALS = {  # how the recipe of a trial differs from the fast one
 }
 RECIPE = next(iter(TRIALS))  # that of all arms, which is the fast one
 HALVES = {"selection": slice(0, None, 2), "scoring": slice(1, None, 2)}  # of blocks
-SHIPPED = {"none": "fifty", "all": "fifty_dropout"}
 
 
 @dataclass(frozen=True)
@@ -212,11 +210,7 @@ def main(arguments: list[str] | None = None) -> None:
             names = [f"{arm}_{given.recipe}" for arm in given.arms]
             STUDY.make_missing(names, given.seeds, given.processes)
         elif given.ship:
-            tokenizer = WordTokenizer.load(ROOT / "weights" / "vocabulary.json")
-            results = STUDY.results()
-            for kind, name in SHIPPED.items():
-                if kind in given.arms:
-                    ship_best_weights(results, f"{kind}_{RECIPE}", name, tokenizer)
+            ship_models(STUDY.results(), RECIPE)
         STUDY.report()
 
 

@@ -14,8 +14,10 @@ from helpers.checkpoint import byte_pairs_path, load_model, save_model
 from helpers.corpus import REVISION
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.figure import training_curves
+from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
 from helpers.seeds import seeded
+from helpers.tokenizer import WordTokenizer
 from studies.lab.runs import FAST, RECORDS
 from studies.lab.scored_text import require_wikitext
 from studies.lab.study import StudyResults
@@ -57,34 +59,11 @@ def shipped_median_run(runs: Iterable[dict], loss: Callable[[dict], float]) -> d
     return ranked[(len(ranked) - 1) // 2]
 
 
-def ship_models(results: StudyResults) -> None:
-    """Copies weights and record of the seed of median loss to where notebooks read.
-
-    The record also tells the share of [PAD] in each way to make rows of the text.
-    ValueError if there are no runs of an arm that is shipped.
-    """
-    if missing := ", ".join(SHIPPED.keys() - results.runs):
-        raise ValueError(f"There are no runs of so many epochs of: {missing}.")
-    train, loss = require_wikitext().train, results.study.readings["loss"]
-    for arm, name in SHIPPED.items():
-        run = shipped_median_run(results.runs[arm].values(), loss)
-        path = results.study.states / run["name"] / f"{run['name']}.safetensors"
-        model, tokenizer, _ = load_model(path)
-        info = {key: run[key] for key in ("corpus", "seed", "validation")}
-        info |= {"name": name, "run": run["name"]}
-        save_model(ROOT / "weights" / f"{name}.safetensors", model, tokenizer, info)
-        tokenizer.save(ROOT / "weights" / "vocabulary.json")
-        ids, length = encode_lines(tokenizer, train), model.config.max_length
-        buckets = bucket(ids, length, FAST.batch_size, seeded(0))
-        ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}
-        wasted = {way: wasted_share(rows) for way, rows in ways.items()}
-        write_record(RECORDS / f"{name}.json", run | {"name": name, "wasted": wasted})
-
-
-def ship_best_weights(results: StudyResults, arm: str, name: str, tokenizer) -> None:
+def ship_best_weights(results: StudyResults, arm: str, name: str, tokenizer) -> dict:
     """Copies the best weights of an arm's seed of median loss to weights/.
 
-    Byte pairs are saved beside them. ValueError if there are no runs of the arm.
+    Byte pairs are saved beside them. Returns the record of the run. ValueError if
+    there are no runs of the arm.
     """
     if not (runs := results.runs.get(arm)):
         raise ValueError(f"There are no runs of {arm}; make one first.")
@@ -95,3 +74,23 @@ def ship_best_weights(results: StudyResults, arm: str, name: str, tokenizer) -> 
     save_model(weights.with_suffix(".safetensors"), model, tokenizer, info)
     if isinstance(tokenizer, BPETokenizer):
         tokenizer.save(byte_pairs_path(weights))
+    return run
+
+
+def ship_models(results: StudyResults, recipe: str) -> None:
+    """Copies weights and records of two arms to where notebooks read them.
+
+    A record also tells the share of [PAD] in each way to make rows of the text.
+    """
+    corpus, length = require_wikitext(), ModelConfig().max_length
+    tokenizer = WordTokenizer.train(corpus.train, ModelConfig().vocab_size)
+    tokenizer.save(ROOT / "weights" / "vocabulary.json")
+    ids = encode_lines(tokenizer, corpus.train)
+    buckets = bucket(ids, length, FAST.batch_size, seeded(0))
+    ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}
+    wasted = {way: wasted_share(rows) for way, rows in ways.items()}
+    text = {"corpus": corpus.name, "vocab_size": len(tokenizer), "wasted": wasted}
+    for arm, name in SHIPPED.items():
+        run = ship_best_weights(results, f"{arm}_{recipe}", name, tokenizer)
+        told = {"name": name, "run": run["name"], **text}
+        write_record(RECORDS / f"{name}.json", run | told)
