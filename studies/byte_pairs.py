@@ -1,8 +1,8 @@
 """A model that knows every word: byte pairs beside the series' 2,000 words.
 
-`python -m studies.byte_pairs --help`. The model is trained as the shipped one without
-dropout, with the same recipe, seed and number of epochs. A loss per token says nothing
-across vocabularies, so both are asked the same words (`lab.asked`).
+`python -m studies.byte_pairs --help`. The model is trained as the one without dropout
+in the study of eight epochs, with the same recipe and seed. A loss per token says
+nothing across vocabularies, so both are asked the same words (`lab.asked`).
 """
 
 from dataclasses import replace
@@ -13,23 +13,36 @@ from helpers.bpe import FIRST_MERGE
 from helpers.checkpoint import load_model, save_model
 from helpers.model import ModelConfig
 from helpers.train import train
+from studies import dropout
 from studies.lab.asked import asked_places, score_asked
 from studies.lab.experiment import best_evaluation, prepare_experiment
 from studies.lab.machine import DEVICE
-from studies.lab.runs import FAST, RECORDS
+from studies.lab.runs import RECORDS
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table
 from studies.lessons.arms import arm_tokenizer
-from studies.shipped import ship_best_weights, shipped_models
+from studies.shipped import load_models, ship_best_weights
 
-EPOCHS, MERGES, SHIPPED = 8, 8_000, "byte_pairs"
-TRAINING = replace(FAST, epochs=float(EPOCHS), evaluations=EPOCHS, precision="bfloat16")
+MERGES, SHIPPED = 8_000, "byte_pairs"
+TRAINING = replace(dropout.TRAINING, precision="bfloat16")
+
+
+def words_weights(seed: int) -> Path:
+    """The weights of the model of words; ValueError if they were not kept."""
+    name = dropout.STUDY.pattern.format(arm="none", seed=seed)
+    path = dropout.STUDY.states / name / f"{name}.safetensors"
+    if not path.exists():
+        raise ValueError(
+            f"There is no {path}: remove the record of {name} and make it again, with "
+            f"{dropout.STUDY.command_for(['none'])} --seeds {seed}."
+        )
+    return path
 
 
 def make_byte_pairs_run(arm: Arm, seed: int, folder: Path) -> dict:
-    """Trains one run; its best weights, in 16 bits, and the shipped ones are asked."""
-    models, tokenizer, corpus, source = shipped_models("no_dropout")
-    lines, models = corpus.validation, {"words": (models["no_dropout"], tokenizer)}
+    """Trains one run; its best weights, in 16 bits, and the words' ones are asked."""
+    models, tokenizer, corpus, source = load_models({"words": words_weights(seed)})
+    lines, models = corpus.validation, {"words": (models["words"], tokenizer)}
     places = asked_places(lines, tokenizer.ids)
     tokenizer = arm_tokenizer(True, arm.model.vocab_size)
     *_, data, model = prepare_experiment(arm.model, seed, tokenizer)
@@ -70,8 +83,8 @@ STUDY = Study(
     states=ROOT / "runs" / "byte_pairs",
     arms={"pieces": Arm(ModelConfig(vocab_size=FIRST_MERGE + MERGES), TRAINING)},
     make=make_byte_pairs_run,
-    seeds=[2],  # that of the shipped model
-    readings={"best": lambda run: best_evaluation(run["history"])["validation_loss"]},
+    seeds=[2],
+    readings={"loss": lambda run: best_evaluation(run["history"])["validation_loss"]},
     table=byte_pairs_table,
 )
 

@@ -10,13 +10,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
 from matplotlib.axes import Axes
 
 from helpers.checkpoint import load_model
-from helpers.figure import QUIET, reference_loss_lines
+from helpers.figure import QUIET
 from helpers.model import ModelConfig
-from helpers.record import read_record, write_record
+from helpers.record import write_record
 from studies.attention.references import all_references
 from studies.lab.claims import Effect
 from studies.lab.experiment import best_evaluation, prepare_experiment, run_experiment
@@ -31,14 +30,14 @@ from studies.lab.scored_text import (
 )
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus
-from studies.shipped import ship_models, shipped_figure
 
 MODELS = {
     "none": ModelConfig(),
     "all": ModelConfig(dropout=0.1),
     "attention": ModelConfig(attention_dropout=0.1),
 }
-CPU_EPOCHS, GPU_EPOCHS = 8, 50
+EPOCHS = 8
+TRAINING = replace(FAST, epochs=float(EPOCHS), evaluations=EPOCHS)
 COMMAND = "`python -m studies.dropout`"
 REFERENCES = RECORDS / "references.json"
 LOOKS = {  # in the order of the table
@@ -96,30 +95,21 @@ def dropout_row(results: StudyResults, arm: str, name: str) -> list[str]:
 
 
 def dropout_table(results: StudyResults) -> str:
-    """The study as a Markdown table, and that of a GPU, even if it has no runs yet."""
-    titles = ["Epochs", "Dropout", "Seeds", "Validation loss", "Right", "Minus none"]
-    titles += ["Gap", "Best epoch", "Test loss"]
-    long = replace(LONG, folder=results.study.folder)
-    both = [results]
-    if long.arms != results.study.arms:
-        both.append(StudyResults(long, long.runs()))
-    rows = []
-    for each in both:
-        epochs = f"{each.study.arms['none'].training.epochs:g}"
-        cells = [dropout_row(each, arm, name) for arm, (name, *_) in LOOKS.items()]
-        if not each.runs:
-            cells = [["all three", "0", f"not run yet: {COMMAND} on a GPU"]]
-        rows += [[epochs, *own] for own in cells]
+    """A study of dropout as a Markdown table."""
+    titles = ["Dropout", "Seeds", "Validation loss", "Right", "Minus none", "Gap"]
+    titles += ["Best epoch", "Test loss"]
+    rows = [dropout_row(results, arm, name) for arm, (name, *_) in LOOKS.items()]
     return markdown_table(titles, rows)
 
 
 def draw_dropout_curves(axes: Axes, results: StudyResults) -> None:
-    """Training and validation loss of each arm over the epochs, from 0.5 on."""
-    for arm, runs in results.runs.items():
+    """Training and validation loss of each arm, but for the first epochs' fall."""
+    first = results.study.arms["none"].training.epochs / 16
+    for arm in filter(results.runs.get, LOOKS):
         name, color, style = LOOKS[arm]
         histories = [
-            [entry for entry in run["history"] if entry["epoch"] >= 0.5]
-            for run in runs.values()
+            [entry for entry in run["history"] if entry["epoch"] >= first]
+            for run in results.runs[arm].values()
         ]
         epochs = [entry["epoch"] for entry in histories[0]]
         thick, thin = {"linewidth": 1.8, "label": name}, {"linewidth": 0.8}
@@ -134,8 +124,9 @@ def draw_dropout_effects(axes: Axes, results: StudyResults) -> None:
     """Each arm minus none, paired by seed; the bar is Student's interval."""
     place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "bottom"}
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    effects = {a: results.effect(Effect(a, "none")) for a in results.runs}
-    shown = {a: effect for a, effect in effects.items() if a != "none" and effect["n"]}
+    others = [arm for arm in LOOKS if arm != "none" and arm in results.runs]
+    effects = {arm: results.effect(Effect(arm, "none")) for arm in others}
+    shown = {arm: effect for arm, effect in effects.items() if effect["n"]}
     for row, (arm, effect) in enumerate(shown.items()):
         name, color, _ = LOOKS[arm]
         text = f"{name}\n{plus_minus(effect, 3, sign='+')}"
@@ -160,56 +151,40 @@ def dropout_figure(panels, results: StudyResults) -> None:
     """The curves of all arms, as means over seeds, and what dropout costs or gains."""
     left, right = panels
     draw_dropout_curves(left, results)
-    reference_loss_lines(left, {"bigram": read_record(REFERENCES)["bigram"]["loss"]})
     draw_dropout_effects(right, results)
     epochs = results.study.arms["none"].training.epochs
     title = f"WikiText-2, {epochs:g} epochs, means and range of seeds"
     left.set_title(title, fontsize=11)
 
 
-def dropout_study(epochs: int, seeds=range(3)) -> Study:
-    """The study with so many epochs a run, each with one evaluation."""
-    training = replace(FAST, epochs=float(epochs), evaluations=epochs)
-    return Study(
-        "dropout",
-        "Train every arm of the dropout study over its seeds, resumable; runs whose "
-        "record exists are skipped. Then print the table and draw the figures.",
-        folder=RECORDS / "dropout_study",
-        pattern=f"{{arm}}_{epochs}_epochs_seed_{{seed}}",
-        arms={arm: Arm(model, training) for arm, model in MODELS.items()},
-        make=make_dropout_run,
-        seeds=seeds,
-        # Of some runs the number format was named, of others found out.
-        read=partial(read_run, free=("precision",)),
-        alike=("corpus", "number_format"),
-        readings=READINGS,
-        table=dropout_table,
-        figures={
-            "dropout_comparison_subplots.png": lambda _: shipped_figure(),
-            "dropout_study.png": dropout_figure,
-        },
-    )
-
-
-STUDY = dropout_study(CPU_EPOCHS)
-LONG = dropout_study(GPU_EPOCHS, seeds=range(5))
+STUDY = Study(
+    "dropout",
+    "Train every arm of the dropout study over its seeds, resumable; runs whose "
+    "record exists are skipped. Then print the table and draw the figure.",
+    folder=RECORDS / "dropout_study",
+    pattern=f"{{arm}}_{EPOCHS}_epochs_seed_{{seed}}",
+    arms={arm: Arm(model, TRAINING) for arm, model in MODELS.items()},
+    make=make_dropout_run,
+    # Of some runs the number format was named, of others found out.
+    read=partial(read_run, free=("precision",)),
+    alike=("corpus", "number_format"),
+    readings=READINGS,
+    table=dropout_table,
+    figures={"dropout_study.png": dropout_figure},
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs what is missing, ships if asked to, then reports."""
-    chosen = LONG if torch.cuda.is_available() else STUDY
-    parser = chosen.parser()
-    parser.add_argument("--ship", action="store_true", help="replace shipped weights")
+    """Runs what is missing, and the simple guesses to compare with; then reports."""
+    parser = STUDY.parser()
     given = parser.parse_args(arguments)
     with parser.one_sentence():
         if not given.summary:
-            chosen.make_missing(given.arms, given.seeds, given.processes)
+            STUDY.make_missing(given.arms, given.seeds, given.processes)
         if not REFERENCES.exists():
             _, tokenizer, data, _ = prepare_experiment(ModelConfig(), 0)
             write_record(REFERENCES, all_references(data, len(tokenizer)))
-        if given.ship:
-            ship_models(chosen.results())
-        chosen.report()
+        STUDY.report()
 
 
 if __name__ == "__main__":

@@ -14,10 +14,17 @@ import torch
 from helpers import ROOT
 from helpers.checkpoint import load_model, save_model
 from helpers.evaluate import evaluate
+from helpers.optimize import TrainConfig
 from helpers.record import tensor_digest
 from helpers.resume import load_state
 from helpers.train import TrainingRun, train
-from studies.dropout import LOOKS, MODELS
+from studies.dropout import (
+    LOOKS,
+    MODELS,
+    dropout_figure,
+    dropout_gap,
+    dropout_table,
+)
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
@@ -35,9 +42,12 @@ from studies.lab.scored_text import (
 )
 from studies.lab.study import Arm, Study
 from studies.lab.tables import markdown_table
-from studies.shipped import ship_models
+from studies.shipped import ship_models, shipped_figure
 
 EPOCHS, TRIAL_SEED, PART = 50, 100, 4  # a trial has one of so many parts of the text
+WHOLE = replace(
+    FAST, epochs=float(EPOCHS), patience=10**6, precision="bfloat16", evaluations=EPOCHS
+)
 TRIALS = {  # how the recipe of a trial differs from the fast one
     f"rates_{share:g}_decay_{decay:g}": {
         "learning_rate": FAST.learning_rate * share,
@@ -55,6 +65,7 @@ HALVES = {"selection": slice(0, None, 2), "scoring": slice(1, None, 2)}  # of bl
 class FiftyArm(Arm):
     """A kind of model and a recipe: fifty epochs to their end, in bfloat16."""
 
+    training: TrainConfig = WHOLE
     kind: str = "none"
     recipe: str = RECIPE
 
@@ -65,19 +76,19 @@ class FiftyArm(Arm):
 
 KINDS = {kind: FiftyArm(model, kind=kind) for kind, model in MODELS.items()}
 KINDS["falling_masks"] = FiftyArm(
-    training=replace(FAST, mask_rate=0.4, last_mask_rate=0.15), kind="falling_masks"
+    training=replace(WHOLE, mask_rate=0.4, last_mask_rate=0.15), kind="falling_masks"
 )
 
 
-def fifty_arms(evaluations: int) -> dict[str, FiftyArm]:
-    """Each kind of model with each recipe, scored so many times a run."""
-    whole = {"epochs": float(EPOCHS), "patience": 10**6, "precision": "bfloat16"}
-    whole |= {"evaluations": evaluations}
+def fifty_trials() -> dict[str, FiftyArm]:
+    """Each model with each recipe, scored half as often as in a run."""
     return {
         f"{kind}_{name}": replace(
-            arm, training=replace(arm.training, **whole, **change), recipe=name
+            KINDS[kind],
+            training=replace(WHOLE, evaluations=EPOCHS // 2, **change),
+            recipe=name,
         )
-        for kind, arm in KINDS.items()
+        for kind in MODELS
         for name, change in TRIALS.items()
     }
 
@@ -171,46 +182,51 @@ def fifty_trials_table() -> str:
     return markdown_table(["Share of the fast rates", "Weight decay", *names], rows)
 
 
+READINGS = {
+    "loss": lambda run: run["best"]["scoring"]["loss"],
+    "accuracy": lambda run: run["best"]["scoring"]["accuracy"],
+    "singly": lambda run: run["best"]["singly"]["loss"],
+    "test_loss": lambda run: run["best"]["test"]["loss"],
+    "last": lambda run: run["last"]["scoring"]["loss"],
+    "gap": dropout_gap,
+    "best_epoch": lambda run: run["best_epoch"],
+}
 STUDY = Study(
     "fifty",
     "Train the arms for fifty epochs, resumable; runs whose record exists are skipped.",
     folder=RECORDS / "fifty",
     states=ROOT / "runs" / "fifty",
-    arms=fifty_arms(EPOCHS),
+    arms=KINDS,
+    pattern=f"{{arm}}_{RECIPE}_seed_{{seed}}",
     make=make_fifty_run,
     alike=("text", "number_format"),
-    readings={
-        "best": lambda run: run["best"]["scoring"]["loss"],
-        "last": lambda run: run["last"]["scoring"]["loss"],
-        "best_epoch": lambda run: run["best_epoch"],
+    readings=READINGS,
+    table=dropout_table,
+    figures={
+        "dropout_comparison_subplots.png": lambda _: shipped_figure(),
+        "dropout_fifty.png": dropout_figure,
     },
 )
 TRIAL = {"make": make_fifty_trial, "pattern": "trial_{arm}", "seeds": [TRIAL_SEED]}
-TRIAL_STUDY = replace(STUDY, arms=fifty_arms(EPOCHS // 2), **TRIAL)
+TRIAL_STUDY = replace(STUDY, arms=fifty_trials(), **TRIAL)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Makes trials or runs, ships, or reports."""
-    parser = STUDY.parser(KINDS)
-    parser.add_argument("--recipe", choices=TRIALS, help="train with this recipe")
-    parser.add_argument("--trials", action="store_true", help="make the trials")
+    parser = STUDY.parser()
+    parser.add_argument("--trials", action="store_true", help="make the trials instead")
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")
     given = parser.parse_args(arguments)
-    chosen = bool(given.recipe), given.trials, given.ship, given.summary
-    if chosen.count(True) != 1:
-        parser.error("choose one of --recipe, --trials, --ship and --summary.")
     with parser.one_sentence():
         torch.set_num_threads(1)
         if given.trials:
-            names = [f"{arm}_{recipe}" for recipe in TRIALS for arm in MODELS]
-            TRIAL_STUDY.make_missing(names, TRIAL_STUDY.seeds, given.processes)
+            TRIAL_STUDY.make_missing(TRIAL_STUDY.arms, [TRIAL_SEED], given.processes)
             print(fifty_trials_table())
             return
-        if given.recipe:
-            names = [f"{arm}_{given.recipe}" for arm in given.arms]
-            STUDY.make_missing(names, given.seeds, given.processes)
-        elif given.ship:
-            ship_models(STUDY.results(), RECIPE)
+        if not given.summary:
+            STUDY.make_missing(given.arms, given.seeds, given.processes)
+        if given.ship:
+            ship_models(STUDY.results())
         STUDY.report()
 
 

@@ -17,7 +17,6 @@ from studies.lab.samples import samples_table
 from studies.lab.study import Study
 from studies.lessons.study import STUDY as LESSONS
 from studies.plateau import plateau_samples
-from studies.shipped import shipped_runs
 from studies.speed import speedrun, throughput
 
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
@@ -33,7 +32,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "byte_pairs": lambda: page_table_of_study(byte_pairs.STUDY),
     "dropout": lambda: page_table_of_study(dropout.STUDY),
     "fifty_trials": fifty.fifty_trials_table,
-    "dropout_words": lambda: samples_table(shipped_runs()[1]["samples"]),
+    "fifty": lambda: page_table_of_study(fifty.STUDY),
+    "dropout_words": lambda: samples_table(dropout.STUDY.run("all", 0)["samples"]),
     "plateau": lambda: page_table_of_study(plateau.STUDY),
     "plateau_words": lambda: samples_table(plateau_samples(plateau.STUDY.results())),
     "lessons": lambda: page_table_of_study(LESSONS),

@@ -5,6 +5,7 @@ The studies of attention ask these models, and the notebooks read them.
 
 import hashlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -18,6 +19,7 @@ from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
 from helpers.seeds import seeded
 from helpers.tokenizer import WordTokenizer
+from studies.lab.experiment import best_evaluation
 from studies.lab.runs import FAST, RECORDS
 from studies.lab.scored_text import require_wikitext
 from studies.lab.study import StudyResults
@@ -25,15 +27,14 @@ from studies.lab.study import StudyResults
 SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
 
 
-def shipped_models(*names: str) -> tuple:
-    """Shipped models by name, in eval mode; their tokenizer; the text they are of.
+def load_models(paths: dict[str, Path]) -> tuple:
+    """Models by name, in eval mode; their tokenizer; the text that they are of.
 
     And, for a record, which text and which weights these are. ValueError if the text at
     hand is not the one that the models were trained on.
     """
-    paths = {name: ROOT / "weights" / f"{name}.safetensors" for name in names}
     loaded = {name: load_model(path) for name, path in paths.items()}
-    _, tokenizer, info = loaded[names[0]]
+    _, tokenizer, info = next(iter(loaded.values()))
     corpus = require_wikitext()
     if corpus.name != info["corpus"]:
         raise ValueError(f"The weights are of {info['corpus']}, not {corpus.name}.")
@@ -41,6 +42,11 @@ def shipped_models(*names: str) -> tuple:
     text = {"name": corpus.name, "revision": REVISION, "split": "validation"}
     models = {name: model for name, (model, *_) in loaded.items()}
     return models, tokenizer, corpus, {"corpus": text, "weights": digests}
+
+
+def shipped_models(*names: str) -> tuple:
+    """What `load_models` returns of models in weights/."""
+    return load_models({n: ROOT / "weights" / f"{n}.safetensors" for n in names})
 
 
 def shipped_runs() -> list[dict]:
@@ -67,7 +73,7 @@ def ship_best_weights(results: StudyResults, arm: str, name: str, tokenizer) -> 
     """
     if not (runs := results.runs.get(arm)):
         raise ValueError(f"There are no runs of {arm}; make one first.")
-    run = shipped_median_run(runs.values(), results.study.readings["best"])
+    run = shipped_median_run(runs.values(), results.study.readings["loss"])
     weights, best = ROOT / "weights" / name, results.study.states / run["name"]
     model, _, info = load_model(best / "best.safetensors", tokenizer)
     info |= {"name": name, "run": run["name"]}
@@ -77,7 +83,7 @@ def ship_best_weights(results: StudyResults, arm: str, name: str, tokenizer) -> 
     return run
 
 
-def ship_models(results: StudyResults, recipe: str) -> None:
+def ship_models(results: StudyResults) -> None:
     """Copies weights and records of two arms to where notebooks read them.
 
     A record also tells the share of [PAD] in each way to make rows of the text.
@@ -91,6 +97,10 @@ def ship_models(results: StudyResults, recipe: str) -> None:
     wasted = {way: wasted_share(rows) for way, rows in ways.items()}
     text = {"corpus": corpus.name, "vocab_size": len(tokenizer), "wasted": wasted}
     for arm, name in SHIPPED.items():
-        run = ship_best_weights(results, f"{arm}_{recipe}", name, tokenizer)
-        told = {"name": name, "run": run["name"], **text}
+        run = ship_best_weights(results, arm, name, tokenizer)
+        best, ways = run.pop("best"), {"packed": "validation", "sentences": "sentences"}
+        told = {"name": name, "run": run["name"]} | text
+        told["best_step"] = best_evaluation(run["history"])["step"]
+        told["validation"] = {way: best[part] for way, part in ways.items()}
+        told["test"] = {"packed": best["test"]}
         write_record(RECORDS / f"{name}.json", run | told)

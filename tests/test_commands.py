@@ -126,7 +126,7 @@ OPTIONS = {
     "attention.knowledge": {},
     "byte_pairs": STUDY,
     "dropout": STUDY,
-    "fifty": STUDY | {"--recipe": ("x", "")},
+    "fifty": STUDY,
     "lessons": STUDY,
     "plateau": STUDY,
     "resume": {},
@@ -134,8 +134,7 @@ OPTIONS = {
     "speed.speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
     "speed.throughput": {},
 }
-WRONG = [("fifty", []), ("fifty", ["--ship", "--summary"])]
-WRONG += [("speed.speedrun", ["--time", "--summary"])]
+WRONG = [("speed.speedrun", ["--time", "--summary"])]
 WRONG += [("speed.speedrun", ["--seed", "1", "--baselines"])]
 for name, options in OPTIONS.items():
     WRONG += [(name, ["--nonsense"])]
@@ -173,8 +172,7 @@ def test_a_study_without_its_text_ends_in_one_sentence(name, monkeypatch, capsys
     for module in (module_of(name), study):
         if hasattr(module, "require_wikitext"):
             monkeypatch.setattr(module, "require_wikitext", missing)
-    options = ["--trials"] if name == "fifty" else []
-    status, said = told(module_of(name).main, options, capsys)
+    status, said = told(module_of(name).main, [], capsys)
     assert status == 1 and "WikiText-2 is not within reach." in said
 
 

@@ -10,11 +10,10 @@ from tiny import few_lines, same_weights
 from helpers.checkpoint import load_model
 from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
-from helpers.tokenizer import WordTokenizer
 from studies import fifty, shipped
 from studies.lab import experiment
 
-ONE, *_, FOUR = fifty.TRIALS
+*_, FOUR = fifty.TRIALS
 TRIAL_SEED = fifty.TRIAL_SEED
 
 
@@ -27,46 +26,59 @@ def test_the_halves_share_no_block_and_leave_none_out():
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """Both studies with a tiny model on some lines of toy text, for two epochs."""
-    monkeypatch.setattr(fifty, "EPOCHS", 2)
     monkeypatch.setattr(experiment, "training_corpus", few_lines)
     monkeypatch.setattr(fifty, "require_wikitext", few_lines)
     sizes = dict(vocab_size=104, max_length=16, n_layers=1, d_model=16, n_heads=2)
-    arm = replace(fifty.KINDS["none"], model=ModelConfig(**sizes, d_ff=16))
-    monkeypatch.setitem(fifty.KINDS, "none", arm)
-    runs = elsewhere(fifty.STUDY, tmp_path, arms=fifty.fifty_arms(2))
-    return runs, elsewhere(fifty.TRIAL_STUDY, tmp_path, arms=fifty.fifty_arms(1))
+    model, arms = ModelConfig(**sizes, d_ff=16), fifty.fifty_trials()
+    runs, trials = (
+        {name: small_arm(arm, model) for name, arm in some.items() if "none" in name}
+        for some in (fifty.KINDS, arms)
+    )
+    runs = elsewhere(fifty.STUDY, tmp_path, arms=runs)
+    return runs, elsewhere(fifty.TRIAL_STUDY, tmp_path, arms=trials)
+
+
+def small_arm(arm, model):
+    """The same for two epochs of a small model."""
+    training = replace(arm.training, epochs=2.0, evaluations=2)
+    return replace(arm, model=model, training=training)
 
 
 def test_the_best_weights_of_the_median_seed_are_shipped(small, tmp_path, monkeypatch):
     study, _ = small
-    names = [study.run(f"none_{recipe}", 0)["name"] for recipe in (ONE, FOUR)]
+    made = study.run("none", 0)
     for seed, loss in ((1, 0.0), (2, 9.0)):  # around that of seed 0
-        run = study.run(f"none_{ONE}", 0) | {"seed": seed}
-        run["training"] = run["training"] | {"seed": seed}
-        run["best"] = run["best"] | {"scoring": {"loss": loss}}
-        write_record(study.folder / f"none_{ONE}_seed_{seed}.json", run)
+        run = made | {"seed": seed, "training": made["training"] | {"seed": seed}}
+        run["best"] = run["best"] | {"scoring": {"loss": loss, "accuracy": 0.1}}
+        name = study.pattern.format(arm="none", seed=seed)
+        write_record(study.folder / f"{name}.json", run)
     monkeypatch.setattr(shipped, "ROOT", tmp_path)
-    tokenizer = WordTokenizer.train(few_lines().train, 104)
-    shipped.ship_best_weights(study.results(), f"none_{ONE}", "long", tokenizer)
-    kept, _, info = load_model(tmp_path / "weights" / "long.safetensors", tokenizer)
-    assert (info["name"], info["run"]) == ("long", names[0])
-    assert info["moment"] == "best"
-    paths = [study.states / name / "best.safetensors" for name in names]
-    made = [load_model(path, tokenizer)[0] for path in paths]
-    assert same_weights(kept, made[0]) and not same_weights(kept, made[1])
-    with pytest.raises(ValueError, match=f"There are no runs of all_{ONE}; make one"):
-        shipped.ship_best_weights(study.results(), f"all_{ONE}", "long", tokenizer)
+    monkeypatch.setattr(shipped, "RECORDS", tmp_path)
+    monkeypatch.setattr(shipped, "require_wikitext", few_lines)
+    monkeypatch.setattr(shipped.ModelConfig, "vocab_size", 104)
+    with pytest.raises(ValueError, match="There are no runs of all; make one first"):
+        shipped.ship_models(study.results())
+    monkeypatch.delitem(shipped.SHIPPED, "all")
+    shipped.ship_models(study.results())
+    kept, tokenizer, info = load_model(tmp_path / "weights" / "no_dropout.safetensors")
+    assert info["run"] == made["name"] and info["moment"] == "best"
+    best = study.states / made["name"] / "best.safetensors"
+    assert same_weights(kept, load_model(best, tokenizer)[0])
+    record = read_record(tmp_path / "no_dropout.json")
+    assert (record["name"], record["run"]) == ("no_dropout", made["name"])
+    assert record["wasted"]["pack"] < record["wasted"]["pad"]
+    assert record["validation"]["packed"] == made["best"]["validation"]
+    assert record["history"][-1]["step"] >= record["best_step"] > 0
 
 
 def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
     study, trials = small
-    run, trial = study.run(f"none_{FOUR}", 0), trials.run(f"none_{FOUR}", TRIAL_SEED)
-    assert (
-        (run["arm"], run["recipe"]) == (trial["arm"], trial["trial"]) == ("none", FOUR)
-    )
+    run, trial = study.run("none", 0), trials.run(f"none_{FOUR}", TRIAL_SEED)
+    assert (run["arm"], run["recipe"]) == ("none", fifty.RECIPE)
+    assert (trial["arm"], trial["trial"]) == ("none", FOUR)
     history = run["history"]
     assert history[-1]["epoch"] == 2 and run["training"]["patience"] > 10**5
-    assert run["training"]["weight_decay"] == fifty.TRIALS[FOUR]["weight_decay"]
+    assert trial["training"]["weight_decay"] == fifty.TRIALS[FOUR]["weight_decay"]
     assert all({"validation_loss", "scoring_loss"} <= {*entry} for entry in history)
     chosen = min(history, key=lambda entry: entry["validation_loss"])
     assert run["best_epoch"] == chosen["epoch"]
@@ -79,7 +91,7 @@ def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
     assert asked == -(-run["best"]["scoring"]["words"] // 5)
     same = chosen["step"] == history[-1]["step"]
     assert (run["best"] == run["last"]) == same
-    assert f"| none_{FOUR} | 1 |" in study.table(study.results())
+    assert "| no dropout | 1 |" in study.table(study.results())
     # And the trial.
     assert read_record(trials.folder / f"trial_none_{FOUR}.json") == trial
     assert trial["seed"] == TRIAL_SEED and "probes" not in trial["history"][0]

@@ -104,8 +104,6 @@ def test_times_are_of_the_steps_up_to_the_best():
     assert row["times_faster"] == 200 / 50 and row["p"] < 0.2
     entries[0]["validation"]["loss"] = 3.2
     assert speedrun.speedrun_row(long, entries, ratio=0.5)["times_faster"] is None
-    with pytest.raises(ValueError, match="diverged"):
-        speedrun.speedrun_row(long | {"validation": None}, entries, 0.5)
 
 
 def test_a_baseline_goes_on_where_it_was_killed(toy, monkeypatch):
@@ -138,9 +136,31 @@ def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
     assert trials[-1]["validation"] is None
     again = recipes.run_recipe_baseline("plain", recipes.RATES[-1], 1.5)
     assert again == trials[-1]  # as recorded
-    assert recipes.best_recipe_trial(trials) in trials[:-1]
-    with pytest.raises(ValueError, match="lower rates"):
-        recipes.best_recipe_trial(trials[-1:])
+    assert {*recipes.ranked_recipe_rates(trials)} == {*recipes.RATES[:-1]}
+
+
+def test_a_rate_that_diverges_in_the_long_run_gives_way_to_the_next(toy, monkeypatch):
+    (second, best), long, runs, asked = recipes.RATES, recipes.EPOCHS, {}, []
+
+    def made(arm, *key):
+        asked.append(key)
+        run = {"rate": key[0], "validation": {"loss": 3.5 - key[0]}}
+        return runs.setdefault(key, run)
+
+    monkeypatch.setattr(recipes, "run_recipe_baseline", made)
+    monkeypatch.setattr(recipes, "recipe_baseline_place", lambda arm, *key: [key])
+    monkeypatch.setattr(recipes, "read_run", runs.get)
+    assert recipes.read_recipe_baseline("plain") is None  # no trials
+    recipes.make_recipe_baseline("plain")
+    assert asked[2:] == [(best, long)]
+    runs[best, long]["validation"] = None
+    assert recipes.read_recipe_baseline("plain") is None  # the next is not there
+    recipes.make_recipe_baseline("plain")
+    assert asked[-1] == (second, long)
+    assert recipes.read_recipe_baseline("plain")["rate"] == second
+    runs[second, long]["validation"] = None
+    with pytest.raises(ValueError, match="All runs of plain diverged; try lower"):
+        recipes.make_recipe_baseline("plain")
 
 
 def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):

@@ -9,8 +9,8 @@ from tiny import few_lines
 
 from helpers.checkpoint import load_model
 from helpers.model import Embedding, ModelConfig
-from helpers.record import read_record, record_identity, write_record
-from studies import dropout, plateau, positions, shipped
+from helpers.record import read_record, write_record
+from studies import dropout, fifty, plateau, positions
 from studies.lab import experiment
 from studies.lab.claims import Effect
 from studies.lab.experiment import experiment_part
@@ -29,8 +29,7 @@ def elsewhere(study, tmp_path, **changes):
 def toy(monkeypatch):
     """Some lines of the toy corpus stand for WikiText-2."""
     monkeypatch.setattr(experiment, "training_corpus", few_lines)
-    for module in (dropout, shipped):
-        monkeypatch.setattr(module, "require_wikitext", few_lines)
+    monkeypatch.setattr(dropout, "require_wikitext", few_lines)
 
 
 @pytest.fixture
@@ -58,68 +57,42 @@ def test_the_gap_is_that_of_the_best_epoch():
 def test_the_table_and_the_figure_name_what_is_missing(few):
     rows = few.study.table(few).splitlines()
     assert len({row.count("|") for row in rows}) == 1
-    none, attention, every, on_gpu = rows[2:]
-    assert none.startswith("| 8 | no dropout | 3 | ")
+    none, attention, every = rows[2:]
+    assert none.startswith("| no dropout | 3 | ")
     assert attention.count("±") == 0 and attention.count("| +0.0") == 1
     missing = "0 | not run yet: `python -m studies.dropout`"
-    assert every.startswith(f"| 8 | 0.1 at BERT's sites | {missing} |")
-    assert on_gpu.startswith(f"| 50 | all three | {missing} on a GPU |")
+    assert every.startswith(f"| 0.1 at BERT's sites | {missing} |")
     left, right = dropout.dropout_figure(few).axes
     assert len(left.collections) == 2 * 2  # a band for each curve
     (text,) = (text.get_text() for text in right.texts)  # none for the base itself
     assert text.startswith("0.1 on attention weights\n+0.0") and "one seed" in text
 
 
-def test_the_figure_shows_every_arm_and_every_interval():
-    results = dropout.STUDY.results()
+@pytest.mark.parametrize("study", [dropout.STUDY, fifty.STUDY], ids=lambda s: s.name)
+def test_the_figure_shows_every_arm_and_every_interval(study):
+    results = study.results()
     left, right = dropout.dropout_figure(results).axes
     curves = [line for line in left.lines if len(line.get_xdata()) > 2]
     assert len(curves) == len(left.collections) == 2 * 3
     last = [run["history"][-1] for run in results.runs["none"].values()]
-    mean = sum(entry["validation_loss"] for entry in last) / 3
+    mean = sum(entry["validation_loss"] for entry in last) / len(last)
     assert mean == pytest.approx(curves[0].get_ydata()[-1])
-    for arm, text in zip(("all", "attention"), right.texts, strict=True):
+    assert f"{study.arms['none'].training.epochs:g} epochs" in left.get_title()
+    for arm, text in zip(("attention", "all"), right.texts, strict=True):
         minus = results.effect(Effect(arm, "none"))
         half = (minus["high"] - minus["low"]) / 2
         assert f"{minus['mean']:+.3f} ± {half:.3f}" in text.get_text()
 
 
-def test_runs_of_another_length_are_of_another_study(few):
-    longer = replace(dropout.LONG, folder=few.study.folder)
-    with pytest.raises(ValueError, match="no runs in .*make them first"):
-        longer.results()
-    identity = record_identity(longer.identity("none", 0))
-    run = few.runs["none"][0] | identity
-    write_record(longer.folder / "none_50_epochs_seed_0.json", run)
-    loss = f"{run['validation']['packed']['loss']:.3f}"
-    assert f"| 50 | no dropout | 1 | {loss} |" in few.study.table(few)
-
-
-def test_a_run_is_trained_scored_and_shipped(toy, tmp_path, monkeypatch):
+def test_a_run_is_trained_and_scored(toy, tmp_path):
     short = replace(dropout.FAST, epochs=0.05, evaluations=1, batch_size=4)
     arms = {"none": dropout.Arm(ModelConfig(**TINY), short)}
     study = elsewhere(dropout.STUDY, tmp_path, arms=arms)
     run = study.run("none", 1)
     assert run["test"].keys() == run["validation"].keys() == {"packed", "sentences"}
     assert study.results().readings["none"].keys() == dropout.READINGS.keys()
-    for seed, loss in ((0, 0.0), (2, 9.0)):
-        other = run | {"seed": seed, "training": run["training"] | {"seed": seed}}
-        other["validation"] = {"packed": run["validation"]["packed"] | {"loss": loss}}
-        write_record(study.folder / f"none_8_epochs_seed_{seed}.json", other)
-    monkeypatch.setattr(shipped, "ROOT", tmp_path)
-    monkeypatch.setattr(shipped, "RECORDS", tmp_path)
-    with pytest.raises(ValueError, match="no runs of so many epochs of: all"):
-        shipped.ship_models(study.results())
-    monkeypatch.delitem(shipped.SHIPPED, "all")
-    shipped.ship_models(study.results())
-    model, _, info = load_model(tmp_path / "weights" / "no_dropout.safetensors")
-    assert info["run"] == "none_8_epochs_seed_1"  # of median loss
-    record = read_record(tmp_path / "no_dropout.json")
-    assert (record["name"], record["seed"]) == ("no_dropout", 1)
-    assert record["wasted"]["pack"] < record["wasted"]["pad"]
-    weights = study.states / info["run"] / f"{info['run']}.safetensors"
-    expected = load_model(weights)[0].state_dict()
-    assert all(w.equal(expected[name]) for name, w in model.state_dict().items())
+    weights = study.states / run["name"] / f"{run['name']}.safetensors"
+    assert load_model(weights)[2]["seed"] == 1
 
 
 # The plateau.

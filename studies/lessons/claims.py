@@ -140,7 +140,7 @@ LESSONS[6] = [
         elsewhere_reading_row(
             dropout.STUDY,
             lambda _: Effect("all", "none"),
-            f"{dropout.CPU_EPOCHS} epochs",
+            f"{dropout.EPOCHS} epochs",
         ),
         sides=("dropout, eight epochs", "no dropout"),
         primary=True,

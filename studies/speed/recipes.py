@@ -83,27 +83,32 @@ def run_recipe_baseline(arm: str, rate: float, epochs: float) -> dict:
     return recorded_run(path, wanted, read_run, make)
 
 
-def best_recipe_trial(trials: list[dict]) -> dict:
-    """The trial with the lowest validation loss; ValueError if all diverged."""
+def ranked_recipe_rates(trials: list[dict]) -> list[float]:
+    """The rates of the trials that did not diverge, from the lowest loss on."""
     ended = [run for run in trials if run["validation"]]
-    if not ended:
-        raise ValueError("All trials diverged; try lower rates.")
-    return min(ended, key=lambda run: run["validation"]["loss"])
+    return [r["rate"] for r in sorted(ended, key=lambda r: r["validation"]["loss"])]
 
 
 def make_recipe_baseline(arm: str) -> None:
-    """Makes the trials of a baseline, then its long run at the best rate."""
+    """Makes the trials of a baseline, then its long run at the best rate.
+
+    If the long run diverges, the next best rate has its turn.
+    """
     trials = [run_recipe_baseline(arm, rate, TRIAL) for rate in RATES]
-    run_recipe_baseline(arm, best_recipe_trial(trials)["rate"], EPOCHS)
+    for rate in ranked_recipe_rates(trials):
+        if run_recipe_baseline(arm, rate, EPOCHS)["validation"]:
+            return
+    raise ValueError(f"All runs of {arm} diverged; try lower rates.")
 
 
 def read_recipe_baseline(arm: str) -> dict | None:
     """The record of a baseline's long run, once its trials and that are there."""
     trials = [read_run(*recipe_baseline_place(arm, rate, TRIAL)) for rate in RATES]
-    if None in trials:
-        return None
-    rate = best_recipe_trial(trials)["rate"]
-    return read_run(*recipe_baseline_place(arm, rate, EPOCHS))
+    for rate in [] if None in trials else ranked_recipe_rates(trials):
+        long = read_run(*recipe_baseline_place(arm, rate, EPOCHS))
+        if not long or long["validation"]:
+            return long
+    return None
 
 
 def run_recipe_entry(seed: int) -> dict:

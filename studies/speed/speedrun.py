@@ -34,8 +34,6 @@ def speedrun_row(long: dict, entries: list[dict], ratio: float) -> dict:
     `times_faster` is None if the entries' mean loss is above the baseline's. `p` is of
     a test that their mean is not below it, one seed of the baseline taken as exact.
     """
-    if not long["validation"]:
-        raise ValueError(f"{long['name']} diverged; nothing can be compared with it.")
     target = long["validation"]["loss"]
     losses = [run["validation"]["loss"] for run in entries]
     step = fmean(run["seconds_in_steps"] / run["steps"] for run in entries)
