@@ -77,8 +77,8 @@ def byte_pairs_table(results: StudyResults) -> str:
 
 STUDY = Study(
     "byte_pairs",
-    "Train a model of byte pairs, resumable, and compare it with the shipped model of "
-    "words; a run whose record exists is skipped.",
+    "Train a model of byte pairs, resumable, and compare it with a model of words from "
+    "the study of eight epochs; a run whose record exists is skipped.",
     folder=RECORDS / "byte_pairs",
     states=ROOT / "runs" / "byte_pairs",
     arms={"pieces": Arm(ModelConfig(vocab_size=FIRST_MERGE + MERGES), TRAINING)},

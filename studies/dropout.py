@@ -38,7 +38,6 @@ MODELS = {
 }
 EPOCHS = 8
 TRAINING = replace(FAST, epochs=float(EPOCHS), evaluations=EPOCHS)
-COMMAND = "`python -m studies.dropout`"
 REFERENCES = RECORDS / "references.json"
 LOOKS = {  # in the order of the table
     "none": ("no dropout", BLUE, "-"),
@@ -84,7 +83,7 @@ READINGS = {
 def dropout_row(results: StudyResults, arm: str, name: str) -> list[str]:
     """The cells of one arm after its epochs; what has not been run is named so."""
     if arm not in results.runs:
-        return [name, "0", f"not run yet: {COMMAND}"]
+        return [name, "0", f"not run yet: `python -m studies.{results.study.name}`"]
     means, minus = results.readings[arm], results.effect(Effect(arm, "none"))
     paired = arm != "none" and minus["n"]
     cells = [name, f"{means['loss']['n']}", plus_minus(means["loss"], 3)]

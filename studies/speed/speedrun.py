@@ -73,7 +73,7 @@ def speedrun_results() -> dict:
 def speedrun_cells(arm: str, row: dict | None) -> list[str]:
     """The cells of a baseline, or the command that makes it."""
     if not row:
-        return [f"{arm}, 50 epochs, not run yet: `{COMMAND} --baselines {arm}`"]
+        return [f"{arm}, 50 epochs, not finished yet: `{COMMAND} --baselines {arm}`"]
     times, p = row["times_faster"], row["p"]
     return [
         f"{arm}, the steps of 50 epochs up to its best",
