@@ -21,7 +21,7 @@ from studies.lab.runs import RECORDS
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table
 from studies.lessons.arms import arm_tokenizer
-from studies.shipped import load_models, ship_best_weights
+from studies.shipped import load_models, ship_weights, shipped_weights
 
 MERGES, SHIPPED = 8_000, "byte_pairs"
 TRAINING = replace(dropout.TRAINING, precision="bfloat16")
@@ -33,8 +33,8 @@ def words_weights(seed: int) -> Path:
     path = dropout.STUDY.states / name / f"{name}.safetensors"
     if not path.exists():
         raise ValueError(
-            f"There is no {path}: remove the record of {name} and make it again, with "
-            f"{dropout.STUDY.command_for(['none'])} --seeds {seed}."
+            f"There is no {path}: make it with {dropout.STUDY.command_for(['none'])} "
+            f"--seeds {seed}, after removing the record of {name} if there is one."
         )
     return path
 
@@ -99,7 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
             STUDY.make_missing(given.arms, given.seeds, given.processes)
         if given.ship:
             tokenizer = arm_tokenizer(True, FIRST_MERGE + MERGES)
-            ship_best_weights(STUDY.results(), "pieces", SHIPPED, tokenizer)
+            _, model, info = shipped_weights(STUDY.results(), "pieces", tokenizer)
+            ship_weights(SHIPPED, model, tokenizer, info)
         STUDY.report()
 
 

@@ -83,7 +83,7 @@ READINGS = {
 def dropout_row(results: StudyResults, arm: str, name: str) -> list[str]:
     """The cells of one arm after its epochs; what has not been run is named so."""
     if arm not in results.runs:
-        return [name, "0", f"not run yet: `python -m studies.{results.study.name}`"]
+        return [name, "0", f"not run yet: `{results.study.command_for([arm])}`"]
     means, minus = results.readings[arm], results.effect(Effect(arm, "none"))
     paired = arm != "none" and minus["n"]
     cells = [name, f"{means['loss']['n']}", plus_minus(means["loss"], 3)]
@@ -93,11 +93,12 @@ def dropout_row(results: StudyResults, arm: str, name: str) -> list[str]:
     return cells + [plus_minus(means[key], n) for key, n in digits.items()]
 
 
-def dropout_table(results: StudyResults) -> str:
-    """A study of dropout as a Markdown table."""
+def dropout_table(results: StudyResults, **more: str) -> str:
+    """A study of dropout as a Markdown table; `more` are names of other arms."""
+    names = {arm: name for arm, (name, *_) in LOOKS.items()} | more
     titles = ["Dropout", "Seeds", "Validation loss", "Right", "Minus none", "Gap"]
     titles += ["Best epoch", "Test loss"]
-    rows = [dropout_row(results, arm, name) for arm, (name, *_) in LOOKS.items()]
+    rows = [dropout_row(results, arm, name) for arm, name in names.items()]
     return markdown_table(titles, rows)
 
 
@@ -180,9 +181,9 @@ def main(arguments: list[str] | None = None) -> None:
     with parser.one_sentence():
         if not given.summary:
             STUDY.make_missing(given.arms, given.seeds, given.processes)
-        if not REFERENCES.exists():
-            _, tokenizer, data, _ = prepare_experiment(ModelConfig(), 0)
-            write_record(REFERENCES, all_references(data, len(tokenizer)))
+            if not REFERENCES.exists():
+                _, tokenizer, data, _ = prepare_experiment(ModelConfig(), 0)
+                write_record(REFERENCES, all_references(data, len(tokenizer)))
         STUDY.report()
 
 

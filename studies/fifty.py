@@ -7,6 +7,7 @@ masks that become fewer.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,13 +19,7 @@ from helpers.optimize import TrainConfig
 from helpers.record import tensor_digest
 from helpers.resume import load_state
 from helpers.train import TrainingRun, train
-from studies.dropout import (
-    LOOKS,
-    MODELS,
-    dropout_figure,
-    dropout_gap,
-    dropout_table,
-)
+from studies.dropout import LOOKS, MODELS, READINGS, dropout_figure, dropout_table
 from studies.lab.experiment import (
     best_evaluation,
     experiment_outcome,
@@ -40,7 +35,7 @@ from studies.lab.scored_text import (
     score_singly,
     scored_blocks,
 )
-from studies.lab.study import Arm, Study
+from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table
 from studies.shipped import ship_models, shipped_figure
 
@@ -82,13 +77,10 @@ KINDS["falling_masks"] = FiftyArm(
 
 def fifty_trials() -> dict[str, FiftyArm]:
     """Each model with each recipe, scored half as often as in a run."""
+    often = {"evaluations": EPOCHS // 2}
     return {
-        f"{kind}_{name}": replace(
-            KINDS[kind],
-            training=replace(WHOLE, evaluations=EPOCHS // 2, **change),
-            recipe=name,
-        )
-        for kind in MODELS
+        f"{kind}_{name}": FiftyArm(model, replace(WHOLE, **often, **change), kind, name)
+        for kind, model in MODELS.items()
         for name, change in TRIALS.items()
     }
 
@@ -153,7 +145,7 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     """
     tokenizer, data, model, run = fit_fifty(arm, seed, folder)
     best = best_evaluation(run["history"])
-    run |= {"recipe": arm.recipe, "best_epoch": best["epoch"]}
+    run |= {"best_epoch": best["epoch"]}
     run |= experiment_outcome(run["history"], data, tokenizer.words)
     state = load_state(folder / "state.pt")
     weights = {"best": state["stopping"]["weights"], "last": state["model"]}
@@ -170,27 +162,18 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     return run
 
 
-def fifty_trials_table() -> str:
+def fifty_trials_table(results: StudyResults) -> str:
     """The lowest loss of each trial as a Markdown table, a row a recipe."""
     rows = []
     for recipe, change in TRIALS.items():
         share = change["learning_rate"] / FAST.learning_rate
-        runs = (TRIAL_STUDY.run(f"{kind}_{recipe}", TRIAL_SEED) for kind in MODELS)
-        losses = (f"{run['best']['validation_loss']:.3f}" for run in runs)
-        rows.append([f"{share:g}", f"{change['weight_decay']:g}", *losses])
+        losses = (results.readings[f"{kind}_{recipe}"]["loss"] for kind in MODELS)
+        cells = (f"{loss['mean']:.3f}" for loss in losses)
+        rows.append([f"{share:g}", f"{change['weight_decay']:g}", *cells])
     names = (LOOKS[kind][0] for kind in MODELS)
     return markdown_table(["Share of the fast rates", "Weight decay", *names], rows)
 
 
-READINGS = {
-    "loss": lambda run: run["best"]["scoring"]["loss"],
-    "accuracy": lambda run: run["best"]["scoring"]["accuracy"],
-    "singly": lambda run: run["best"]["singly"]["loss"],
-    "test_loss": lambda run: run["best"]["test"]["loss"],
-    "last": lambda run: run["last"]["scoring"]["loss"],
-    "gap": dropout_gap,
-    "best_epoch": lambda run: run["best_epoch"],
-}
 STUDY = Study(
     "fifty",
     "Train the arms for fifty epochs, resumable; runs whose record exists are skipped.",
@@ -200,34 +183,49 @@ STUDY = Study(
     pattern=f"{{arm}}_{RECIPE}_seed_{{seed}}",
     make=make_fifty_run,
     alike=("text", "number_format"),
-    readings=READINGS,
-    table=dropout_table,
+    readings=READINGS
+    | {
+        "loss": lambda run: run["best"]["scoring"]["loss"],
+        "accuracy": lambda run: run["best"]["scoring"]["accuracy"],
+        "test_loss": lambda run: run["best"]["test"]["loss"],
+    },
+    table=partial(dropout_table, falling_masks="no dropout, 40 → 15 % masked"),
     figures={
         "dropout_comparison_subplots.png": lambda _: shipped_figure(),
         "dropout_fifty.png": dropout_figure,
     },
 )
-TRIAL = {"make": make_fifty_trial, "pattern": "trial_{arm}", "seeds": [TRIAL_SEED]}
-TRIAL_STUDY = replace(STUDY, arms=fifty_trials(), **TRIAL)
+TRIAL_STUDY = replace(
+    STUDY,
+    arms=fifty_trials(),
+    pattern="trial_{arm}_seed_{seed}",
+    make=make_fifty_trial,
+    seeds=[TRIAL_SEED],
+    readings={"loss": lambda run: run["best"]["validation_loss"]},
+    table=fifty_trials_table,
+    figures={},
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Makes trials or runs, ships, or reports."""
+    """Makes runs or trials, or ships; then reports."""
     parser = STUDY.parser()
-    parser.add_argument("--trials", action="store_true", help="make the trials instead")
+    parser.set_defaults(arms=[*MODELS])
+    parser.add_argument("--trials", action="store_true", help="all trials, not runs")
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")
     given = parser.parse_args(arguments)
+    if given.trials and given.ship:
+        parser.error("choose one of --trials and --ship.")
+    study, arms, seeds = STUDY, given.arms, given.seeds
+    if given.trials:
+        study, arms, seeds = TRIAL_STUDY, TRIAL_STUDY.arms, TRIAL_STUDY.seeds
     with parser.one_sentence():
         torch.set_num_threads(1)
-        if given.trials:
-            TRIAL_STUDY.make_missing(TRIAL_STUDY.arms, [TRIAL_SEED], given.processes)
-            print(fifty_trials_table())
-            return
-        if not given.summary:
-            STUDY.make_missing(given.arms, given.seeds, given.processes)
+        if not given.summary and not given.ship:
+            study.make_missing(arms, seeds, given.processes)
         if given.ship:
             ship_models(STUDY.results())
-        STUDY.report()
+        study.report()
 
 
 if __name__ == "__main__":

@@ -31,9 +31,11 @@ SPEEDS = throughput.STUDY, throughput.COMPILED, throughput.H100
 TABLES: dict[str, Callable[[], str]] = {
     "byte_pairs": lambda: page_table_of_study(byte_pairs.STUDY),
     "dropout": lambda: page_table_of_study(dropout.STUDY),
-    "fifty_trials": fifty.fifty_trials_table,
+    "fifty_trials": lambda: page_table_of_study(fifty.TRIAL_STUDY),
     "fifty": lambda: page_table_of_study(fifty.STUDY),
-    "dropout_words": lambda: samples_table(dropout.STUDY.run("all", 0)["samples"]),
+    "dropout_words": lambda: samples_table(
+        dropout.STUDY.results().runs["all"][0]["samples"]
+    ),
     "plateau": lambda: page_table_of_study(plateau.STUDY),
     "plateau_words": lambda: samples_table(plateau_samples(plateau.STUDY.results())),
     "lessons": lambda: page_table_of_study(LESSONS),

@@ -15,7 +15,6 @@ from helpers.checkpoint import byte_pairs_path, load_model, save_model
 from helpers.corpus import REVISION
 from helpers.data import bucket, encode_lines, pack, pad, wasted_share
 from helpers.figure import training_curves
-from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
 from helpers.seeds import seeded
 from helpers.tokenizer import WordTokenizer
@@ -65,42 +64,49 @@ def shipped_median_run(runs: Iterable[dict], loss: Callable[[dict], float]) -> d
     return ranked[(len(ranked) - 1) // 2]
 
 
-def ship_best_weights(results: StudyResults, arm: str, name: str, tokenizer) -> dict:
-    """Copies the best weights of an arm's seed of median loss to weights/.
+def shipped_weights(results: StudyResults, arm: str, tokenizer) -> tuple:
+    """Of an arm's seed of median loss the record, the best weights and their info.
 
-    Byte pairs are saved beside them. Returns the record of the run. ValueError if
-    there are no runs of the arm.
+    ValueError if there are no runs of the arm, or no weights of that run.
     """
     if not (runs := results.runs.get(arm)):
         raise ValueError(f"There are no runs of {arm}; make one first.")
     run = shipped_median_run(runs.values(), results.study.readings["loss"])
-    weights, best = ROOT / "weights" / name, results.study.states / run["name"]
-    model, _, info = load_model(best / "best.safetensors", tokenizer)
-    info |= {"name": name, "run": run["name"]}
-    save_model(weights.with_suffix(".safetensors"), model, tokenizer, info)
+    path = results.study.states / run["name"] / "best.safetensors"
+    model, _, info = load_model(path, tokenizer)
+    return run, model, info | {"run": run["name"]}
+
+
+def ship_weights(name: str, model, tokenizer, info: dict) -> None:
+    """Writes a model to weights/; byte pairs are saved beside it."""
+    weights = ROOT / "weights" / f"{name}.safetensors"
+    save_model(weights, model, tokenizer, info | {"name": name})
     if isinstance(tokenizer, BPETokenizer):
         tokenizer.save(byte_pairs_path(weights))
-    return run
 
 
 def ship_models(results: StudyResults) -> None:
     """Copies weights and records of two arms to where notebooks read them.
 
     A record also tells the share of [PAD] in each way to make rows of the text.
+    ValueError, before anything is written, if runs or weights are missing.
     """
-    corpus, length = require_wikitext(), ModelConfig().max_length
-    tokenizer = WordTokenizer.train(corpus.train, ModelConfig().vocab_size)
-    tokenizer.save(ROOT / "weights" / "vocabulary.json")
-    ids = encode_lines(tokenizer, corpus.train)
+    corpus, sizes = require_wikitext(), results.study.arms["none"].model
+    tokenizer = WordTokenizer.train(corpus.train, sizes.vocab_size)
+    found = {
+        name: shipped_weights(results, arm, tokenizer) for arm, name in SHIPPED.items()
+    }
+    ids, length = encode_lines(tokenizer, corpus.train), sizes.max_length
     buckets = bucket(ids, length, FAST.batch_size, seeded(0))
     ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}
     wasted = {way: wasted_share(rows) for way, rows in ways.items()}
     text = {"corpus": corpus.name, "vocab_size": len(tokenizer), "wasted": wasted}
-    for arm, name in SHIPPED.items():
-        run = ship_best_weights(results, arm, name, tokenizer)
-        best, ways = run.pop("best"), {"packed": "validation", "sentences": "sentences"}
-        told = {"name": name, "run": run["name"]} | text
+    tokenizer.save(ROOT / "weights" / "vocabulary.json")
+    for name, (run, model, info) in found.items():
+        ship_weights(name, model, tokenizer, info)
+        best, told = run["best"], text | {"name": name, "run": run["name"]}
         told["best_step"] = best_evaluation(run["history"])["step"]
-        told["validation"] = {way: best[part] for way, part in ways.items()}
         told["test"] = {"packed": best["test"]}
-        write_record(RECORDS / f"{name}.json", run | told)
+        ways = {"packed": best["validation"], "sentences": best["sentences"]}
+        kept = {key: run[key] for key in run.keys() - {"best", "last", "best_epoch"}}
+        write_record(RECORDS / f"{name}.json", kept | told | {"validation": ways})

@@ -134,7 +134,8 @@ OPTIONS = {
     "speed.speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
     "speed.throughput": {},
 }
-WRONG = [("speed.speedrun", ["--time", "--summary"])]
+WRONG = [("fifty", ["--trials", "--ship"])]
+WRONG += [("speed.speedrun", ["--time", "--summary"])]
 WRONG += [("speed.speedrun", ["--seed", "1", "--baselines"])]
 for name, options in OPTIONS.items():
     WRONG += [(name, ["--nonsense"])]

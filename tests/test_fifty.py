@@ -1,4 +1,4 @@
-"""The study of fifty epochs: its halves, its rule for a recipe, and its runs."""
+"""The study of fifty epochs: its halves, runs and trials, and what is shipped."""
 
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from helpers.model import ModelConfig
 from helpers.record import read_record, write_record
 from studies import fifty, shipped
 from studies.lab import experiment
+from studies.lab.experiment import best_evaluation
 
 *_, FOUR = fifty.TRIALS
 TRIAL_SEED = fifty.TRIAL_SEED
@@ -55,9 +56,9 @@ def test_the_best_weights_of_the_median_seed_are_shipped(small, tmp_path, monkey
     monkeypatch.setattr(shipped, "ROOT", tmp_path)
     monkeypatch.setattr(shipped, "RECORDS", tmp_path)
     monkeypatch.setattr(shipped, "require_wikitext", few_lines)
-    monkeypatch.setattr(shipped.ModelConfig, "vocab_size", 104)
     with pytest.raises(ValueError, match="There are no runs of all; make one first"):
         shipped.ship_models(study.results())
+    assert not (tmp_path / "weights").exists() and not [*tmp_path.glob("*.json")]
     monkeypatch.delitem(shipped.SHIPPED, "all")
     shipped.ship_models(study.results())
     kept, tokenizer, info = load_model(tmp_path / "weights" / "no_dropout.safetensors")
@@ -66,15 +67,22 @@ def test_the_best_weights_of_the_median_seed_are_shipped(small, tmp_path, monkey
     assert same_weights(kept, load_model(best, tokenizer)[0])
     record = read_record(tmp_path / "no_dropout.json")
     assert (record["name"], record["run"]) == ("no_dropout", made["name"])
+    assert (record["seed"], record["vocab_size"]) == (0, 104)
     assert record["wasted"]["pack"] < record["wasted"]["pad"]
-    assert record["validation"]["packed"] == made["best"]["validation"]
-    assert record["history"][-1]["step"] >= record["best_step"] > 0
+    best = made["best"]
+    ways = {"packed": best["validation"], "sentences": best["sentences"]}
+    assert record["validation"] == ways and record["test"] == {"packed": best["test"]}
+    assert record["best_step"] == best_evaluation(made["history"])["step"]
+    content = (tmp_path / "weights" / "no_dropout.safetensors").read_bytes()
+    shipped.ship_models(study.results())
+    again = tmp_path / "weights" / "no_dropout.safetensors"
+    assert again.read_bytes() == content
 
 
 def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
     study, trials = small
     run, trial = study.run("none", 0), trials.run(f"none_{FOUR}", TRIAL_SEED)
-    assert (run["arm"], run["recipe"]) == ("none", fifty.RECIPE)
+    assert run["arm"] == "none"
     assert (trial["arm"], trial["trial"]) == ("none", FOUR)
     history = run["history"]
     assert history[-1]["epoch"] == 2 and run["training"]["patience"] > 10**5
@@ -93,7 +101,7 @@ def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
     assert (run["best"] == run["last"]) == same
     assert "| no dropout | 1 |" in study.table(study.results())
     # And the trial.
-    assert read_record(trials.folder / f"trial_none_{FOUR}.json") == trial
+    assert read_record(trials.folder / f"trial_none_{FOUR}_seed_100.json") == trial
     assert trial["seed"] == TRIAL_SEED and "probes" not in trial["history"][0]
     losses = [entry["validation_loss"] for entry in trial["history"]]
     assert trial["best"]["validation_loss"] == min(losses)

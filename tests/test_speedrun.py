@@ -95,7 +95,7 @@ def test_a_slower_step_has_a_ratio_above_one(toy, monkeypatch):
 
 
 def test_times_are_of_the_steps_up_to_the_best():
-    long = {"name": "long", "rate": 1e-3, "best_step": 200, "history": []}
+    long = {"rate": 1e-3, "best_step": 200, "history": []}
     long["validation"] = {"loss": 3.1}
     entry = {"steps": 20, "seconds": 50.0, "seconds_in_steps": 40.0}
     entries = [entry | {"validation": {"loss": loss}} for loss in (3.0, 3.1, 3.05)]
@@ -136,7 +136,9 @@ def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
     assert trials[-1]["validation"] is None
     again = recipes.run_recipe_baseline("plain", recipes.RATES[-1], 1.5)
     assert again == trials[-1]  # as recorded
-    assert {*recipes.ranked_recipe_rates(trials)} == {*recipes.RATES[:-1]}
+    assert recipes.ranked_recipe_rates(trials) == [*recipes.RATES[:-1]]
+    trials = [{"rate": loss, "validation": {"loss": loss}} for loss in (3, 1, 2)]
+    assert recipes.ranked_recipe_rates(trials) == [1, 2, 3]
 
 
 def test_a_rate_that_diverges_in_the_long_run_gives_way_to_the_next(toy, monkeypatch):
@@ -159,8 +161,9 @@ def test_a_rate_that_diverges_in_the_long_run_gives_way_to_the_next(toy, monkeyp
     assert asked[-1] == (second, long)
     assert recipes.read_recipe_baseline("plain")["rate"] == second
     runs[second, long]["validation"] = None
-    with pytest.raises(ValueError, match="All runs of plain diverged; try lower"):
-        recipes.make_recipe_baseline("plain")
+    for work in (recipes.make_recipe_baseline, recipes.read_recipe_baseline):
+        with pytest.raises(ValueError, match="All runs of plain diverged; try lower"):
+            work("plain")
 
 
 def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):

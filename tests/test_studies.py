@@ -60,7 +60,7 @@ def test_the_table_and_the_figure_name_what_is_missing(few):
     none, attention, every = rows[2:]
     assert none.startswith("| no dropout | 3 | ")
     assert attention.count("±") == 0 and attention.count("| +0.0") == 1
-    missing = "0 | not run yet: `python -m studies.dropout`"
+    missing = "0 | not run yet: `python -m studies.dropout --arms all`"
     assert every.startswith(f"| 0.1 at BERT's sites | {missing} |")
     left, right = dropout.dropout_figure(few).axes
     assert len(left.collections) == 2 * 2  # a band for each curve
@@ -72,11 +72,10 @@ def test_the_table_and_the_figure_name_what_is_missing(few):
 def test_the_figure_shows_every_arm_and_every_interval(study):
     results = study.results()
     left, right = dropout.dropout_figure(results).axes
-    curves = [line for line in left.lines if len(line.get_xdata()) > 2]
-    assert len(curves) == len(left.collections) == 2 * 3
+    assert len(left.lines) == len(left.collections) == 2 * 3
     last = [run["history"][-1] for run in results.runs["none"].values()]
     mean = sum(entry["validation_loss"] for entry in last) / len(last)
-    assert mean == pytest.approx(curves[0].get_ydata()[-1])
+    assert mean == pytest.approx(left.lines[0].get_ydata()[-1])
     assert f"{study.arms['none'].training.epochs:g} epochs" in left.get_title()
     for arm, text in zip(("attention", "all"), right.texts, strict=True):
         minus = results.effect(Effect(arm, "none"))

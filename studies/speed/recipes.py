@@ -104,11 +104,13 @@ def make_recipe_baseline(arm: str) -> None:
 def read_recipe_baseline(arm: str) -> dict | None:
     """The record of a baseline's long run, once its trials and that are there."""
     trials = [read_run(*recipe_baseline_place(arm, rate, TRIAL)) for rate in RATES]
-    for rate in [] if None in trials else ranked_recipe_rates(trials):
+    if None in trials:
+        return None
+    for rate in ranked_recipe_rates(trials):
         long = read_run(*recipe_baseline_place(arm, rate, EPOCHS))
         if not long or long["validation"]:
             return long
-    return None
+    raise ValueError(f"All runs of {arm} diverged; try lower rates.")
 
 
 def run_recipe_entry(seed: int) -> dict:

@@ -4,8 +4,8 @@
 reached with two baselines, both BERT's model: *plain* has a constant rate after its
 warm-up, *scheduled* has a rate that falls to 0. `--baselines` trains these, resumable:
 their rate is chosen from three by trials of `TRIAL` epochs, then 50 epochs are run, of
-one seed. `--time` takes the steps of all three in turn, on a machine that should be
-idle.
+one seed; if they diverge, the next best rate has its turn. `--time` takes the steps of
+all three in turn, on a machine that should be idle.
 
 The entry's time is that of its whole process, from its start until the weights are
 saved. A baseline's is that of its steps alone, up to its best evaluation, whose weights
@@ -53,8 +53,8 @@ def speedrun_row(long: dict, entries: list[dict], ratio: float) -> dict:
 def speedrun_results() -> dict:
     """What was reached in which time, from the records alone.
 
-    A baseline is missing until its trials and its long run are there. ValueError if
-    records are of different hardware, or of other recipes.
+    A baseline is missing until its trials and a long run that did not diverge are
+    there. ValueError if records are of different hardware, or of other recipes.
     """
     times, training = recipes.read_recipe_times(), recipes.RECIPES["entry"].training
     entries = recipes.read_recipe_entries(times["hardware"])
