@@ -63,7 +63,7 @@ def heads_figure(panels, summary: dict) -> None:
     """What each head costs when it is silenced: a panel a model, a row a layer.
 
     Dots are heads, hollow where the 95 % interval holds 0. The costliest head of each
-    model is named, and L3H1, a head of notebook 05.
+    model is named.
     """
     for axes, (name, part) in zip(panels, summary["heads"].items(), strict=True):
         costs = {place: head["cost"] for place, head in part["heads"].items()}
@@ -74,7 +74,7 @@ def heads_figure(panels, summary: dict) -> None:
             sure = cost["low"] > 0 or cost["high"] < 0
             face = BLUE if sure else "white"
             axes.plot(x, y, "o", color=BLUE, markerfacecolor=face, markersize=6)
-            if place == costliest or (name, place) == ("dropout", "layer 3 head 1"):
+            if place == costliest:
                 look = {"ha": "center", "va": "bottom", "fontsize": 9}
                 note_point(axes, f"L{layer}H{head}", (x, y), (0, 4), **look)
         axes.axvline(0, color=QUIET, linewidth=1)
