@@ -13,7 +13,7 @@ function splitWords(text) {
     .replace(/^[\u200c\u200d]+|[\u200c\u200d]+$/g, ""));
 }
 // GELU(x) = x·Φ(x). Φ, the normal distribution, becomes a table, exact to 1e-7 between its steps.
-const PHI = new Float32Array(6146);
+const PHI = new Float64Array(6146);
 for (let i = 0; i <= 6144; i++)
   PHI[i + 1] = PHI[i] + Math.exp(-(((i + 0.5) / 512 - 6) ** 2) / 2) / Math.sqrt(2 * Math.PI) / 512;
 function gelu(x, count) {

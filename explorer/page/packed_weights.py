@@ -50,9 +50,9 @@ def weight_packing_parts(
     if weight.dim() == 1:
         scale = float(packing_scale(weight))
         return scale, [(weight / scale, FINE)]
-    # A scale is rounded, and may not become too small.
-    rows = packing_scale(weight) * (1 + 1e-5)
-    scale = float(packing_scale(rows))
+    rows = packing_scale(weight)
+    rows += 2 * rows.max() / (BASE**FINE - 1)  # rounded, it may not become too small
+    scale = float(rows.max())
     read = scale * unpacked_numbers(rows / scale, FINE)
     return scale, [(rows / scale, FINE), (weight / read[:, None], digits)]
 
