@@ -51,15 +51,6 @@ def signed_checkpoint(content: bytes) -> bytes:
     return content.replace(DIGEST + NO_DIGEST, DIGEST + digest, 1)
 
 
-def sorted_checkpoint(content: bytes) -> bytes:
-    """A weights file with its header in order, in which `save` leaves it to chance."""
-    length = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:length])
-    packed = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    packed += b" " * (-len(packed) % 8)
-    return len(packed).to_bytes(8, "little") + packed + content[length:]
-
-
 def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> None:
     """Writes the weights in 16 bits, with configuration, digests and `info` (JSON).
 
@@ -82,7 +73,7 @@ def save_model(path: str | Path, model: nn.Module, tokenizer, info: dict) -> Non
         "info": json.dumps(info),
         "digest": NO_DIGEST.decode(),
     }
-    write_file(path, signed_checkpoint(sorted_checkpoint(save(tensors, metadata))))
+    write_file(path, signed_checkpoint(save(tensors, metadata)))
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict]:

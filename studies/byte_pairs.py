@@ -27,21 +27,14 @@ MERGES, SHIPPED = 8_000, "byte_pairs"
 TRAINING = replace(dropout.TRAINING, precision="bfloat16")
 
 
-def words_weights(seed: int) -> Path:
-    """The weights of the model of words; ValueError if they were not kept."""
+def make_byte_pairs_run(arm: Arm, seed: int, folder: Path) -> dict:
+    """Trains one run; its best weights, in 16 bits, and the words' ones are asked.
+
+    ValueError if the latter were not kept, in the states of the study of eight epochs.
+    """
     name = dropout.STUDY.pattern.format(arm="none", seed=seed)
     path = dropout.STUDY.states / name / f"{name}.safetensors"
-    if not path.exists():
-        raise ValueError(
-            f"There is no {path}: make it with {dropout.STUDY.command_for(['none'])} "
-            f"--seeds {seed}, after removing the record of {name} if there is one."
-        )
-    return path
-
-
-def make_byte_pairs_run(arm: Arm, seed: int, folder: Path) -> dict:
-    """Trains one run; its best weights, in 16 bits, and the words' ones are asked."""
-    models, tokenizer, corpus, source = load_models({"words": words_weights(seed)})
+    models, tokenizer, corpus, source = load_models({"words": path})
     lines, models = corpus.validation, {"words": (models["words"], tokenizer)}
     places = asked_places(lines, tokenizer.ids)
     tokenizer = arm_tokenizer(True, arm.model.vocab_size)

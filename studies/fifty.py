@@ -58,11 +58,10 @@ HALVES = {"selection": slice(0, None, 2), "scoring": slice(1, None, 2)}  # of bl
 
 @dataclass(frozen=True)
 class FiftyArm(Arm):
-    """A kind of model and a recipe: fifty epochs to their end, in bfloat16."""
+    """A kind of model: fifty epochs to their end, in bfloat16."""
 
     training: TrainConfig = WHOLE
     kind: str = "none"
-    recipe: str = RECIPE
 
     def settings(self, seed: int) -> dict:
         """What makes a run this run, beside its text."""
@@ -79,7 +78,7 @@ def fifty_trials() -> dict[str, FiftyArm]:
     """Each model with each recipe, scored half as often as in a run."""
     often = {"evaluations": EPOCHS // 2}
     return {
-        f"{kind}_{name}": FiftyArm(model, replace(WHOLE, **often, **change), kind, name)
+        f"{kind}_{name}": FiftyArm(model, replace(WHOLE, **often, **change), kind)
         for kind, model in MODELS.items()
         for name, change in TRIALS.items()
     }
@@ -116,7 +115,7 @@ def fit_fifty(arm: FiftyArm, seed: int, folder: Path, part: int = 1) -> tuple:
 def make_fifty_trial(arm: FiftyArm, seed: int, folder: Path) -> dict:
     """One trial of an arm's recipe."""
     run = fit_fifty(arm, seed, folder, PART)[-1]
-    return run | {"trial": arm.recipe, "best": best_evaluation(run["history"])}
+    return run | {"best": best_evaluation(run["history"])}
 
 
 def fifty_scores(model, tokenizer) -> dict:
@@ -145,7 +144,6 @@ def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
     """
     tokenizer, data, model, run = fit_fifty(arm, seed, folder)
     best = best_evaluation(run["history"])
-    run |= {"best_epoch": best["epoch"]}
     run |= experiment_outcome(run["history"], data, tokenizer.words)
     state = load_state(folder / "state.pt")
     weights = {"best": state["stopping"]["weights"], "last": state["model"]}

@@ -48,14 +48,10 @@ def shipped_models(*names: str) -> tuple:
     return load_models({n: ROOT / "weights" / f"{n}.safetensors" for n in names})
 
 
-def shipped_runs() -> list[dict]:
-    """The records of the shipped models."""
-    return [read_record(RECORDS / f"{name}.json") for name in SHIPPED.values()]
-
-
 def shipped_figure() -> Figure:
     """The training curves of the models in weights/."""
-    return training_curves(shipped_runs())
+    paths = (RECORDS / f"{name}.json" for name in SHIPPED.values())
+    return training_curves([*map(read_record, paths)])
 
 
 def shipped_median_run(runs: Iterable[dict], loss: Callable[[dict], float]) -> dict:
@@ -108,5 +104,5 @@ def ship_models(results: StudyResults) -> None:
         told["best_step"] = best_evaluation(run["history"])["step"]
         told["test"] = {"packed": best["test"]}
         ways = {"packed": best["validation"], "sentences": best["sentences"]}
-        kept = {key: run[key] for key in run.keys() - {"best", "last", "best_epoch"}}
+        kept = {key: run[key] for key in run.keys() - {"best", "last"}}
         write_record(RECORDS / f"{name}.json", kept | told | {"validation": ways})

@@ -136,34 +136,25 @@ def test_a_baseline_that_diverges_is_no_choice(toy, monkeypatch):
     assert trials[-1]["validation"] is None
     again = recipes.run_recipe_baseline("plain", recipes.RATES[-1], 1.5)
     assert again == trials[-1]  # as recorded
-    assert recipes.ranked_recipe_rates(trials) == [*recipes.RATES[:-1]]
-    trials = [{"rate": loss, "validation": {"loss": loss}} for loss in (3, 1, 2)]
-    assert recipes.ranked_recipe_rates(trials) == [1, 2, 3]
 
 
-def test_a_rate_that_diverges_in_the_long_run_gives_way_to_the_next(toy, monkeypatch):
-    (second, best), long, runs, asked = recipes.RATES, recipes.EPOCHS, {}, []
+def test_a_rate_that_diverges_in_the_long_run_gives_way_to_the_next():
+    second, best, last = recipes.RATES
+    runs = {(r, recipes.TRIAL): {"loss": 3.5} for r in (second, last)}
+    runs |= {(best, recipes.TRIAL): {"loss": 3.4}, (best, recipes.EPOCHS): None}
 
-    def made(arm, *key):
-        asked.append(key)
-        run = {"rate": key[0], "validation": {"loss": 3.5 - key[0]}}
-        return runs.setdefault(key, run)
+    def long():
+        found = {key: {"rate": key[0], "validation": of} for key, of in runs.items()}
+        return recipes.recipe_baseline("plain", lambda _, *key: found.get(key))
 
-    monkeypatch.setattr(recipes, "run_recipe_baseline", made)
-    monkeypatch.setattr(recipes, "recipe_baseline_place", lambda arm, *key: [key])
-    monkeypatch.setattr(recipes, "read_run", runs.get)
-    assert recipes.read_recipe_baseline("plain") is None  # no trials
-    recipes.make_recipe_baseline("plain")
-    assert asked[2:] == [(best, long)]
-    runs[best, long]["validation"] = None
-    assert recipes.read_recipe_baseline("plain") is None  # the next is not there
-    recipes.make_recipe_baseline("plain")
-    assert asked[-1] == (second, long)
-    assert recipes.read_recipe_baseline("plain")["rate"] == second
-    runs[second, long]["validation"] = None
-    for work in (recipes.make_recipe_baseline, recipes.read_recipe_baseline):
-        with pytest.raises(ValueError, match="All runs of plain diverged; try lower"):
-            work("plain")
+    assert long() is None  # the next is not there
+    runs[second, recipes.EPOCHS] = {"loss": 3.0}
+    assert long()["rate"] == second
+    runs |= dict.fromkeys([(second, recipes.EPOCHS), (last, recipes.TRIAL)])
+    with pytest.raises(ValueError, match="All runs of plain diverged; try lower"):
+        long()
+    del runs[last, recipes.TRIAL]
+    assert long() is None
 
 
 def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):

@@ -83,31 +83,23 @@ def run_recipe_baseline(arm: str, rate: float, epochs: float) -> dict:
     return recorded_run(path, wanted, read_run, make)
 
 
-def ranked_recipe_rates(trials: list[dict]) -> list[float]:
-    """The rates of the trials that did not diverge, from the lowest loss on."""
-    ended = [run for run in trials if run["validation"]]
-    return [r["rate"] for r in sorted(ended, key=lambda r: r["validation"]["loss"])]
+def read_recipe_run(arm: str, rate: float, epochs: float) -> dict | None:
+    """The record of one run of a baseline, if there is one."""
+    return read_run(*recipe_baseline_place(arm, rate, epochs))
 
 
-def make_recipe_baseline(arm: str) -> None:
-    """Makes the trials of a baseline, then its long run at the best rate.
+def recipe_baseline(arm: str, run=read_recipe_run) -> dict | None:
+    """The long run of a baseline, at the best rate of its trials that does not diverge.
 
-    If the long run diverges, the next best rate has its turn.
+    None if a record is missing; `run_recipe_baseline` for `run` makes what is missing.
+    ValueError if all diverge.
     """
-    trials = [run_recipe_baseline(arm, rate, TRIAL) for rate in RATES]
-    for rate in ranked_recipe_rates(trials):
-        if run_recipe_baseline(arm, rate, EPOCHS)["validation"]:
-            return
-    raise ValueError(f"All runs of {arm} diverged; try lower rates.")
-
-
-def read_recipe_baseline(arm: str) -> dict | None:
-    """The record of a baseline's long run, once its trials and that are there."""
-    trials = [read_run(*recipe_baseline_place(arm, rate, TRIAL)) for rate in RATES]
+    trials = [run(arm, rate, TRIAL) for rate in RATES]
     if None in trials:
         return None
-    for rate in ranked_recipe_rates(trials):
-        long = read_run(*recipe_baseline_place(arm, rate, EPOCHS))
+    ended = [trial for trial in trials if trial["validation"]]
+    for trial in sorted(ended, key=lambda trial: trial["validation"]["loss"]):
+        long = run(arm, trial["rate"], EPOCHS)
         if not long or long["validation"]:
             return long
     raise ValueError(f"All runs of {arm} diverged; try lower rates.")

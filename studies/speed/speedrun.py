@@ -62,7 +62,7 @@ def speedrun_results() -> dict:
     entry |= {"muon_rate": training.muon_rate, "runs": entries}
     entry["loss"] = student_interval([run["validation"]["loss"] for run in entries])
     entry["seconds"] = student_interval([run["seconds"] for run in entries])
-    long = {arm: recipes.read_recipe_baseline(arm) for arm in BASELINES}
+    long = {arm: recipes.recipe_baseline(arm) for arm in BASELINES}
     return {"entry": entry} | {
         arm: speedrun_row(run, entries, times[arm]["ratio"][1])
         for arm, run in long.items()
@@ -163,7 +163,7 @@ def main(arguments: list[str] | None = None) -> None:
                 f"{run['seconds']:.0f} s from the start of the process"
             )
         for arm in BASELINES if given.baselines == [] else given.baselines or ():
-            recipes.make_recipe_baseline(arm)
+            recipes.recipe_baseline(arm, recipes.run_recipe_baseline)
 
 
 if __name__ == "__main__":
