@@ -78,14 +78,11 @@ SIZES += [{"vocab_size": 18, "tied": False}]  # no multiple of four
 @pytest.mark.parametrize("digits, simd", [(1, True), (FINE, True), (FINE, False)])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_every_answer_is_that_of_pytorch(digits, simd, sizes):
-    """With the weights as the page reads them, so that what they cost can be said.
-
-    A scale that is rounded down once turned the largest weights of small rows around.
-    """
+    """With the weights as the page reads them, so that what they cost can be said."""
     start = tiny_model(len(TOKENIZER)).config
     given = scattered(MaskedLanguageModel(replace(start, max_length=64, **sizes)), 0.3)
     expand = given.blocks[0].feed_forward.expand.weight.data
-    expand *= torch.logspace(-2, 0, len(expand))[:, None]  # rows of unlike sizes
+    expand *= torch.logspace(-2, 0, len(expand))[:, None]  # scales of few digits
     model = unpacked_copy(given.eval(), digits)
     tokenizer = WordTokenizer(TOKENIZER.words[: model.config.vocab_size])
     predictions, questions = [], []
