@@ -104,5 +104,5 @@ def ship_models(results: StudyResults) -> None:
         told["best_step"] = best_evaluation(run["history"])["step"]
         told["test"] = {"packed": best["test"]}
         ways = {"packed": best["validation"], "sentences": best["sentences"]}
-        kept = {key: run[key] for key in run.keys() - {"best", "last"}}
+        kept = {k: v for k, v in run.items() if k not in ("best", "last")}
         write_record(RECORDS / f"{name}.json", kept | told | {"validation": ways})
