@@ -49,6 +49,7 @@ def test_the_records_are_of_their_arms_and_each_tokenizer_of_one_text(results):
     }
     assert len(texts) == len({text[:2] for text in texts})
     five = "base pad_64 pad_128 layers_2 rate_15 small_fresh untied pieces_8000".split()
+    five.append("words_10000")
     for name, runs in results.runs.items():
         assert [*runs] == [*range(5 if name in five else 3)]
 
@@ -121,7 +122,7 @@ def test_figures_show_the_values_that_were_read(results):
     for axes, arms in zip(
         figures.lesson_tying_figure(results).axes, TYING_PAIRS.values(), strict=True
     ):
-        pairs = [*zip(*(values([arm], "loss") for arm in arms), strict=True)]
+        pairs = [*zip(*(values([arm], "loss") for arm in arms), strict=False)]
         assert [(*line.get_ydata(),) for line in axes.lines] == pairs
         assert [text.xy for text in axes.texts] == [(1, pair[1]) for pair in pairs]
 
