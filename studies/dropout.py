@@ -124,9 +124,9 @@ def draw_dropout_effects(axes: Axes, results: StudyResults) -> None:
     """Each arm minus none, paired by seed; the bar is Student's interval."""
     place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "bottom"}
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    others = [arm for arm in LOOKS if arm != "none" and arm in results.runs]
-    effects = {arm: results.effect(Effect(arm, "none")) for arm in others}
-    shown = {arm: effect for arm, effect in effects.items() if effect["n"]}
+    arms = filter(results.runs.get, LOOKS)
+    effects = {arm: results.effect(Effect(arm, "none")) for arm in arms}
+    shown = {a: effect for a, effect in effects.items() if a != "none" and effect["n"]}
     for row, (arm, effect) in enumerate(shown.items()):
         name, color, _ = LOOKS[arm]
         text = f"{name}\n{plus_minus(effect, 3, sign='+')}"

@@ -19,9 +19,8 @@ WORDS, PAIRS = WordTokenizer.train(LINES, 60), BPETokenizer.train(LINES, 20)
 
 
 def test_byte_pairs_are_asked_the_same_words_and_shipped(tmp_path, monkeypatch):
-    states = tmp_path / "words"
-    monkeypatch.setattr(dropout, "STUDY", replace(dropout.STUDY, states=states))
-    path = states / "none_8_epochs_seed_2" / "none_8_epochs_seed_2.safetensors"
+    monkeypatch.setattr(dropout, "STUDY", replace(dropout.STUDY, states=tmp_path))
+    path = tmp_path / "none_8_epochs_seed_2" / "none_8_epochs_seed_2.safetensors"
     path.parent.mkdir(parents=True)
     WORDS.save(path.with_name("vocabulary.json"))
     save_model(path, tiny_model(len(WORDS), 2), WORDS, {"corpus": few_lines().name})

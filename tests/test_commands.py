@@ -173,7 +173,8 @@ def test_a_study_without_its_text_ends_in_one_sentence(name, monkeypatch, capsys
     for module in (module_of(name), study):
         if hasattr(module, "require_wikitext"):
             monkeypatch.setattr(module, "require_wikitext", missing)
-    status, said = told(module_of(name).main, [], capsys)
+    options = ["--trials"] if name == "fifty" else []
+    status, said = told(module_of(name).main, options, capsys)
     assert status == 1 and "WikiText-2 is not within reach." in said
 
 
