@@ -4,6 +4,7 @@ As a program it measures in 1, 2 and 4 processes, which are forks of it, so that
 is imported once. Under `torchrun` it trains, and process 1 ends itself once.
 """
 
+import faulthandler
 import hashlib
 import os
 import signal
@@ -101,6 +102,7 @@ def stop(step: int) -> None:
 
 def measure(rank: int, world_size: int, folder: Path, data: TrainingData) -> None:
     """All that test_parallel.py wants to know of one process."""
+    faulthandler.dump_traceback_later(150, exit=True)  # seconds; says where it hangs
     torch.set_num_threads(1)
     if world_size > 1:
         place = f"file://{folder}/meet{world_size}"

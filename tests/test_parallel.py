@@ -9,7 +9,6 @@ from program import python, started
 
 from helpers import ROOT
 
-PROGRAM = ROOT / "tests" / "ranks.py"
 CPU = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
 OTHERS = [(size, rank) for size in (2, 4) for rank in range(size)]
 
@@ -18,10 +17,9 @@ OTHERS = [(size, rank) for size in (2, 4) for rank in range(size)]
 def found(tmp_path_factory):
     """What each process of 1, of 2 and of 4 has measured, by (number, rank)."""
     folder = tmp_path_factory.mktemp("ranks")
-    done = python(PROGRAM, folder, **CPU)
+    done = python(ranks.__file__, folder, **CPU)
     assert done.returncode == 0, done.stderr
-    places = [(1, 0), *OTHERS]
-    return {(n, rank): torch.load(folder / f"{n}-{rank}.pt") for n, rank in places}
+    return {at: torch.load(folder / "{}-{}.pt".format(*at)) for at in [(1, 0), *OTHERS]}
 
 
 def assert_same_curve(got, want, rtol, first=0):
@@ -67,7 +65,8 @@ def test_two_processes_go_on_where_one_stopped(found, rank):
 
 def test_a_killed_process_is_started_again_and_nothing_is_lost(found, tmp_path):
     options = ["--standalone", "--nproc_per_node=2", "--max-restarts=1"]
-    done = python("-m", "torch.distributed.run", *options, PROGRAM, tmp_path, **CPU)
+    command = ["-m", "torch.distributed.run", *options, ranks.__file__, tmp_path]
+    done = python(*command, **CPU)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "died").exists()
     want = found[2, 0]["adamw"]
@@ -98,13 +97,12 @@ def ended(folder) -> list[tuple[str, int]]:
     """Standard error and status of two processes of one training."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    common |= CPU
+    meet = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     options = "--name=x --n-layers=1 --d-model=16 --epochs=2 --batch-size=4".split()
     command = ["-c", BROKEN, folder, *options]
     with (
-        started(*command, **common, RANK="0") as first,
-        started(*command, **common, RANK="1") as second,
+        started(*command, **CPU, **meet, RANK="0") as first,
+        started(*command, **CPU, **meet, RANK="1") as second,
     ):
         return [
             (program.communicate(timeout=240)[1], program.returncode)
