@@ -59,6 +59,7 @@ def masking_drawing() -> Drawing:
     text = "the keys near the lamp are old but they are useful and the book behind the"
     words = (text + " clock is heavy .").split()
     chosen = {1: "[MASK]", 9: "river", 16: "clock"}
+    colours = dict(zip(chosen, ("red", "orange", "green"), strict=True))
     share = f"{100 * len(chosen) / len(words):.0f} %"
     d = Drawing(
         "Which words are hidden, and what the model sees",
@@ -76,7 +77,9 @@ def masking_drawing() -> Drawing:
     def sentence(top, seen):
         for i, word in enumerate(words):
             x, y = 24 + 67.8 * (i % 10), top + 38 * (i // 10)
-            how = {"line": "red", "thick": 2.5} if i in chosen else {}
+            how = {"line": "ink", "thick": 2.5} if i in chosen else {}
+            if i in seen:
+                how |= {"line": colours[i], "fill": colours[i], "alpha": 0.2}
             d.box(x, y, 62, 30, seen.get(i, word), size=SMALL, **how)
 
     sentence(48, {})
@@ -97,7 +100,7 @@ def masking_drawing() -> Drawing:
     d.head(24, 266, "What the model sees")
     sentence(286, chosen)
     d.head(24, 384, "The labels")
-    labels = f"“keys”, “are” and “clock” at the red places, {IGNORE} at all others"
+    labels = f"“keys”, “are” and “clock” at the framed places, {IGNORE} at all others"
     d.text(116, 384, labels.replace("-", "−"), at="start")
-    d.text(116, 404, "The loss counts only the red places.", SMALL, "red-ink", "start")
+    d.text(116, 404, "The loss counts only the framed places.", SMALL, "quiet", "start")
     return d
