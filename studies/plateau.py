@@ -175,7 +175,7 @@ def plateau_figure(panels, results: StudyResults) -> None:
     limit = unigram - LEFT
     left.axhline(limit, color=QUIET, linestyle=":", linewidth=1)
     look = {"color": QUIET, "fontsize": 9, "xycoords": ("axes fraction", "data")}
-    note_point(left, f"left at {limit:.2f}", (0.02, limit), (0, 3), **look)
+    note_point(left, f"plateau left below {limit:.2f}", (0.02, limit), (0, 3), **look)
     ticks = 20, 50, 100, 200, 500, STEPS
     left.set(xscale="log", xlim=(ticks[0], ticks[-1]), ylim=(None, unigram + 1.2))
     left.set_xticks(ticks, map("{:,}".format, ticks))
