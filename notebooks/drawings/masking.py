@@ -100,7 +100,14 @@ def masking_drawing() -> Drawing:
     d.head(24, 266, "What the model sees")
     sentence(286, chosen)
     d.head(24, 384, "The labels")
-    labels = f"“keys”, “are” and “clock” at the framed places, {IGNORE} at all others"
+    labels = f"“keys”, “are” and “clock” at the bold frames, {IGNORE} at all others"
     d.text(116, 384, labels.replace("-", "−"), at="start")
-    d.text(116, 404, "The loss counts only the framed places.", SMALL, "quiet", "start")
+    d.text(
+        116,
+        404,
+        "The loss counts only the places with a bold frame.",
+        SMALL,
+        "quiet",
+        "start",
+    )
     return d
