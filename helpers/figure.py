@@ -69,8 +69,7 @@ def training_curves(records: list[dict]) -> Figure:
     """
     figure = Figure(figsize=(8.8, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    colors = TRAIN, VALIDATION, "#009E73"
-    for color, record in zip(colors, records, strict=False):
+    for color, record in zip((TRAIN, VALIDATION, "#009E73"), records, strict=False):
         steps, train, validation, accuracy = (
             [entry[name] for entry in record["history"]]
             for name in ("step", "train_loss", "validation_loss", "validation_accuracy")
@@ -81,18 +80,19 @@ def training_curves(records: list[dict]) -> Figure:
         left.plot(steps, validation, "-", color=color, linewidth=1.8)
         left.plot(steps[best], validation[best], "o", color=color, clip_on=False)
         right.plot(steps, accuracy, "-", color=color, linewidth=1.8, label=label)
-    left.plot([], [], "-", color="#555555", label="validation text")
-    left.plot([], [], "--", color="#555555", linewidth=1, label="training text")
+    key = {"-": "validation text", "--": "training text", "o": "lowest validation loss"}
+    for look, label in key.items():
+        left.plot([], [], look, color="#555555", label=label)
     uniform, unigram = np.log(record["vocab_size"]), record["unigram_loss"]
     reference_loss_lines(left, {"uniform": uniform, "unigram": unigram})
     left.set_ylabel("loss (nats per word)")
-    right.set_ylabel("validation words guessed right")
-    right.set_ylim(0)
-    right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    left.legend(frameon=False, fontsize=9, loc=(0.55, 0.4))
+    right.set(ylabel="validation words guessed right", ylim=(0, None))
+    right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    left.legend(frameon=False, fontsize=9, loc=(0.45, 0.32))
     right.legend(frameon=False, fontsize=9, loc="lower right")
     for axes in (left, right):
         axes.set_xlabel("step")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{record['corpus']}, dropout off while scoring", fontsize=11)
     return figure

@@ -143,7 +143,7 @@ def draw_dropout_effects(axes: Axes, results: StudyResults) -> None:
     axes.set(yticks=[], ylim=(-0.3, len(shown) - 0.2))
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("loss minus that without dropout (nats)")
-    axes.set_title("paired by seed; bar: 95 % interval", fontsize=11)
+    axes.set_title("dot: one seed, paired; bar: 95 % interval", fontsize=11)
 
 
 @figure_of(1, 2, size=(8.8, 3.9), width_ratios=(4, 3))

@@ -10,6 +10,7 @@ from helpers import train as training
 from helpers.optimize import rate_factor
 from helpers.record import read_record, write_record
 from studies.lab import experiment, timing
+from studies.lab.stats import student_interval
 from studies.lab.study import Arm
 from studies.speed import recipes, speedrun
 
@@ -51,14 +52,16 @@ def test_from_trials_to_results(toy, monkeypatch):
     monkeypatch.delattr(recipes, "prepare_experiment")
     long = recipes.run_recipe_baseline("plain", best["rate"], 3.5)
     race = speedrun.speedrun_results()
-    assert race["entry"]["runs"] == entries
+    ours, *longer = race["ours"]
     row, losses = race["plain"], [run["validation"]["loss"] for run in entries]
-    assert race["entry"]["loss"]["mean"] == pytest.approx(sum(losses) / 2)
+    assert ours["steps"] == 6 and ours["loss"]["values"] == losses
     assert (row["rate"], row["loss"]) == (best["rate"], long["validation"]["loss"])
     step = sum(run["seconds_in_steps"] for run in entries) / 2 / 6
     seconds = long["best_step"] * step * times["plain"]["ratio"][1]
     assert row["seconds"] == pytest.approx(seconds)
-    assert (row["times_faster"] is None) == (sum(losses) / 2 > row["loss"])
+    assert ours["seconds"] == pytest.approx(sum(run["seconds"] for run in entries) / 2)
+    more = {run["steps"]: run["seconds"] - ours["seconds"] for run in longer}
+    assert more == pytest.approx({n: (n - 6) * step for n in (8 * 9, 50 * 9)})
 
 
 def test_what_cannot_be_compared_is_refused(toy):
@@ -71,10 +74,8 @@ def test_what_cannot_be_compared_is_refused(toy):
     path = recipes.FOLDER / f"{run['name']}.json"
     with pytest.raises(ValueError, match="has been run"):  # not until it is fast
         recipes.run_recipe_entry(0)
-    for change, message in (
-        ({"hardware": {"device": "another"}}, "other hardware"),
-        ({"steps": 9}, "its steps is 9"),
-    ):
+    changes = {"other hardware": {"hardware": {}}, "its steps is 9": {"steps": 9}}
+    for message, change in changes.items():
         write_record(path, run | change)
         with pytest.raises(ValueError, match=message):
             speedrun.speedrun_results()
@@ -95,15 +96,16 @@ def test_a_slower_step_has_a_ratio_above_one(toy, monkeypatch):
 
 
 def test_times_are_of_the_steps_up_to_the_best():
-    long = {"rate": 1e-3, "best_step": 200, "history": []}
-    long["validation"] = {"loss": 3.1}
-    entry = {"steps": 20, "seconds": 50.0, "seconds_in_steps": 40.0}
-    entries = [entry | {"validation": {"loss": loss}} for loss in (3.0, 3.1, 3.05)]
-    row = speedrun.speedrun_row(long, entries, ratio=0.5)
-    assert row["steps"] == 200 and row["seconds"] == 200 * 2 * 0.5
-    assert row["times_faster"] == 200 / 50 and row["p"] < 0.2
-    entries[0]["validation"]["loss"] = 3.2
-    assert speedrun.speedrun_row(long, entries, ratio=0.5)["times_faster"] is None
+    long = {"rate": 1e-3, "best_step": 200, "history": [], "validation": {"loss": 3.1}}
+    losses = {20: [3.2, 3.3], 40: [3.0, 3.1, 3.05], 80: [2.9]}.items()
+    means = [{"steps": n, "loss": student_interval(of)} for n, of in losses]
+    ours = [run | {"seconds": 10.0 + run["steps"]} for run in means]
+    for first, reached, p in ((0, 40, 0.2), (2, 80, None)):  # the first not above it
+        row = speedrun.speedrun_row(long, 200.0, ours[first:])
+        assert row["reached"] == reached and row["p"] is p or row["p"] < p
+        assert row["times_faster"] == 200 / (10 + reached)
+    for seconds, slower in ((200.0, ours[:1]), (45.0, ours)):  # above it, or later
+        assert speedrun.speedrun_row(long, seconds, slower)["reached"] is None
 
 
 def test_a_baseline_goes_on_where_it_was_killed(toy, monkeypatch):
@@ -168,13 +170,15 @@ def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):
 def test_results_are_told_as_they_are():
     """The table itself is that of the page; see test_pages."""
     race = speedrun.speedrun_results()
-    axes, entry = speedrun.speedrun_figure(race).axes[0], race["entry"]["runs"][0]
-    dot = [entry["seconds"] / 60, entry["validation"]["loss"]]
+    axes, ours = speedrun.speedrun_figure(race).axes[0], race["ours"][0]
+    dot = [ours["seconds"] / 60, ours["loss"]["values"][0]]
     assert axes.lines[-1].get_xydata().tolist()[0] == dot
     history, row = race["plain"]["history"], race["plain"]
     minutes = row["seconds"] / 60 * history[-1]["step"] / row["steps"]
     assert axes.lines[0].get_xdata()[-1] == pytest.approx(minutes)
-    row |= {"times_faster": None, "p": 0.6}
-    assert "| not reached | 0.6 |" in speedrun.speedrun_table(race)
+    row |= {"p": 0.6}
+    assert "| 9.4 times, in 2,400 steps | 0.6 |" in speedrun.speedrun_table(race)
+    row |= {"reached": None}
+    assert "| not reached |" in speedrun.speedrun_table(race)
     del race["plain"]
     assert "--baselines plain" in speedrun.speedrun_table(race)  # the command instead

@@ -51,8 +51,7 @@ def test_the_text_is_the_training_text_in_kind():
     assert 0.2 < unknown < 0.32
     assert (batch.inputs_BT[:, 0] == CLS).all() and (batch.inputs_BT != PAD).all()
     assert batch.count == (batch.labels_BT != IGNORE).sum()
-    masked = batch.labels_BT.gather(1, batch.at_BM)
-    assert torch.equal(masked, batch.labels_BM)
+    assert torch.equal(batch.labels_BT.gather(1, batch.at_BM), batch.labels_BM)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

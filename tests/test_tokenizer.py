@@ -138,9 +138,7 @@ UNKIND = [
 
 
 @pytest.mark.parametrize(
-    "text",
-    [*UNKIND, "\ud800 \udfff"],
-    ids=lambda text: ascii(text[:12]),
+    "text", [*UNKIND, "\ud800 \udfff"], ids=lambda text: ascii(text[:12])
 )
 def test_unkind_text_gives_a_result_soon(text):
     start = time.process_time()

@@ -165,8 +165,7 @@ def test_a_step_masks_as_it_is_told(data):
         return ids_BT, labels_BT
 
     want = mlm_loss(model(ids_BT), labels_BT).item()
-    loss = train_step(run, ids_BT, config, 10, mask)
-    assert loss.item() == pytest.approx(want)
+    assert train_step(run, ids_BT, config, 10, mask).item() == pytest.approx(want)
     for seed, masks in enumerate(("fixed", "independent")):
         for run.step in (0, 5, 10):
             train_step(run, ids_BT, replace(config, masks=masks, seed=seed), 10, mask)

@@ -196,6 +196,9 @@ def rollout_drawing() -> Drawing:
             d.box(x - 31, y - 15, 62, 30, word, "plain", **how)
     for y, name in zip(ys, ("words", "layer 1", "layer 2"), strict=True):
         d.text(364, y, name, SMALL, "quiet", "start")
+    d.text(24, 30, "A thicker line is a larger weight.", SMALL, "quiet", "start")
+    said = "Of layer 2, only the attention of “her” is drawn."
+    d.text(24, 50, said, SMALL, "quiet", "start")
     d.head(424, 30, "Ã = ½ A + ½ I  in each layer")
     d.box(424, 52, 26, 8, fill="blue", line=None, radius=0)
     d.text(460, 56, "½ A: attention, mean of the heads", SMALL, at="start")

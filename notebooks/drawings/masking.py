@@ -102,12 +102,6 @@ def masking_drawing() -> Drawing:
     d.head(24, 384, "The labels")
     labels = f"“keys”, “are” and “clock” at the bold frames, {IGNORE} at all others"
     d.text(116, 384, labels.replace("-", "−"), at="start")
-    d.text(
-        116,
-        404,
-        "The loss counts only the places with a bold frame.",
-        SMALL,
-        "quiet",
-        "start",
-    )
+    said = "The loss counts only the places with a bold frame."
+    d.text(116, 404, said, SMALL, "quiet", "start")
     return d

@@ -51,7 +51,8 @@ def rotary_drawing() -> Drawing:
     d.text(340, 292, "query of the word that looks", ink="orange-ink", at="end")
     d.text(380, 292, "key of the word that is looked at", ink="green-ink", at="start")
     d.line([(24, 318), (696, 318)], "frame", 1)
-    d.head(24, 342, "Each pair of coordinates turns at its own speed", NORMAL)
+    title = "From one position to the next, each pair of coordinates turns by its angle"
+    d.head(24, 342, title, NORMAL)
     for i, (which, turn) in enumerate(pairs):
         y = 386 + 74 * i
         d.text(24, y - 9, f"pair {which}", at="start", bold=True)
@@ -61,6 +62,7 @@ def rotary_drawing() -> Drawing:
             d.circle(x, y, 20)
             tip = x + 18 * math.cos(turn * t), y - 18 * math.sin(turn * t)
             d.arrow((x, y), tip, line="blue-ink", thick=2)
+    d.text(24, 423, "position", SMALL, "quiet", "start")
     for t in range(10):
         d.text(130 + 61 * t, 423, f"{t}", SMALL, "quiet")
     return d

@@ -92,15 +92,16 @@ def paired_seeds_drawing() -> Drawing:
         d.text(82, height(x), svg_number(x, 3), SMALL, at="end")
         d.text(264, height(y), f"seed {i}", SMALL, "quiet", "start")
     d.head(362, 30, "The difference B − A")
-    d.text(362, 52, "mean and 95 % interval", SMALL, "quiet", "start")
+    d.text(362, 52, "mean and 95 % interval, in nats", SMALL, "quiet", "start")
 
     def across(difference):
         return 590 + 1900 * difference
 
     d.line([(across(0), 76), (across(0), 312)], "edge", dash=True)
-    d.text(across(0), 330, "0", SMALL)
-    d.text(across(-0.05), 330, "−0.05", SMALL)
-    d.text(across(-0.1), 330, "−0.10 nats", SMALL)
+    d.line([(across(-0.11), 312), (across(0.055), 312)], "edge", 1)
+    for tick in (-0.1, -0.05, 0, 0.05):
+        d.line([(across(tick), 312), (across(tick), 317)], "edge", 1)
+        d.text(across(tick), 330, svg_number(tick, 2) if tick else "0", SMALL)
     rows = [
         ("as two groups", apart, words[0], 112, "orange"),
         ("as pairs", paired, words[1], 228, "green"),

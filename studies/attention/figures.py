@@ -72,8 +72,9 @@ def heads_figure(panels, summary: dict) -> None:
             _, layer, _, head = place.split()
             x, y = cost["mean"], int(layer) - 1
             sure = cost["low"] > 0 or cost["high"] < 0
-            face = BLUE if sure else "white"
-            axes.plot(x, y, "o", color=BLUE, markerfacecolor=face, markersize=6)
+            color = LOOKS[name][0]
+            face = color if sure else "white"
+            axes.plot(x, y, "o", color=color, markerfacecolor=face, markersize=6)
             if place == costliest:
                 look = {"ha": "center", "va": "bottom", "fontsize": 9}
                 note_point(axes, f"L{layer}H{head}", (x, y), (0, 4), **look)
@@ -82,7 +83,7 @@ def heads_figure(panels, summary: dict) -> None:
         axes.set_ylim(top=-0.9)  # room for a name above the first row
         axes.set_title(f"{MODELS[name]}, loss {part['loss']:.3f} nats", fontsize=11)
     label = "rise of the validation loss when the head is silenced (nats); hollow: "
-    axes.figure.supxlabel(label + "may be 0", fontsize=10)
+    axes.figure.supxlabel(label + "95 % interval includes 0", fontsize=10)
 
 
 def knowledge_figure(summary: dict, panels: int = 4) -> Figure:
@@ -120,6 +121,5 @@ def draw_knowledge(grid, summary: dict) -> None:
     handles = axes.get_legend_handles_labels()
     figure = axes.figure
     figure.legend(*handles, frameon=False, ncols=4, loc="outside upper center")
-    label = "right (%); under each name its share of all words; "
-    label += "lines: 95 % intervals, most of them narrower than the marks"
+    label = "right (%); under each name its share of all words; lines: 95 % intervals"
     figure.supxlabel(label, fontsize=9.5)

@@ -138,9 +138,7 @@ LESSONS[6] = [
     Claim(
         "Dropout lowers the loss within eight epochs.",
         elsewhere_reading_row(
-            dropout.STUDY,
-            lambda _: Effect("all", "none"),
-            f"{dropout.EPOCHS} epochs",
+            dropout.STUDY, lambda _: Effect("all", "none"), f"{dropout.EPOCHS} epochs"
         ),
         sides=("dropout, eight epochs", "no dropout"),
         primary=True,

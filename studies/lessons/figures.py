@@ -42,9 +42,9 @@ SIZE_LOOKS = {  # label, colour, style, and a shift, so that intervals lie side 
     AT_TIME: ("same time", ORANGE, "s--", 1.03),
 }
 SMALL_LOOKS = {
-    "small_static": ("the same masks", ORANGE, "--"),
+    "small_static": ("the same masks", GREEN, "-."),
     "small_fresh": ("fresh masks", BLUE, "-"),
-    "small_dropout": ("fresh masks, dropout", GREEN, "-."),
+    "small_dropout": ("fresh masks, dropout", ORANGE, "--"),
 }
 MASK_WAYS = {
     "base": "80/10/10,\nfixed number",
@@ -75,7 +75,7 @@ def lesson_length_figure(panels, growth: dict) -> None:
     left.plot([], [], "--", color=QUIET, label="fit: the part that grows")
     left.plot([], [], ":", color=QUIET, label="fit: the part that does not")
     left.legend(frameon=False, fontsize=8.5, loc="upper left")
-    label = f"length; always {growth['tokens']:,} tokens per step"
+    label = f"tokens in a row ({growth['tokens']:,} tokens per step)"
     for axes in panels:
         axes.set(xscale="log", yscale="log", xlabel=label)
         axes.set_xticks(lengths, map("{:,}".format, lengths), fontsize=8.5)

@@ -7,10 +7,10 @@ their rate is chosen from three by trials of `TRIAL` epochs, then 50 epochs are 
 one seed; if they diverge, the next best rate has its turn. `--time` takes the steps of
 all three in turn, on a machine that should be idle.
 
-The entry's time is that of its whole process, from its start until the weights are
-saved. A baseline's is that of its steps alone, up to its best evaluation, whose weights
-count: the entry's seconds a step, times the ratio of their steps taken in turn. Every
-word of the validation text is scored.
+Our time is that of a whole process, until the weights are saved; it is computed from
+the entry's for runs of 8 and 50 epochs, which are those of the studies of dropout. A
+baseline's is that of its steps up to its best evaluation: the entry's seconds a step,
+times the ratio of their steps taken in turn. Every word of the validation text counts.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from statistics import fmean
 from matplotlib.ticker import LogLocator
 
 from helpers.figure import QUIET
+from studies import dropout, fifty
 from studies.lab.command import SEED, command
 from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, note_point, save_figure
 from studies.lab.scored_text import require_wikitext
@@ -27,27 +28,42 @@ from studies.lab.tables import markdown_table, plus_minus
 from studies.speed import recipes
 from studies.speed.recipes import BASELINES, COMMAND
 
+# The same recipe over more epochs, and where its records have the loss on all words.
+LONGER = {
+    dropout: lambda run: run["validation"]["packed"]["loss"],
+    fifty: lambda run: run["best"]["validation"]["loss"],
+}
 
-def speedrun_row(long: dict, entries: list[dict], ratio: float) -> dict:
-    """Compares a baseline, whose step takes `ratio` times as long, with the entries.
 
-    `times_faster` is None if the entries' mean loss is above the baseline's. `p` is of
-    a test that their mean is not below it, one seed of the baseline taken as exact.
+def speedrun_ours(entries: list[dict], step: float) -> list[dict]:
+    """The series' recipe in three lengths: losses, and seconds at so many a step."""
+    start = fmean(run["seconds"] - run["seconds_in_steps"] for run in entries)
+    losses = {entries[0]["steps"]: [run["validation"]["loss"] for run in entries]}
+    for study, read in LONGER.items():
+        runs = study.STUDY.results().runs["none"].values()
+        losses[study.EPOCHS * recipes.PER_EPOCH] = [read(run) for run in runs]
+    return [
+        {"steps": n, "loss": student_interval(found), "seconds": start + n * step}
+        for n, found in losses.items()
+    ]
+
+
+def speedrun_row(long: dict, seconds: float, ours: list[dict]) -> dict:
+    """Compares a baseline, whose steps took so long, with ours.
+
+    `reached` is the first length at which our mean loss is not above the baseline's, if
+    that is sooner. `p` is of a test that our mean is not below it, one seed of the
+    baseline taken as exact.
     """
     target = long["validation"]["loss"]
-    losses = [run["validation"]["loss"] for run in entries]
-    step = fmean(run["seconds_in_steps"] / run["steps"] for run in entries)
-    seconds = long["best_step"] * step * ratio
-    faster = seconds / fmean(run["seconds"] for run in entries)
-    return {
-        "rate": long["rate"],
-        "steps": long["best_step"],
-        "loss": target,
-        "seconds": seconds,
-        "times_faster": faster if fmean(losses) <= target else None,
-        "p": one_sided_p(losses, target) if len(losses) > 1 else None,
-        "history": long["history"],
-    }
+    row = {"rate": long["rate"], "steps": long["best_step"], "loss": target}
+    row |= {"seconds": seconds, "history": long["history"], "reached": None}
+    for run in ours:
+        if run["loss"]["mean"] <= target and run["seconds"] < seconds:
+            losses, faster = run["loss"]["values"], seconds / run["seconds"]
+            p = one_sided_p(losses, target) if len(losses) > 1 else None
+            return row | {"reached": run["steps"], "times_faster": faster, "p": p}
+    return row
 
 
 def speedrun_results() -> dict:
@@ -56,62 +72,51 @@ def speedrun_results() -> dict:
     A baseline is missing until its trials and a long run that did not diverge are
     there. ValueError if records are of different hardware, or of other recipes.
     """
-    times, training = recipes.read_recipe_times(), recipes.RECIPES["entry"].training
+    times = recipes.read_recipe_times()
     entries = recipes.read_recipe_entries(times["hardware"])
-    entry = {"steps": recipes.STEPS, "rate": training.learning_rate}
-    entry |= {"muon_rate": training.muon_rate, "runs": entries}
-    entry["loss"] = student_interval([run["validation"]["loss"] for run in entries])
-    entry["seconds"] = student_interval([run["seconds"] for run in entries])
-    long = {arm: recipes.recipe_baseline(arm) for arm in BASELINES}
-    return {"entry": entry} | {
-        arm: speedrun_row(run, entries, times[arm]["ratio"][1])
-        for arm, run in long.items()
-        if run
-    }
+    step = fmean(run["seconds_in_steps"] / run["steps"] for run in entries)
+    race = {"ours": speedrun_ours(entries, step)}
+    for arm in BASELINES:
+        if long := recipes.recipe_baseline(arm):
+            seconds = long["best_step"] * step * times[arm]["ratio"][1]
+            race[arm] = speedrun_row(long, seconds, race["ours"])
+    return race
 
 
 def speedrun_cells(arm: str, row: dict | None) -> list[str]:
     """The cells of a baseline, or the command that makes it."""
     if not row:
         return [f"{arm}, 50 epochs, not finished yet: `{COMMAND} --baselines {arm}`"]
-    times, p = row["times_faster"], row["p"]
-    return [
-        f"{arm}, the steps of 50 epochs up to its best",
-        f"{row['rate']:g}",
-        "1",
-        f"{row['steps']:,}",
-        f"{row['loss']:.3f}",
-        f"{row['seconds'] / 60:.1f}",
-        "not reached" if times is None else f"{times:.1f} times",
-        "one seed" if p is None else f"{p:.2g}",
-    ]
+    cells = [f"{arm}, the steps of 50 epochs up to its best", f"{row['rate']:g}", "1"]
+    cells += [f"{row['steps']:,}", f"{row['loss']:.3f}", f"{row['seconds'] / 60:.1f}"]
+    if not row["reached"]:
+        return [*cells, "not reached"]
+    cells.append(f"{row['times_faster']:.1f} times, in {row['reached']:,} steps")
+    return [*cells, "one seed" if row["p"] is None else f"{row['p']:.2g}"]
 
 
 def speedrun_table(race: dict) -> str:
     """The results as Markdown; a baseline's steps are those up to its best."""
     titles = ["Recipe", "Rate", "Seeds", "Steps", "Validation loss", "Minutes"]
-    entry = race["entry"]
-    cells = [
-        "the series', the whole process",
-        f"Muon {entry['muon_rate']:g}, AdamW {entry['rate']:g}",
-        f"{entry['loss']['n']}",
-        f"{entry['steps']:,}",
-        plus_minus(entry["loss"], 3),
-        plus_minus(entry["seconds"], 1, 1 / 60),
-    ]
-    rows = [cells, *(speedrun_cells(arm, race.get(arm)) for arm in BASELINES)]
-    return markdown_table([*titles, "Faster by", "p"], rows)
+    training, rows = recipes.RECIPES["entry"].training, []
+    rate = f"Muon {training.muon_rate:g}, AdamW {training.learning_rate:g}"
+    for run in race["ours"]:
+        loss, minutes = run["loss"], f"{run['seconds'] / 60:.1f}"
+        cells = [f"{loss['n']}", f"{run['steps']:,}", plus_minus(loss, 3), minutes]
+        rows.append(["the series', the whole process", rate, *cells])
+    rows += [speedrun_cells(arm, race.get(arm)) for arm in BASELINES]
+    return markdown_table([*titles, "Ours is faster by", "p"], rows)
 
 
 @figure_of(size=(7.4, 3.8))
 def speedrun_figure(axes, race: dict) -> None:
-    """Draws validation loss against minutes: curves of baselines, dots of entries.
+    """Draws validation loss against minutes: curves of baselines, dots of our runs.
 
-    A baseline's minutes are those of its steps; an entry's begin with its process. The
-    curves are scored on a part of the validation text, dots and dotted lines on all.
+    A baseline's minutes are those of its steps; ours begin with the process. The curves
+    are scored on a part of the validation text, dots and dotted lines on all.
     """
-    looks = {"plain": (ORANGE, "--"), "scheduled": (GREEN, "-.")}
-    for arm, (color, style) in looks.items():
+    looks = {"plain": (ORANGE, "--", 3), "scheduled": (GREEN, "-.", -13)}
+    for arm, (color, style, up) in looks.items():
         if not (row := race.get(arm)):
             continue
         minutes = row["seconds"] / row["steps"] / 60
@@ -121,17 +126,15 @@ def speedrun_figure(axes, race: dict) -> None:
         label = f"{arm} recipe, scored on a part of the words"
         axes.plot(x, y, style, color=color, linewidth=1.5, label=label)
         axes.axhline(row["loss"], color=color, linestyle=":", linewidth=1)
-        text = f"its best weights, scored on all words: {row['loss']:.2f}"
+        text = f"{arm} recipe, best weights, scored on all words: {row['loss']:.2f}"
         look = {"color": color, "fontsize": 9, "xycoords": ("axes fraction", "data")}
-        note_point(axes, text, (0.01, row["loss"]), (0, 3), **look)
-    entry = race["entry"]
-    x = [run["seconds"] / 60 for run in entry["runs"]]
-    y = [run["validation"]["loss"] for run in entry["runs"]]
-    label = f"the series' recipe, {entry['steps']:,} steps, scored on all words"
-    axes.plot(x, y, "o", color=BLUE, markersize=7, label=label)
+        note_point(axes, text, (0.01, row["loss"]), (0, up), **look)
+    dots = [(r["seconds"] / 60, y) for r in race["ours"] for y in r["loss"]["values"]]
+    label = "the series' recipe in three lengths, scored on all words"
+    axes.plot(*zip(*dots, strict=True), "o", color=BLUE, markersize=5, label=label)
     axes.set(xscale="log", ylabel="validation loss (nats per word)")
     axes.set_xlabel("minutes (curve: steps alone; dot: the whole process)")
-    title = "The curve ends below its line because it is scored on other words."
+    title = "A curve ends below its dotted line because it is scored on fewer words."
     axes.set_title(title, fontsize=9, loc="left", color=QUIET)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
