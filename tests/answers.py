@@ -82,6 +82,8 @@ TABLE = """\
     ✗ is right without weight decay
 4.1 rate * decay * w - => ✗ is right without weight decay
 4.1 rate * decay => decay ✗ is right without weight decay
+4.1 + 1e-8) => ) ✗ with a first gradient as small as ε
+4.1 (v_hat**0.5 + 1e-8) => (v_hat + 1e-8) ** 0.5 ✗ ε is added to the square root itself
 4.1 g**2 => g ✗ m is 0.05 and v is 0.005
 4.1 0.9**t => 0.9 | 0.98**t => 0.98 ✗ The corrections depend on t
 4.1 return w, m, v => return w ✗ return the new w, m and v
@@ -116,6 +118,8 @@ TABLE = """\
 6.1 (stdev(arm)**2 + stdev(reference)**2) =>
     stdev(a - b for a, b in zip(arm, reference))**2 ✗ Which two variances enter
 6.1 / len(arm) => ✗ Which two variances enter
+6.1 difference - half, difference + half => difference + half, difference - half
+    ✗ return the lower end first
 6.1 fmean(arm) - fmean(reference) => fmean(reference) - fmean(arm)
     ✗ the middle of the interval
 6.2 5 => 12 ✗ that is what the square root alone asks for
@@ -126,6 +130,8 @@ TABLE = """\
     ✗ an interval from
 6.3 high < -margin, low > -margin => high < 0, low > 0 ✗ an interval from
 6.3 low, high = -high, -low => low, high = -low, -high ✗ an interval from
+6.3 low > margin or high < -margin => abs(low) > margin and abs(high) > margin
+    ✗ an interval from
 6.3 -margin < low and high < margin => low < 0 < high ✗ an interval from
 
 7.1 2.0 ** math.floor(math.log2(room)) => room ✗ which is not a power of two
@@ -151,17 +157,16 @@ TABLE = """\
 8.3 not torch.allclose(one, two) =>
     not torch.allclose(attend(q, k, v, real_BS, 0.0)[1].sum(-1), torch.ones(()))
     ✗ a function without any mask passes
-8.3 [True] * 3 + [False] * 2 => [True] * 5
-    | (v, other) => (real_BS, None)
+8.3 [True] * 3 + [False] * 2 => [True] * 5 | (v, other) => (real_BS, None)
     | attend(q, k, x, real_BS, 0.0) => attend(q, k, v, x, 0.0)
     ✗ a function without any mask passes
 8.3 100.0 => 1.0 | one, two) => one, two, atol=0.3) ✗ its leak is small
 8.3 not torch.allclose(one, two) => True ✗ suspects a function that hides
 
-9.1 4 * (D * D + D) => 4 * D * D ✗ you are off by
-9.1 2 * 2 * D => 2 * D ✗ you are off by
-9.1 (V + T + 2) => (V + T) ✗ you are off by
-9.1 D * F + F + => D * F + ✗ you are off by
+9.1 4 * (D * D + D) => 4 * D * D ✗ one more encoder block adds
+9.1 2 * 2 * D => 2 * D ✗ one more encoder block adds
+9.1 (V + T + 2) => (V + T) ✗ Look at the segments
+9.1 D * F + F + => D * F + ✗ one more encoder block adds
 9.2 _, number, rest = name.split(".", 2) =>
     number, rest = name[7], name.split(".", 2)[2] ✗ which is not its name in BERT
 9.2 attention.output.LayerNorm => output.LayerNorm ✗ which is not its name in BERT
@@ -169,6 +174,7 @@ TABLE = """\
     ✗ which is not its name in BERT
 9.3 range(len(word), start, -1) => range(start + 1, len(word) + 1)
     ✗ which is the longest piece
+9.3 return found => return tuple(found) ✗ is a list of pieces
 9.3 ("##" if start else "") => "" ✗ which is the longest piece
 9.3 return ["[UNK]"] => return [*found, "[UNK]"] ✗ the whole word is one
 """

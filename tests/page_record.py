@@ -52,8 +52,7 @@ def models() -> tuple[dict, object]:
 def cost() -> dict:
     """The validation loss with the weights as they are, and as a page reads them."""
     found, tokenizer = models()
-    lines = encode_lines(tokenizer, require_wikitext().validation)
-    ids_BT = pack(lines, 64)
+    ids_BT = pack(encode_lines(tokenizer, require_wikitext().validation), 64)
     subset_BT = mask_subsets(ids_BT)
     told = {"what": "loss in nats, a seventh of all validation words hidden at a time"}
     for name, model in found.items():

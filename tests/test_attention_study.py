@@ -119,9 +119,8 @@ def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
     rows = part["heads"] | part["layers"]
     assert (len(part["heads"]), len(part["layers"]), part["groups"]) == (4, 2, 3)
     blocks = data.validation_BT, data.subset_BT
-    intact = evaluate(model, *blocks)
     for key in ("words", "loss", "accuracy"):
-        assert part[key] == pytest.approx(intact[key], rel=1e-5)
+        assert part[key] == pytest.approx(evaluate(model, *blocks)[key], rel=1e-5)
 
     def sums(model) -> np.ndarray:
         groups = zip(*(x.split(16) for x in blocks), strict=True)
@@ -162,8 +161,7 @@ def test_the_gaze_of_a_head_is_that_of_masked_positions(model, data):
 
 def test_sentences_are_chosen_at_equal_distances():
     """Those with fewer than five words beside the masked one are left out before."""
-    good = "the cat sat on it and ran to the {} ."
-    lines = [good.format(i) for i in range(30)]
+    lines = [f"the cat sat on it and ran to the {i} ." for i in range(30)]
     lines[3] = "the cat sat on it x x x x ."  # six in all: five beside the masked one
     lines[4] = "the cat sat on x x x x x ."  # five in all
     lines += ["the cat sat .", "= = heading = ="]  # too short, and no running text
@@ -324,9 +322,8 @@ def test_candidates_are_short_and_known_and_asked_for_each_word(model):
 
 
 def test_the_examples_in_the_record_keep_their_rules():
-    kinds = examples.STUDY.read()["kinds"]
     for kind, (fits, rule) in examples.KINDS.items():
-        entry = kinds[kind]
+        entry = examples.STUDY.read()["kinds"][kind]
         one = said(entry["true"], "", entry["words"], entry["position"])
         one.top.extend((word, p) for word, p in entry["top"])
         assert fits(one) and entry["rule"] == rule

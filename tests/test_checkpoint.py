@@ -90,8 +90,7 @@ def test_a_damaged_file_is_refused_wherever_the_damage_is(saved):
     near = {*range(16), *range(digest, digest + 80, 7)}
     others = [whole[:size] for size in (0, 7, 8, 100, -1)] + [b"<html>404</html>"]
     for at in sorted(near | {*range(0, len(whole), 9)}):
-        flipped = bytes([whole[at] ^ (1 << at % 8)])
-        others.append(whole[:at] + flipped + whole[at + 1 :])
+        others.append(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
     for content in others:
         saved.write_bytes(content)
         with pytest.raises(ValueError, match=f"^{saved} is missing, damaged or of"):
@@ -286,8 +285,7 @@ def test_a_state_of_before_is_still_of_its_run(tmp_path):
     identity = {part: state["identity"][part] for part in ("model", "training", "text")}
     del identity["model"]["tied"], identity["training"]["clip"]
     save_state(path, state | {"identity": identity})
-    again = train(fresh_model(), random_data(), SHORT, tmp_path)
-    assert again.history == whole.history
+    assert train(fresh_model(), random_data(), SHORT, tmp_path).history == whole.history
 
 
 def test_a_second_training_in_a_folder_ends_and_touches_nothing(tmp_path):

@@ -102,8 +102,7 @@ def serve(cache, monkeypatch, tmp_path):
     started = []
 
     def start(way=None):
-        handler = partial(Hub, directory=folder)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, directory=folder))
         server.daemon_threads, server.block_on_close = True, False
         server.handle_error = lambda *request: None  # a client that has hung up
         server.way, server.requests = way, []

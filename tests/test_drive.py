@@ -16,8 +16,7 @@ from notebooks import drive
 @pytest.fixture
 def places(tmp_path, monkeypatch):
     """The place of runs/ here, and the one on a stand-in for the Drive of Colab."""
-    mounted = types.SimpleNamespace(mount=lambda place: None)
-    colab = types.SimpleNamespace(drive=mounted)
+    colab = types.SimpleNamespace(drive=types.SimpleNamespace(mount=lambda place: None))
     monkeypatch.setitem(sys.modules, "google.colab", colab)
     monkeypatch.setitem(sys.modules, "google", types.SimpleNamespace(colab=colab))
     monkeypatch.setattr(drive, "DRIVE", tmp_path / "drive")

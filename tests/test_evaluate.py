@@ -114,8 +114,7 @@ def test_unigram_is_counted_by_hand():
     ids, subset = torch.tensor([[6, 5, 7, 5]]), torch.tensor([[0, 0, 0, 1]])
     found = unigram(stream, ids, subset, vocab_size=9)
     # 6 words of 3 kinds, and one more of each of the 9 ids.
-    want = -sum(math.log(n / 15) for n in (3, 4, 2)) / 3
-    assert found["loss"] == pytest.approx(want)
+    assert found["loss"] == pytest.approx(-sum(math.log(n / 15) for n in (3, 4, 2)) / 3)
     assert found["accuracy"] == pytest.approx(1 / 3)
     rare = unigram(stream, torch.tensor([[7]]), torch.tensor([[0]]), vocab_size=9)
     assert rare["accuracy"] == 0

@@ -62,6 +62,24 @@ def test_a_wrong_answer_is_told_what_helps(number, change, advice):
     assert advice in exercise_complaint(number, answer(number, change))
 
 
+def test_what_no_grader_can_look_at_is_told():
+    wrong = {
+        "1.2": (lambda word, pieces: any(iter(lambda: word in pieces, 1)), "not end"),
+        "1.3": (lambda chances: print(), "your function returns nothing; does it end"),
+        "2.2": (lambda *sizes: [0.7], "your answer gives [0.7], which is not what"),
+        "3.1": (lambda *sizes: 1 / 0, "your answer raised ZeroDivisionError: division"),
+        "8.1": (lambda *masked: {}[0], "your answer raised KeyError: 0"),
+    }
+    for number, (answered, told) in wrong.items():
+        assert told in exercise_complaint(number, answered)
+
+
+def test_an_answer_keeps_nothing_of_what_it_is_given():
+    """What it does to a list must not reach the next one."""
+    assert exercise_complaint("1.1", lambda lines, size: len(lines.pop()))
+    assert exercise_complaint("1.1", answer("1.1")) is None
+
+
 @pytest.mark.parametrize("number", SOLUTIONS)
 def test_an_open_exercise_is_no_mistake(number, capsys):
     grade(number, ...)

@@ -81,8 +81,7 @@ def test_a_run_records_both_halves_and_a_trial_has_a_part_of_the_text(small):
     both = sum(run["last"][name]["words"] for name in fifty.HALVES)
     assert both == run["last"]["validation"]["words"]
     # A fifth of one half is also hidden singly, and the best weights may be the last.
-    asked = run["best"]["singly"]["words"]
-    assert asked == -(-run["best"]["scoring"]["words"] // 5)
+    assert run["best"]["singly"]["words"] == -(-run["best"]["scoring"]["words"] // 5)
     assert (run["best"] == run["last"]) == (chosen["step"] == history[-1]["step"])
     assert "| no dropout | 1 |" in study.table(study.results())
     # And the trial.

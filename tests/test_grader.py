@@ -34,8 +34,7 @@ def test_every_check_catches_something():
 
 @pytest.mark.parametrize("part", PARTS)
 def test_code_that_raises_is_told_once(part, capsys):
-    broken = Mock(side_effect=RuntimeError("not finished"))
-    grade_model(Adapters(**{part: broken}))
+    grade_model(Adapters(**{part: Mock(side_effect=RuntimeError("not finished"))}))
     printed = capsys.readouterr().out
     assert printed.count("RuntimeError: not finished") == 1
     assert printed.startswith(f"{part}: 0 of ")

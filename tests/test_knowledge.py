@@ -162,8 +162,7 @@ def test_bands_add_up_to_the_whole(summary, models, data):
         assert scores == pytest.approx({key: guesses[name][key] for key in scores})
     everything = summary["bands"]["all"]["all words"]
     for name, model in models.items():
-        blocks = data.validation_BT, data.subset_BT
-        whole = evaluate(model, *blocks, subsets=range(7))
+        whole = evaluate(model, data.validation_BT, data.subset_BT, subsets=range(7))
         assert everything["words"] == whole["words"]
         for key in ("loss", "accuracy"):
             assert everything[key][name]["mean"] == pytest.approx(whole[key], rel=1e-5)

@@ -266,8 +266,7 @@ def test_a_run_is_of_its_arm(name, tiny, tmp_path):
         ids_BT = data.pad([*map(tokenizer.encode, sentences)], 32)
         scores = runs.score(model, ids_BT, mask_subsets(ids_BT), [0])
     else:
-        known_BT = ids_BT.where(ids_BT < KNOWN, UNK)
-        scores = runs.score(model, known_BT, subset_BT, [0])
+        scores = runs.score(model, ids_BT.where(ids_BT < KNOWN, UNK), subset_BT, [0])
     assert {key: run[key] for key in run.keys() & TINY.keys()} == {name: scores}
     assert [path.name for path in tmp_path.glob("*_seed_1*")] == [f"{name}_seed_1.json"]
 

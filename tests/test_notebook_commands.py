@@ -71,8 +71,7 @@ def project(tmp_path, monkeypatch):
 def write(project, name, *cells):
     """Writes a notebook of these cells; those of plain text are of code."""
     cells = [new_code_cell(c) if isinstance(c, str) else c for c in cells]
-    path = project / "notebooks" / f"{name}.ipynb"
-    nbformat.write(new_notebook(cells=cells), path)
+    nbformat.write(new_notebook(cells=cells), project / "notebooks" / f"{name}.ipynb")
 
 
 def cells_of(project, name="01_one", folder="notebooks"):

@@ -152,8 +152,7 @@ def test_colabs_versions_are_in_the_ranges_of_the_notebooks():
     for name in wanted.keys() & pins.keys():
         assert wanted[name].specifier.contains(pins[name]), name
     # Of filelock, torch brings there whichever it needs.
-    others = {"torch", "filelock", "jupyterlab", "nbval"}
-    assert wanted.keys() - pins.keys() == others
+    assert wanted.keys() - pins.keys() == {"torch", "filelock", "jupyterlab", "nbval"}
     assert all(len(wanted[name].specifier) == 2 for name in wanted)
 
 

@@ -85,13 +85,11 @@ def test_the_readme_is_short_and_leads_to_what_a_reader_wants():
     places = [page.index(title) for title in wanted]
     assert places == sorted(places)
     findings = page[places[2] : page.index("\n## ", places[2] + 3)]
-    listed = re.findall(r"^\* .* → \[[^\]]+\]\(studies/", findings, re.M)
-    assert len(listed) == 5
+    assert len(re.findall(r"^\* .* → \[[^\]]+\]\(studies/", findings, re.M)) == 5
     above = page[: places[0]]
     assert f"https://{live_page_address(SLUG)}" in above
     assert "05_attention.ipynb" in above
-    commands = re.findall(r"```sh\n(.*?)\n```", page, re.S)
-    assert commands == [
+    assert re.findall(r"```sh\n(.*?)\n```", page, re.S) == [
         "python -m pip install -r requirements.txt -r interop/requirements.txt"
         " && python -m notebooks --run",
         "python -m pip install -r requirements.txt -r tests/requirements.txt"

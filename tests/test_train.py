@@ -140,8 +140,7 @@ def test_each_parameter_has_one_optimizer_and_its_rate_at_each_step(data, optimi
     held = [id(p) for group in groups for p in group["params"]]
     assert sorted(held) == sorted(id(p) for p in run.model.parameters())
     for group in groups:
-        decays = {p.ndim == 2 for p in group["params"]}
-        assert decays == {group["weight_decay"] > 0}
+        assert {p.ndim == 2 for p in group["params"]} == {group["weight_decay"] > 0}
     peaks = [3e-3, 3e-3]
     if optimizer == "muon":
         peaks.append(0.04)

@@ -50,8 +50,7 @@ def test_a_tokenizer_that_is_not_berts_is_refused(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
     with pytest.raises(ValueError, match="tokenizer.json is missing, damaged"):
         WordPiece.load(tmp_path)
-    other = tokenizers.Tokenizer(tokenizers.models.BPE())
-    other.save(str(tmp_path / "tokenizer.json"))
+    tokenizers.Tokenizer(tokenizers.models.BPE()).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ValueError, match="is a BPE, not a WordPiece"):
         WordPiece.load(tmp_path)
 

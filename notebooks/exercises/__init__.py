@@ -2,10 +2,12 @@
 
 Each module holds the graders of one notebook. A grader takes the answer and returns
 what is wrong with it, in a sentence that helps without giving the solution away, or
-None if it is right. It never trusts an answer: whatever the answer raises is told.
+None if it is right. It never trusts an answer: whatever the answer raises is told, and
+what a grader cannot even look at.
 """
 
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from importlib import import_module
 from types import FunctionType
@@ -37,17 +39,48 @@ class Unanswered(BaseException):
     """
 
 
-def watched_exercise_answer(answer):
-    """The answer, or one that raises Unanswered if it gives `...` when it is called."""
+class WrongAnswer(BaseException):
+    """What a call of the answer shows to be wrong with it; no Exception either."""
+
+
+class CountedPieces(set):
+    """A vocabulary that stops an answer which looks its pieces up for ever."""
+
+    looked_up = 0
+
+    def __contains__(self, piece) -> bool:
+        self.looked_up += 1
+        if self.looked_up > 1_000:
+            raise WrongAnswer("your loop does not end. What if no piece fits?")
+        return super().__contains__(piece)
+
+
+def watched_exercise_answer(answer, returned: list):
+    """The answer, or one whose calls are watched; `returned` gets what they return.
+
+    A call gets copies of lists and sets, so that it cannot spoil those of the grader.
+    It raises Unanswered where the answer gives `...`, and WrongAnswer where it raises
+    an error or gives nothing.
+    """
     if answer is ...:
         raise Unanswered
     if not isinstance(answer, FunctionType):
+        returned.append(answer)
         return answer
 
     @wraps(answer)
-    def call(*arguments, **options):
-        if (result := answer(*arguments, **options)) is ...:
+    def call(*arguments):
+        own = [copy(one) if isinstance(one, list | set) else one for one in arguments]
+        try:
+            result = answer(*own)
+        except Exception as error:
+            said = f"your answer raised {type(error).__name__}: {error}"
+            raise WrongAnswer(said) from error
+        if result is ...:
             raise Unanswered
+        if result is None:
+            raise WrongAnswer("your function returns nothing; does it end in `return`?")
+        returned.append(result)
         return result
 
     return call
@@ -59,11 +92,15 @@ def exercise_complaint(number: str, answer) -> str | None:
     KeyError if there is no such exercise, Unanswered if there is no answer.
     """
     import_module(f"notebooks.exercises.{MODULES[number.split('.')[0]]}")
-    grader = GRADERS[number]
+    returned = []
     try:
-        return grader(watched_exercise_answer(answer))
-    except Exception as error:  # of the reader's own code
-        return f"your answer raised {type(error).__name__}: {error}"
+        return GRADERS[number](watched_exercise_answer(answer, returned))
+    except WrongAnswer as wrong:
+        return str(wrong)
+    except Exception:  # of a grader that finds something else than it asked for
+        return (
+            f"your answer gives {returned[-1]!r:.60}, which is not what is asked for."
+        )
 
 
 def grade(number: str, answer) -> None:

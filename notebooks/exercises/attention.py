@@ -101,7 +101,7 @@ def grade_attention_pointer(best_pointer):
             total += fall_W[share_NHW.argmax(-1)]
         expected = divmod(int(total.argmax()), 2)
         given = best_pointer(answers, falls)
-        if not isinstance(given, tuple) or len(given) != 2:
+        if not isinstance(given, tuple | list) or len(given) != 2:
             return f"return a layer and a head, such as (0, 1), not {given!r}."
         if tuple(map(int, given)) != expected:
             return (

@@ -23,7 +23,10 @@ def grade_layers_causal(attend_left):
     if weights.tril().count_nonzero() < 2 * 3 * 15:
         return "a word does not look at itself, or at a word before it."
     if (weights.sum(-1) - 1).abs().max() > 1e-4:
-        return "the weights of a word do not sum to 1; does the mask act in time?"
+        return (
+            "the weights of a word do not sum to 1. Does the softmax run over the "
+            "keys, and does the mask act in time?"
+        )
     right = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     if not torch.allclose(mixed, right):
         return "the right words are looked at, but with the wrong weights."
@@ -54,6 +57,7 @@ def grade_layers_penalty(distance_penalty):
     table = distance_penalty(6, 0.5)
     if not torch.is_tensor(table) or table.shape != (6, 6):
         return "return a tensor of shape (T, S), here 6 times 6."
+    table = table.float()
     if table.diagonal().any():
         return "a word is at distance 0 from itself, so its own score must not change."
     if not torch.equal(table, table.T):
@@ -62,5 +66,5 @@ def grade_layers_penalty(distance_penalty):
         return "words further away should get lower scores, not higher ones."
     if not torch.allclose(table[0], -0.5 * torch.arange(6.0)):
         return "the score should fall by the slope for each step of distance."
-    if not torch.allclose(distance_penalty(6, 2.0), 4 * table):
+    if not torch.allclose(distance_penalty(6, 2.0).float(), 4 * table):
         return "with four times the slope, the penalty should be four times as large."

@@ -23,6 +23,9 @@ CASES = [  # low, high, what is expected, margin
     (-0.04, -0.03, "same", 0.05),
     (0.02, 0.09, "same", 0.05),
     (0.06, 0.09, "same", 0.05),
+    (-0.09, 0.09, "same", 0.05),
+    (-0.09, -0.02, "same", 0.05),
+    (-0.1, 0.2, "above", 0.05),
     (-0.09, -0.06, "same", 0.05),
     (-0.02, -0.01, "below", 0.0),
 ]
@@ -35,6 +38,8 @@ def grade_lessons_interval(unpaired):
         half = t * (scatter / len(arm)) ** 0.5
         mean = fmean(arm) - fmean(reference)
         low, high = unpaired(arm, reference, t)
+        if low > high:
+            return "return the lower end first."
         if abs(low + high - 2 * mean) > 1e-6:
             return (
                 f"the middle of the interval of {arm} and {reference} is "
@@ -44,8 +49,8 @@ def grade_lessons_interval(unpaired):
         if abs(high - low - 2 * half) > 1e-6:
             return (
                 f"the interval of {arm} and {reference} is ± {(high - low) / 2:.3f}, "
-                f"not ± {half:.3f}. Which two variances enter, and is their sum "
-                "divided by n?"
+                f"not ± {half:.3f}. Which two variances enter, is their sum divided "
+                "by n, and do you use the t that you are given?"
             )
 
 
@@ -57,7 +62,7 @@ def grade_lessons_seeds(seeds):
         return "6 seeds are more than you need; the factor t shrinks, too."
     if seeds == 4:
         return "with 4 seeds, t/√n is 3.18/√4 = 1.59, which is more than half of 2.48."
-    return None if seeds == 5 else "compute t/√n for n = 3, 4, 5 and compare."
+    return None if seeds == 5 else "compute t/√n for each number n and compare."
 
 
 def lessons_answer_expected(low, high, expected: str, margin: float) -> str:

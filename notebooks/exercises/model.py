@@ -28,16 +28,16 @@ def grade_model_parameters(answer):
         return None
     V, T, D, F, N = MODELS[0]
     extra, a_block = given[0] - right[0], right[1] - right[0]
-    if extra == V * D:
-        return "You count the embedding twice. The decoder uses the same table."
-    if extra == -T * D:
-        return "The table of positions is missing: it has a vector for each position."
     if given[1] - given[0] != a_block:
         return (
             f"With D = {D} and F = {F}, one more encoder block adds {a_block:,} "
             f"parameters; yours adds {given[1] - given[0]:,}. Each matrix has a bias, "
             "and each LayerNorm has two vectors."
         )
+    if extra == V * D:
+        return "You count the embedding twice. The decoder uses the same table."
+    if extra == -T * D:
+        return "The table of positions is missing: it has a vector for each position."
     more = f"{abs(extra):,} parameters too {'many' if extra > 0 else 'few'}"
     return (
         f"The encoder blocks are right. For V, T, D, F, N = {MODELS[0]}, the rest has "

@@ -1,7 +1,7 @@
 """Graders of notebook 09."""
 
 from interop.weight_names import BERT, their_weight_name
-from notebooks.exercises import exercise
+from notebooks.exercises import CountedPieces, exercise
 from notebooks.exercises.model import model_exercise_parameters
 
 
@@ -13,12 +13,19 @@ def grade_bert_weights(answer):
         one, two = (model_exercise_parameters(6, 3, D, F, n) for n in (1, 2))
         block = two - one
         want = (V + T + 2) * D + 2 * D + N * block
-        if (found := answer(*sizes)) != want:
-            gap = abs(found - want)
+        found, more = answer(*sizes), answer(V, T, N + 1, D, F)
+        if more - found != block:
             return (
-                f"For N = {N}, D = {D} and F = {F} you are off by {gap:,}, which is "
-                f"{gap / D:g} times D. Look at the biases, the LayerNorms and the "
-                "segments."
+                f"With D = {D} and F = {F}, one more encoder block adds {block:,} "
+                f"weights; yours adds {more - found:,}. Each matrix has a bias, and "
+                "each LayerNorm has two vectors."
+            )
+        if found != want:
+            gap = f"{abs(found - want):,} too {'many' if found > want else 'few'}"
+            return (
+                f"The encoder blocks are right. For V, T, N, D, F = {sizes}, the rest "
+                f"has {gap}. Look at the segments and at the LayerNorm of the "
+                "embedding; the head does not count."
             )
 
 
@@ -32,7 +39,7 @@ def grade_bert_names(answer):
                     return f"{ours} becomes {found}, which is not its name in BERT."
 
 
-PIECES = {*"un play ##play ##able ##ed ##e ##d ##s able p ##l".split()}
+PIECES = CountedPieces("un play ##play ##able ##ed ##e ##d ##s able p ##l".split())
 CUTS = {
     "play": ["play"],
     "played": ["play", "##ed"],
@@ -48,7 +55,9 @@ CUTS = {
 @exercise("9.3")
 def grade_bert_wordpiece(answer):
     for word, want in CUTS.items():
-        if (found := answer(word, PIECES)) == want:
+        if not isinstance(found := answer(word, PIECES), list):
+            return f"the answer is a list of pieces, not {found!r}."
+        if found == want:
             continue
         if want == ["[UNK]"]:
             return (

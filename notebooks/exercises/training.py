@@ -30,7 +30,7 @@ def training_answer_given(answer, rate: float, decay: float) -> list[float]:
 
 @exercise("4.1")
 def grade_training_adamw(answer):
-    if not isinstance(made := answer(1.0, 0.5, 0.0, 0.0, 1, 0.01, 0.0), tuple):
+    if not isinstance(made := answer(1.0, 0.5, 0.0, 0.0, 1, 0.01, 0.0), tuple | list):
         return "return the new w, m and v, in this order."
     if len(made) != 3:
         return f"return three values, w, m and v; yours are {len(made)}."
@@ -41,9 +41,14 @@ def grade_training_adamw(answer):
         )
     if abs(made[0] - 0.99) > 1e-6:
         return (
-            "the first step is as long as the rate, whatever the gradient is: with a "
-            f"rate of 0.01 the weight goes from 1 to 0.99, and yours to {made[0]:.4g}. "
-            "Look at the corrections of m and v and at the square root."
+            "the first step is as long as the rate: with a rate of 0.01 the weight "
+            f"goes from 1 to 0.99, and yours to {made[0]:.4g}. Look at the corrections "
+            "of m and v and at the square root."
+        )
+    if abs((tiny := answer(1.0, 1e-8, 0.0, 0.0, 1, 0.01, 0.0)[0]) - 0.995) > 1e-6:
+        return (
+            "with a first gradient as small as ε, 1e-8, the weight goes from 1 to "
+            f"0.995, and yours to {tiny:.6g}. ε is added to the square root itself."
         )
     wanted = training_answer_expected(0.01, 0.0)
     found = training_answer_given(answer, 0.01, 0.0)
@@ -76,8 +81,8 @@ ENDS = [(3, 3), (3, 1), (5, 3), (4, 1), (3, 1), (2, 1)]
 @exercise("4.2")
 def grade_training_stop(answer):
     for (losses, patience, why), want in zip(CURVES, ENDS, strict=True):
-        found = answer(list(losses), patience)
-        if not isinstance(found, tuple) or len(found) != 2:
+        found = answer(losses, patience)
+        if not isinstance(found, tuple | list) or len(found) != 2:
             return "return two indices: the end of training, and the best evaluation."
         if tuple(found) != want:
             return (
