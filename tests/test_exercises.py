@@ -64,14 +64,14 @@ def test_a_wrong_answer_is_told_what_helps(number, change, advice):
 
 def test_what_no_grader_can_look_at_is_told():
     wrong = {
-        "1.2": (lambda word, pieces: any(iter(lambda: word in pieces, 1)), "not end"),
+        "1.2": (lambda _, pieces: any(iter(lambda: "x" in pieces, 1)), "your loop does"),
         "1.3": (lambda chances: print(), "your function returns nothing; does it end"),
         "2.2": (lambda *sizes: [0.7], "your answer gives [0.7], which is not what"),
         "3.1": (lambda *sizes: 1 / 0, "your answer raised ZeroDivisionError: division"),
         "8.1": (lambda *masked: {}[0], "your answer raised KeyError: 0"),
     }
     for number, (answered, told) in wrong.items():
-        assert told in exercise_complaint(number, answered)
+        assert exercise_complaint(number, answered).startswith(told)
 
 
 def test_an_answer_keeps_nothing_of_what_it_is_given():
