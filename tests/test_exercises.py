@@ -64,7 +64,7 @@ def test_a_wrong_answer_is_told_what_helps(number, change, advice):
 
 def test_what_no_grader_can_look_at_is_told():
     wrong = {
-        "1.2": (lambda _, pieces: any(iter(lambda: "x" in pieces, 1)), "your loop does"),
+        "1.2": (lambda _, pieces: any(iter(lambda: "x" in pieces, 1)), "your loop"),
         "1.3": (lambda chances: print(), "your function returns nothing; does it end"),
         "2.2": (lambda *sizes: [0.7], "your answer gives [0.7], which is not what"),
         "3.1": (lambda *sizes: 1 / 0, "your answer raised ZeroDivisionError: division"),
