@@ -190,8 +190,7 @@ def plateau_samples(results: StudyResults) -> list[dict]:
     runs, rows = {kind: plateau_runs(results, kind)[0] for kind in POSITIONS}, []
     for kind, run in runs.items():
         entry = run["history"][EVALUATED.index(SHOWN)]
-        places = run["samples"][0]["predictions"]
-        rows.append(phase_sample(kind, entry, places, words))
+        rows.append(phase_sample(kind, entry, run["samples"][0]["predictions"], words))
     return rows
 
 

@@ -154,8 +154,7 @@ def speed() -> dict:
             told["one model" if count == 1 else "two models"] = entry
         for name, slow in (("with the kernel", False), ("plain JavaScript", True)):
             context, page = opened(browser, Path(folder) / "1.html", slow)
-            order = clicks(24, CLICKS if not slow else 20)
-            times = stopwatch(page, order)[5:]
+            times = stopwatch(page, clicks(24, CLICKS if not slow else 20))[5:]
             told[name] = {
                 "answer_ms": spread([time["answer"] for time in times]),
                 "knock_outs_ms": spread([time["needed"] for time in times]),

@@ -53,8 +53,7 @@ def all_figures(p: Prediction) -> list:
     """Every figure of helpers/ and explorer/."""
     matrix = attention_matrix(p.weights_NHTS[0, 0], p.tokens, p.tokens, "costs $5, $6")
     curves = training_curves([RECORD, RECORD | {"name": "dropout"}])
-    drawn = [matrix, head_matrix(p), attention_mosaic(p), sentence_heatmap(p)]
-    return [*drawn, curves]
+    return [matrix, head_matrix(p), attention_mosaic(p), sentence_heatmap(p), curves]
 
 
 def texts(drawn) -> list:

@@ -34,8 +34,7 @@ def chance(model, masked: list[int], position: int, word: str) -> float:
 def without(model, layer: int, head: int):
     """A copy whose output projection does not read one head."""
     cut = copy.deepcopy(model)
-    columns = slice(4 * head, 4 * head + 4)
-    cut.blocks[layer].attention.output.weight.data[:, columns] = 0
+    cut.blocks[layer].attention.output.weight.data[:, 4 * head : 4 * head + 4] = 0
     return cut
 
 

@@ -71,8 +71,7 @@ def test_a_killed_process_is_started_again_and_nothing_is_lost(found, tmp_path):
     want = found[2, 0]["adamw"]
     for rank in (0, 1):
         got = torch.load(tmp_path / f"rank{rank}.pt")
-        first = min(got["losses"])
-        assert 0 < first <= ranks.DEATH  # it went on from a checkpoint
+        assert 0 < min(got["losses"]) <= ranks.DEATH  # it went on from a checkpoint
         assert got["validation"] == want["validation"][-len(got["validation"]) :]
         assert got["digest"] == want["digest"]
 

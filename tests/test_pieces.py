@@ -127,8 +127,7 @@ def test_knock_outs_hide_whole_words_and_ask_for_whole_words(position):
     assert without_words(MODEL, PIECES, told).tolist() == near(expected)
     off = torch.zeros(1, 2, 2, dtype=torch.bool)
     off[0, 1, 0] = True
-    after = without_heads(MODEL, PIECES, told)[1, 0].item()
-    assert after == pytest.approx(
+    assert without_heads(MODEL, PIECES, told)[1, 0].item() == pytest.approx(
         chance(IDS, position, silence_heads(MODEL, off)), abs=1e-6
     )
 

@@ -30,8 +30,7 @@ def by_hand(model, words, masked, position):
     for place in masked:
         ids[1 + place] = MASK
     logits, weights = model(torch.tensor([ids]), need_weights=True)
-    scores = logits[0, 1 + position, len(SPECIALS) :].double()
-    return scores.softmax(-1), weights[0]
+    return logits[0, 1 + position, len(SPECIALS) :].double().softmax(-1), weights[0]
 
 
 @pytest.mark.parametrize("position", [0, 3, 5])

@@ -37,8 +37,7 @@ def test_the_project_is_fetched_and_comes_first(published, tmp_path):
     assert done.stderr == ""
     once, again, root = done.stdout.splitlines()
     assert once == again and root == str(tmp_path / "mini-transformer")
-    names = {path.name for path in tmp_path.iterdir()} - {"site"}
-    assert names == {"mini-transformer"}
+    assert {path.name for path in tmp_path.iterdir()} - {"site"} == {"mini-transformer"}
 
 
 def test_versions_that_differ_are_told_in_one_sentence(tmp_path):

@@ -9,6 +9,7 @@ from tiny import few_lines
 from helpers import train as training
 from helpers.optimize import rate_factor
 from helpers.record import read_record, write_record
+from studies import dropout
 from studies.lab import experiment, timing
 from studies.lab.stats import student_interval
 from studies.lab.study import Arm
@@ -30,6 +31,7 @@ def toy(tmp_path, monkeypatch):
     values |= {"FOLDER": tmp_path / "speedrun", "STATES": tmp_path / "runs"}
     for name, value in values.items():
         monkeypatch.setattr(recipes, name, value)
+    monkeypatch.setattr(speedrun, "LONGER", {})
 
 
 def test_from_trials_to_results(toy, monkeypatch):
@@ -52,7 +54,7 @@ def test_from_trials_to_results(toy, monkeypatch):
     monkeypatch.delattr(recipes, "prepare_experiment")
     long = recipes.run_recipe_baseline("plain", best["rate"], 3.5)
     race = speedrun.speedrun_results()
-    ours, *longer = race["ours"]
+    (ours,) = race["ours"]
     row, losses = race["plain"], [run["validation"]["loss"] for run in entries]
     assert ours["steps"] == 6 and ours["loss"]["values"] == losses
     assert (row["rate"], row["loss"]) == (best["rate"], long["validation"]["loss"])
@@ -60,11 +62,10 @@ def test_from_trials_to_results(toy, monkeypatch):
     seconds = long["best_step"] * step * times["plain"]["ratio"][1]
     assert row["seconds"] == pytest.approx(seconds)
     assert ours["seconds"] == pytest.approx(sum(run["seconds"] for run in entries) / 2)
-    more = {run["steps"]: run["seconds"] - ours["seconds"] for run in longer}
-    assert more == pytest.approx({n: (n - 6) * step for n in (8 * 9, 50 * 9)})
+    assert row == speedrun.speedrun_row(long, row["seconds"], race["ours"])
 
 
-def test_what_cannot_be_compared_is_refused(toy):
+def test_what_cannot_be_compared_is_refused(toy, monkeypatch):
     with pytest.raises(ValueError, match="times.json; make it: .*speedrun --time"):
         speedrun.speedrun_results()
     times = recipes.time_recipes()
@@ -80,6 +81,9 @@ def test_what_cannot_be_compared_is_refused(toy):
         with pytest.raises(ValueError, match=message):
             speedrun.speedrun_results()
     write_record(path, run)
+    monkeypatch.setattr(speedrun, "LONGER", {dropout: None})
+    with pytest.raises(ValueError, match="dropout_study holds another run: its"):
+        speedrun.speedrun_results()
     other = times["recipes"] | {"entry": times["recipes"]["plain"]}
     write_record(recipes.FOLDER / recipes.TIMES, times | {"recipes": other})
     with pytest.raises(ValueError, match="times.json holds another run: its dropout"):
@@ -102,7 +106,7 @@ def test_times_are_of_the_steps_up_to_the_best():
     ours = [run | {"seconds": 10.0 + run["steps"]} for run in means]
     for first, reached, p in ((0, 40, 0.2), (2, 80, None)):  # the first not above it
         row = speedrun.speedrun_row(long, 200.0, ours[first:])
-        assert row["reached"] == reached and row["p"] is p or row["p"] < p
+        assert row["reached"] == reached and (row["p"] is p or row["p"] < p)
         assert row["times_faster"] == 200 / (10 + reached)
     for seconds, slower in ((200.0, ours[:1]), (45.0, ours)):  # above it, or later
         assert speedrun.speedrun_row(long, seconds, slower)["reached"] is None
@@ -170,7 +174,10 @@ def test_the_plain_recipe_warms_up_and_keeps_its_rate(toy):
 def test_results_are_told_as_they_are():
     """The table itself is that of the page; see test_pages."""
     race = speedrun.speedrun_results()
-    axes, ours = speedrun.speedrun_figure(race).axes[0], race["ours"][0]
+    axes, (ours, *longer) = speedrun.speedrun_figure(race).axes[0], race["ours"]
+    took = read_record(recipes.recipe_entry_place(0)[0])["seconds_in_steps"]
+    more = {run["steps"]: run["seconds"] - ours["seconds"] for run in longer}
+    assert more == pytest.approx({n: (n / 2_400 - 1) * took for n in (4_112, 25_700)})
     dot = [ours["seconds"] / 60, ours["loss"]["values"][0]]
     assert axes.lines[-1].get_xydata().tolist()[0] == dot
     history, row = race["plain"]["history"], race["plain"]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from copy import copy
 from functools import wraps
 from importlib import import_module
-from types import FunctionType
+from reprlib import Repr
 from typing import Any
 
 MODULES = {
@@ -24,6 +24,8 @@ MODULES = {
     "8": "bugs",
     "9": "real_bert",
 }
+SHORT = Repr()
+SHORT.maxother = SHORT.maxstring = 60
 GRADERS: dict[str, Callable[[Any], str | None]] = {}
 
 
@@ -51,7 +53,10 @@ class CountedPieces(set):
     def __contains__(self, piece) -> bool:
         self.looked_up += 1
         if self.looked_up > 1_000:
-            raise WrongAnswer("your loop does not end. What if no piece fits?")
+            raise WrongAnswer(
+                "your loop does not end. Does the rest of the word get shorter each "
+                "time, and what if no piece fits?"
+            )
         return super().__contains__(piece)
 
 
@@ -64,7 +69,7 @@ def watched_exercise_answer(answer, returned: list):
     """
     if answer is ...:
         raise Unanswered
-    if not isinstance(answer, FunctionType):
+    if not callable(answer):
         returned.append(answer)
         return answer
 
@@ -97,10 +102,11 @@ def exercise_complaint(number: str, answer) -> str | None:
         return GRADERS[number](watched_exercise_answer(answer, returned))
     except WrongAnswer as wrong:
         return str(wrong)
-    except Exception:  # of a grader that finds something else than it asked for
-        return (
-            f"your answer gives {returned[-1]!r:.60}, which is not what is asked for."
-        )
+    except Exception as error:  # of a grader that finds what it did not expect
+        if not returned or isinstance(error, OSError | MemoryError):
+            raise
+        shown = " ".join(SHORT.repr(returned[-1]).split())
+        return f"your answer gives {shown}, which is not what is asked for."
 
 
 def grade(number: str, answer) -> None:

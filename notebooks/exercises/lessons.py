@@ -40,13 +40,13 @@ def grade_lessons_interval(unpaired):
         low, high = unpaired(arm, reference, t)
         if low > high:
             return "return the lower end first."
-        if abs(low + high - 2 * mean) > 1e-6:
+        if not abs(low + high - 2 * mean) <= 1e-6:  # nan, too
             return (
                 f"the middle of the interval of {arm} and {reference} is "
                 f"{(low + high) / 2:+.3f}, not {mean:+.3f}: the mean of the arm minus "
                 "that of its reference."
             )
-        if abs(high - low - 2 * half) > 1e-6:
+        if not abs(high - low - 2 * half) <= 1e-6:
             return (
                 f"the interval of {arm} and {reference} is ± {(high - low) / 2:.3f}, "
                 f"not ± {half:.3f}. Which two variances enter, is their sum divided "

@@ -38,6 +38,10 @@ def grade_model_parameters(answer):
         return "You count the embedding twice. The decoder uses the same table."
     if extra == -T * D:
         return "The table of positions is missing: it has a vector for each position."
+    if not extra:
+        return (
+            f"For {MODELS[2]}, it is {right[2]:,} parameters; yours are {given[2]:,}."
+        )
     more = f"{abs(extra):,} parameters too {'many' if extra > 0 else 'few'}"
     return (
         f"The encoder blocks are right. For V, T, D, F, N = {MODELS[0]}, the rest has "

@@ -128,8 +128,7 @@ class Study:
     def make_missing(self, arms, seeds, processes: int = 1) -> None:
         """Makes the runs whose records are missing, `processes` at a time."""
         require_wikitext()
-        jobs = [self.job(arm, seed) for seed in seeds for arm in arms]
-        make_runs(jobs, processes)
+        make_runs([self.job(arm, seed) for seed in seeds for arm in arms], processes)
 
     def report(self) -> None:
         """Draws the figures and prints the table."""

@@ -57,8 +57,7 @@ def measure_scaling(tokens=TOKENS, lengths=LENGTHS, vocabularies=VOCABULARIES) -
         peak = memory_in_fresh_process(scaling_peak, *case)
         step = scaling_step(*case)
         step()
-        times = [1e3 * seconds_of(step) for _ in range(ROUNDS)]
-        low, middle, high = quartiles(times)
+        low, middle, high = quartiles([1e3 * seconds_of(step) for _ in range(ROUNDS)])
         rows.append(changed | {"fused": fused, "peak_mb": peak})
         rows[-1] |= {"ms": middle, "ms_quartiles": [low, high]}
         print(rows[-1], flush=True)
