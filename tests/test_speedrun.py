@@ -186,6 +186,6 @@ def test_results_are_told_as_they_are():
     row |= {"p": 0.6}
     assert "| 9.4 times, in 2,400 steps | 0.6 |" in speedrun.speedrun_table(race)
     row |= {"reached": None}
-    assert "| not reached |" in speedrun.speedrun_table(race)
+    assert "| not sooner |" in speedrun.speedrun_table(race)
     del race["plain"]
     assert "--baselines plain" in speedrun.speedrun_table(race)  # the command instead

@@ -94,7 +94,7 @@ def speedrun_cells(arm: str, row: dict | None) -> list[str]:
     cells = [f"{arm}, the steps of 50 epochs up to its best", f"{row['rate']:g}", "1"]
     cells += [f"{row['steps']:,}", f"{row['loss']:.3f}", f"{row['seconds'] / 60:.1f}"]
     if not row["reached"]:
-        return [*cells, "not reached"]
+        return [*cells, "not sooner"]
     cells.append(f"{row['times_faster']:.1f} times, in {row['reached']:,} steps")
     return [*cells, "one seed" if row["p"] is None else f"{row['p']:.2g}"]
 
