@@ -30,11 +30,11 @@ from studies.speed import recipes
 from studies.speed.recipes import BASELINES, COMMAND
 
 # The same recipe over more epochs, and where its records have the loss on all words.
-FREE = "epochs", "evaluations", "patience", "precision", "seed"
 LONGER = {
     dropout: lambda run: run["validation"]["packed"]["loss"],
     fifty: lambda run: run["best"]["validation"]["loss"],
 }
+FREE = "epochs", "evaluations", "patience", "precision", "seed"  # may be others there
 
 
 def speedrun_ours(entries: list[dict], step: float) -> list[dict]:
