@@ -55,8 +55,7 @@ def test_a_model_comes_back_as_it_was(choices, tmp_path):
     assert tied == model.config.tied
     tensors = load_file(path).values()  # 16 bits, and each weight once
     assert {t.dtype for t in tensors} == {torch.float16}
-    held = sum(p.numel() for p in model.parameters())
-    assert sum(t.numel() for t in tensors) == held
+    assert sum(t.numel() for t in tensors) == sum(p.numel() for p in model.parameters())
 
 
 def test_the_vocabulary_beside_the_weights_is_taken_and_no_other(saved):

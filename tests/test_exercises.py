@@ -68,6 +68,7 @@ def test_what_no_grader_can_look_at_is_told():
         "1.3": (lambda chances: print(), "your function returns nothing; does it end"),
         "2.2": (lambda *sizes: [0.7], "your answer gives [0.7], which is not what"),
         "3.1": (lambda *sizes: 1 / 0, "your answer raised ZeroDivisionError: division"),
+        "4.1": (lambda *given: (math.nan,) * 3, "after a first gradient of 0.5, m is"),
         "8.1": (lambda *masked: {}[0], "your answer raised KeyError: 0"),
     }
     for number, (answered, told) in wrong.items():

@@ -59,7 +59,12 @@ def masking_drawing() -> Drawing:
     text = "the keys near the lamp are old but they are useful and the book behind the"
     words = (text + " clock is heavy .").split()
     chosen = {1: "[MASK]", 9: "river", 16: "clock"}
-    colours = dict(zip(chosen, ("red", "orange", "green"), strict=True))
+    fates = [
+        (0.8, "80 % become [MASK]", "keys → [MASK]", "red", 0.4),
+        (0.1, "10 % are random words", "are → river", "orange", 0.5),
+        (0.1, "10 % stay as they are", "clock → clock", "green", 0.5),
+    ]
+    colours = dict(zip(chosen, (colour for *_, colour, _ in fates), strict=True))
     share = f"{100 * len(chosen) / len(words):.0f} %"
     d = Drawing(
         "Which words are hidden, and what the model sees",
@@ -83,11 +88,6 @@ def masking_drawing() -> Drawing:
             d.box(x, y, 62, 30, seen.get(i, word), size=SMALL, **how)
 
     sentence(48, {})
-    fates = [
-        (0.8, "80 % become [MASK]", "keys → [MASK]", "red", 0.4),
-        (0.1, "10 % are random words", "are → river", "orange", 0.5),
-        (0.1, "10 % stay as they are", "clock → clock", "green", 0.5),
-    ]
     x = 24
     for i, (part, what, example, colour, alpha) in enumerate(fates):
         wide = 672 * part

@@ -62,7 +62,7 @@ def grade_attention_surplus(surplus):
         )
         expected = both - first - second
         answer, names = float(surplus(*given, one, two)), given[2].words
-        if not abs(answer - expected) <= 1e-3:  # nan, too
+        if not math.isclose(answer, expected, abs_tol=1e-3):
             hint = "the sign is reversed" if abs(answer + expected) < 1e-3 else ""
             if abs(answer - both) < 1e-3:
                 hint = "that is the fall for both; subtract the two single falls"

@@ -1,5 +1,6 @@
 """Exercises of notebook 06: what an interval says, and what a verdict may say."""
 
+import math
 from statistics import fmean, stdev
 
 from notebooks.exercises import exercise
@@ -40,13 +41,13 @@ def grade_lessons_interval(unpaired):
         low, high = unpaired(arm, reference, t)
         if low > high:
             return "return the lower end first."
-        if not abs(low + high - 2 * mean) <= 1e-6:  # nan, too
+        if not math.isclose(low + high, 2 * mean, abs_tol=1e-6):
             return (
                 f"the middle of the interval of {arm} and {reference} is "
                 f"{(low + high) / 2:+.3f}, not {mean:+.3f}: the mean of the arm minus "
                 "that of its reference."
             )
-        if not abs(high - low - 2 * half) <= 1e-6:
+        if not math.isclose(high - low, 2 * half, abs_tol=1e-6):
             return (
                 f"the interval of {arm} and {reference} is ± {(high - low) / 2:.3f}, "
                 f"not ± {half:.3f}. Which two variances enter, is their sum divided "

@@ -20,6 +20,15 @@ def model_exercise_parameters(V, T, D, F, N) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
+def model_exercise_block(D: int, F: int, right: int, given: int) -> str:
+    """What to say of an answer whose encoder block has another size."""
+    return (
+        f"With D = {D} and F = {F}, one more encoder block adds {right:,} parameters; "
+        f"yours adds {given:,}. Each matrix has a bias, and each LayerNorm has two "
+        "vectors."
+    )
+
+
 @exercise("3.1")
 def grade_model_parameters(answer):
     given = [answer(*sizes) for sizes in MODELS]
@@ -29,11 +38,7 @@ def grade_model_parameters(answer):
     V, T, D, F, N = MODELS[0]
     extra, a_block = given[0] - right[0], right[1] - right[0]
     if given[1] - given[0] != a_block:
-        return (
-            f"With D = {D} and F = {F}, one more encoder block adds {a_block:,} "
-            f"parameters; yours adds {given[1] - given[0]:,}. Each matrix has a bias, "
-            "and each LayerNorm has two vectors."
-        )
+        return model_exercise_block(D, F, a_block, given[1] - given[0])
     if extra == V * D:
         return "You count the embedding twice. The decoder uses the same table."
     if extra == -T * D:

@@ -2,7 +2,10 @@
 
 from interop.weight_names import BERT, their_weight_name
 from notebooks.exercises import CountedPieces, exercise
-from notebooks.exercises.model import model_exercise_parameters
+from notebooks.exercises.model import (
+    model_exercise_block,
+    model_exercise_parameters,
+)
 
 
 @exercise("9.1")
@@ -15,11 +18,7 @@ def grade_bert_weights(answer):
         want = (V + T + 2) * D + 2 * D + N * block
         found, more = answer(*sizes), answer(V, T, N + 1, D, F)
         if more - found != block:
-            return (
-                f"With D = {D} and F = {F}, one more encoder block adds {block:,} "
-                f"weights; yours adds {more - found:,}. Each matrix has a bias, and "
-                "each LayerNorm has two vectors."
-            )
+            return model_exercise_block(D, F, block, more - found)
         if found != want:
             gap = f"{abs(found - want):,} too {'many' if found > want else 'few'}"
             return (

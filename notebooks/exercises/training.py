@@ -1,5 +1,7 @@
 """Graders of notebook 04."""
 
+import math
+
 import torch
 
 from notebooks.exercises import exercise
@@ -34,19 +36,20 @@ def grade_training_adamw(answer):
         return "return the new w, m and v, in this order."
     if len(made) != 3:
         return f"return three values, w, m and v; yours are {len(made)}."
-    # The other way round, nan would pass.
-    if not (abs(made[1] - 0.05) <= 1e-9 and abs(made[2] - 0.005) <= 1e-9):
+    means = zip(made[1:], (0.05, 0.005), strict=True)
+    if not all(math.isclose(*pair, abs_tol=1e-9) for pair in means):
         return (
             f"after a first gradient of 0.5, m is 0.05 and v is 0.005; yours are "
             f"{made[1]:.4g} and {made[2]:.4g}."
         )
-    if not abs(made[0] - 0.99) <= 1e-6:
+    if not math.isclose(made[0], 0.99, abs_tol=1e-6):
         return (
             "the first step is as long as the rate: with a rate of 0.01 the weight "
             f"goes from 1 to 0.99, and yours to {made[0]:.4g}. Look at the corrections "
             "of m and v and at the square root."
         )
-    if not abs((tiny := answer(1.0, 1e-8, 0.0, 0.0, 1, 0.01, 0.0)[0]) - 0.995) <= 1e-6:
+    tiny, *_ = answer(1.0, 1e-8, 0.0, 0.0, 1, 0.01, 0.0)
+    if not math.isclose(tiny, 0.995, abs_tol=1e-6):
         return (
             "with a first gradient as small as ε, 1e-8, the weight goes from 1 to "
             f"0.995, and yours to {tiny:.6g}. ε is added to the square root itself."
@@ -54,14 +57,14 @@ def grade_training_adamw(answer):
     wanted = training_answer_expected(0.01, 0.0)
     found = training_answer_given(answer, 0.01, 0.0)
     for step, (want, got) in enumerate(zip(wanted, found, strict=True), start=1):
-        if not abs(want - got) <= 1e-6:
+        if not math.isclose(want, got, abs_tol=1e-6):
             return (
                 f"step {step} ends at {got:.5f}, where PyTorch's AdamW has {want:.5f}. "
                 "The corrections depend on t."
             )
     wanted = training_answer_expected(0.01, 0.1)
     found = training_answer_given(answer, 0.01, 0.1)
-    if not abs(wanted[-1] - found[-1]) <= 1e-6:
+    if not math.isclose(wanted[-1], found[-1], abs_tol=1e-6):
         return (
             "the step is right without weight decay, but not with it. The decay takes "
             "rate × decay × w from the weight that w was before the step."

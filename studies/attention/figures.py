@@ -67,12 +67,12 @@ def heads_figure(panels, summary: dict) -> None:
     """
     for axes, (name, part) in zip(panels, summary["heads"].items(), strict=True):
         costs = {place: head["cost"] for place, head in part["heads"].items()}
+        color, _ = LOOKS[name]
         costliest = max(costs, key=lambda place: costs[place]["mean"])
         for place, cost in costs.items():
             _, layer, _, head = place.split()
             x, y = cost["mean"], int(layer) - 1
             sure = cost["low"] > 0 or cost["high"] < 0
-            color = LOOKS[name][0]
             face = color if sure else "white"
             axes.plot(x, y, "o", color=color, markerfacecolor=face, markersize=6)
             if place == costliest:

@@ -41,12 +41,12 @@ def speedrun_ours(entries: list[dict], step: float) -> list[dict]:
     """The series' recipe in three lengths: losses, and seconds at so many a step."""
     start = fmean(run["seconds"] - run["seconds_in_steps"] for run in entries)
     losses = {entries[0]["steps"]: [run["validation"]["loss"] for run in entries]}
+    recipe = vars(recipes.RECIPES["entry"])
     for study, read in LONGER.items():
-        runs, recipe = study.STUDY.results().runs["none"], recipes.RECIPES["entry"]
-        for run in runs.values():
-            require_same_record(study.STUDY.folder, run, vars(recipe), FREE)
-        found = [read(run) for run in runs.values()]
-        losses[study.EPOCHS * recipes.PER_EPOCH] = found
+        runs = study.STUDY.results().runs["none"].values()
+        for run in runs:
+            require_same_record(study.STUDY.folder, run, recipe, FREE)
+        losses[study.EPOCHS * recipes.PER_EPOCH] = [read(run) for run in runs]
     return [
         {"steps": n, "loss": student_interval(found), "seconds": start + n * step}
         for n, found in losses.items()
