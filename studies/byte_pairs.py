@@ -1,11 +1,10 @@
 """A model that knows every word: byte pairs beside the series' 2,000 words.
 
-`python -m studies.byte_pairs --help`. The model is trained as the one without dropout
-in the study of eight epochs, with the same recipe and seed. A loss per token says
+`python -m studies.byte_pairs --help`. The model is trained for fifty epochs, as the
+shipped model without dropout was, with the same recipe and seed. A loss per token says
 nothing across vocabularies, so both are asked the same words (`lab.asked`).
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from helpers import ROOT
@@ -13,7 +12,7 @@ from helpers.bpe import FIRST_MERGE
 from helpers.checkpoint import load_model, save_model
 from helpers.model import ModelConfig
 from helpers.train import train
-from studies import dropout
+from studies.fifty import WHOLE
 from studies.lab.asked import asked_places, score_asked
 from studies.lab.experiment import best_evaluation, prepare_experiment
 from studies.lab.machine import DEVICE
@@ -21,21 +20,15 @@ from studies.lab.runs import RECORDS
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table
 from studies.lessons.arms import arm_tokenizer
-from studies.shipped import load_models, ship_weights, shipped_weights
+from studies.shipped import ship_weights, shipped_models, shipped_weights
 
 MERGES, SHIPPED = 8_000, "byte_pairs"
-TRAINING = replace(dropout.TRAINING, precision="bfloat16")
 
 
 def make_byte_pairs_run(arm: Arm, seed: int, folder: Path) -> dict:
-    """Trains one run; its best weights, in 16 bits, and the words' ones are asked.
-
-    ValueError if the latter were not kept, in the states of the study of eight epochs.
-    """
-    name = dropout.STUDY.pattern.format(arm="none", seed=seed)
-    path = dropout.STUDY.states / name / f"{name}.safetensors"
-    models, tokenizer, corpus, source = load_models({"words": path})
-    lines, models = corpus.validation, {"words": (models["words"], tokenizer)}
+    """Trains one run; its best weights, in 16 bits, and those shipped are asked."""
+    models, tokenizer, corpus, source = shipped_models("no_dropout")
+    lines, models = corpus.validation, {"words": (models["no_dropout"], tokenizer)}
     places = asked_places(lines, tokenizer.ids)
     tokenizer = arm_tokenizer(True, arm.model.vocab_size)
     *_, data, model = prepare_experiment(arm.model, seed, tokenizer)
@@ -70,11 +63,11 @@ def byte_pairs_table(results: StudyResults) -> str:
 
 STUDY = Study(
     "byte_pairs",
-    "Train a model of byte pairs, resumable, and compare it with a model of words from "
-    "the study of eight epochs; a run whose record exists is skipped.",
+    "Train a model of byte pairs, resumable, and compare it with the shipped model of "
+    "words; a run whose record exists is skipped.",
     folder=RECORDS / "byte_pairs",
     states=ROOT / "runs" / "byte_pairs",
-    arms={"pieces": Arm(ModelConfig(vocab_size=FIRST_MERGE + MERGES), TRAINING)},
+    arms={"pieces": Arm(ModelConfig(vocab_size=FIRST_MERGE + MERGES), WHOLE)},
     make=make_byte_pairs_run,
     seeds=[2],
     readings={"loss": lambda run: best_evaluation(run["history"])["validation_loss"]},

@@ -2,8 +2,8 @@
 
 `python -m studies.fifty --help`. The rules stand in studies/fifty.md: one half of the
 validation blocks chooses the best epoch, and the other is reported, since a loss
-that was chosen as the lowest of fifty is flattered. One more model has no dropout, and
-masks that become fewer.
+that was chosen as the lowest of fifty is flattered. Two more models have no dropout:
+one has masks that become fewer, and one is trained for twice as long.
 """
 
 from dataclasses import dataclass, replace
@@ -71,6 +71,9 @@ class FiftyArm(Arm):
 KINDS = {kind: FiftyArm(model, kind=kind) for kind, model in MODELS.items()}
 KINDS["falling_masks"] = FiftyArm(
     training=replace(WHOLE, mask_rate=0.4, last_mask_rate=0.15), kind="falling_masks"
+)
+KINDS["longer"] = FiftyArm(
+    training=replace(WHOLE, epochs=2.0 * EPOCHS, evaluations=2 * EPOCHS), kind="longer"
 )
 
 
