@@ -17,7 +17,7 @@ from studies.lab.samples import samples_table
 from studies.lab.study import Study
 from studies.lessons.study import STUDY as LESSONS
 from studies.plateau import plateau_samples
-from studies.speed import speedrun, throughput
+from studies.speed import leads, speedrun, throughput
 
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
 
@@ -39,6 +39,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "plateau": lambda: page_table_of_study(plateau.STUDY),
     "plateau_words": lambda: samples_table(plateau_samples(plateau.STUDY.results())),
     "lessons": lambda: page_table_of_study(LESSONS),
+    "leads": lambda: page_table_of_study(leads.STUDY),
     "time_to_quality": lambda: speedrun.speedrun_table(speedrun.speedrun_results()),
 } | {
     name: lambda one=one, table=table: table(one.read())

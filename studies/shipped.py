@@ -23,7 +23,7 @@ from studies.lab.runs import FAST, RECORDS
 from studies.lab.scored_text import require_wikitext
 from studies.lab.study import StudyResults
 
-SHIPPED = {"none": "no_dropout", "all": "dropout"}  # arm and name in weights/
+SHIPPED = {"none": "no_dropout", "all": "dropout", "longer": "longer"}  # in weights/
 
 
 def load_models(paths: dict[str, Path]) -> tuple:
@@ -49,8 +49,8 @@ def shipped_models(*names: str) -> tuple:
 
 
 def shipped_figure() -> Figure:
-    """The training curves of the models in weights/."""
-    paths = (RECORDS / f"{name}.json" for name in SHIPPED.values())
+    """The training curves of the models without and with dropout in weights/."""
+    paths = (RECORDS / f"{name}.json" for name in ("no_dropout", "dropout"))
     return training_curves([*map(read_record, paths)])
 
 
@@ -63,11 +63,14 @@ def shipped_median_run(runs: Iterable[dict], loss: Callable[[dict], float]) -> d
 def shipped_weights(results: StudyResults, arm: str, tokenizer) -> tuple:
     """Of an arm's seed of median loss the record, the best weights and their info.
 
-    ValueError if there are no runs of the arm, or no weights of that run.
+    The seeds are those of the study; others were added later. ValueError if there are
+    no runs of the arm, or no weights of that run.
     """
-    if not (runs := results.runs.get(arm)):
+    runs = results.runs.get(arm, {})
+    named = [runs[seed] for seed in results.study.seeds if seed in runs]
+    if not named:
         raise ValueError(f"There are no runs of {arm}; make one first.")
-    run = shipped_median_run(runs.values(), results.study.readings["loss"])
+    run = shipped_median_run(named, results.study.readings["loss"])
     path = results.study.states / run["name"] / "best.safetensors"
     model, _, info = load_model(path, tokenizer)
     return run, model, info | {"run": run["name"]}
@@ -81,17 +84,15 @@ def ship_weights(name: str, model, tokenizer, info: dict) -> None:
         tokenizer.save(byte_pairs_path(weights))
 
 
-def ship_models(results: StudyResults) -> None:
-    """Copies weights and records of two arms to where notebooks read them.
+def ship_models(results: StudyResults, arms: Iterable[str]) -> None:
+    """Copies weights and records of arms to where notebooks read them.
 
     A record also tells the share of [PAD] in each way to make rows of the text.
     ValueError, before anything is written, if runs or weights are missing.
     """
     corpus, sizes = require_wikitext(), results.study.arms["none"].model
     tokenizer = WordTokenizer.train(corpus.train, sizes.vocab_size)
-    found = {
-        name: shipped_weights(results, arm, tokenizer) for arm, name in SHIPPED.items()
-    }
+    found = {SHIPPED[arm]: shipped_weights(results, arm, tokenizer) for arm in arms}
     ids, length = encode_lines(tokenizer, corpus.train), sizes.max_length
     buckets = bucket(ids, length, FAST.batch_size, seeded(0))
     ways = {"pad": pad(ids, length), "bucket": buckets, "pack": pack(ids, length)}

@@ -1,6 +1,7 @@
 """The recipes of the speedrun: its entry, its two baselines, and their records."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -146,21 +147,28 @@ def read_recipe_entries(machine: dict) -> list[dict]:
     return entries
 
 
+def timed_recipe_step(sizes: ModelConfig, training: TrainConfig) -> Callable:
+    """A training step of a model of these sizes, which returns its seconds."""
+    *_, data, model = prepare_experiment(sizes, training.seed)
+    step = timing.timed_training_step(model, training)
+    ids_BT = data.sample_BT[: training.batch_size]
+    return partial(timing.seconds_of, partial(step, ids_BT))
+
+
+def times_in_turns(turns: dict[str, Callable], beside: str) -> dict:
+    """Times each in turn; for a record, with ratios to the time of one of them."""
+    times = timing.time_in_turns(turns, ROUNDS, LIMIT)
+    others = times[beside]
+    ratios = {name: timing.times_and_ratios(times[name], others) for name in times}
+    return {"hardware": hardware(), "rounds": len(others)} | ratios
+
+
 def time_recipes() -> dict:
     """Times a step of each recipe beside one of the entry, in turn; the record."""
-    turns = {}
-    for name, arm in RECIPES.items():
-        _, _, data, model = prepare_experiment(arm.model, arm.training.seed)
-        step = timing.timed_training_step(model, arm.training)
-        ids_BT = data.sample_BT[: arm.training.batch_size]
-        turns[name] = partial(timing.seconds_of, partial(step, ids_BT))
-    times = timing.time_in_turns(turns, ROUNDS, LIMIT)
-    result = {"hardware": hardware(), "rounds": len(times["entry"])}
-    result["recipes"] = {
-        name: [asdict(arm.model), asdict(arm.training)] for name, arm in RECIPES.items()
-    }
-    for name, seconds in times.items():
-        result[name] = timing.times_and_ratios(seconds, times["entry"])
+    arms = RECIPES.items()
+    turns = {name: timed_recipe_step(arm.model, arm.training) for name, arm in arms}
+    made = {name: [asdict(arm.model), asdict(arm.training)] for name, arm in arms}
+    result = {"recipes": made} | times_in_turns(turns, "entry")
     write_record(FOLDER / TIMES, result)
     return result
 

@@ -7,8 +7,8 @@ their rate is chosen from three by trials of `TRIAL` epochs, then 50 epochs are 
 one seed; if they diverge, the next best rate has its turn. `--time` takes the steps of
 all three in turn, on a machine that should be idle.
 
-Our time is that of a whole process, until the weights are saved. For 8 and 50 epochs,
-whose runs are those of the studies of dropout, it is computed from the entry's, as if
+Our time is that of a whole process, until the weights are saved. For 8, 20 and 50
+epochs, whose runs are those of other studies, it is computed from the entry's, as if
 they were evaluated as seldom. A baseline's is that of its steps up to its best: the
 entry's seconds a step, times the ratio of their steps taken in turn.
 """
@@ -26,27 +26,40 @@ from studies.lab.figures import BLUE, GREEN, ORANGE, figure_of, note_point, save
 from studies.lab.scored_text import require_wikitext
 from studies.lab.stats import one_sided_p, student_interval
 from studies.lab.tables import markdown_table, plus_minus
-from studies.speed import recipes
+from studies.speed import leads, recipes
 from studies.speed.recipes import BASELINES, COMMAND
 
-# The same recipe over more epochs, and where its records have the loss on all words.
+# The same recipe in more steps: study, arm, where a record has the loss on all words.
 LONGER = {
-    dropout: lambda run: run["validation"]["packed"]["loss"],
-    fifty: lambda run: run["best"]["validation"]["loss"],
+    dropout.EPOCHS * recipes.PER_EPOCH: (
+        dropout.STUDY,
+        "none",
+        lambda run: run["validation"]["packed"]["loss"],
+    ),
+    leads.LONG_STEPS: (
+        leads.STUDY,
+        "long_recipe",
+        lambda run: run["validation"]["loss"],
+    ),
+    fifty.EPOCHS * recipes.PER_EPOCH: (
+        fifty.STUDY,
+        "none",
+        lambda run: run["best"]["validation"]["loss"],
+    ),
 }
 FREE = "epochs", "evaluations", "patience", "precision", "seed"  # may be others there
 
 
 def speedrun_ours(entries: list[dict], step: float) -> list[dict]:
-    """The series' recipe in three lengths: losses, and seconds at so many a step."""
+    """The series' recipe in each length: losses, and seconds at so many a step."""
     start = fmean(run["seconds"] - run["seconds_in_steps"] for run in entries)
     losses = {entries[0]["steps"]: [run["validation"]["loss"] for run in entries]}
     recipe = vars(recipes.RECIPES["entry"])
-    for study, read in LONGER.items():
-        runs = study.STUDY.results().runs["none"].values()
+    for steps, (study, arm, read) in LONGER.items():
+        runs = study.results().runs[arm].values()
         for run in runs:
-            require_same_record(study.STUDY.folder, run, recipe, FREE)
-        losses[study.EPOCHS * recipes.PER_EPOCH] = [read(run) for run in runs]
+            require_same_record(study.folder, run, recipe, FREE)
+        losses[steps] = [read(run) for run in runs]
     return [
         {"steps": n, "loss": student_interval(found), "seconds": start + n * step}
         for n, found in losses.items()
@@ -135,7 +148,7 @@ def speedrun_figure(axes, race: dict) -> None:
         look = {"color": color, "fontsize": 9, "xycoords": ("axes fraction", "data")}
         note_point(axes, text, (0.01, row["loss"]), (0, up), **look)
     dots = [(r["seconds"] / 60, y) for r in race["ours"] for y in r["loss"]["values"]]
-    label = "the series' recipe in three lengths, scored on all words"
+    label = "the series' recipe in four lengths, scored on all words"
     axes.plot(*zip(*dots, strict=True), "o", color=BLUE, markersize=5, label=label)
     axes.set(xscale="log", ylabel="validation loss (nats per word)")
     axes.set_xlabel("minutes (curve: steps alone; dot: a process, timed or computed)")
