@@ -81,7 +81,7 @@ LONG = {
         shown=f"20 epochs: {LEADS[name].shown}",
         steps=round(LEADS[name].steps * LONG_STEPS / STEPS),
     )
-    for name in ("recipe", "stacked", "stacked_masks")
+    for name in ("recipe", "stacked_twice", "stacked", "stacked_masks")
 }
 RATES = {
     f"muon_{muon:g}_adamw_{adamw:g}": lead(
