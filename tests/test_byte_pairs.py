@@ -11,7 +11,7 @@ from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.checkpoint import load_model, save_model
 from helpers.model import ModelConfig
 from helpers.tokenizer import WordTokenizer
-from studies import byte_pairs, dropout, shipped
+from studies import byte_pairs, shipped
 from studies.lab import experiment
 
 LINES = few_lines().train
@@ -19,9 +19,9 @@ WORDS, PAIRS = WordTokenizer.train(LINES, 60), BPETokenizer.train(LINES, 20)
 
 
 def test_byte_pairs_are_asked_the_same_words_and_shipped(tmp_path, monkeypatch):
-    monkeypatch.setattr(dropout, "STUDY", replace(dropout.STUDY, states=tmp_path))
-    path = tmp_path / "none_8_epochs_seed_2" / "none_8_epochs_seed_2.safetensors"
-    path.parent.mkdir(parents=True)
+    monkeypatch.setattr(shipped, "ROOT", tmp_path)
+    path = tmp_path / "weights" / "no_dropout.safetensors"
+    path.parent.mkdir()
     WORDS.save(path.with_name("vocabulary.json"))
     save_model(path, tiny_model(len(WORDS), 2), WORDS, {"corpus": few_lines().name})
     monkeypatch.setattr(shipped, "require_wikitext", few_lines)
@@ -29,13 +29,15 @@ def test_byte_pairs_are_asked_the_same_words_and_shipped(tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "training_corpus", few_lines)
     sizes = dict(max_length=16, n_layers=1, d_model=16, n_heads=2, d_ff=16)
     model = ModelConfig(vocab_size=FIRST_MERGE + 20, **sizes)
-    training = replace(byte_pairs.TRAINING, epochs=1.0, evaluations=1)
+    training = replace(byte_pairs.WHOLE, epochs=1.0, evaluations=1)
     arms = {"pieces": byte_pairs.Arm(model, training)}
     study = elsewhere(byte_pairs.STUDY, tmp_path, arms=arms)
     monkeypatch.setattr(byte_pairs, "STUDY", study)
     run = study.run("pieces", 2)
     words, pieces = run["asked"]["words"], run["asked"]["pieces"]
-    assert run["weights"] == {"words": hashlib.sha256(path.read_bytes()).hexdigest()}
+    assert run["weights"] == {
+        "no_dropout": hashlib.sha256(path.read_bytes()).hexdigest()
+    }
     for kind in ("shared", "rare"):
         assert words[kind]["words"] == pieces[kind]["words"] > 50
         assert pieces[kind]["held"] == 1 < pieces[kind]["tokens"]
@@ -44,7 +46,6 @@ def test_byte_pairs_are_asked_the_same_words_and_shipped(tmp_path, monkeypatch):
     rows = study.table(study.results()).splitlines()
     assert "| 2,000 words |" in rows[2] and "unknown |" in rows[2]
     assert "| 8,000 byte pairs |" in rows[3] and "unknown" not in rows[3]
-    monkeypatch.setattr(shipped, "ROOT", tmp_path)
     byte_pairs.main(["--summary", "--ship"])
     weights = tmp_path / "weights" / "byte_pairs.safetensors"
     kept, tokenizer, info = load_model(weights)

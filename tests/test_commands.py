@@ -18,6 +18,7 @@ from studies import byte_pairs, dropout, fifty, plateau, train
 from studies.lab import experiment, study
 from studies.lab.study import Measurement
 from studies.lessons.study import STUDY as LESSONS
+from studies.speed import leads
 
 HUGE = "1" + "0" * 30
 FIELDS = [field for kind in (ModelConfig, TrainConfig) for field in fields(kind)]
@@ -130,6 +131,7 @@ OPTIONS = {
     "lessons": STUDY,
     "plateau": STUDY,
     "resume": {},
+    "speed.leads": STUDY,
     "speed.scaling": {},
     "speed.speedrun": {"--seed": WHOLE, "--baselines": ("x", "entry")},
     "speed.throughput": {},
@@ -202,7 +204,7 @@ def test_every_measurement_shows_its_record(name):
 
 @pytest.mark.parametrize(
     "one",
-    [byte_pairs.STUDY, dropout.STUDY, fifty.STUDY, plateau.STUDY, LESSONS],
+    [LESSONS, *(one.STUDY for one in (byte_pairs, dropout, fifty, leads, plateau))],
     ids=lambda s: s.name,
 )
 def test_a_report_without_records_says_that_there_are_none(one, tmp_path, capsys):

@@ -250,7 +250,7 @@ def test_the_command_names_what_is_wrong(tmp_path, capsys):
     odd = tmp_path / "odd.safetensors"
     odd.write_bytes(b"no")
     (tmp_path / "vocabulary.json").write_bytes(b"no")
-    known = "give the path .* or byte_pairs, dropout, no_dropout"
+    known = "give the path .* or byte_pairs, dropout, longer, no_dropout"
     for model, said in [
         ("nothing", f"'nothing' is no model; {known}"),
         (str(tmp_path / "no.safetensors"), "is no model"),

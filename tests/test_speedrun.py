@@ -81,7 +81,7 @@ def test_what_cannot_be_compared_is_refused(toy, monkeypatch):
         with pytest.raises(ValueError, match=message):
             speedrun.speedrun_results()
     write_record(path, run)
-    monkeypatch.setattr(speedrun, "LONGER", {dropout: None})
+    monkeypatch.setattr(speedrun, "LONGER", {9: (dropout.STUDY, "none", None)})
     with pytest.raises(ValueError, match="dropout_study holds another run: its"):
         speedrun.speedrun_results()
     other = times["recipes"] | {"entry": times["recipes"]["plain"]}
@@ -177,7 +177,9 @@ def test_results_are_told_as_they_are():
     axes, (ours, *longer) = speedrun.speedrun_figure(race).axes[0], race["ours"]
     took = read_record(recipes.recipe_entry_place(0)[0])["seconds_in_steps"]
     more = {run["steps"]: run["seconds"] - ours["seconds"] for run in longer}
-    assert more == pytest.approx({n: (n / 2_400 - 1) * took for n in (4_112, 25_700)})
+    assert more == pytest.approx(
+        {n: (n / 2_400 - 1) * took for n in (4_112, 10_280, 25_700)}
+    )
     dot = [ours["seconds"] / 60, ours["loss"]["values"][0]]
     assert axes.lines[-1].get_xydata().tolist()[0] == dot
     history, row = race["plain"]["history"], race["plain"]

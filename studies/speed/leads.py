@@ -141,7 +141,8 @@ def leads_table(results: StudyResults) -> str:
     """What each lead gave, as a Markdown table; those of 20 epochs come last."""
     titles = ["Recipe", "Time of a step", "Steps", "Seeds", "Validation loss"]
     times, rows = read_record(FOLDER / TIMES), []
-    for name, arm in (LEADS | RATES | LONG).items():
+    for name in filter(results.runs.get, LEADS | RATES | LONG):
+        arm = results.study.arms[name]
         base = "long_recipe" if name in LONG else "recipe"
         loss, minus = results.readings[name]["loss"], ""
         if name != base:
