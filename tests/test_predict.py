@@ -16,11 +16,7 @@ from helpers.tokenizer import CLS, MASK, SEP, SPECIALS, UNK
 WORDS = "the cat dog sat on a mat and . ran".split()
 TOKENIZER = knowing(WORDS)
 SENTENCE = "the cat sat on the zebra"
-
-
-@pytest.fixture
-def model():
-    return tiny_model(len(TOKENIZER))
+MODEL = tiny_model(len(TOKENIZER))
 
 
 @torch.no_grad()
@@ -34,10 +30,10 @@ def by_hand(model, words, masked, position):
 
 
 @pytest.mark.parametrize("position", [0, 3, 5])
-def test_a_prediction_is_that_of_a_plain_forward_pass(model, position):
+def test_a_prediction_is_that_of_a_plain_forward_pass(position):
     words = SENTENCE.split()
-    found = fill_mask(model, TOKENIZER, SENTENCE, position, top_k=99)
-    chances, weights = by_hand(model, words, [position], position)
+    found = fill_mask(MODEL, TOKENIZER, SENTENCE, position, top_k=99)
+    chances, weights = by_hand(MODEL, words, [position], position)
     order = chances.argsort(descending=True).tolist()
     assert [word for word, _ in found.top] == [WORDS[i] for i in order]
     assert [p for _, p in found.top] == pytest.approx(chances[order].tolist())
@@ -52,14 +48,14 @@ def test_a_prediction_is_that_of_a_plain_forward_pass(model, position):
         assert found.true == found.target == words[position]
         assert found.top[found.rank_true - 1] == (found.true, found.p_true)
         assert found.p_target == found.p_true
-    same = predict_each(model, TOKENIZER, SENTENCE)[position]
+    same = predict_each(MODEL, TOKENIZER, SENTENCE)[position]
     assert same.rank_true == found.rank_true
     torch.testing.assert_close(same.chance_V, found.chance_V, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(same.weights_NHTS, weights, atol=1e-6, rtol=1e-5)
 
 
-def test_attention_is_the_row_of_the_masked_position(model):
-    found = fill_mask(model, TOKENIZER, SENTENCE, 2)
+def test_attention_is_the_row_of_the_masked_position():
+    found = fill_mask(MODEL, TOKENIZER, SENTENCE, 2)
     assert found.tokens == "[CLS] the cat [MASK] on the zebra [SEP]".split()
     weights = found.weights_NHTS[:, :, 3]
     assert torch.equal(found.attention(0, 1), weights[0, 1])
@@ -83,22 +79,22 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text, words", TEXTS)
-def test_free_text_is_split_and_a_list_is_taken_as_it_is(model, text, words):
-    each = predict_each(model, TOKENIZER, text)
+def test_free_text_is_split_and_a_list_is_taken_as_it_is(text, words):
+    each = predict_each(MODEL, TOKENIZER, text)
     assert [found.words for found in each] == [words] * len(words)
 
 
 @pytest.mark.parametrize("blank", ["[MASK]", "___", "_" * 12])
-def test_a_blank_is_masked_and_has_no_true_word(model, blank):
-    found = fill_mask(model, TOKENIZER, f"the {blank} sat on the mat")
-    masked = fill_mask(model, TOKENIZER, "the cat sat on the mat", 1)
+def test_a_blank_is_masked_and_has_no_true_word(blank):
+    found = fill_mask(MODEL, TOKENIZER, f"the {blank} sat on the mat")
+    masked = fill_mask(MODEL, TOKENIZER, "the cat sat on the mat", 1)
     assert (found.position, found.top, found.blank) == (1, masked.top, True)
     assert (found.true, found.p_true, found.rank_true) == (None, None, None)
     assert (found.target, found.p_target) == (found.pred, found.p_pred)
     # Beside another masked word it stays a blank, joined to a mark or not.
-    two = fill_mask(model, TOKENIZER, f"the {blank} sat on the cat{blank}", 5)
+    two = fill_mask(MODEL, TOKENIZER, f"the {blank} sat on the cat{blank}", 5)
     words = "the cat sat on the cat cat".split()
-    chances, _ = by_hand(model, words, [1, 5, 6], 5)
+    chances, _ = by_hand(MODEL, words, [1, 5, 6], 5)
     assert two.p_pred == pytest.approx(float(chances.max()), abs=1e-6)
 
 
@@ -110,43 +106,41 @@ REFUSED += [("___ [MASK] the", None, "has 2 blanks; write one ___ or")]
 
 
 @pytest.mark.parametrize("text, position, said", REFUSED)
-def test_what_cannot_be_asked_is_one_sentence(model, text, position, said):
+def test_what_cannot_be_asked_is_one_sentence(text, position, said):
     with pytest.raises(ValueError, match=said):
-        fill_mask(model, TOKENIZER, text, position)
+        fill_mask(MODEL, TOKENIZER, text, position)
     if position is not None:
         with pytest.raises(ValueError, match=said):
-            predict_positions(model, TOKENIZER, text, [0, position])
+            predict_positions(MODEL, TOKENIZER, text, [0, position])
     if position == 0:
         with pytest.raises(ValueError, match=said):
-            predict_each(model, TOKENIZER, text)
+            predict_each(MODEL, TOKENIZER, text)
 
 
 @pytest.mark.parametrize("change", [-1, 400])
-def test_a_tokenizer_of_another_size_is_refused(model, change):
+def test_a_tokenizer_of_another_size_is_refused(change):
     """With more words some ids have no vector; with fewer some answers have no name."""
     other = knowing(f"word{i}" for i in range(10 + change))
-    own = fill_mask(model, TOKENIZER, SENTENCE, 0)
+    own = fill_mask(MODEL, TOKENIZER, SENTENCE, 0)
     said = f"tokenizer has {len(other)} words, but the model has vocab_size 15"
     asked = (fill_mask, SENTENCE, 0), (without_words, own), (without_heads, own)
     for ask, *about in asked:
         with pytest.raises(ValueError, match=said):
-            ask(model, other, *about)
+            ask(MODEL, other, *about)
 
 
 @pytest.fixture
-def training(model):
+def training():
     """A model with dropout, one half of it in training mode, the other not."""
-    model = MaskedLanguageModel(replace(model.config, dropout=0.5)).train()
+    model = MaskedLanguageModel(replace(MODEL.config, dropout=0.5)).train()
     model.blocks[1].eval()
     return model
 
 
 def test_a_model_is_asked_while_another_thread_trains_it(training):
     """Its training steps keep their dropout, and the answers have none."""
-    seen = []
-    training.blocks[0].dropout.register_forward_hook(
-        lambda module, *_: seen.append(module.training)
-    )
+    dropout, seen = training.blocks[0].dropout, []
+    dropout.register_forward_hook(lambda module, *_: seen.append(module.training))
 
     def ask():
         return fill_mask(training, TOKENIZER, SENTENCE, 1).p_pred
