@@ -28,19 +28,11 @@ TOKENIZER = knowing(WORDS)
 # word outside the vocabulary stands beside the first one, so that its nearest is on one
 # side only; the second has two outside, and so two others at the same distance.
 SENTENCES = [
-    ("the cat zebra sat on a mat .".split(), 3, [0, 1, 5, 6, 7], [4]),
-    (
-        "it ran and giraffe dog zebra sat on the mat .".split(),
-        4,
-        [0, 1, 7, 8, 9, 10],
-        [2, 6],
-    ),
+    ("the cat zebra sat on a mat .", 3, [0, 1, 5, 6, 7], [4]),
+    ("it ran and giraffe dog zebra sat on the mat .", 4, [0, 1, 7, 8, 9, 10], [2, 6]),
 ]
-
-
-@pytest.fixture(scope="module")
-def model():
-    return tiny_model(len(TOKENIZER), seed=1)
+MODEL = tiny_model(len(TOKENIZER), seed=1)
+SUMMARY = erasure.STUDY.read()
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +47,13 @@ def data():
 
 
 @torch.no_grad()
-def by_hand(model, words, position, far, near) -> dict:
+def by_hand(words, position, far, near) -> dict:
     """What `erase_words` returns of one sentence, each rule spelt out."""
     ids = torch.tensor([[CLS, *TOKENIZER.encode(words), SEP]])
 
     def forward(*hidden):
         at = torch.tensor([[i + 1 for i in hidden]])
-        logits, weights = model(ids.scatter(1, at, MASK), need_weights=True)
+        logits, weights = MODEL(ids.scatter(1, at, MASK), need_weights=True)
         chance = logits[0, position + 1, len(SPECIALS) :].double().log_softmax(-1)
         return chance[ids[0, position + 1] - len(SPECIALS)].item(), weights[0].mean(1)
 
@@ -90,47 +82,44 @@ def by_hand(model, words, position, far, near) -> dict:
     return expected
 
 
-def test_the_erasure_test_is_that_of_a_sum_by_hand(model):
+def test_the_erasure_test_is_that_of_a_sum_by_hand():
     """What is no word of the vocabulary is neither masked nor ranked."""
-    rows = []
-    for words, position, *others in SENTENCES:
-        rows.append(erasure.erase_words(model, TOKENIZER, words, position))
-        for key, values in by_hand(model, words, position, *others).items():
+    rows, asked = [], [(text.split(), position) for text, position, *_ in SENTENCES]
+    for (words, position), (*_, far, near) in zip(asked, SENTENCES, strict=True):
+        rows.append(erasure.erase_words(MODEL, TOKENIZER, words, position))
+        for key, values in by_hand(words, position, far, near).items():
             assert rows[-1][key] == pytest.approx(values, abs=2e-5)
-    part = erasure.erasure_test(
-        model, TOKENIZER, [sentence[:2] for sentence in SENTENCES]
-    )
+    part = erasure.erasure_test(MODEL, TOKENIZER, asked)
     for measure, own in (("fall", "mean"), ("size", "mean"), ("correlation", "median")):
         for name, value in part[measure].items():
             mean = statistics.fmean(row[measure][name] for row in rows)
             assert value[own] == pytest.approx(mean)
-    assert part["adjacent"]["rollout"] == statistics.fmean(
-        row["adjacent"]["rollout"] for row in rows
-    )
+    beside = [row["adjacent"]["rollout"] for row in rows]
+    assert part["adjacent"]["rollout"] == statistics.fmean(beside)
     spread = erasure.erasure_correlation(pd.Series([None, 0.5, -0.5, 0.1]))
     assert spread["quartiles"] == pytest.approx([-0.2, 0.3])
     assert spread["positive"] == pytest.approx(2 / 3)
     assert (spread["sentences"], spread["median"]) == (3, 0.1)
 
 
-def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
+def test_a_head_that_is_off_is_one_that_is_not_read(data):
     """Groups are of 16, 16 and 5 blocks, with unlike numbers of words."""
-    part = heads.head_costs(model, data)
+    part = heads.head_costs(MODEL, data)
     rows = part["heads"] | part["layers"]
     assert (len(part["heads"]), len(part["layers"]), part["groups"]) == (4, 2, 3)
     blocks = data.validation_BT, data.subset_BT
     for key in ("words", "loss", "accuracy"):
-        assert part[key] == pytest.approx(evaluate(model, *blocks)[key], rel=1e-5)
+        assert part[key] == pytest.approx(evaluate(MODEL, *blocks)[key], rel=1e-5)
 
     def sums(model) -> np.ndarray:
         groups = zip(*(x.split(16) for x in blocks), strict=True)
         scores = [evaluate(model, *group) for group in groups]
         return np.array([[x["words"], x["loss"] * x["words"]] for x in scores]).T
 
-    words, losses = sums(model)
+    words, losses = sums(MODEL)
     slices = {"layer 1 head 2": (0, slice(8, 16)), "layer 2 head 1": (1, slice(0, 8))}
     for name, (n, read) in (slices | {"layer 2": (1, slice(0, 16))}).items():
-        other = copy.deepcopy(model)
+        other = copy.deepcopy(MODEL)
         other.blocks[n].attention.output.weight.data[:, read] = 0
         cost = bootstrap({"rise": sums(other)[1] - losses}, words)["rise"]
         assert rows[name]["cost"] == pytest.approx(cost, abs=1e-5)
@@ -141,14 +130,14 @@ def test_a_head_that_is_off_is_one_that_is_not_read(model, data):
     assert part["peak_and_cost"] == pytest.approx(spearmanr(cost, peak).statistic)
 
 
-def test_the_gaze_of_a_head_is_that_of_masked_positions(model, data):
-    gaze = heads.head_gaze(model, data)
+def test_the_gaze_of_a_head_is_that_of_masked_positions(data):
+    gaze = heads.head_gaze(MODEL, data)
     names = {-3: "-3", -2: "-2", -1: "-1", 0: "self", 1: "+1", 2: "+2", 3: "+3"}
     rows = []
     for ids, subset in zip(data.validation_BT, data.subset_BT, strict=True):
         inputs = ids.masked_fill(subset == 0, MASK)
         with torch.no_grad():
-            weights = model(inputs[None], need_weights=True)[1][0, 1, 0]
+            weights = MODEL(inputs[None], need_weights=True)[1][0, 1, 0]
         for at in (subset == 0).nonzero().flatten().tolist():
             seen = dict(enumerate(weights[at].tolist(), -at))  # by offset
             row = {name: seen.get(offset, 0.0) for offset, name in names.items()}
@@ -179,15 +168,13 @@ def test_shuffled_words_are_the_same_words():
         mixed, position = erasure.erasure_control(words, 5, number)
         assert sorted(mixed) == sorted(words)
         assert mixed != words and mixed[position] == "mat"
-    twice = [
-        erasure.erasure_control(["a", "a", "b"], 1, number)[1] for number in range(20)
-    ]
-    assert set(twice) == {0, 1, 2}  # the second "a", wherever it goes
+    twice = [erasure.erasure_control(["a", "a", "b"], 1, n) for n in range(20)]
+    assert {at for _, at in twice} == {0, 1, 2}  # the second "a", wherever it goes
 
 
-def test_each_model_is_tested_and_the_controls_differ(model):
-    lines = [" ".join([*words, "and", "it", "."]) for words, *_ in SENTENCES] * 3
-    asked = dict.fromkeys(TRAINED, model), TOKENIZER, Corpus("toy", lines, lines, [])
+def test_each_model_is_tested_and_the_controls_differ():
+    lines = [f"{text} and it ." for text, *_ in SENTENCES] * 3
+    asked = dict.fromkeys(TRAINED, MODEL), TOKENIZER, Corpus("toy", lines, lines, [])
     found = erasure.measure_erasure(*asked, {"weights": {"dropout": "these"}}, 2)
     assert [*found["erasure"]] == [*MODELS] and [*found["heads"]] == [*MODELS][:3]
     means = [part["fall"]["largest"]["mean"] for part in found["erasure"].values()]
@@ -198,11 +185,6 @@ def test_another_text_than_the_models_is_refused(monkeypatch):
     monkeypatch.setattr(shipped, "require_wikitext", lambda: Corpus("toy", [], [], []))
     with pytest.raises(ValueError, match="are of WikiText-2, not toy"):
         shipped.shipped_models("dropout")
-
-
-@pytest.fixture(scope="module")
-def summary():
-    return erasure.STUDY.read()
 
 
 @pytest.mark.parametrize("study", [erasure.STUDY, knowledge.STUDY])
@@ -219,21 +201,20 @@ def test_a_head_looks_at_one_target_or_spreads():
     assert looks_cell({"-1": 0.09, "+1": 0.08, "peak": 0.9}) == "spread"
 
 
-def test_the_erasure_figure_has_a_dot_for_each_mean(summary):
-    panels = erasure_figure(summary).axes
-    dots = [
-        line for axes in panels for line in axes.lines if len(line.get_xdata()) == 7
-    ]
+def test_the_erasure_figure_has_a_dot_for_each_mean():
+    panels = erasure_figure(SUMMARY).axes
+    lines = [line for axes in panels for line in axes.lines]
+    dots = [line for line in lines if len(line.get_xdata()) == 7]
     labels = [label.get_text() for label in panels[0].get_yticklabels()]
     row = labels.index("most attended, last layer")
     for line, name in zip(dots, MODELS, strict=True):
-        fall = summary["erasure"][name]["fall"]
+        fall = SUMMARY["erasure"][name]["fall"]
         assert line.get_xdata()[row] == fall["layer 4 most"]["mean"]
 
 
-def test_the_heads_figure_has_a_dot_for_each_head(summary):
-    panels = heads_figure(summary).axes
-    for axes, part in zip(panels, summary["heads"].values(), strict=True):
+def test_the_heads_figure_has_a_dot_for_each_head():
+    panels = heads_figure(SUMMARY).axes
+    for axes, part in zip(panels, SUMMARY["heads"].values(), strict=True):
         dots = [line for line in axes.lines if line.get_marker() == "o"]
         costs = [head["cost"] for head in part["heads"].values()]
         shown = [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots]
@@ -288,36 +269,29 @@ def test_an_example_is_of_a_kind_by_its_rule(kind, prediction, fits):
 
 def test_an_example_is_typical_or_the_nearest():
     """Of an even number the lower of the middle two, and of equals the first."""
-    right = [
-        said("of", "of in", p=p, position=i) for i, p in enumerate((0.9, 0.2, 0.4, 0.6))
-    ]
-    chosen, fit = examples.chosen_example(
-        "function_word", [said("of", "in of"), *right], None
-    )
+    choose, chances = examples.chosen_example, (0.9, 0.2, 0.4, 0.6)
+    right = [said("of", "of in", p=p, position=i) for i, p in enumerate(chances)]
+    chosen, fit = choose("function_word", [said("of", "in of"), *right], None)
     assert (chosen.p_pred, fit) == (0.4, 4)
     equals = [said("of", "of in", p=0.4, position=i) for i in range(3)]
-    chosen, _ = examples.chosen_example(
-        "function_word", [*right[:2], *equals[1:]], None
-    )
+    chosen, _ = choose("function_word", [*right[:2], *equals[1:]], None)
     assert (chosen.p_pred, chosen.position) == (0.4, 1)
     near = [said("film", f"{word} the") for word in ("war", "movie", "song", "the")]
     cosines = {"war": 0.1, "movie": 0.8, "song": 0.8, "the": 0.9}
-    chosen, fit = examples.chosen_example(
-        "near_miss", near, lambda one: cosines[one.pred]
-    )
+    chosen, fit = choose("near_miss", near, lambda one: cosines[one.pred])
     assert (chosen.pred, fit) == ("movie", 3)
 
 
-def test_candidates_are_short_and_known_and_asked_for_each_word(model):
+def test_candidates_are_short_and_known_and_asked_for_each_word():
     known = "the cat sat on a mat and the dog ran ."
     lines = [known, f"x x {known}", f"x x x {known}"]  # three are too many
     lines += ["the cat sat .", f"cat {known[:-1]}{known}"]  # 4 and 22 words
     sentences, counts = examples.example_candidates(TOKENIZER, lines)
     assert sentences == [lines[0].split(), lines[1].split()]
     assert (counts["sentences"], counts["candidates"]) == (3, 2)
-    predictions = examples.example_predictions(model, TOKENIZER, sentences)
+    predictions = examples.example_predictions(MODEL, TOKENIZER, sentences)
     assert [one.position for one in predictions] == [*range(11), *range(2, 13)]
-    alone = fill_mask(model, TOKENIZER, sentences[0], 3)
+    alone = fill_mask(MODEL, TOKENIZER, sentences[0], 3)
     assert predictions[3].p_pred == pytest.approx(alone.p_pred, rel=1e-5)
 
 

@@ -29,27 +29,15 @@ LINES = [
 LINES[5::20] = ["= = The King of Paris = ="] * len(LINES[5::20])
 CORPUS = Corpus("toy", LINES[:240], LINES[240:], [])
 TOKENIZER = WordTokenizer.train(CORPUS.train, 30)
-SOURCE = {"weights": {"dropout": "these"}}
+DATA = TrainingData.prepare(TOKENIZER, CORPUS, LENGTH)
+MODELS = {n: tiny_model(len(TOKENIZER), i) for i, n in enumerate(knowledge.TRAINED)}
+COMMITTED = knowledge.STUDY.read()
 
 
 @pytest.fixture(scope="module")
-def data():
-    return TrainingData.prepare(TOKENIZER, CORPUS, LENGTH)
-
-
-@pytest.fixture(scope="module")
-def models():
-    return {n: tiny_model(len(TOKENIZER), i) for i, n in enumerate(knowledge.TRAINED)}
-
-
-@pytest.fixture(scope="module")
-def summary(models):
-    return knowledge.measure_knowledge(models, TOKENIZER, CORPUS, SOURCE)
-
-
-@pytest.fixture(scope="module")
-def committed():
-    return knowledge.STUDY.read()
+def summary():
+    source = {"weights": {"dropout": "these"}}
+    return knowledge.measure_knowledge(MODELS, TOKENIZER, CORPUS, source)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +78,8 @@ def test_bands_by_hand():
         ids_BT[row, [0, position]] = torch.tensor([CLS, word])  # no [UNK] in the last
         subset_BT[row, position] = 0
     classes = ["names"] * 25 + ["digits"] * 481
-    bands = words.describe_words(
-        ids_BT, subset_BT, words.packed_word_places(ids_BT), classes
-    )
+    places_BT = words.packed_word_places(ids_BT)
+    bands = words.describe_words(ids_BT, subset_BT, places_BT, classes)
     first, second, third, last = words.QUARTERS
     middle, far = "between them", "9 and more, or none"
     low, high, rare = "1 to 20", "21 to 100", "101 to 500"
@@ -108,12 +95,12 @@ def test_bands_by_hand():
     assert [*later["rank"]][1::2] == [high, rare, "501 and more"]
 
 
-def test_words_stand_at_their_places(data):
+def test_words_stand_at_their_places():
     """In blocks and in sentences; some of these lie between long and short ones."""
     stream = join_lines(encode_lines(TOKENIZER, CORPUS.validation))
-    classes, ids_BT = ["names"] * len(TOKENIZER), data.validation_BT
+    classes, ids_BT = ["names"] * len(TOKENIZER), DATA.validation_BT
     places_BT = words.packed_word_places(ids_BT)
-    asked = words.describe_words(ids_BT, data.subset_BT, places_BT, classes)
+    asked = words.describe_words(ids_BT, DATA.subset_BT, places_BT, classes)
     assert stream[asked.index].tolist() == [*asked["id"]]
     assert [*asked["unit"]] == [*asked.index // (GROUP * (LENGTH - 1))]
     again = "so it ran on ."
@@ -153,16 +140,16 @@ def adds_up(summary: dict) -> None:
             assert sum(each) == pytest.approx(right, abs=1e-4)
 
 
-def test_bands_add_up_to_the_whole(summary, models, data):
+def test_bands_add_up_to_the_whole(summary):
     adds_up(summary)
     counts = [kind["vocabulary"] for kind in summary["classes"].values()]
     assert sum(counts) == len(TOKENIZER) - len(SPECIALS)
-    guesses = all_references(data, len(TOKENIZER))
+    guesses = all_references(DATA, len(TOKENIZER))
     for name, scores in summary["subset_0"].items():
         assert scores == pytest.approx({key: guesses[name][key] for key in scores})
     everything = summary["bands"]["all"]["all words"]
-    for name, model in models.items():
-        whole = evaluate(model, data.validation_BT, data.subset_BT, subsets=range(7))
+    for name, model in MODELS.items():
+        whole = evaluate(model, DATA.validation_BT, DATA.subset_BT, subsets=range(7))
         assert everything["words"] == whole["words"]
         for key in ("loss", "accuracy"):
             assert everything[key][name]["mean"] == pytest.approx(whole[key], rel=1e-5)
@@ -175,14 +162,13 @@ def test_intervals_are_of_units_and_not_of_words():
     frame, sums = pd.DataFrame({"loss": loss_M.flatten()}), loss_M.sum(1)
     sums[10:] = 0
     expected = bootstrap({"loss": sums}, np.repeat([200, 0], 10))["loss"]
-    assert knowledge.knowledge_intervals(frame[:2_000], unit)["loss"] == pytest.approx(
-        expected
-    )
+    found = knowledge.knowledge_intervals(frame[:2_000], unit)
+    assert found["loss"] == pytest.approx(expected)
 
 
-def test_sentences_are_compared_with_the_same_words(summary, models, data):
+def test_sentences_are_compared_with_the_same_words(summary):
     """By hand: each word of a sentence with itself inside a block."""
-    model, blocks = models["dropout"], (data.validation_BT, data.subset_BT)
+    model, blocks = MODELS["dropout"], (DATA.validation_BT, DATA.subset_BT)
     place_M = words.packed_word_places(blocks[0])[blocks[1] >= 0].tolist()
     loss = dict(zip(place_M, score_reference(model, *blocks)["loss"], strict=True))
     inside, start = [], 0
@@ -203,16 +189,16 @@ def test_sentences_are_compared_with_the_same_words(summary, models, data):
     assert means["alone minus packed"] == pytest.approx(minus)
 
 
-def test_the_committed_record_adds_up_and_agrees_with_the_others(committed):
+def test_the_committed_record_adds_up_and_agrees_with_the_others():
     """What the training runs and the references have measured of the same words."""
-    adds_up(committed)
-    rules = {name: kind["rule"] for name, kind in committed["classes"].items()}
+    adds_up(COMMITTED)
+    rules = {name: kind["rule"] for name, kind in COMMITTED["classes"].items()}
     assert rules == words.CLASSES
     guesses = read_record(knowledge.STUDY.path.with_name("references.json"))
-    assert committed["bigram_strength"] == guesses["bigram"].pop("strength")
-    for name, scores in committed["subset_0"].items():
+    assert COMMITTED["bigram_strength"] == guesses["bigram"].pop("strength")
+    for name, scores in COMMITTED["subset_0"].items():
         assert scores == pytest.approx(guesses[name], rel=1e-6)
-    packed, alone = committed["bands"]["all"]["all words"], committed["alone"]
+    packed, alone = COMMITTED["bands"]["all"]["all words"], COMMITTED["alone"]
     for name in knowledge.TRAINED:
         run = read_record(knowledge.STUDY.path.with_name(f"{name}.json"))["validation"]
         own = {"packed": packed["loss"][name]}
@@ -221,10 +207,10 @@ def test_the_committed_record_adds_up_and_agrees_with_the_others(committed):
             assert interval["mean"] == pytest.approx(run[layout]["loss"], abs=2e-4)
 
 
-def test_the_figure_has_a_dot_for_each_mean(committed):
-    parts = [committed["bands"][division] for division in ("class", "rank", "unknown")]
-    parts.append(committed["within"]["function words"])
-    for axes, bands in zip(knowledge_figure(committed).axes, parts, strict=True):
+def test_the_figure_has_a_dot_for_each_mean():
+    parts = [COMMITTED["bands"][division] for division in ("class", "rank", "unknown")]
+    parts.append(COMMITTED["within"]["function words"])
+    for axes, bands in zip(knowledge_figure(COMMITTED).axes, parts, strict=True):
         dots = {line.get_label(): line for line in axes.lines}
         for name, label in GUESSES.items():
             means = [100 * band["accuracy"][name]["mean"] for band in bands.values()]

@@ -1,5 +1,6 @@
 """The lessons' numbers, tables and figures, held against those by hand."""
 
+import shutil
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -18,12 +19,7 @@ from studies.speed.scaling import fit_scaling, scaling_times
 
 LENGTHS = scaling.STUDY.read()
 COSTS = read_record(costs.COSTS)
-
-
-@pytest.fixture(scope="module")
-def results():
-    """The lessons as they were recorded."""
-    return STUDY.results()
+RESULTS = STUDY.results()
 
 
 def test_readings_by_hand():
@@ -41,16 +37,16 @@ def test_readings_by_hand():
     assert values == pytest.approx(expected)
 
 
-def test_the_records_are_of_their_arms_and_each_tokenizer_of_one_text(results):
+def test_the_records_are_of_their_arms_and_each_tokenizer_of_one_text():
     texts = {
         (arm.pieces, arm.model_config.vocab_size, run["text"])
         for name, arm in ARMS.items()
-        for run in results.runs[name].values()
+        for run in RESULTS.runs[name].values()
     }
     assert len(texts) == len({text[:2] for text in texts})
     five = "base pad_64 pad_128 layers_2 rate_15 small_fresh untied pieces_8000".split()
     five.append("words_10000")
-    for name, runs in results.runs.items():
+    for name, runs in RESULTS.runs.items():
         assert [*runs] == [*range(5 if name in five else 3)]
 
 
@@ -68,14 +64,14 @@ def test_what_a_claim_costs_counts_the_threads_of_each_timing(tmp_path, monkeypa
     assert (row["budget"], row["hardware"]) == ("500 steps", ["A", "B"])
 
 
-def test_a_claim_is_a_line(results):
+def test_a_claim_is_a_line():
     interval = {"n": 3, "mean": -0.12345, "low": -0.3, "high": 0.1}
     row = {"interval": interval, "unit": "nats"}
     assert lesson_effect(row) == "-0.123 (-0.300 to +0.100) nats"
     assert lesson_effect(row | {"unit": "%"}) == "-0.12 (-0.30 to +0.10) %"
     one = {"n": 1, "mean": 0, "low": None, "high": None}
     assert lesson_effect({"interval": one, "unit": "steps"}) == "+0 steps"
-    lines = study.lesson_lines(results, None)
+    lines = study.lesson_lines(RESULTS, None)
     text = "A learning rate that falls to 0 beats a constant rate of half its peak."
     assert lines == (f"* Exploratory: *{text}* **open** -0.110 (-0.180 to -0.041) nats")
 
@@ -95,12 +91,12 @@ def dots(figure, order: int = 1) -> list:
     return [value for values in faint for value in values]
 
 
-def test_figures_show_the_values_that_were_read(results):
+def test_figures_show_the_values_that_were_read():
     def values(arms, *readings: str) -> list:
-        each = [results.readings[arm][name] for name in readings for arm in arms]
+        each = [RESULTS.readings[arm][name] for name in readings for arm in arms]
         return [value for interval in each for value in interval["values"]]
 
-    figure, arms = figures.lesson_layout_figure(results), []
+    figure, arms = figures.lesson_layout_figure(RESULTS), []
     ways = {name: layout for layout, name in figures.LAYOUTS.items()}
     for label in figure.axes[0].get_yticklabels():
         way, rows = label.get_text().rsplit(", ", 1)
@@ -111,16 +107,16 @@ def test_figures_show_the_values_that_were_read(results):
     widths = [[bar.get_width() for bar in axes.patches] for axes in (padding, pace)]
     assert widths[0] == [100 * cost["padding"] for cost in timed]
     assert widths[1] == [cost["asked"] / cost["seconds"][1] for cost in timed]
-    shown = dots(figures.lesson_vocabulary_figure(results))
+    shown = dots(figures.lesson_vocabulary_figure(RESULTS))
     assert shown == values(VOCABULARIES, "shared", "bits", "rare")
     sizes = [[*arms.values()] for arms in figures.SIZES.values()]
     shown = sum((values(arms, AT_STEPS, AT_TIME) for arms in sizes), [])
-    assert dots(figures.lesson_size_figure(results), -1) == shown
+    assert dots(figures.lesson_size_figure(RESULTS), -1) == shown
     left, right = values(MASK_RATES.values(), "loss"), values(figures.MASK_WAYS, "loss")
-    shown = figures.lesson_masks_figure(results)
+    shown = figures.lesson_masks_figure(RESULTS)
     assert (dots(shown, -1)[: len(left)], dots(shown)[len(left) :]) == (left, right)
     for axes, arms in zip(
-        figures.lesson_tying_figure(results).axes, TYING_PAIRS.values(), strict=True
+        figures.lesson_tying_figure(RESULTS).axes, TYING_PAIRS.values(), strict=True
     ):
         pairs = [*zip(*(values([arm], "loss") for arm in arms), strict=False)]
         assert [(*line.get_ydata(),) for line in axes.lines] == pairs
@@ -139,19 +135,19 @@ def test_what_figures_call_an_arm_is_what_it_is():
         assert name.endswith("byte pairs" if ARMS[arm].pieces else "words")
 
 
-def test_a_dot_marks_what_early_stopping_keeps(results):
-    (axes,), lowest = figures.lesson_small_figure(results).axes, []
+def test_a_dot_marks_what_early_stopping_keeps():
+    (axes,), lowest = figures.lesson_small_figure(RESULTS).axes, []
     for arm in figures.SMALL_LOOKS:
-        for run in results.runs[arm].values():
+        for run in RESULTS.runs[arm].values():
             loss, step = min((entry["loss"], entry["step"]) for entry in run["curve"])
             lowest.append((step, loss))
     marked = [line.get_data() for line in axes.lines if line.get_marker() == "o"]
     assert [(*x, *y) for x, y in marked] == lowest
 
 
-def test_the_figure_of_effects_names_both_sides_on_one_scale(results):
-    axes, told = figures.lesson_effects_figure(results).axes[0], {}
-    rows = [row for row in results.claims if row["sides"]]
+def test_the_figure_of_effects_names_both_sides_on_one_scale():
+    axes, told = figures.lesson_effects_figure(RESULTS).axes[0], {}
+    rows = [row for row in RESULTS.claims if row["sides"]]
     assert {row["unit"] for row in rows} == {"nats"}
     near = [r["interval"] for r in rows if abs(r["interval"]["mean"]) < 0.4]
     for line in axes.lines:
@@ -184,16 +180,14 @@ def test_the_length_figure_takes_a_step_apart():
 
 
 def test_a_summary_trains_nothing_and_names_what_is_missing(
-    results, tmp_path, monkeypatch, capsys
+    tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr("studies.lab.study.require_wikitext", None)
     monkeypatch.setattr("studies.lab.figures.ROOT", tmp_path)
     some = {arm: ARMS[arm] for pair in TYING_PAIRS.values() for arm in pair}
     few = replace(STUDY, folder=tmp_path, arms=some, claims=LESSONS[5])
     for name in ("base_seed_0", "base_seed_1", "untied_seed_1", "untied_seed_2"):
-        write_record(
-            tmp_path / f"{name}.json", read_record(STUDY.folder / f"{name}.json")
-        )
+        shutil.copy(STUDY.folder / f"{name}.json", tmp_path)
     monkeypatch.setattr(study, "LESSONS", {5: LESSONS[5]})
     few.main(["--summary"])
     said = capsys.readouterr().out
