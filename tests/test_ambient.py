@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import os
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -10,6 +11,7 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook
 from program import python
 from test_package import CELLS, SOURCES
+from tiny import CONFIG, without_clock
 
 from explorer.knockout import without_heads, without_words
 from explorer.predict import fill_mask
@@ -19,7 +21,6 @@ from helpers.data import TrainingData, batches, bucket, pack, pad
 from helpers.layers import sinusoidal_positions
 from helpers.masking import mask_tokens
 from helpers.model import MaskedLanguageModel, ModelConfig
-from helpers.optimize import TrainConfig
 from helpers.record import read_record
 from helpers.seeds import seeded
 from helpers.tokenizer import WordTokenizer
@@ -113,10 +114,8 @@ print("✗", file=sys.stderr)
 @pytest.mark.parametrize("console", ["ascii", "cp1252", "utf-8"])
 def test_a_console_without_a_sign_shows_a_question_mark(console, tmp_path):
     said, warned = printed(tmp_path, SAYS, console)
-    claim, cross = (
-        text.encode(console, "replace").decode(console)
-        for text in ("✓ 東京 → naïve", "✗")
-    )
+    shown = "✓ 東京 → naïve\n✗".encode(console, "replace").decode(console)
+    claim, cross = shown.splitlines()
     assert said == [claim, "1 claims verified."]
     assert warned.splitlines()[-1] == cross
 
@@ -165,17 +164,14 @@ def results(positions: str) -> list:
     sizes = dict(max_length=32, n_layers=1, d_model=16, n_heads=2, d_ff=16, dropout=0.1)
     config = ModelConfig(len(TOKENIZER), positions=positions, **sizes)
     model = MaskedLanguageModel(config)
-    how = TrainConfig(
-        epochs=1, batch_size=16, optimizer="muon", evaluations=1, precision="float32"
-    )
+    how = replace(CONFIG, epochs=1, batch_size=16, optimizer="muon", evaluations=1)
     history = train(model, data, how).history
     model.eval()
     said = fill_mask(model, TOKENIZER, "The fox left .", 1)
     knocked = without_words(model, TOKENIZER, said).tolist()
     knocked += without_heads(model, TOKENIZER, said).tolist()
-    for entry in history:
-        del entry["seconds"]
-    return [draws(), history, said.top, said.attention("rollout").tolist(), knocked]
+    told = said.top, said.attention("rollout").tolist(), knocked
+    return [draws(), without_clock(history), *told]
 
 
 @pytest.mark.parametrize("positions", ["rotary", "sinusoidal"])

@@ -167,11 +167,9 @@ def test_a_run_begun_in_float16_goes_on_where_that_is_slow_and_back(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     run = TrainingRun(fresh_model(), config)
     known = resume_identity(run.model, data, config)
+    told = "The run was begun in float16, on a GPU; here it goes on in torch.float32.\n"
     with resumable_run(run, tmp_path, known, 99) as save:
-        told = capsys.readouterr().out
-        assert told == "The run was begun in float16, on a GPU; here it goes on in " + (
-            "torch.float32.\n"
-        )
+        assert capsys.readouterr().out == told
         assert run.dtype == torch.float32 and not run.scaler.is_enabled()
         train_step(run, data.validation_BT, config, 99)
         save()

@@ -169,12 +169,9 @@ replace(STUDY, path=Path(sys.argv[1])).main([])
 
 @pytest.mark.parametrize("moment", ["imports", "work"])
 def test_the_study_of_kills_ends_at_the_first_press_with_its_children(moment, tmp_path):
-    command = {
-        "imports": ["-m", "studies.resume"],
-        "work": ["-c", AWAY, tmp_path / "r"],
-    }
+    ways = {"imports": ["-m", "studies.resume"], "work": ["-c", AWAY, tmp_path / "r"]}
     variables = {"TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    with started(*command[moment], **variables) as program:
+    with started(*ways[moment], **variables) as program:
         deadline = time.monotonic() + (0.5 if moment == "imports" else 60)
         while time.monotonic() < deadline and not list(tmp_path.glob("*/*/state.pt")):
             time.sleep(0.1)

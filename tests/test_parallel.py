@@ -102,10 +102,7 @@ def ended(folder) -> list[tuple[str, int]]:
         started(*command, **CPU, **meet, RANK="0") as first,
         started(*command, **CPU, **meet, RANK="1") as second,
     ):
-        return [
-            (program.communicate(timeout=240)[1], program.returncode)
-            for program in (first, second)
-        ]
+        return [(p.communicate(timeout=240)[1], p.returncode) for p in (first, second)]
 
 
 @pytest.mark.parametrize("told", ["No state in", "Is a directory"])

@@ -27,11 +27,8 @@ BEGINS = torch.tensor([token.startswith(b" ") for token in PIECES.tokens])
 @torch.no_grad()
 def chances(words_ids, position: int, done=(), model=MODEL) -> torch.Tensor:
     """Probabilities of the next piece of a masked word of which some are done."""
-    size = len(words_ids[position])
-    row = [
-        [*done, *[MASK] * (size - len(done))] if i == position else ids
-        for i, ids in enumerate(words_ids)
-    ]
+    row, size = [*words_ids], len(words_ids[position])
+    row[position] = [*done, *[MASK] * (size - len(done))]
     at = 1 + sum(map(len, row[:position])) + len(done)
     scores = model(torch.tensor([[CLS, *sum(row, []), SEP]]))[0, at].double()
     begins = ~BEGINS if done or position == 0 else BEGINS
@@ -102,12 +99,10 @@ def test_attention_is_between_words():
     row = [MASK if i == 3 else j for i, ids in enumerate(IDS) for j in ids]
     with torch.no_grad():
         _, weights = MODEL(torch.tensor([[CLS, *row, SEP]]), need_weights=True)
-    weights = weights[0]
-    got = [*weights[..., :4].unbind(-1), weights[..., 4:6].sum(-1)]
-    got = torch.stack([*got, *weights[..., 6:].unbind(-1)], -1)
-    expected = torch.cat(
-        [got[:, :, :4], got[:, :, 4:6].mean(2, True), got[:, :, 6:]], 2
-    )
+    before, pieces, after = weights[0].split([4, 2, 2], -1)
+    got = torch.cat([before, pieces.sum(-1, True), after], -1)
+    before, pieces, after = got.split([4, 2, 2], -2)
+    expected = torch.cat([before, pieces.mean(-2, True), after], -2)
     torch.testing.assert_close(told.weights_NHTS, expected)
     assert told.attention().sum().item() == pytest.approx(1)
     assert told.tokens == ["[CLS]", "the", "cat", "and", "[MASK]", "saw", "[SEP]"]
@@ -116,20 +111,15 @@ def test_attention_is_between_words():
 @pytest.mark.parametrize("position", [1, 3])
 def test_knock_outs_hide_whole_words_and_ask_for_whole_words(position):
     told = predict_each(MODEL, PIECES, SENTENCE)[position]
-    hidden = [
-        [
-            [MASK] * len(ids) if i == j and j != position else ids
-            for i, ids in enumerate(IDS)
-        ]
-        for j in range(5)
-    ]
+    hidden = [[*IDS] for _ in IDS]
+    for other in {*range(5)} - {position}:
+        hidden[other][other] = [MASK] * len(IDS[other])
     expected = [chance(words, position) for words in hidden]
     assert without_words(MODEL, PIECES, told).tolist() == near(expected)
     off = torch.zeros(1, 2, 2, dtype=torch.bool)
     off[0, 1, 0] = True
-    assert without_heads(MODEL, PIECES, told)[1, 0].item() == pytest.approx(
-        chance(IDS, position, silence_heads(MODEL, off)), abs=1e-6
-    )
+    after_NH, silenced = without_heads(MODEL, PIECES, told), silence_heads(MODEL, off)
+    assert [after_NH[1, 0].item()] == near(chance(IDS, position, silenced))
 
 
 def test_a_guess_of_any_length_is_scored_and_no_word_is_unknown():
@@ -171,16 +161,13 @@ def test_models_of_words_and_of_byte_pairs_stand_side_by_side():
     explorer.model.value = "pieces"
     assert pressed(explorer.words) == [4] and explorer.marked("dotted") == []
     assert "It has 2 byte pairs. The model sees how many" in explorer.said()
-    assert "would be 9.1 % for each byte pair" in Page(explorer.scale).text.replace(
-        "\u00a0", " "
-    )
+    assert "would be 9.1\u00a0% for each byte pair" in Page(explorer.scale).text
     assert Page(explorer.card).numbers("mt-true") == near([told.p_true])
     after_W = without_words(MODEL, PIECES, told)
     needed = Page(explorer.needed)
     assert needed.numbers("data-position") == near(after_W[[0, 1, 2, 3, 5, 6]])
-    assert Page(explorer.heads).numbers("data-p") == near(
-        without_heads(MODEL, PIECES, told)
-    )
+    after_NH = without_heads(MODEL, PIECES, told)
+    assert Page(explorer.heads).numbers("data-p") == near(after_NH)
     p, *_ = predicted_guess_chance(MODEL, PIECES, told, "zebra")
     explorer.guess.value = "zebra"
     (own,) = Page(explorer.own).find("mt-own")
@@ -215,14 +202,10 @@ def test_a_page_is_saved_of_the_models_that_read_words():
 
 def test_equal_tokenizers_are_one():
     again = BPETokenizer(list(PIECES.merges))
-    explorer = Explored(
-        TEXT, {"one": MODEL, "two": MODEL}, {"one": PIECES, "two": again}
-    )
+    explorer = Explored(TEXT, {"a": MODEL, "b": MODEL}, {"a": PIECES, "b": again})
     assert "reads in another way" not in explorer.more.children[-1].value
     words = WordTokenizer(TOKENIZER.words)
-    explorer = Explored(
-        TEXT, MODELS, dict(zip(MODELS, (TOKENIZER, words), strict=True))
-    )
+    explorer = Explored(TEXT, MODELS, {"with": TOKENIZER, "without": words})
     assert explorer.views.page(explorer.choice()).count('"config"') == 2
 
 
@@ -239,9 +222,8 @@ def test_a_game_asks_for_words_that_all_models_know(names, monkeypatch):
 
 def test_a_sentence_has_to_fit_each_model():
     text = "zebra " * 6  # six byte pairs each
-    assert (
-        "6 words, which are 35 byte pairs; the model takes at" in both(text).refused()
-    )
+    told = both(text).refused()
+    assert "6 words, which are 35 byte pairs; the model takes at" in told
     assert "The model says" in Explored(text).said()
 
 

@@ -17,11 +17,8 @@ def test_a_run_is_known_by_its_settings_field_by_field():
     require_same_record("here", recorded, IDENTITY)
     recorded["training"]["seed"] = 7
     require_same_record("here", recorded, IDENTITY, free=("seed",))
-    with pytest.raises(
-        ValueError, match="here holds another run: its seed is 7, not 0"
-    ):
-        require_same_record("here", recorded, IDENTITY)
     for change, said in [
+        (recorded, "here holds another run: its seed is 7, not 0"),
         ({"text": None}, "its text is None, not digest"),
         ({"model": {"unknown": 1}}, "its unknown is 1, not None"),
         ({"training": [1]}, "its epochs is None, not"),
@@ -42,22 +39,14 @@ def test_a_record_that_cannot_be_read_is_named(content, tmp_path):
 def history(*losses: float) -> list[dict]:
     probe = {"block": 0, "position": 3, "predicted": 1, "p": 0.5}
     scores = {"most_predicted": 2, "most_predicted_share": 0.25, "probes": [probe]}
-    return [
-        {"step": step, "validation_loss": loss} | scores
-        for step, loss in enumerate(losses)
-    ]
+    return [{"step": i, "validation_loss": x} | scores for i, x in enumerate(losses)]
 
 
 def test_phases_are_those_evaluations():
     for losses, steps in {
-        (7.6, 5.7, 5.5, 4.4, 3.0, 3.1): {
-            "start": 0,
-            "plateau": 1,
-            "after": 3,
-            "end": 4,
-        },
-        (7.6, 5.5, 5.0): {"start": 0, "plateau": 1, "end": 2},
-        (7.6,): {"start": 0, "plateau": 0, "end": 0},
+        (7.6, 5.7, 5.5, 4.4, 3.0, 3.1): dict(start=0, plateau=1, after=3, end=4),
+        (7.6, 5.5, 5.0): dict(start=0, plateau=1, end=2),
+        (7.6,): dict(start=0, plateau=0, end=0),
     }.items():
         chosen = phases_to_sample(history(*losses), unigram_loss=5.62)
         assert {phase: entry["step"] for phase, entry in chosen.items()} == steps

@@ -44,11 +44,9 @@ def few(tmp_path):
 
 
 def test_the_gap_is_that_of_the_best_epoch():
-    losses = zip((5.0, 4.0, 4.5), (4.9, 3.6, 3.3), strict=True)
-    history = [
-        {"validation_loss": other, "train_loss": own, "epoch": n}
-        for n, (other, own) in enumerate(losses)
-    ]
+    names = "epoch", "validation_loss", "train_loss"
+    epochs = (0, 5.0, 4.9), (1, 4.0, 3.6), (2, 4.5, 3.3)
+    history = [dict(zip(names, epoch, strict=True)) for epoch in epochs]
     read = {name: dropout.READINGS[name] for name in ("gap", "best_epoch")}
     values = [reading({"history": history}) for reading in read.values()]
     assert values == pytest.approx([0.4, 1])
@@ -177,10 +175,8 @@ def test_the_controls_are_trained_tables_as_large_as_the_waves(table):
     size, wanted = (x.square().mean().item() for x in (embedding.waves_TD, waves_TD))
     assert size == pytest.approx(wanted, rel=0.15)
     after.sum().backward()
-    assert {name for name, p in embedding.named_parameters() if p.grad is not None} == {
-        "token.weight",
-        "waves_TD",
-    }
+    moved = {name for name, p in embedding.named_parameters() if p.grad is not None}
+    assert moved == {"token.weight", "waves_TD"}
 
 
 def test_a_subsample_is_spread_over_the_text(toy):

@@ -106,13 +106,8 @@ def test_muon_moves_matrices_as_pytorchs_own_does(monkeypatch, fast, apart):
     draw = torch.Generator().manual_seed(0)
     shapes = (48, 32), (32, 48), (48, 32), (16, 16)
     rates = {"lr": 0.02, "weight_decay": 0.4}
-    ours, theirs = (
-        [
-            torch.randn(shape, generator=torch.Generator().manual_seed(1))
-            for shape in shapes
-        ]
-        for _ in range(2)
-    )
+    ours = [torch.randn(shape, generator=draw) for shape in shapes]
+    theirs = [weight.clone() for weight in ours]
     muon, oracle = Muon(ours, **rates), torch.optim.Muon(theirs, **rates)
     for step in range(4):
         for mine, other in zip(ours, theirs, strict=True):
