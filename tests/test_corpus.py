@@ -92,30 +92,23 @@ def cache(monkeypatch, tmp_path) -> Path:
 
 
 @pytest.fixture
-def serve(cache, monkeypatch, tmp_path):
-    """A function that starts a hub which goes wrong in some way, on a text of ours."""
+def hub(cache, monkeypatch, tmp_path):
+    """A hub that serves a text of ours, and goes wrong in the way that a test gives."""
     draw = random.Random(0)
     lines = [draw.randbytes(50).hex() for _ in range(4_000)]
     folder = write(tmp_path / "served", OWN | {"train": OWN["train"] + lines})
     splits = {split: corpus.read_corpus_split(folder, split) for split in corpus.SPLITS}
     monkeypatch.setattr(corpus, "DIGEST", corpus.corpus_digest(splits))
-    started = []
-
-    def start(way=None):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, directory=folder))
+    serving = partial(Hub, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
         server.daemon_threads, server.block_on_close = True, False
         server.handle_error = lambda *request: None  # a client that has hung up
-        server.way, server.requests = way, []
+        server.way, server.requests = None, []
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        started.append(server)
         server.address = f"http://127.0.0.1:{server.server_port}"
         ask(monkeypatch, server.address)
-        return server
-
-    yield start
-    for server in started:
+        yield server
         server.shutdown()
-        server.server_close()
 
 
 def one_line(capsys) -> str:
@@ -126,18 +119,18 @@ def one_line(capsys) -> str:
 
 
 def test_a_hub_that_answers_is_asked_once_and_its_copy_is_kept(
-    serve, monkeypatch, capsys
+    hub, monkeypatch, capsys
 ):
     """However slow it is, and through a proxy, if one is set."""
-    server = serve("slow")
+    hub.way = "slow"
     monkeypatch.setenv("no_proxy", "")
-    monkeypatch.setenv("http_proxy", server.address)
+    monkeypatch.setenv("http_proxy", hub.address)
     ask(monkeypatch, "http://hub.invalid")
     start, first = time.monotonic(), corpus.load_corpus()
     assert time.monotonic() - start > 2 * corpus.PATIENCE
     assert first.name == corpus.WIKITEXT
     assert first.train[:2] == ["猫 が 好き", "犬 も 好き"] and first.test == ["犬"]
-    parts = [path.partition(f"{corpus.REVISION}/") for path in server.requests]
+    parts = [path.partition(f"{corpus.REVISION}/") for path in hub.requests]
     assert [name for *_, name in parts] == corpus.FILES
     assert parts[0][0].startswith("http://hub.invalid/datasets/")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -158,9 +151,8 @@ def test_a_hub_that_answers_is_asked_once_and_its_copy_is_kept(
         (429, "429 Too Many Requests"),
     ],
 )
-def test_a_hub_that_fails_costs_the_patience_and_is_named(serve, capsys, way, said):
-    serve(way)
-    start = time.monotonic()
+def test_a_hub_that_fails_costs_the_patience_and_is_named(hub, capsys, way, said):
+    hub.way, start = way, time.monotonic()
     assert corpus.load_corpus().name == "toy"
     assert time.monotonic() - start < 30
     assert said in one_line(capsys)
@@ -192,9 +184,8 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_cache_is_named_or_fetched_again(
-    damage, serve, cache, monkeypatch, capsys
+    damage, hub, cache, monkeypatch, capsys
 ):
-    server = serve()
     corpus.load_corpus()
     (file,) = cache.rglob("validation-*.parquet")
     damage(file)
@@ -202,7 +193,7 @@ def test_a_damaged_cache_is_named_or_fetched_again(
     assert corpus.load_corpus().name == "toy"
     line = one_line(capsys)
     assert "refused" in line and str(file.parents[1]) in line
-    ask(monkeypatch, server.address)
+    ask(monkeypatch, hub.address)
     assert corpus.load_corpus().name == corpus.WIKITEXT
     assert capsys.readouterr().out == ""
     shutil.rmtree(cache)
