@@ -15,15 +15,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from tiny import CONFIG, at_call, fresh_model, knowing, random_data, same_weights
 
-from helpers import checkpoint, parallel
+from helpers import checkpoint, parallel, resume
 from helpers.checkpoint import load_model, save_model
-from helpers.resume import (
-    load_state,
-    lock_run_folder,
-    resumable_run,
-    resume_identity,
-    save_state,
-)
+from helpers.resume import load_state, save_state
 from helpers.train import TrainingRun, train
 
 TOKENIZER = knowing("abcdefg")
@@ -310,18 +304,18 @@ def test_a_killed_training_leaves_its_folder_free(tmp_path):
     with started("-c", program) as run:
         assert run.stdout.readline() == "in\n"
         taken = pytest.raises(ValueError, match="Another training")
-        with taken, lock_run_folder(tmp_path):
+        with taken, resume.lock_run_folder(tmp_path):
             pass
         run.kill()
-    with lock_run_folder(tmp_path):
+    with resume.lock_run_folder(tmp_path):
         pass
 
 
 def test_only_the_first_process_locks_and_writes(tmp_path, monkeypatch):
     run, data = TrainingRun(fresh_model(), SHORT), random_data()
     monkeypatch.setattr(parallel, "rank", lambda: 1)
-    identity = resume_identity(run.model, data, SHORT)
-    with resumable_run(run, tmp_path, identity, 0) as save:
+    identity = resume.resume_identity(run.model, data, SHORT)
+    with resume.resumable_run(run, tmp_path, identity, 0) as save:
         save()
     assert [*tmp_path.iterdir()] == []
     with pytest.raises(ValueError, match="^folder is ''; name one"):

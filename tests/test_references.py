@@ -11,12 +11,7 @@ from tiny import scored_on, tiny_model
 from helpers.evaluate import evaluate, word_frequencies
 from helpers.masking import mask_subsets
 from helpers.tokenizer import CLS, MASK, PAD, SEP, SPECIALS
-from studies.attention.references import (
-    STRENGTHS,
-    all_references,
-    bigram_guess,
-    score_reference,
-)
+from studies.attention import references
 
 
 def chain(count: int, sure: float):
@@ -34,7 +29,7 @@ def guesses_of(sure: float) -> dict:
     """The references of such a text, the last quarter of which is scored."""
     stream, text = chain(60_000, sure)[:60_000].split((45_000, 15_000))
     ids = torch.cat([torch.full((1_000, 1), CLS), text.view(-1, 15)], 1)
-    return all_references(scored_on(stream, ids), 45)
+    return references.all_references(scored_on(stream, ids), 45)
 
 
 def test_a_bigram_by_hand():
@@ -52,7 +47,7 @@ def test_a_bigram_by_hand():
 
     ids_BT = torch.tensor([[CLS, MASK, b, MASK, MASK, SEP, MASK]])
     sides = {1: (None, b), 3: (b, None), 4: (None, SEP), 6: (SEP, None)}
-    guess = bigram_guess(torch.tensor(text), chance_V, strength=2)
+    guess = references.bigram_guess(torch.tensor(text), chance_V, strength=2)
     scores_MV = guess(ids_BT, torch.tensor([[*sides]]))[0].exp()
     assert (scores_MV[:, : MASK + 1] == 0).all()
     for (left, right), scores_V in zip(sides.values(), scores_MV, strict=True):
@@ -74,7 +69,7 @@ def test_references_are_in_order():
 def test_a_bigram_of_unrelated_words_is_the_unigram():
     """The strongest prior is chosen."""
     guesses = guesses_of(0.0)
-    assert guesses["bigram"]["strength"] == max(STRENGTHS)
+    assert guesses["bigram"]["strength"] == max(references.STRENGTHS)
     unigram = guesses["unigram"]["loss"]
     assert guesses["bigram"]["loss"] == pytest.approx(unigram, abs=0.02)
 
@@ -85,11 +80,11 @@ def test_each_word_is_scored_as_in_evaluate():
     lengths = torch.arange(len(ids_BT)) % 9 + 7
     ids_BT = ids_BT.masked_fill(torch.arange(16) >= lengths[:, None], PAD)
     subset_BT, model = mask_subsets(ids_BT), tiny_model(45)
-    scores = score_reference(model, ids_BT, subset_BT)
+    scores = references.score_reference(model, ids_BT, subset_BT)
     number_M = subset_BT[subset_BT >= 0].numpy()
     for subsets in (range(7), (3,)):
         whole = evaluate(model, ids_BT, subset_BT, subsets=subsets)
-        alone = score_reference(model, ids_BT, subset_BT, subsets)
+        alone = references.score_reference(model, ids_BT, subset_BT, subsets)
         for measure in ("loss", "accuracy"):
             own = scores[measure][np.isin(number_M, subsets)]
             assert [*own] == [*alone[measure]] and len(own) == whole["words"]

@@ -13,15 +13,9 @@ from studies.lab.machine import memory_in_fresh_process, peak_memory
 from studies.lab.runs import RECORDS
 from studies.lab.stats import quartiles
 from studies.lab.timing import time_in_turns
-from studies.speed import throughput
+from studies.speed import steps, throughput
 from studies.speed.peers import OURS, PEERS
 from studies.speed.scaling import measure_scaling
-from studies.speed.steps import (
-    compare_steps,
-    make_step,
-    speed_step_batch,
-    step_contestant,
-)
 
 # All sizes differ, so that no swap of two of them can hide.
 SIZES = dict(vocab_size=50, max_length=12, n_layers=2, d_model=16, n_heads=4, d_ff=40)
@@ -30,23 +24,23 @@ CONFIG = ModelConfig(**SIZES)
 
 @pytest.mark.parametrize("name", PEERS)
 def test_loss_and_all_gradients_equal_those_of_the_other_library(name):
-    peer, batch = PEERS[name], speed_step_batch(4, CONFIG)
+    peer, batch = PEERS[name], steps.speed_step_batch(4, CONFIG)
     ours, theirs = peer.build_pair(dropout=0.0, **SIZES)
-    result = compare_steps(ours, theirs, peer, batch)
+    result = steps.compare_steps(ours, theirs, peer, batch)
     assert result["loss_gap"] < 1e-12 and result["gradient_gap"] < 1e-12
     assert result["gradients"] == len([*ours.parameters()])
     assert result["identical"] and result["differs"] == peer.differs
     weights = {our_name: other for our_name, _, other in peer.pairs(ours, theirs)}
     weights["blocks.1.attention.value.weight"][3, 5] += 1e-4
     with pytest.raises(AssertionError):
-        compare_steps(ours, theirs, peer, batch)
+        steps.compare_steps(ours, theirs, peer, batch)
     theirs.extra = torch.nn.Parameter(torch.zeros(1))
     with pytest.raises(AssertionError, match="not all copied"):
         peer.copy_weights(ours, theirs)
 
 
 def test_the_text_is_the_training_text_in_kind():
-    batch = speed_step_batch(500, CONFIG)
+    batch = steps.speed_step_batch(500, CONFIG)
     assert 0.2 < (batch.inputs_BT[:, 1:] == UNK).float().mean() < 0.32
     assert (batch.inputs_BT[:, 0] == CLS).all() and (batch.inputs_BT != PAD).all()
     assert batch.count == (batch.labels_BT != IGNORE).sum()
@@ -56,10 +50,10 @@ def test_the_text_is_the_training_text_in_kind():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", [*OURS, *PEERS])
 def test_a_step_changes_every_weight(name, precision):
-    model, loss_of = step_contestant(name, dropout=0.1, **SIZES)
+    model, loss_of = steps.step_contestant(name, dropout=0.1, **SIZES)
     weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
     before = {n: p.detach().clone() for n, p in weights.items()}
-    make_step(speed_step_batch(4, CONFIG), model, loss_of, precision)()
+    steps.make_step(steps.speed_step_batch(4, CONFIG), model, loss_of, precision)()
     assert [n for n, p in weights.items() if torch.equal(p, before[n])] == []
 
 
@@ -104,9 +98,8 @@ def test_a_race_is_run():
 def test_the_figure_has_a_dot_for_each_ratio():
     shown = read_record(RECORDS / "throughput.json")
     cells = itertools.product(throughput.TOKENS, throughput.PRECISIONS)
-    lines = [
-        line for axes in throughput.throughput_figure(shown).axes for line in axes.lines
-    ]
+    panels = throughput.throughput_figure(shown).axes
+    lines = [line for axes in panels for line in axes.lines]
     dots = [line.get_xdata() for line in lines if line.get_marker() != "None"]
     for (tokens, precision), ratios in zip(cells, dots, strict=True):
         cell = {"tokens": tokens, "precision": precision, "dropout": 0.1}
