@@ -14,7 +14,6 @@ from studies import byte_pairs, dropout, fifty, plateau
 from studies.attention import erasure, knowledge
 from studies.lab.command import command
 from studies.lab.samples import samples_table
-from studies.lab.study import Study
 from studies.lessons.study import STUDY as LESSONS
 from studies.plateau import plateau_samples
 from studies.speed import leads, speedrun, throughput
@@ -22,29 +21,23 @@ from studies.speed import leads, speedrun, throughput
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*\n*")
 
 
-def page_table_of_study(study: Study) -> str:
-    """The table of a study of many runs."""
-    return study.table(study.results())
-
-
+RUNS = byte_pairs.STUDY, dropout.STUDY, fifty.STUDY, plateau.STUDY, LESSONS
 SPEEDS = throughput.STUDY, throughput.COMPILED, throughput.H100
 TABLES: dict[str, Callable[[], str]] = {
-    "byte_pairs": lambda: page_table_of_study(byte_pairs.STUDY),
-    "dropout": lambda: page_table_of_study(dropout.STUDY),
-    "fifty_trials": lambda: page_table_of_study(fifty.TRIAL_STUDY),
-    "fifty": lambda: page_table_of_study(fifty.STUDY),
-    "dropout_words": lambda: samples_table(
-        dropout.STUDY.results().runs["all"][0]["samples"]
-    ),
-    "plateau": lambda: page_table_of_study(plateau.STUDY),
-    "plateau_words": lambda: samples_table(plateau_samples(plateau.STUDY.results())),
-    "lessons": lambda: page_table_of_study(LESSONS),
-    "leads": lambda: page_table_of_study(leads.STUDY),
-    "time_to_quality": lambda: speedrun.speedrun_table(speedrun.speedrun_results()),
+    study.name: lambda study=study: study.table(study.results()) for study in RUNS
 } | {
     name: lambda one=one, table=table: table(one.read())
     for one in (*SPEEDS, erasure.STUDY, knowledge.STUDY)
     for name, table in one.tables.items()
+}
+TABLES |= {
+    "fifty_trials": lambda: fifty.TRIAL_STUDY.table(fifty.TRIAL_STUDY.results()),
+    "leads": lambda: leads.STUDY.table(leads.STUDY.results()),
+    "dropout_words": lambda: samples_table(
+        dropout.STUDY.results().runs["all"][0]["samples"]
+    ),
+    "plateau_words": lambda: samples_table(plateau_samples(plateau.STUDY.results())),
+    "time_to_quality": lambda: speedrun.speedrun_table(speedrun.speedrun_results()),
 }
 
 

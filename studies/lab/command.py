@@ -9,35 +9,28 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 
 from helpers.settings import NumberSetting, SettingError
 
 
-def option_reader(kind: type):
+def read_option(kind: type, text: str):
     """Reads an option's text; what is not of this kind is left to the configuration."""
-
-    def read(text: str):
-        try:
-            return kind(text)
-        except ValueError:
-            return text
-
-    return read
+    try:
+        return kind(text)
+    except ValueError:
+        return text
 
 
-def number_option(values: NumberSetting):
-    """Reads an option's text as one of these numbers: the option's `type`."""
-
-    def read(text: str):
-        if (value := option_reader(values.kind)(text)) not in values:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {values}")
-        return value
-
-    return read
+def read_number(values: NumberSetting, text: str):
+    """Reads an option's text as one of these numbers."""
+    if (value := read_option(values.kind, text)) not in values:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {values}")
+    return value
 
 
-COUNT = number_option(NumberSetting.whole(1))
-SEED = number_option(NumberSetting.whole(0))
+COUNT = partial(read_number, NumberSetting.whole(1))  # each the `type` of an option
+SEED = partial(read_number, NumberSetting.whole(0))
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,7 +44,7 @@ class Parser(argparse.ArgumentParser):
         for field in (field for kind in kinds for field in fields(kind)):
             kind = float if field.default is None else type(field.default)
             switch = {"action": argparse.BooleanOptionalAction}
-            how = switch if kind is bool else {"type": option_reader(kind)}
+            how = switch if kind is bool else {"type": partial(read_option, kind)}
             name = "--" + field.name.replace("_", "-")
             self.add_argument(name, default=field.default, **how)
 

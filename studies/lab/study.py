@@ -173,13 +173,11 @@ class StudyResults:
 
         KeyError if a run does not have the reading.
         """
-        having = ({*self.runs.get(arm, ())} for arm in effect.arms)
-        seeds = sorted(set.intersection(*having))
-        read, values = self.study.readings[effect.reading], []
-        for seed in seeds:
-            signed = zip((1, -1, -1, 1), effect.arms, strict=False)
-            numbers = (sign * read(self.runs[arm][seed]) for sign, arm in signed)
-            values.append(sum(numbers))
+        each = [self.runs.get(arm, {}) for arm in effect.arms]
+        seeds = sorted(set.intersection(*map(set, each)))
+        read = self.study.readings[effect.reading]
+        signed = [*zip((1, -1, -1, 1), each, strict=False)]
+        values = [sum(sign * read(runs[s]) for sign, runs in signed) for s in seeds]
         return student_interval(values) | {"seeds": seeds}
 
     def means(self) -> str:

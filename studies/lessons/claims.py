@@ -5,14 +5,8 @@ A primary claim is the lesson's own sentence; others were added to understand it
 
 from studies import dropout, plateau
 from studies.lab.claims import Claim, Effect
-from studies.lessons.readings import (
-    AT_STEPS,
-    AT_TIME,
-    LONE,
-    elsewhere_reading_row,
-    grammar_reading_row,
-    scaling_reading_row,
-)
+from studies.lessons import readings
+from studies.lessons.readings import AT_STEPS, AT_TIME, LONE
 
 PACKED = "pack_64", "pack_128"
 TYING_PAIRS = {
@@ -25,7 +19,7 @@ LESSONS[1] = [
     Claim(
         "At a length of 64, the quadratic part of attention takes most of a training "
         "step.",
-        scaling_reading_row,
+        readings.scaling_reading_row,
         "above",
         "% of a step beyond half",
         primary=True,
@@ -137,7 +131,7 @@ LESSONS[5] = [
 LESSONS[6] = [
     Claim(
         "Dropout lowers the loss within eight epochs.",
-        elsewhere_reading_row(
+        lambda: readings.elsewhere_reading_row(
             dropout.STUDY, lambda _: Effect("all", "none"), f"{dropout.EPOCHS} epochs"
         ),
         sides=("dropout, eight epochs", "no dropout"),
@@ -171,7 +165,7 @@ LESSONS[6] = [
 LESSONS[7] = [
     Claim(
         "The collapse ends sooner with rotary positions than with learned positions.",
-        elsewhere_reading_row(
+        lambda: readings.elsewhere_reading_row(
             plateau.STUDY,
             lambda results: Effect(
                 plateau.plateau_arm(results, "rotary"),
@@ -199,7 +193,7 @@ LESSONS[8] = [
     Claim(
         "The model knows grammar better than facts: it guesses more of the function "
         "words right than of the names.",
-        grammar_reading_row,
+        readings.grammar_reading_row,
         "above",
         "percentage points",
         primary=True,

@@ -61,29 +61,23 @@ READINGS = {
 }
 
 
-def elsewhere_reading_row(
-    study: Study, effect: Callable, budget: str
-) -> Callable[[], dict]:
+def elsewhere_reading_row(study: Study, effect: Callable, budget: str) -> dict:
     """The row of a claim of the lessons on `effect(results)` of another study.
 
     Minutes are of the whole runs, of which that study may read a part.
     """
-
-    def row() -> dict:
-        results = study.results()
-        chosen = effect(results)
-        names = [r["name"] for arm in chosen.arms for r in results.runs[arm].values()]
-        runs = [read_record(study.folder / f"{name}.json") for name in names]
-        seconds = [r["history"][-1]["seconds"] * r["hardware"]["threads"] for r in runs]
-        return {
-            "interval": results.effect(chosen),
-            "budget": budget,
-            "hardware": sorted({run["hardware"]["device"] for run in runs}),
-            "core_minutes": sum(seconds) / 60,
-            "command": study.command_for(chosen.arms),
-        }
-
-    return row
+    results = study.results()
+    chosen = effect(results)
+    names = [run["name"] for arm in chosen.arms for run in results.runs[arm].values()]
+    runs = [read_record(study.folder / f"{name}.json") for name in names]
+    seconds = (r["history"][-1]["seconds"] * r["hardware"]["threads"] for r in runs)
+    return {
+        "interval": results.effect(chosen),
+        "budget": budget,
+        "hardware": sorted({run["hardware"]["device"] for run in runs}),
+        "core_minutes": sum(seconds) / 60,
+        "command": study.command_for(chosen.arms),
+    }
 
 
 def scaling_reading_row() -> dict:

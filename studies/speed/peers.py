@@ -47,13 +47,10 @@ def build_as_peer(name: str, **sizes) -> MaskedLanguageModel:
     torch.manual_seed(0)
     model = MaskedLanguageModel(OURS[name](**sizes))
     if name == "ours, no bias":  # in attention and, outside the head, in LayerNorm
-        modules = [model.norm]
-        for block in model.blocks:
-            modules += [block.attention_norm, block.feed_forward_norm]
-            layers = block.attention.children()
-            modules += [layer for layer in layers if isinstance(layer, nn.Linear)]
-        for module in modules:
-            module.register_parameter("bias", None)
+        for place, module in model.named_modules():
+            keeps = place.startswith("head.") or ".feed_forward." in place
+            if hasattr(module, "bias") and not keeps:
+                module.register_parameter("bias", None)
     for p in model.parameters():
         p.add_(0.02 * torch.randn_like(p))
     return model
@@ -213,8 +210,7 @@ class XPeer(Peer):
             (other_norm, *_), feed, _ = feeding
             modules += [attention.to_q, attention.to_k, attention.to_v]
             modules += [attention.to_out, feed.ff[0][0], feed.ff[2], norm, other_norm]
-        modules += [theirs.attn_layers.final_norm]
-        return [*modules, *theirs.to_logits.children()]
+        return [*modules, theirs.attn_layers.final_norm, *theirs.to_logits.children()]
 
 
 PEERS = {

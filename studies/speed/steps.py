@@ -9,14 +9,8 @@ from helpers.masking import IGNORE, mask_tokens, masked_positions
 from helpers.model import ModelConfig
 from helpers.tokenizer import CLS, SPECIALS, UNK
 from studies.lab.machine import DEVICE
-from studies.speed.peers import (
-    OURS,
-    PEERS,
-    Peer,
-    PeerBatch,
-    build_as_peer,
-    loss_beside_peer,
-)
+from studies.speed import peers
+from studies.speed.peers import Peer, PeerBatch
 
 UNKNOWN, MASK_RATE = 0.26, 0.15  # shares: of [UNK] in the training text, of masks
 
@@ -52,16 +46,17 @@ def make_step(batch: PeerBatch, model, loss_of, precision: str) -> Callable:
 
 def step_contestant(name: str, **sizes) -> tuple[nn.Module, Callable]:
     """Returns the model of that name in training mode, and its loss."""
-    if name in OURS:
-        return build_as_peer(name, **sizes).to(DEVICE).train(), loss_beside_peer
-    peer = PEERS[name]
+    if name in peers.OURS:
+        ours = peers.build_as_peer(name, **sizes)
+        return ours.to(DEVICE).train(), peers.loss_beside_peer
+    peer = peers.PEERS[name]
     return peer.build_pair(**sizes)[1].to(DEVICE).train(), peer.loss
 
 
 def compare_steps(ours, theirs, peer: Peer, batch: PeerBatch) -> dict:
     """Compares loss and gradients in float64; AssertionError if they are unequal."""
     losses = []
-    for model, loss_of in ((ours, loss_beside_peer), (theirs, peer.loss)):
+    for model, loss_of in ((ours, peers.loss_beside_peer), (theirs, peer.loss)):
         model.to(DEVICE, torch.float64).zero_grad()
         losses.append(loss_of(model, batch))
         losses[-1].backward()
