@@ -9,8 +9,6 @@ helpers.layers. Losses and falls of log-probability are in nats.
 """
 
 import math
-import time
-from collections.abc import Callable
 
 import pandas as pd
 import torch
@@ -30,11 +28,11 @@ from studies.attention.tables import (
     erasure_table,
     heads_table,
 )
-from studies.lab.machine import hardware
 from studies.lab.runs import RECORDS
 from studies.lab.scored_text import scored_sentence_words
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.lab.study import Measurement
+from studies.lab.timing import timed
 from studies.shipped import shipped_models
 
 SENTENCES, SHORTEST, LONGEST = 1_000, 10, 40  # their number, and words of each
@@ -108,10 +106,9 @@ def erase_words(model, tokenizer, words: list[str], position: int) -> dict:
     log_chance_W = without_words(model, tokenizer, prediction).log()
     fall_O = log_chance_W[position] - log_chance_W[others]
     views = {f"layer {n + 1}": n for n in range(model.config.n_layers)}
-    attention = {  # of a layer, the mean over its heads; [CLS] stands first
-        view: prediction.attention(layer)[others + 1]
-        for view, layer in (views | {"rollout": "rollout"}).items()
-    }
+    views["rollout"] = "rollout"
+    # Of a layer, the mean over its heads; [CLS] stands first.
+    attention = {v: prediction.attention(of)[others + 1] for v, of in views.items()}
     beside_O = (distance_O == 1).double()
     adjacent = {view: beside_O[x.argmax()].item() for view, x in attention.items()}
     correlation = {
@@ -167,11 +164,6 @@ def measure_erasure(models, tokenizer, corpus, source, count=SENTENCES) -> dict:
     sentences, counts = erasure_sentences(tokenizer, corpus.validation, count)
     mixed = [erasure_control(*sentence, i) for i, sentence in enumerate(sentences)]
 
-    def part(make: Callable, *material) -> dict:
-        begun = time.perf_counter()
-        made = make(*material) | {"seconds": round(time.perf_counter() - begun, 1)}
-        return made | {"hardware": hardware()}
-
     asked = {n: (model, tokenizer, sentences) for n, model in models.items()}
     asked["shuffled"] = models["dropout"], tokenizer, mixed
     return source | {
@@ -179,8 +171,8 @@ def measure_erasure(models, tokenizer, corpus, source, count=SENTENCES) -> dict:
         "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE},
         "seed": SEED,
         "blocks_in_a_group": GROUP,
-        "erasure": {name: part(erasure_test, *who) for name, who in asked.items()},
-        "heads": {name: part(head_costs, one, data) for name, one in models.items()},
+        "erasure": {name: timed(erasure_test, *who) for name, who in asked.items()},
+        "heads": {name: timed(head_costs, one, data) for name, one in models.items()},
     }
 
 

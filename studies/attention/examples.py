@@ -4,7 +4,6 @@ Each word of the vocabulary is masked in turn in the short sentences of the vali
 split, and one prediction of each kind is taken.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -18,10 +17,10 @@ from explorer.predict import Prediction, fill_mask, predict_each
 from helpers import ROOT
 from helpers.checkpoint import load_model
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
-from studies.lab.machine import hardware
 from studies.lab.runs import RECORDS
 from studies.lab.scored_text import scored_sentence_words
 from studies.lab.study import Measurement
+from studies.lab.timing import timed
 from studies.shipped import shipped_models
 
 SHORTEST, LONGEST, UNKNOWN = 10, 20, 2  # words of a sentence; outside the vocabulary
@@ -99,7 +98,6 @@ def example_candidates(tokenizer, lines: list[str]) -> tuple[list[list[str]], di
 
 def measure_examples() -> dict:
     """The record: the four, and by which rules they were chosen."""
-    begun = time.perf_counter()
     models, tokenizer, corpus, source = shipped_models(MODEL)
     model = models[MODEL]
     sentences, counts = example_candidates(tokenizer, corpus.validation)
@@ -124,8 +122,6 @@ def measure_examples() -> dict:
         "model": MODEL,
         "sentences": counts | {"asked": len(predictions)},
         "kinds": kinds,
-        "seconds": round(time.perf_counter() - begun, 1),
-        "hardware": hardware(),
     }
 
 
@@ -140,7 +136,7 @@ STUDY = Measurement(
     "attention.examples",
     "Choose four predictions by rule and draw where the model looked.",
     RECORDS / "examples.json",
-    measure_examples,
+    partial(timed, measure_examples),
     figures={f"example_{k}.png": partial(example_figure, kind=k) for k in KINDS},
 )
 main = STUDY.main

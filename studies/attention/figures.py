@@ -23,9 +23,7 @@ LOOKS = {
 }
 
 
-def draw_attention_intervals(
-    axes: Axes, intervals: dict, step: float, size: float, scale=1
-):
+def draw_attention_intervals(axes: Axes, intervals: dict, step, size, scale=1) -> None:
     """Rows of intervals, those of each model or guess `step` below the one before."""
     for i, (name, own) in enumerate(intervals.items()):
         color, mark = LOOKS[name]

@@ -7,7 +7,6 @@ since beside an [UNK] stand words of other classes than elsewhere.
 Shapes: M masked words; the others as in helpers.evaluate. Losses are in nats a word.
 """
 
-import time
 from functools import partial
 
 import pandas as pd
@@ -24,13 +23,14 @@ from studies.attention.words import (
     CLASSES,
     describe_words,
     packed_word_places,
-    word_classes,
+    proper_names,
+    word_class,
 )
-from studies.lab.machine import hardware
 from studies.lab.runs import RECORDS
 from studies.lab.scored_text import scored_sentence_rows
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.lab.study import Measurement
+from studies.lab.timing import timed
 from studies.shipped import shipped_models
 
 MEASURES = "accuracy", "loss"
@@ -96,7 +96,7 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
 
     Takes what `shipped_models` returns.
     """
-    begun, length = time.perf_counter(), models["dropout"].config.max_length
+    length = models["dropout"].config.max_length
     data = TrainingData.prepare(tokenizer, corpus, length)
     chance_V = word_frequencies(data.stream, len(tokenizer))
     strength = bigram_reference(data, len(tokenizer))["strength"]
@@ -104,7 +104,8 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
         "unigram": lambda ids_BT, at_BM: chance_V.log().expand(*at_BM.shape, -1),
         "bigram": bigram_guess(data.stream, chance_V, strength),
     } | models
-    classes = word_classes(tokenizer.words, corpus.train)
+    names = proper_names(tokenizer.words, corpus.train)
+    classes = [word_class(word, names) for word in tokenizer.words]
     kinds = pd.Series(classes, tokenizer.words)[len(SPECIALS) :]  # frequent to rare
     vocabulary = {name: [*kinds.index[kinds == name]] for name in CLASSES}
 
@@ -137,8 +138,6 @@ def measure_knowledge(models: dict, tokenizer, corpus, source: dict) -> dict:
         "bands": {d: knowledge_by_band(packed, words, words[d]) for d in DIVISIONS},
         "within": {key: knowledge_by_band(packed, words, x) for key, x in near.items()},
         "alone": knowledge_alone(packed, alone, words, lone),
-        "seconds": round(time.perf_counter() - begun, 1),
-        "hardware": hardware(),
     }
 
 
@@ -146,7 +145,7 @@ STUDY = Measurement(
     "attention.knowledge",
     "Mask every validation word once and score it by its kind.",
     RECORDS / "knowledge.json",
-    lambda: measure_knowledge(*shipped_models(*TRAINED)),
+    lambda: timed(measure_knowledge, *shipped_models(*TRAINED)),
     {
         "right": tables.knowledge_table,
         "loss": partial(tables.knowledge_table, measure="loss"),

@@ -95,12 +95,6 @@ def word_class(word: str, names: frozenset[str]) -> str:
     return "names" if word in names - MONTHS else "other words"
 
 
-def word_classes(words: list[str], lines: list[str]) -> list[str]:
-    """The class of each word; `lines` are the training text."""
-    names = proper_names(words, lines)
-    return [word_class(word, names) for word in words]
-
-
 def word_distance_to_unknown(ids_BT: Tensor) -> Tensor:
     """Positions from each token to the nearest [UNK] of its row, (B, T).
 

@@ -13,7 +13,7 @@ import torch
 from helpers.masking import mask_tokens
 from helpers.optimize import TrainConfig
 from helpers.train import TrainingRun, train_step
-from studies.lab.machine import DEVICE
+from studies.lab.machine import DEVICE, hardware
 from studies.lab.stats import quartiles
 
 WARM_UP = 2  # rounds before the clock runs
@@ -33,6 +33,13 @@ def seconds_of(work: Callable[[], object]) -> float:
     work()
     wait()
     return time.perf_counter() - start
+
+
+def timed(make: Callable[..., dict], *material) -> dict:
+    """What is made of the material, with the seconds that it took, and the hardware."""
+    start = time.perf_counter()
+    made = make(*material) | {"seconds": round(time.perf_counter() - start, 1)}
+    return made | {"hardware": hardware()}
 
 
 def time_in_turns(turns: dict[str, Callable], rounds: int, limit=math.inf) -> dict:

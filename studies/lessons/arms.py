@@ -63,8 +63,7 @@ def arm_split(pieces: bool, vocab_size: int, split: str) -> list[list[int]]:
 @cache
 def arm_text_digest(pieces: bool, vocab_size: int) -> str:
     """Which text, in which tokens: of the training and the validation split."""
-    splits = "train", "validation"
-    texts = [arm_split(pieces, vocab_size, split) for split in splits]
+    texts = [arm_split(pieces, vocab_size, s) for s in ("train", "validation")]
     return hashlib.sha256(repr(texts).encode()).hexdigest()
 
 

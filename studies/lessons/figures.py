@@ -2,8 +2,6 @@
 
 import math
 
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
-
 from helpers.figure import QUIET, reference_loss_lines
 from helpers.record import read_record
 from studies import dropout
@@ -80,7 +78,7 @@ def lesson_length_figure(panels, growth: dict) -> None:
         axes.set(xscale="log", yscale="log", xlabel=label)
         axes.set_xticks(lengths, map("{:,}".format, lengths), fontsize=8.5)
         axes.minorticks_off()
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.yaxis.set_major_formatter("{x:,.0f}")
     left.set(ylabel="milliseconds per step", ylim=(None, 4_500))  # room for the legend
     left.set_yticks([20, 50, 100, 200, 500, 1_000, 2_000])
     right.set(ylabel="peak memory (MB)", yticks=[200, 500, 1_000, 1_500])
@@ -138,7 +136,6 @@ def lesson_size_figure(panels, results) -> None:
             draw_interval_columns(axes, places, intervals, style, color, **look)
         axes.set(xscale="log", xlabel=factor)
         axes.set_xticks([*arms], [*arms])
-        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
     panels[0].set_ylabel("validation loss (nats per word)")
     panels[0].legend(frameon=False, fontsize=9)

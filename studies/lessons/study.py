@@ -12,7 +12,7 @@ from studies.lessons.claims import LESSONS
 from studies.lessons.costs import COSTS, measure_costs
 from studies.lessons.readings import READINGS
 from studies.lessons.runs import make_lesson_run
-from studies.speed import scaling
+from studies.speed.scaling import STUDY as SCALING
 
 EFFECT = "Effect (95 % interval)"  # the title of its column
 DIGITS = {"nats": 3, "percentage points": 1, "steps": 0}
@@ -115,9 +115,7 @@ STUDY = Lessons(
     claims=[claim for claims in LESSONS.values() for claim in claims],
     table=lessons_table,
     figures={
-        "lesson_length.png": lambda _: figures.lesson_length_figure(
-            scaling.STUDY.read()
-        ),
+        "lesson_length.png": lambda _: figures.lesson_length_figure(SCALING.read()),
         "lesson_layout.png": figures.lesson_layout_figure,
         "lesson_vocabulary.png": figures.lesson_vocabulary_figure,
         "lesson_size.png": figures.lesson_size_figure,

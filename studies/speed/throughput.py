@@ -7,6 +7,7 @@ All take turns, step by step, so that a busy machine slows all of them.
 import itertools
 from dataclasses import asdict
 from functools import partial
+from operator import itemgetter
 
 import pandas as pd
 import torch
@@ -86,19 +87,15 @@ def throughput_table(measured: dict) -> str:
     titles = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
     lines = [f"peer | {titles}", "--- | --- | ---: | ---: | ---: | ---: | ---:"]
     steps = [row for row in measured["steps"] if row["dropout"] == DROPOUTS[-1]]
-
-    def key(name: str, row: dict) -> tuple:
-        return name, row["tokens"], row["precision"], row.get("compiled")
-
-    ours = {key(row["contestant"], row): row["ms"] for row in steps}
-    for name in PEERS:
-        for row in (row for row in steps if row["contestant"] == name):
-            precision = row["precision"] + (", compiled" if row.get("compiled") else "")
-            lines.append(
-                f"{name} | {precision} | {row['dropout']:g} | {row['tokens']:,}"
-                f" | {ours[key(row['beside'], row)]:.1f}"
-                f" | {row['ms']:.1f} | {row['ratio']:.2f}"
-            )
+    cell = itemgetter("tokens", "precision", "compiled")
+    ours = {(row["contestant"], *cell(row)): row["ms"] for row in steps}
+    for row in (row for name in PEERS for row in steps if row["contestant"] == name):
+        precision = row["precision"] + (", compiled" if row["compiled"] else "")
+        lines.append(
+            f"{row['contestant']} | {precision} | {row['dropout']:g}"
+            f" | {row['tokens']:,} | {ours[row['beside'], *cell(row)]:.1f}"
+            f" | {row['ms']:.1f} | {row['ratio']:.2f}"
+        )
     return "\n".join(f"| {line} |" for line in lines)
 
 
