@@ -104,28 +104,29 @@ def dropout_table(results: StudyResults, **more: str) -> str:
 
 def draw_dropout_curves(axes: Axes, results: StudyResults) -> None:
     """Training and validation loss of each arm, but for the first epochs' fall."""
-    first = results.study.arms["none"].training.epochs / 16
+    epochs = results.study.arms["none"].training.epochs
     for arm in filter(results.runs.get, LOOKS):
         name, color, style = LOOKS[arm]
         histories = [
-            [entry for entry in run["history"] if entry["epoch"] >= first]
+            [entry for entry in run["history"] if entry["epoch"] >= epochs / 16]
             for run in results.runs[arm].values()
         ]
-        epochs = [entry["epoch"] for entry in histories[0]]
+        x = [entry["epoch"] for entry in histories[0]]
         thick, thin = {"linewidth": 1.8, "label": name}, {"linewidth": 0.8}
         for key, look in {"validation_loss": thick, "train_loss": thin}.items():
             losses = [[entry[key] for entry in history] for history in histories]
-            draw_band(axes, epochs, losses, style, color, **look)
+            draw_band(axes, x, losses, style, color, **look)
     axes.legend(frameon=False, title="thick: validation, thin: training text")
     axes.set(xlabel="epoch", ylabel="loss (nats per word, dropout off)")
+    title = f"WikiText-2, {epochs:g} epochs, means and range of seeds"
+    axes.set_title(title, fontsize=11)
 
 
 def draw_dropout_effects(axes: Axes, results: StudyResults) -> None:
     """Each arm minus none, paired by seed; the bar is Student's interval."""
     place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "bottom"}
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    arms = filter(results.runs.get, LOOKS)
-    effects = {arm: results.effect(Effect(arm, "none")) for arm in arms}
+    effects = {arm: results.effect(Effect(arm, "none")) for arm in LOOKS}
     shown = {a: effect for a, effect in effects.items() if a != "none" and effect["n"]}
     for row, (arm, effect) in enumerate(shown.items()):
         name, color, _ = LOOKS[arm]
@@ -149,12 +150,8 @@ def draw_dropout_effects(axes: Axes, results: StudyResults) -> None:
 @figure_of(1, 2, size=(8.8, 3.9), width_ratios=(4, 3))
 def dropout_figure(panels, results: StudyResults) -> None:
     """The curves of all arms, as means over seeds, and what dropout costs or gains."""
-    left, right = panels
-    draw_dropout_curves(left, results)
-    draw_dropout_effects(right, results)
-    epochs = results.study.arms["none"].training.epochs
-    title = f"WikiText-2, {epochs:g} epochs, means and range of seeds"
-    left.set_title(title, fontsize=11)
+    draw_dropout_curves(panels[0], results)
+    draw_dropout_effects(panels[1], results)
 
 
 STUDY = Study(

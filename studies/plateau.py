@@ -26,7 +26,7 @@ from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_
 from studies.lab.runs import RECORDS, read_run
 from studies.lab.samples import phase_sample, sampling
 from studies.lab.stats import student_interval
-from studies.lab.study import Arm, Study, StudyResults
+from studies.lab.study import Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus
 from studies.positions import (
     ARMS,
@@ -36,7 +36,7 @@ from studies.positions import (
     STEPS,
     TRAINED,
     WARM_UP,
-    kind_of_positions,
+    PositionsArm,
     train_positions,
 )
 
@@ -67,10 +67,10 @@ def plateau_low(run: dict) -> float:
 
 def plateau_trials(results: StudyResults, positions: str) -> dict[str, dict]:
     """The runs of seed 0, one for each rate, by arm; ValueError if one is missing."""
-    names = [name for name in ARMS if kind_of_positions(name) == positions]
+    names = [name for name, arm in ARMS.items() if arm.kind == positions]
     for name in names:
         if 0 not in results.runs.get(name, ()):
-            command = f"python -m studies.plateau --arms {positions}"
+            command = results.study.command_for([positions])
             raise ValueError(f"Seed 0 of {name} is missing; make it: {command}")
     return {name: results.runs[name][0] for name in names}
 
@@ -87,7 +87,7 @@ def plateau_runs(results: StudyResults, positions: str) -> list[dict]:
     return [*results.runs[plateau_arm(results, positions)].values()]
 
 
-def make_plateau_run(arm: Arm, seed: int, folder: Path) -> dict:
+def make_plateau_run(arm: PositionsArm, seed: int, folder: Path) -> dict:
     """Trains one model, which is scored on a part of the validation text."""
     _, tokenizer, data, model = prepare_experiment(arm.model, seed)
     if arm.table:
@@ -98,7 +98,7 @@ def make_plateau_run(arm: Arm, seed: int, folder: Path) -> dict:
     config = replace(arm.training, seed=seed, epochs=epochs)
     training = train(model, data, config, folder, on_evaluation=sampling(data))
     return {
-        "positions": arm.table or arm.model.positions,
+        "positions": arm.kind,
         "rate": config.learning_rate,
         "training": asdict(config),
         "number_format": str(training.dtype),
@@ -219,7 +219,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     with parser.one_sentence():
         if not given.summary:
-            rates = [name for name in ARMS if kind_of_positions(name) in given.arms]
+            rates = [name for name, arm in ARMS.items() if arm.kind in given.arms]
             STUDY.make_missing(rates, [0], given.processes)
             runs = STUDY.results()
             best = [plateau_arm(runs, p) for p in given.arms if p != "none"]

@@ -35,6 +35,11 @@ class PositionsArm(Arm):
 
     table: str = ""
 
+    @property
+    def kind(self) -> str:
+        """The kind of positions, with which the name of an arm begins."""
+        return self.table or self.model.positions
+
     def settings(self, seed: int) -> dict:
         """What makes a run this run, beside its name and its text."""
         table = {"table": self.table} if self.table else {}
@@ -50,11 +55,6 @@ ARMS = {
     for kind in (*POSITIONS, *TRAINED)
     for rate in ([1e-3] if kind == "none" else RATES)
 }
-
-
-def kind_of_positions(name: str) -> str:
-    """The kind of positions of an arm."""
-    return name.partition("_")[0]
 
 
 def train_positions(embedding: Embedding, table: str) -> None:

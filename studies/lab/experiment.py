@@ -7,19 +7,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from helpers import parallel
+from helpers import parallel, record
 from helpers.checkpoint import save_model
 from helpers.corpus import training_corpus
 from helpers.data import TrainingData
 from helpers.evaluate import unigram
 from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.optimize import TrainConfig
-from helpers.record import (
-    read_record,
-    record_identity,
-    require_same_record,
-    write_record,
-)
 from helpers.tokenizer import SPECIALS, WordTokenizer
 from helpers.train import train
 from studies.lab.machine import hardware
@@ -106,8 +100,8 @@ def run_experiment(folder: Path, sizes: ModelConfig, config: TrainConfig) -> dic
     corpus, tokenizer, data, model = prepare_experiment(sizes, config.seed)
     settings = {"corpus": corpus.name, "model": model.config, "training": config}
     if target.exists():
-        run = read_record(target)
-        require_same_record(folder, run, settings)
+        run = record.read_record(target)
+        record.require_same_record(folder, run, settings)
         if weights.exists():
             return run
     training = train(model, data, config, folder, on_evaluation=sampling(data))
@@ -117,7 +111,7 @@ def run_experiment(folder: Path, sizes: ModelConfig, config: TrainConfig) -> dic
     run = {
         "name": name,
         "hardware": hardware() | {"processes": parallel.world_size()},
-        **record_identity(settings),
+        **record.record_identity(settings),
         "number_format": str(training.dtype),
         "seed": config.seed,
         "vocab_size": len(tokenizer),
@@ -129,5 +123,5 @@ def run_experiment(folder: Path, sizes: ModelConfig, config: TrainConfig) -> dic
     tokenizer.save(folder / "vocabulary.json")
     info = {key: run[key] for key in ("name", "corpus", "seed", "best_loss")}
     save_model(weights, model, tokenizer, info)
-    write_record(target, run)
+    record.write_record(target, run)
     return run

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import torch
 
-from helpers import ROOT
+from helpers import ROOT, record
 from helpers.optimize import TrainConfig
-from helpers.record import (
-    read_record,
-    record_identity,
-    require_same_record,
-    write_record,
-)
 from studies.lab.machine import hardware
 
 RECORDS = ROOT / "plots" / "records"
@@ -32,8 +26,8 @@ def read_run(path: Path, identity: dict, free=()) -> dict | None:
     """
     if not path.exists():
         return None
-    run = read_record(path)
-    require_same_record(path, run, identity, free, ADVICE)
+    run = record.read_record(path)
+    record.require_same_record(path, run, identity, free, ADVICE)
     return run
 
 
@@ -56,7 +50,7 @@ def recorded_run(path: Path, identity: dict, read, make, *arguments) -> dict:
     except FloatingPointError as error:
         raise FloatingPointError(f"{path.stem}: {error}") from None
     head = {"name": path.stem, "hardware": hardware()}
-    write_record(path, head | record_identity(identity) | made)
+    record.write_record(path, head | record.record_identity(identity) | made)
     return read(path, identity)
 
 

@@ -19,13 +19,8 @@ from studies.lab.figures import BLUE, ORANGE, figure_of
 from studies.lab.machine import hardware
 from studies.lab.runs import RECORDS
 from studies.lab.study import Measurement
+from studies.speed import steps
 from studies.speed.peers import OURS, PEERS
-from studies.speed.steps import (
-    compare_steps,
-    make_step,
-    speed_step_batch,
-    step_contestant,
-)
 
 PRECISIONS, DROPOUTS, TOKENS = ("fp32", "bf16"), (0.0, 0.1), (4_096, 16_384)
 LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
@@ -34,13 +29,13 @@ LIMIT = 45  # seconds after which a cell of the grid ends, once it has 3 rounds
 def throughput_rows(cell: dict, rounds: int, compiled=False, **sizes) -> list[dict]:
     """Times all contestants in one cell of the grid; returns a row for each."""
     turns, config = {}, ModelConfig(**sizes)
-    batch = speed_step_batch(cell["tokens"] // config.max_length, config)
+    batch = steps.speed_step_batch(cell["tokens"] // config.max_length, config)
     torch.compiler.reset()  # else it gives up after the 8th model of a kind
     for name in [*OURS, *PEERS]:
-        model, loss_of = step_contestant(name, dropout=cell["dropout"], **sizes)
+        model, loss_of = steps.step_contestant(name, dropout=cell["dropout"], **sizes)
         for fast in (False, True) if compiled else (False,):
             model = torch.compile(model) if fast else model
-            step = make_step(batch, model, loss_of, cell["precision"])
+            step = steps.make_step(batch, model, loss_of, cell["precision"])
             turns[name, fast] = partial(timing.seconds_of, step)
     times, rows = timing.time_in_turns(turns, rounds, LIMIT), []
     for (name, fast), seconds in times.items():
@@ -62,10 +57,10 @@ def measure_throughput(compiled: bool = False) -> dict:
     """
     counts, dropouts = (TOKENS[:1], DROPOUTS[-1:]) if compiled else (TOKENS, DROPOUTS)
     config = ModelConfig()
-    batch, record = speed_step_batch(4, config), {"hardware": hardware()}
+    batch, record = steps.speed_step_batch(4, config), {"hardware": hardware()}
     record["config"] = asdict(config)
     record["equality"] = {
-        name: compare_steps(*peer.build_pair(dropout=0.0), peer, batch)
+        name: steps.compare_steps(*peer.build_pair(dropout=0.0), peer, batch)
         for name, peer in PEERS.items()
     }
     print("float64: losses and all gradients are equal", flush=True)
@@ -86,10 +81,10 @@ def throughput_table(measured: dict) -> str:
     """
     titles = "precision | dropout | tokens a step | ours (ms) | peer (ms) | ratio"
     lines = [f"peer | {titles}", "--- | --- | ---: | ---: | ---: | ---: | ---:"]
-    steps = [row for row in measured["steps"] if row["dropout"] == DROPOUTS[-1]]
+    rows = [row for row in measured["steps"] if row["dropout"] == DROPOUTS[-1]]
     cell = itemgetter("tokens", "precision", "compiled")
-    ours = {(row["contestant"], *cell(row)): row["ms"] for row in steps}
-    for row in (row for name in PEERS for row in steps if row["contestant"] == name):
+    ours = {(row["contestant"], *cell(row)): row["ms"] for row in rows}
+    for row in (row for name in PEERS for row in rows if row["contestant"] == name):
         precision = row["precision"] + (", compiled" if row["compiled"] else "")
         lines.append(
             f"{row['contestant']} | {precision} | {row['dropout']:g}"
@@ -106,15 +101,15 @@ def throughput_figure(panels, record: dict) -> None:
     Each is compared with ours of the same architecture, and none was compiled. Thin
     lines are quartiles over the rounds.
     """
-    steps = pd.DataFrame(record["steps"])
-    shown = (steps["dropout"] == DROPOUTS[-1]) & ~steps["compiled"]
-    steps = steps[shown & steps["contestant"].isin(PEERS)]
-    peers = [*steps["contestant"].unique()]
+    rows = pd.DataFrame(record["steps"])
+    shown = (rows["dropout"] == DROPOUTS[-1]) & ~rows["compiled"]
+    rows = rows[shown & rows["contestant"].isin(PEERS)]
+    peers = [*rows["contestant"].unique()]
     looks = ("fp32", "o", BLUE, -0.14), ("bf16", "s", ORANGE, 0.14)
     for axes, tokens in zip(panels, TOKENS, strict=True):
         axes.axvline(1, color=QUIET, linewidth=1)
         for precision, mark, color, shift in looks:
-            own = steps[(steps["tokens"] == tokens) & (steps["precision"] == precision)]
+            own = rows[(rows["tokens"] == tokens) & (rows["precision"] == precision)]
             y = [peers.index(name) + shift for name in own["contestant"]]
             axes.hlines(y, *zip(*own["ratio_quartiles"], strict=True), color, lw=1)
             axes.plot(own["ratio"], y, mark, color=color, markersize=5, label=precision)
@@ -122,7 +117,7 @@ def throughput_figure(panels, record: dict) -> None:
         axes.set_xlabel("times as long as ours")
         axes.set_yticks(range(len(peers)), peers)
         axes.set_ylim(len(peers) - 0.5, -0.5)
-    widest = max(high for _, high in steps["ratio_quartiles"])
+    widest = max(high for _, high in rows["ratio_quartiles"])
     panels[0].set_xlim(0, 1.05 * widest)
     panels[0].legend(frameon=False, loc="lower left", fontsize=9)
 
