@@ -16,12 +16,7 @@ from helpers.data import steps_per_epoch
 from helpers.figure import QUIET, reference_loss_lines
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
-from studies.lab.experiment import (
-    best_evaluation,
-    experiment_outcome,
-    experiment_part,
-    prepare_experiment,
-)
+from studies.lab import experiment
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
 from studies.lab.runs import RECORDS, read_run
 from studies.lab.samples import phase_sample, sampling
@@ -62,7 +57,7 @@ def plateau_left(run: dict) -> int | None:
 
 def plateau_low(run: dict) -> float:
     """The lowest validation loss of a run."""
-    return best_evaluation(run["history"])["validation_loss"]
+    return experiment.best_evaluation(run["history"])["validation_loss"]
 
 
 def plateau_trials(results: StudyResults, positions: str) -> dict[str, dict]:
@@ -89,10 +84,10 @@ def plateau_runs(results: StudyResults, positions: str) -> list[dict]:
 
 def make_plateau_run(arm: PositionsArm, seed: int, folder: Path) -> dict:
     """Trains one model, which is scored on a part of the validation text."""
-    _, tokenizer, data, model = prepare_experiment(arm.model, seed)
+    _, tokenizer, data, model = experiment.prepare_experiment(arm.model, seed)
     if arm.table:
         train_positions(model.embedding, arm.table)
-    data = experiment_part(data, BLOCKS)
+    data = experiment.experiment_part(data, BLOCKS)
     shape = arm.model.max_length, arm.training.batch_size
     epochs = STEPS / steps_per_epoch(data.stream, *shape)
     config = replace(arm.training, seed=seed, epochs=epochs)
@@ -102,7 +97,7 @@ def make_plateau_run(arm: PositionsArm, seed: int, folder: Path) -> dict:
         "rate": config.learning_rate,
         "training": asdict(config),
         "number_format": str(training.dtype),
-        **experiment_outcome(training.history, data, tokenizer.words),
+        **experiment.experiment_outcome(training.history, data, tokenizer.words),
     }
 
 

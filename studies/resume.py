@@ -21,7 +21,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
 import torch
 import torch._dynamo  # every optimiser wants it: once here, not in each attempt
 from tqdm.auto import tqdm
@@ -145,7 +144,6 @@ def measure_resume(count: int = KILLS) -> dict:
             kills_in_run.append(len(more))
             digests.add(read_record(folder / RESULT)["digest"])
             bar.update(len(more))
-    found = pd.DataFrame(kills)
     return {
         "hardware": hardware(),
         "corpus": "toy",
@@ -159,10 +157,10 @@ def measure_resume(count: int = KILLS) -> dict:
         "kills": len(kills),
         "runs": len(kills_in_run),
         "kills_in_run": kills_in_run,
-        "step_on_disk": found["step"].tolist(),
-        "left_tmp_file": int(found["writing"].sum()),
-        "between_two_names": int(found["between"].sum()),
-        "damaged_files": int(found["damaged"].sum()),
+        "step_on_disk": [kill["step"] for kill in kills],
+        "left_tmp_file": sum(kill["writing"] for kill in kills),
+        "between_two_names": sum(kill["between"] for kill in kills),
+        "damaged_files": sum(kill["damaged"] for kill in kills),
         "digest": whole["digest"],
         "other_digests": sorted(digests - {whole["digest"]}),
         "all_equal": digests == {whole["digest"]},

@@ -13,7 +13,8 @@ import math
 import torch
 from torch import Tensor
 
-from helpers.bpe import BPETokenizer, split_chunks
+from explorer.tokens import word_tokens
+from helpers.bpe import split_chunks
 from helpers.text import UNKNOWN_WORD
 from helpers.tokenizer import CLS, MASK, SEP, UNK
 
@@ -48,11 +49,8 @@ def asked_spans(tokenizer, lines: list[str]) -> tuple[list[int], dict[Place, ran
     word is a part of it.
     """
     stream, where = [], {}
-    pieces = isinstance(tokenizer, BPETokenizer)
     for number, line in enumerate(lines):
-        for place, word in enumerate(line.split()):
-            blank = " " if pieces and place else ""
-            ids = tokenizer.encode(blank + word if pieces else [word])
+        for place, ids in enumerate(word_tokens(tokenizer, line.split())):
             where[number, place] = range(len(stream), len(stream) + len(ids))
             stream += ids
         stream.append(SEP)

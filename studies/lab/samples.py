@@ -61,7 +61,6 @@ def phases_to_sample(history: list[dict], unigram_loss: float) -> dict[str, dict
 
 def phase_sample(phase: str, entry: dict, places: list[dict], words: list[str]) -> dict:
     """What one evaluation predicts at its probed places, each with its context."""
-    probes = zip(places, entry["probes"], strict=True)
     return {
         "phase": phase,
         "step": entry["step"],
@@ -69,7 +68,7 @@ def phase_sample(phase: str, entry: dict, places: list[dict], words: list[str]) 
         "most_predicted_share": entry["most_predicted_share"],
         "predictions": [
             place | {"pred": words[probe["predicted"]], "p": probe["p"]}
-            for place, probe in probes
+            for place, probe in zip(places, entry["probes"], strict=True)
         ],
     }
 

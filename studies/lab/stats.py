@@ -51,14 +51,12 @@ def bootstrap(values: dict, sizes=None, resamples: int = RESAMPLES) -> dict:
     values_UQ = np.array([*values.values()], dtype=float).T
     count = len(values_UQ)
     sizes_U = np.ones(count) if sizes is None else np.array(sizes, dtype=float)
-    draw, means = np.random.default_rng(SEED), []
-    for done in range(0, resamples, 500):
-        # How often each unit is drawn; which draw it was does not matter.
-        shape = min(500, resamples - done)
-        times_RU = draw.multinomial(count, np.full(count, 1 / count), shape)
-        means.append((times_RU @ values_UQ) / (times_RU @ sizes_U)[:, None])
+    # How often each unit is drawn; which draw it was does not matter.
+    draw, chances_U = np.random.default_rng(SEED), np.full(count, 1 / count)
+    times_RU = draw.multinomial(count, chances_U, resamples)
+    means_RQ = (times_RU @ values_UQ) / (times_RU @ sizes_U)[:, None]
     ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
-    low_Q, high_Q = np.quantile(np.concatenate(means), ends, axis=0)
+    low_Q, high_Q = np.quantile(means_RQ, ends, axis=0)
     mean_Q = values_UQ.sum(0) / sizes_U.sum()
     rows = zip(values, mean_Q.tolist(), low_Q.tolist(), high_Q.tolist(), strict=True)
     return {name: dict(mean=m, low=low, high=high) for name, m, low, high in rows}

@@ -39,8 +39,7 @@ def lesson_run_scores(model, arm: LessonArm) -> dict:
         known_BT = arm_known_words(ids_BT)
         scores["validation_unread"] = score(model, known_BT, subset_BT, [0])
     if arm.training.get("masks") == "independent":
-        text = arm.tokenizer, corpus.validation
-        scores["alone"] = score_sentences(model, *text, [0])
+        scores["alone"] = score_sentences(model, arm.tokenizer, corpus.validation, [0])
     if arm in ASKED_ARMS:
         places = asked_places(corpus.validation, {*arm_tokenizer(False, KNOWN).words})
         scores["asked"] = score_asked(model, arm.tokenizer, corpus.validation, places)
