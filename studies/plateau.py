@@ -16,6 +16,7 @@ from helpers.data import steps_per_epoch
 from helpers.figure import QUIET, reference_loss_lines
 from helpers.tokenizer import WordTokenizer
 from helpers.train import train
+from studies import positions
 from studies.lab import experiment
 from studies.lab.figures import BLUE, GREEN, ORANGE, draw_band, figure_of, note_point
 from studies.lab.runs import RECORDS, read_run
@@ -23,17 +24,7 @@ from studies.lab.samples import phase_sample, sampling
 from studies.lab.stats import student_interval
 from studies.lab.study import Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus
-from studies.positions import (
-    ARMS,
-    EVERY,
-    POSITIONS,
-    RATES,
-    STEPS,
-    TRAINED,
-    WARM_UP,
-    PositionsArm,
-    train_positions,
-)
+from studies.positions import ARMS, EVERY, POSITIONS, RATES, STEPS, TRAINED, WARM_UP
 
 EVALUATED = range(0, STEPS + 1, EVERY)
 BLOCKS = 512  # of the validation text
@@ -60,33 +51,33 @@ def plateau_low(run: dict) -> float:
     return experiment.best_evaluation(run["history"])["validation_loss"]
 
 
-def plateau_trials(results: StudyResults, positions: str) -> dict[str, dict]:
+def plateau_trials(results: StudyResults, kind: str) -> dict[str, dict]:
     """The runs of seed 0, one for each rate, by arm; ValueError if one is missing."""
-    names = [name for name, arm in ARMS.items() if arm.kind == positions]
+    names = [name for name, arm in ARMS.items() if arm.kind == kind]
     for name in names:
         if 0 not in results.runs.get(name, ()):
-            command = results.study.command_for([positions])
+            command = results.study.command_for([kind])
             raise ValueError(f"Seed 0 of {name} is missing; make it: {command}")
     return {name: results.runs[name][0] for name in names}
 
 
-def plateau_arm(results: StudyResults, positions: str) -> str:
+def plateau_arm(results: StudyResults, kind: str) -> str:
     """The arm whose seed 0 leaves first; among equals, that of the lowest loss."""
-    runs = plateau_trials(results, positions).items()
+    runs = plateau_trials(results, kind).items()
     ranked = [(plateau_left(r) or STEPS + 1, plateau_low(r), name) for name, r in runs]
     return min(ranked)[-1]
 
 
-def plateau_runs(results: StudyResults, positions: str) -> list[dict]:
+def plateau_runs(results: StudyResults, kind: str) -> list[dict]:
     """All seeds at the best rate of one kind of positions."""
-    return [*results.runs[plateau_arm(results, positions)].values()]
+    return [*results.runs[plateau_arm(results, kind)].values()]
 
 
-def make_plateau_run(arm: PositionsArm, seed: int, folder: Path) -> dict:
+def make_plateau_run(arm: positions.PositionsArm, seed: int, folder: Path) -> dict:
     """Trains one model, which is scored on a part of the validation text."""
     _, tokenizer, data, model = experiment.prepare_experiment(arm.model, seed)
     if arm.table:
-        train_positions(model.embedding, arm.table)
+        positions.train_positions(model.embedding, arm.table)
     data = experiment.experiment_part(data, BLOCKS)
     shape = arm.model.max_length, arm.training.batch_size
     epochs = STEPS / steps_per_epoch(data.stream, *shape)
@@ -133,13 +124,13 @@ def plateau_table(results: StudyResults) -> str:
     titles = ["Positions", f"Seed 0 at {', '.join(f'{rate:g}' for rate in RATES)}"]
     titles += ["Best rate", "Steps at it, by seed", "Mean"]
     rows = []
-    for positions in (*POSITIONS, *TRAINED):
-        runs, name = plateau_runs(results, positions), TRAINED.get(positions, positions)
+    for kind in (*POSITIONS, *TRAINED):
+        runs, name = plateau_runs(results, kind), TRAINED.get(kind, kind)
         steps = student_interval([plateau_left(run) or STEPS for run in runs])
         stayed = None in map(plateau_left, runs)
-        first = plateau_cell(plateau_trials(results, positions).values())
+        first = plateau_cell(plateau_trials(results, kind).values())
         mean = f"at least {steps['mean']:.0f}" if stayed else plus_minus(steps, 0)
-        if positions == "none":
+        if kind == "none":
             name, first, mean = "none (control)", "", "one seed"
         rows.append([name, first, f"{runs[0]['rate']:g}", plateau_cell(runs), mean])
     return markdown_table(titles, rows)
@@ -153,16 +144,16 @@ def plateau_figure(panels, results: StudyResults) -> None:
     seed; the steps are on a logarithmic scale. The control is on the left only.
     """
     left, right = panels
-    for positions in POSITIONS:
-        color, style = LOOKS[positions]
-        runs = plateau_runs(results, positions)
-        name = "no positions" if positions == "none" else positions
+    for kind in POSITIONS:
+        color, style = LOOKS[kind]
+        runs = plateau_runs(results, kind)
+        name = "no positions" if kind == "none" else kind
         label = f"{name}, rate {runs[0]['rate']:g}"
         steps = [max(1, entry["step"]) for entry in runs[0]["history"]]
         keys = "validation_loss", "most_predicted_share"
         for axes, key in zip(panels, keys, strict=True):
             over_seeds = [[e[key] for e in run["history"]] for run in runs]
-            if axes is left or positions != "none":
+            if axes is left or kind != "none":
                 draw_band(axes, steps, over_seeds, style, color, label=label)
     left.legend(frameon=False, fontsize=9, loc="lower left")
     unigram = runs[0]["unigram_loss"]

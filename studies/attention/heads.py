@@ -66,8 +66,7 @@ def head_costs(model, data: TrainingData) -> dict:
     blocks; `peak_and_cost` is the rank correlation of both over all heads.
     """
     config = model.config
-    blocks = (data.subset_BT == 0).nonzero()[:, 0]
-    group = (blocks // GROUP).numpy()
+    group = ((data.subset_BT == 0).nonzero()[:, 0] // GROUP).numpy()
 
     def score(model) -> dict:
         return score_reference(model, data.validation_BT, data.subset_BT, [0])

@@ -95,18 +95,6 @@ def word_class(word: str, names: frozenset[str]) -> str:
     return "names" if word in names - MONTHS else "other words"
 
 
-def word_distance_to_unknown(ids_BT: Tensor) -> Tensor:
-    """Positions from each token to the nearest [UNK] of its row, (B, T).
-
-    0 at an [UNK] itself; the length of the row where there is none.
-    """
-    length = ids_BT.shape[1]
-    at_T = torch.arange(length)
-    apart_TS = (at_T[:, None] - at_T).abs()
-    rows = [apart_TS.masked_fill(ids_S != UNK, length).amin(1) for ids_S in ids_BT]
-    return torch.stack(rows)
-
-
 def describe_words(ids_BT, subset_BT, place_BT, classes: list[str]) -> pd.DataFrame:
     """One row for each word that is masked, in the order of `score_reference`.
 
@@ -118,7 +106,10 @@ def describe_words(ids_BT, subset_BT, place_BT, classes: list[str]) -> pd.DataFr
     length, asked_BT = ids_BT.shape[1], subset_BT >= 0
     id_M, place_M = ids_BT[asked_BT].numpy(), place_BT[asked_BT].numpy()
     position_M = asked_BT.nonzero()[:, 1].numpy()
-    distance_M = word_distance_to_unknown(ids_BT)[asked_BT].numpy()
+    # To the nearest [UNK] of the row; the length of the row where there is none.
+    apart_TS = (torch.arange(length)[:, None] - torch.arange(length)).abs()
+    nearest = [apart_TS.masked_fill(row_S != UNK, length).amin(1) for row_S in ids_BT]
+    distance_M = torch.stack(nearest)[asked_BT].numpy()
     at_edge = [position_M == 1, position_M == length - 1]
 
     def cut(values_M: np.ndarray, names: dict) -> pd.Categorical:

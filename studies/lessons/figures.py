@@ -191,8 +191,7 @@ def lesson_masks_figure(panels, results) -> None:
     """Loss by the share of words that is masked in training, and by what masks them."""
     left, right = panels
     loss = {arm: readings["loss"] for arm, readings in results.readings.items()}
-    losses = [loss[arm] for arm in MASK_RATES.values()]
-    draw_interval_columns(left, [*MASK_RATES], losses)
+    draw_interval_columns(left, [*MASK_RATES], [loss[a] for a in MASK_RATES.values()])
     left.set(xlabel="masked in training (% of the words)", xticks=[*MASK_RATES])
     left.set_ylabel("validation loss (nats per word)")
     draw_interval_rows(right, [loss[arm] for arm in MASK_WAYS])

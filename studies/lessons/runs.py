@@ -14,16 +14,10 @@ from helpers.train import train
 from studies.lab.asked import asked_places, score_asked
 from studies.lab.machine import DEVICE
 from studies.lab.scored_text import require_wikitext, score, score_sentences
-from studies.lessons.arms import (
-    ARMS,
-    KNOWN,
-    VOCABULARIES,
-    LessonArm,
-    arm_known_words,
-    arm_tokenizer,
-)
+from studies.lessons import arms
+from studies.lessons.arms import KNOWN, LessonArm
 
-ASKED_ARMS = [ARMS[name] for name in VOCABULARIES]
+ASKED_ARMS = [arms.ARMS[name] for name in arms.VOCABULARIES]
 EVERY, PARTS = 100, 4  # a curve is scored so often, on one of so many parts of the text
 
 
@@ -36,12 +30,13 @@ def lesson_run_scores(model, arm: LessonArm) -> dict:
     ids_BT, subset_BT = arm.scored_rows()
     scores = {"validation": score(model, ids_BT, subset_BT, [0])}
     if arm.masks == "known only":
-        known_BT = arm_known_words(ids_BT)
+        known_BT = arms.arm_known_words(ids_BT)
         scores["validation_unread"] = score(model, known_BT, subset_BT, [0])
     if arm.training.get("masks") == "independent":
         scores["alone"] = score_sentences(model, arm.tokenizer, corpus.validation, [0])
     if arm in ASKED_ARMS:
-        places = asked_places(corpus.validation, {*arm_tokenizer(False, KNOWN).words})
+        known = {*arms.arm_tokenizer(False, KNOWN).words}
+        places = asked_places(corpus.validation, known)
         scores["asked"] = score_asked(model, arm.tokenizer, corpus.validation, places)
     return scores
 

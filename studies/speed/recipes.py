@@ -38,8 +38,7 @@ COMMAND = "python -m studies.speed.speedrun"
 
 def recipe_place(name: str, arm: str, steps: int, **changes) -> tuple[Path, dict]:
     """The record of a run of so many steps, and what makes it this run."""
-    epochs = steps / PER_EPOCH
-    training = replace(RECIPES[arm].training, epochs=epochs, **changes)
+    training = replace(RECIPES[arm].training, epochs=steps / PER_EPOCH, **changes)
     identity = {"steps": steps, "model": RECIPES[arm].model, "training": training}
     return FOLDER / f"{name}.json", identity
 
