@@ -63,10 +63,8 @@ def bigram_guess(stream: Tensor, chance_V: Tensor, strength: float) -> Guess:
 
 
 @torch.no_grad()
-def score_reference(
-    guess: Guess, ids_BT: Tensor, subset_BT: Tensor, subsets=range(7)
-) -> dict[str, np.ndarray]:
-    """Loss in nats of each word, and whether the guess is right: {name: (M,)}.
+def score_reference(guess: Guess, ids_BT, subset_BT, subsets=range(7)) -> dict:
+    """Loss in nats of each word, and whether the guess is right: arrays (M,) by name.
 
     Masks one subset after the other, as helpers.evaluate does; a model is in eval mode.
     The words of these subsets come row by row, in the order of the text.

@@ -22,6 +22,7 @@ RULES = {  # by which a word is picked and masked as well, from the upper bound 
     "rollout least": "least attended, rollout",
 }
 GUESSES = {name: MODELS.get(name, name) for name in ("unigram", "bigram", *TRAINED)}
+COLUMNS = GUESSES | {f"{k} minus bigram": f"{GUESSES[k]} minus bigram" for k in TRAINED}
 DIVISIONS = {
     "all": "all",
     "class": "class of the word",
@@ -118,10 +119,13 @@ def heads_table(summary: dict) -> str:
     return markdown_table(titles, rows)
 
 
-def knowledge_cell(interval: dict, measure: str, sign: str = "") -> str:
-    """An accuracy in percent or a loss in nats as text, with its interval."""
+def knowledge_cell(means: dict, name: str, measure: str) -> str:
+    """An accuracy in percent or a loss in nats as text, with its interval.
+
+    Of all means, the one of that name; a difference has a sign.
+    """
     digits, scale = {"accuracy": (1, 100), "loss": (2, 1)}[measure]
-    return range_text(interval, digits, scale, sign)
+    return range_text(means[name], digits, scale, "+" if "minus" in name else "")
 
 
 def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
@@ -130,17 +134,12 @@ def knowledge_table(summary: dict, measure: str = "accuracy") -> str:
     `measure` is "accuracy", in percent, or "loss", in nats a word.
     """
     unit = {"accuracy": "Right (%)", "loss": "Loss (nats a word)"}[measure]
-    titles = [unit, "", "Share", *GUESSES.values()]
-    titles += [f"{GUESSES[name]} minus bigram" for name in TRAINED]
-    rows = []
+    titles, rows = [unit, "", "Share", *COLUMNS.values()], []
     for division, bands in (summary["bands"] | summary["within"]).items():
         heading = DIVISIONS.get(division, f"{DIVISIONS['unknown']}, {division} only")
         for name, band in bands.items():
-            means = band[measure]
-            row = [heading, name, f"{100 * band['share']:.1f} %"]
-            row += [knowledge_cell(means[guess], measure) for guess in GUESSES]
-            minus = (means[f"{guess} minus bigram"] for guess in TRAINED)
-            rows.append(row + [knowledge_cell(mean, measure, "+") for mean in minus])
+            cells = (knowledge_cell(band[measure], key, measure) for key in COLUMNS)
+            rows.append([heading, name, f"{100 * band['share']:.1f} %", *cells])
             heading = ""
     return markdown_table(titles, rows)
 
@@ -154,9 +153,6 @@ def knowledge_alone_table(summary: dict) -> str:
     titles = ["Guess", *(f"{parts[part]}, {units[m]}" for m, part in columns)]
     rows = []
     for guess, name in GUESSES.items():
-        row = [name]
-        for measure, part in columns:
-            mean = summary["alone"][measure][guess][part]
-            row.append(knowledge_cell(mean, measure, "+" if "minus" in part else ""))
-        rows.append(row)
+        means = {measure: summary["alone"][measure][guess] for measure in units}
+        rows.append([name, *(knowledge_cell(means[m], part, m) for m, part in columns)])
     return markdown_table(titles, rows)

@@ -52,9 +52,7 @@ def scored_sentence_words(
     return [words for _, words in scored_sentences(lines, shortest, longest)]
 
 
-def scored_sentence_rows(
-    tokenizer, lines: list[str], length: int
-) -> tuple[Tensor, Tensor]:
+def scored_sentence_rows(tokenizer, lines: list[str], length: int) -> tuple:
     """Sentences of 5 to 40 words, each in a row of its own, and their tokens' places.
 
     Both are (B, T). They go from short to long, since batches of similar length are
