@@ -39,8 +39,8 @@ def figure_of(*panels: int, size: tuple[float, float], **how) -> Callable:
 def draw_interval_rows(axes: Axes, intervals: list[dict], color=BLUE, first=0) -> None:
     """One row an interval, the first on top: values as faint dots, mean, interval."""
     for y, interval in enumerate(intervals, first):
-        for x in interval["values"]:
-            axes.plot(x, y, ".", color=color, alpha=0.5, markersize=5)
+        at = [y] * interval["n"]
+        axes.plot(interval["values"], at, ".", color=color, alpha=0.5, markersize=5)
         axes.plot(interval["mean"], y, "o", color=color, markersize=5)
         if interval["low"] is not None:
             axes.hlines(y, interval["low"], interval["high"], color, linewidth=1.4)
@@ -53,8 +53,7 @@ def draw_interval_columns(
     means = [interval["mean"] for interval in intervals]
     axes.plot(places, means, style, color=color, linewidth=1, **look)
     for x, interval in zip(places, intervals, strict=True):
-        for y in interval["values"]:
-            axes.plot(x, y, ".", color=color, alpha=0.5)
+        axes.plot([x] * interval["n"], interval["values"], ".", color=color, alpha=0.5)
         if interval["low"] is not None:
             axes.vlines(x, interval["low"], interval["high"], color, linewidth=1.4)
 

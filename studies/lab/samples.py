@@ -101,13 +101,12 @@ def samples_table(phases: list[dict]) -> str:
         word = guess(answer["pred"], answer["p"])
         return f"✓ **{word}**" if answer["pred"] == answer["true"] else f"✗ {word}"
 
-    def context(answer: dict) -> str:
-        words = [*answer["left"][-4:], f"[{answer['true']}]", *answer["right"][:3]]
-        return " ".join(words).translate(SPECIAL)
-
     titles = [f"{phase['phase']}, step {phase['step']:,}" for phase in phases]
-    answers = zip(*(phase["predictions"] for phase in phases), strict=True)
-    rows = [[context(row[0]), *map(told, row)] for row in answers]
+    rows = []
+    for answers in zip(*(phase["predictions"] for phase in phases), strict=True):
+        left, right, true = (answers[0][key] for key in ("left", "right", "true"))
+        context = " ".join([*left[-4:], f"[{true}]", *right[:3]])
+        rows.append([context.translate(SPECIAL), *map(told, answers)])
     often = [guess(p["most_predicted"], p["most_predicted_share"]) for p in phases]
     rows.append(["*predicted most often, over all masked words*", *often])
     return markdown_table(["The masked word in its context", *titles], rows)

@@ -20,9 +20,8 @@ def student_interval(values: list[float]) -> dict:
 
     Paired differences, one a seed, are such values.
     """
-    n, mean, low, high = len(values), None, None, None
-    if n:
-        mean = statistics.fmean(values)
+    n, low, high = len(values), None, None
+    mean = statistics.fmean(values) if values else None
     if n > 1:
         t = stats.t.ppf((1 + CONFIDENCE) / 2, df=n - 1)
         half = float(t * statistics.stdev(values) / n**0.5)

@@ -208,8 +208,7 @@ def lesson_effects_figure(axes, results: StudyResults) -> None:
     that an interval leaves zero behind it on that side. What lies beyond the scale is
     an arrow with its mean.
     """
-    pairs = [row for row in results.claims if row["sides"]]
-    rows = [row for row in pairs if row["interval"]["mean"] is not None]
+    rows = [r for r in results.claims if r["sides"] and r["interval"]["n"]]
     axes.figure.set_figheight(0.29 * len(rows) + 1.2)
     end, margin = 0.4, SMALLEST["nats"]
     axes.axvspan(-margin, margin, color="#ececec", linewidth=0)
