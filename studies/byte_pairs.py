@@ -26,7 +26,7 @@ MERGES, SHIPPED = 8_000, "byte_pairs"
 
 
 def make_byte_pairs_run(arm: Arm, seed: int, folder: Path) -> dict:
-    """Trains one run; its best weights, in 16 bits, and those shipped are asked."""
+    """Trains one run; then asks its best weights, in 16 bits, and the shipped ones."""
     models, tokenizer, corpus, source = shipped_models("no_dropout")
     lines, models = corpus.validation, {"words": (models["no_dropout"], tokenizer)}
     places = asked_places(lines, tokenizer.ids)
@@ -50,7 +50,7 @@ def byte_pairs_table(results: StudyResults) -> str:
     titles = ["Tokens", "Weights", "Tokens per word, frequent and rare"]
     titles += ["Frequent words right", "Rare words right"]
     titles += ["Bits per character, frequent", "Bits per character, rare"]
-    run, rows = next(iter(results.runs["pieces"].values())), []
+    run, rows = results.runs["pieces"][results.study.seeds[0]], []
     for name, shown in (("words", "2,000 words"), ("pieces", "8,000 byte pairs")):
         kinds = [run["asked"][name][kind] for kind in ("shared", "rare")]
         cells = [shown, f"{run['asked'][name]['weights'] / 1e6:.1f} million"]
@@ -81,12 +81,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--ship", action="store_true", help="replace shipped weights")
     given = parser.parse_args(arguments)
     with parser.one_sentence():
-        if not given.summary:
-            STUDY.make_missing(given.arms, given.seeds, given.processes)
         if given.ship:
             tokenizer = arm_tokenizer(True, FIRST_MERGE + MERGES)
             _, model, info = shipped_weights(STUDY.results(), "pieces", tokenizer)
             ship_weights(SHIPPED, model, tokenizer, info)
+        elif not given.summary:
+            STUDY.make_missing(given.arms, given.seeds, given.processes)
         STUDY.report()
 
 

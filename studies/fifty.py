@@ -15,26 +15,14 @@ import torch
 from helpers import ROOT
 from helpers.checkpoint import load_model, save_model
 from helpers.evaluate import evaluate
-from helpers.optimize import TrainConfig
 from helpers.record import tensor_digest
 from helpers.resume import load_state
 from helpers.train import TrainingRun, train
 from studies.dropout import LOOKS, MODELS, READINGS, dropout_figure, dropout_table
-from studies.lab.experiment import (
-    best_evaluation,
-    experiment_outcome,
-    prepare_experiment,
-)
+from studies.lab import experiment, scored_text
 from studies.lab.machine import DEVICE
 from studies.lab.runs import FAST, RECORDS
 from studies.lab.samples import sample_guesses
-from studies.lab.scored_text import (
-    require_wikitext,
-    score,
-    score_sentences,
-    score_singly,
-    scored_blocks,
-)
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table
 from studies.shipped import SHIPPED, ship_models, shipped_figure
@@ -58,9 +46,8 @@ HALVES = {"selection": slice(0, None, 2), "scoring": slice(1, None, 2)}  # of bl
 
 @dataclass(frozen=True)
 class FiftyArm(Arm):
-    """A kind of model: fifty epochs to their end, in bfloat16."""
+    """A trial of a recipe; its record says which kind of model it is of."""
 
-    training: TrainConfig = WHOLE
     kind: str = "none"
 
     def settings(self, seed: int) -> dict:
@@ -68,13 +55,10 @@ class FiftyArm(Arm):
         return super().settings(seed) | {"arm": self.kind}
 
 
-KINDS = {kind: FiftyArm(model, kind=kind) for kind, model in MODELS.items()}
-KINDS["falling_masks"] = FiftyArm(
-    training=replace(WHOLE, mask_rate=0.4, last_mask_rate=0.15), kind="falling_masks"
-)
-KINDS["longer"] = FiftyArm(
-    training=replace(WHOLE, epochs=2.0 * EPOCHS, evaluations=2 * EPOCHS), kind="longer"
-)
+KINDS = {kind: Arm(model, WHOLE) for kind, model in MODELS.items()} | {
+    "falling_masks": Arm(training=replace(WHOLE, mask_rate=0.4, last_mask_rate=0.15)),
+    "longer": Arm(training=replace(WHOLE, epochs=2.0 * EPOCHS, evaluations=2 * EPOCHS)),
+}
 
 
 def fifty_trials() -> dict[str, FiftyArm]:
@@ -87,13 +71,13 @@ def fifty_trials() -> dict[str, FiftyArm]:
     }
 
 
-def fit_fifty(arm: FiftyArm, seed: int, folder: Path, part: int = 1) -> tuple:
+def fit_fifty(arm: Arm, seed: int, folder: Path, part: int = 1) -> tuple:
     """Trains on one of so many parts of the text; tokenizer, data, model, record.
 
     Early stopping sees the selection half; each evaluation also has the scoring half
     and, on the whole text, what the model says at a few words.
     """
-    _, tokenizer, data, model = prepare_experiment(arm.model, seed)
+    _, tokenizer, data, model = experiment.prepare_experiment(arm.model, seed)
     blocks = data.validation_BT, data.subset_BT
     scoring = [rows_BT[HALVES["scoring"]] for rows_BT in blocks]
     ids_BT, subset_BT = (rows_BT[HALVES["selection"]] for rows_BT in blocks)
@@ -118,7 +102,7 @@ def fit_fifty(arm: FiftyArm, seed: int, folder: Path, part: int = 1) -> tuple:
 def make_fifty_trial(arm: FiftyArm, seed: int, folder: Path) -> dict:
     """One trial of an arm's recipe."""
     run = fit_fifty(arm, seed, folder, PART)[-1]
-    return run | {"best": best_evaluation(run["history"])}
+    return run | {"best": experiment.best_evaluation(run["history"])}
 
 
 def fifty_scores(model, tokenizer) -> dict:
@@ -127,33 +111,34 @@ def fifty_scores(model, tokenizer) -> dict:
     Sentences: of the validation text, each by itself, as one types them. Singly: a
     fifth of the words of the scoring half, each the only one hidden in its block.
     """
-    corpus, length = require_wikitext(), model.config.max_length
+    corpus, length = scored_text.require_wikitext(), model.config.max_length
     rows = {
-        split: scored_blocks(tokenizer, getattr(corpus, split), length)
+        split: scored_text.scored_blocks(tokenizer, getattr(corpus, split), length)
         for split in ("validation", "test")
     }
     for name, half in HALVES.items():
         rows[name] = tuple(rows_BT[half] for rows_BT in rows["validation"])
-    scores = {name: score(model, *pair) for name, pair in rows.items()}
-    scores["sentences"] = score_sentences(model, tokenizer, corpus.validation)
-    return scores | {"singly": score_singly(model, *rows["scoring"], every=5)}
+    scores = {name: scored_text.score(model, *pair) for name, pair in rows.items()}
+    sentences = scored_text.score_sentences(model, tokenizer, corpus.validation)
+    singly = scored_text.score_singly(model, *rows["scoring"], every=5)
+    return scores | {"sentences": sentences, "singly": singly}
 
 
-def make_fifty_run(arm: FiftyArm, seed: int, folder: Path) -> dict:
+def make_fifty_run(arm: Arm, seed: int, folder: Path) -> dict:
     """One run of the study.
 
     The weights are scored as saved, in 16 bits: those of the best epoch and of the
     last, which may be the same.
     """
     tokenizer, data, model, run = fit_fifty(arm, seed, folder)
-    best = best_evaluation(run["history"])
-    run |= experiment_outcome(run["history"], data, tokenizer.words)
+    best = experiment.best_evaluation(run["history"])
+    run |= experiment.experiment_outcome(run["history"], data, tokenizer.words)
     state = load_state(folder / "state.pt")
     weights = {"best": state["stopping"]["weights"], "last": state["model"]}
     for moment, values in weights.items():
         model.load_state_dict(values)
         path, info = folder / f"{moment}.safetensors", {"moment": moment, "seed": seed}
-        info |= {"name": folder.name, "corpus": require_wikitext().name}
+        info |= {"name": folder.name, "corpus": scored_text.require_wikitext().name}
         save_model(path, model, tokenizer, info)
         if moment == "last" and best is run["history"][-1]:
             run["last"] = run["best"]
@@ -177,7 +162,8 @@ def fifty_trials_table(results: StudyResults) -> str:
 
 STUDY = Study(
     "fifty",
-    "Train the arms for fifty epochs, resumable; runs whose record exists are skipped.",
+    "Train the arms for fifty epochs, or for a hundred (longer), resumable; runs whose "
+    "record exists are skipped.",
     folder=RECORDS / "fifty",
     states=ROOT / "runs" / "fifty",
     arms=KINDS,
@@ -221,15 +207,17 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.trials and given.ship:
         parser.error("choose one of --trials and --ship.")
+    if given.ship and not SHIPPED.keys() & given.arms:
+        parser.error(f"--ship takes --arms of {', '.join(SHIPPED)}.")
     study, arms, seeds = STUDY, given.arms, given.seeds
     if given.trials:
         study, arms, seeds = TRIAL_STUDY, TRIAL_STUDY.arms, TRIAL_STUDY.seeds
     with parser.one_sentence():
         torch.set_num_threads(1)
-        if not given.summary and not given.ship:
-            study.make_missing(arms, seeds, given.processes)
         if given.ship:
-            ship_models(STUDY.results(), [arm for arm in arms if arm in SHIPPED])
+            ship_models(STUDY.results(), SHIPPED.keys() & arms)
+        elif not given.summary:
+            study.make_missing(arms, seeds, given.processes)
         study.report()
 
 

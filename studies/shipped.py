@@ -1,6 +1,6 @@
 """The models in weights/: how they are chosen among the runs of a study.
 
-The studies of attention ask these models, and the notebooks read them.
+The studies of attention ask two of these models, and the notebooks read them.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ from studies.lab.runs import FAST, RECORDS
 from studies.lab.scored_text import require_wikitext
 from studies.lab.study import StudyResults
 
-SHIPPED = {"none": "no_dropout", "all": "dropout", "longer": "longer"}  # in weights/
+# Arms of the fifty epochs, and their names in weights/.
+SHIPPED = {"none": "no_dropout", "all": "dropout", "longer": "longer"}
 
 
 def load_models(paths: dict[str, Path]) -> tuple:
@@ -63,13 +64,13 @@ def shipped_median_run(runs: Iterable[dict], loss: Callable[[dict], float]) -> d
 def shipped_weights(results: StudyResults, arm: str, tokenizer) -> tuple:
     """Of an arm's seed of median loss the record, the best weights and their info.
 
-    The seeds are those of the study; others were added later. ValueError if there are
-    no runs of the arm, or no weights of that run.
+    Only the seeds that the study names count, not those that were added later.
+    ValueError if there are no such runs of the arm, or no weights of that run.
     """
     runs = results.runs.get(arm, {})
-    named = [runs[seed] for seed in results.study.seeds if seed in runs]
-    if not named:
-        raise ValueError(f"There are no runs of {arm}; make one first.")
+    if not (named := [runs[seed] for seed in results.study.seeds if seed in runs]):
+        seeds = ", ".join(map(str, results.study.seeds))
+        raise ValueError(f"There are no runs of {arm} with seed {seeds}; make one.")
     run = shipped_median_run(named, results.study.readings["loss"])
     path = results.study.states / run["name"] / "best.safetensors"
     model, _, info = load_model(path, tokenizer)
@@ -85,7 +86,7 @@ def ship_weights(name: str, model, tokenizer, info: dict) -> None:
 
 
 def ship_models(results: StudyResults, arms: Iterable[str]) -> None:
-    """Copies weights and records of arms to where notebooks read them.
+    """Copies weights and records of arms in `SHIPPED` to where notebooks read them.
 
     A record also tells the share of [PAD] in each way to make rows of the text.
     ValueError, before anything is written, if runs or weights are missing.

@@ -2,20 +2,36 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from test_studies import elsewhere
 from tiny import few_lines, same_weights, tiny_model
 
+from helpers import ROOT
 from helpers.bpe import FIRST_MERGE, BPETokenizer
 from helpers.checkpoint import load_model, save_model
 from helpers.model import ModelConfig
+from helpers.record import read_record
 from helpers.tokenizer import WordTokenizer
 from studies import byte_pairs, shipped
 from studies.lab import experiment
+from studies.lab.runs import RECORDS
 
 LINES = few_lines().train
 WORDS, PAIRS = WordTokenizer.train(LINES, 60), BPETokenizer.train(LINES, 20)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_record_compares_with_the_shipped_model_of_the_same_recipe():
+    (run,) = byte_pairs.STUDY.results().runs["pieces"].values()
+    weights = ROOT / "weights" / "no_dropout.safetensors"
+    assert run["weights"] == {"no_dropout": digest(weights)}
+    words = read_record(RECORDS / "no_dropout.json")
+    assert (run["seed"], run["training"]) == (words["seed"], words["training"])
 
 
 def test_byte_pairs_are_asked_the_same_words_and_shipped(tmp_path, monkeypatch):
@@ -35,9 +51,7 @@ def test_byte_pairs_are_asked_the_same_words_and_shipped(tmp_path, monkeypatch):
     monkeypatch.setattr(byte_pairs, "STUDY", study)
     run = study.run("pieces", 2)
     words, pieces = run["asked"]["words"], run["asked"]["pieces"]
-    assert run["weights"] == {
-        "no_dropout": hashlib.sha256(path.read_bytes()).hexdigest()
-    }
+    assert run["weights"] == {"no_dropout": digest(path)}
     for kind in ("shared", "rare"):
         assert words[kind]["words"] == pieces[kind]["words"] > 50
         assert pieces[kind]["held"] == 1 < pieces[kind]["tokens"]

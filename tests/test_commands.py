@@ -137,6 +137,8 @@ OPTIONS = {
     "speed.throughput": {},
 }
 WRONG = [("fifty", ["--trials", "--ship"])]
+WRONG += [("fifty", ["--ship", "--arms", "attention"])]
+WRONG += [("speed.leads", ["--time", "--summary"])]
 WRONG += [("speed.speedrun", ["--time", "--summary"])]
 WRONG += [("speed.speedrun", ["--seed", "1", "--baselines"])]
 for name, options in OPTIONS.items():
@@ -175,7 +177,7 @@ def test_a_study_without_its_text_ends_in_one_sentence(name, monkeypatch, capsys
     for module in (module_of(name), study):
         if hasattr(module, "require_wikitext"):
             monkeypatch.setattr(module, "require_wikitext", missing)
-    options = ["--trials"] if name == "fifty" else []
+    options = {"fifty": ["--trials"], "speed.leads": ["--time"]}.get(name, [])
     status, said = told(module_of(name).main, options, capsys)
     assert status == 1 and "WikiText-2 is not within reach." in said
 
@@ -204,7 +206,7 @@ def test_every_measurement_shows_its_record(name):
 
 @pytest.mark.parametrize(
     "one",
-    [LESSONS, *(one.STUDY for one in (byte_pairs, dropout, fifty, leads, plateau))],
+    [LESSONS, *(s.STUDY for s in (byte_pairs, dropout, fifty, leads, plateau))],
     ids=lambda s: s.name,
 )
 def test_a_report_without_records_says_that_there_are_none(one, tmp_path, capsys):

@@ -7,14 +7,8 @@ import pytest
 import torch
 from tiny import CONFIG, acting, fresh_model, same_weights, without_clock
 
+from helpers import resume
 from helpers.evaluate import evaluate
-from helpers.resume import (
-    load_state,
-    require_finite_run,
-    resumable_run,
-    resume_identity,
-    save_state,
-)
 from helpers.tokenizer import PAD, UNK
 from helpers.train import TrainingRun, train, train_step
 
@@ -39,7 +33,7 @@ def test_a_loss_that_is_no_number_ends_the_training(
     source = acting(lambda step: poison(model) if step == 18 else None, data)
     with pytest.raises(FloatingPointError) as caught:
         train(model, data, LONG, tmp_path, save_seconds, source=source)
-    state = load_state(tmp_path / "state.pt")
+    state = resume.load_state(tmp_path / "state.pt")
     best = min(state["history"], key=lambda entry: entry["validation_loss"])
     told = f"no longer a number at step {noticed}. The model has the weights of step "
     assert f"{told}{best['step']} back. Try half the learning_rate" in str(caught.value)
@@ -128,16 +122,16 @@ def test_with_a_scaler_all_optimisers_step_or_none(data, name, value):
 def test_a_divergence_is_not_taken_for_overflows_for_ever(data):
     """Where the weights are no numbers, and where the scale has come to nothing."""
     run = in_float16()
-    require_finite_run(run)
+    resume.require_finite_run(run)
     poison(run.model)
     with pytest.raises(FloatingPointError):
-        require_finite_run(run)
+        resume.require_finite_run(run)
     run = in_float16(scale=1.0)
     for _ in range(160):
         spoil_next(run, "norm.bias", float("inf"))
         train_step(run, data.validation_BT, SCALED, 999)
     with pytest.raises(FloatingPointError):
-        require_finite_run(run)
+        resume.require_finite_run(run)
 
 
 def test_a_batch_that_asks_nothing_changes_nothing(data):
@@ -163,17 +157,18 @@ def test_a_run_begun_in_float16_goes_on_where_that_is_slow_and_back(
     train(fresh_model(), data, config, tmp_path)
     path = tmp_path / "state.pt"
     scale = torch.amp.GradScaler("cpu", init_scale=8.0).state_dict()
-    save_state(path, load_state(path) | {"dtype": torch.float16, "scaler": scale})
+    state = resume.load_state(path) | {"dtype": torch.float16, "scaler": scale}
+    resume.save_state(path, state)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     run = TrainingRun(fresh_model(), config)
-    known = resume_identity(run.model, data, config)
+    known = resume.resume_identity(run.model, data, config)
     told = "The run was begun in float16, on a GPU; here it goes on in torch.float32.\n"
-    with resumable_run(run, tmp_path, known, 99) as save:
+    with resume.resumable_run(run, tmp_path, known, 99) as save:
         assert capsys.readouterr().out == told
         assert run.dtype == torch.float32 and not run.scaler.is_enabled()
         train_step(run, data.validation_BT, config, 99)
         save()
-    state = load_state(path)
+    state = resume.load_state(path)
     assert state["step"] == 25
     assert (state["scaler"], state["dtype"]) == (scale, torch.float16)
     monkeypatch.setattr("helpers.train.pick_dtype", lambda *_: torch.float16)

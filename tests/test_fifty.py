@@ -28,7 +28,7 @@ def test_the_halves_share_no_block_and_leave_none_out():
 def small(monkeypatch, tmp_path):
     """Both studies with a tiny model on some lines of toy text, for two epochs."""
     monkeypatch.setattr(experiment, "training_corpus", few_lines)
-    monkeypatch.setattr(fifty, "require_wikitext", few_lines)
+    monkeypatch.setattr(fifty.scored_text, "require_wikitext", few_lines)
     small, short = [], {"epochs": 2.0, "evaluations": 2}
     for study, name in (fifty.STUDY, "none"), (fifty.TRIAL_STUDY, f"none_{FOUR}"):
         arm = study.arms[name]
@@ -48,7 +48,7 @@ def test_the_best_weights_of_the_median_seed_are_shipped(small, tmp_path, monkey
     monkeypatch.setattr(shipped, "ROOT", tmp_path)
     monkeypatch.setattr(shipped, "RECORDS", tmp_path)
     monkeypatch.setattr(shipped, "require_wikitext", few_lines)
-    with pytest.raises(ValueError, match="There are no runs of all; make one first"):
+    with pytest.raises(ValueError, match="no runs of all with seed 0, 1, 2; make"):
         shipped.ship_models(study.results(), ["none", "all"])
     assert not (tmp_path / "weights").exists() and not [*tmp_path.glob("*.json")]
     arms = study.arms | {"attention": study.arms["none"]}  # of which none ships

@@ -3,14 +3,7 @@
 import pytest
 import torch
 
-from helpers.layers import (
-    EncoderBlock,
-    FastDropout,
-    SelfAttention,
-    attend,
-    attend_fused,
-    sinusoidal_positions,
-)
+from helpers import layers
 
 # Padding at the end, in the middle, and none.
 REAL = torch.tensor([[1, 1, 1, 1, 0, 0, 0], [1, 0, 1, 1, 1, 1, 0], [1] * 7]).bool()
@@ -26,7 +19,7 @@ def test_attend_equals_the_fused_kernel_and_so_do_its_gradients(real):
     """B = 3, H = 2, T = 5, S = 7, K = 4; T and S differ so that no swap can hide."""
     shapes, results = ((3, 2, 5, 4), (3, 2, 7, 4), (3, 2, 7, 4)), []
     *parts, factor = (torch.randn(s).double() for s in (*shapes, shapes[0]))
-    for function in (attend, attend_fused):
+    for function in (layers.attend, layers.attend_fused):
         leaves = [part.clone().requires_grad_() for part in parts]
         mixed, _ = function(*leaves, real)
         (mixed * factor).sum().backward()
@@ -38,10 +31,13 @@ def test_attend_equals_the_fused_kernel_and_so_do_its_gradients(real):
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (lambda: SelfAttention(10, 3), "10 does not divide into 3 heads"),
-        (lambda: SelfAttention(6, 2, rotary=True), "even"),
-        (lambda: sinusoidal_positions(5, 7), "d_model is 7"),
-        (lambda: EncoderBlock(None, None, norm="mid"), "'mid'; choose 'pre' or 'post'"),
+        (lambda: layers.SelfAttention(10, 3), "10 does not divide into 3 heads"),
+        (lambda: layers.SelfAttention(6, 2, rotary=True), "even"),
+        (lambda: layers.sinusoidal_positions(5, 7), "d_model is 7"),
+        (
+            lambda: layers.EncoderBlock(None, None, "mid"),
+            "'mid'; choose 'pre' or 'post'",
+        ),
     ],
 )
 def test_impossible_sizes_are_refused_in_one_sentence(build, said):
@@ -53,11 +49,11 @@ def test_impossible_sizes_are_refused_in_one_sentence(build, said):
 def test_fast_dropout_drops_its_share_each_number_alone(p):
     """Neighbours, which share a draw of 64 bits, fall together by chance only."""
     x = torch.ones(399_999, requires_grad=True)  # no multiple of four
-    out = FastDropout(p).train()(x)
+    out = layers.FastDropout(p).train()(x)
     out.sum().backward()
     assert torch.equal(x.grad, out)
     assert out.unique().tolist() == pytest.approx([0, 1 / (1 - p)])
-    assert FastDropout(p).train()(x.bfloat16()).dtype == torch.bfloat16
+    assert layers.FastDropout(p).train()(x.bfloat16()).dtype == torch.bfloat16
     gone = (out == 0).double()
     assert gone.mean().item() == pytest.approx(p, abs=0.004)
     for distance in (1, 2, 3, 4, 8):

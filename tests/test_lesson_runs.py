@@ -22,7 +22,7 @@ from helpers.record import read_record
 from helpers.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
 from helpers.train import TrainingRun, train_step
 from studies.lab import asked
-from studies.lab.scored_text import scored_sentence_words
+from studies.lab.scored_text import scored_sentences
 from studies.lessons import arms, costs, runs, study
 from studies.lessons.arms import ARMS, FAST, LessonArm
 from studies.lessons.study import STUDY
@@ -262,7 +262,8 @@ def test_a_run_is_of_its_arm(name, tiny, tmp_path):
         places = asked.asked_places(lines, {*WHOLE.ids})
         scores = asked.score_asked(model, tokenizer, lines, places)
     elif name == "alone":
-        sentences = sorted(scored_sentence_words(lines, 5, 40), key=len)
+        found = scored_sentences(lines, 5, 40)
+        sentences = sorted((words for _, words in found), key=len)
         ids_BT = data.pad([*map(tokenizer.encode, sentences)], 32)
         scores = runs.score(model, ids_BT, mask_subsets(ids_BT), [0])
     else:

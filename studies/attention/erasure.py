@@ -29,7 +29,7 @@ from studies.attention.tables import (
     heads_table,
 )
 from studies.lab.runs import RECORDS
-from studies.lab.scored_text import scored_sentence_words
+from studies.lab.scored_text import scored_sentences
 from studies.lab.stats import CONFIDENCE, GROUP, RESAMPLES, bootstrap
 from studies.lab.study import Measurement
 from studies.lab.timing import timed
@@ -54,7 +54,7 @@ def erasure_sentences(tokenizer, lines: list[str], count: int) -> tuple[list, di
     numbered floor(i n / count) for i = 0, 1, …; the masked word is drawn from its words
     of the vocabulary, all alike.
     """
-    sentences = scored_sentence_words(lines, SHORTEST, LONGEST)
+    sentences = [words for _, words in scored_sentences(lines, SHORTEST, LONGEST)]
     usable = [w for w in sentences if len(erasable_places(tokenizer, w)) > OTHERS]
     chosen = []
     for i in range(count):

@@ -18,7 +18,7 @@ from helpers import ROOT
 from helpers.checkpoint import load_model
 from studies.attention.words import FUNCTION_WORDS, PUNCTUATION, is_date, is_open_class
 from studies.lab.runs import RECORDS
-from studies.lab.scored_text import scored_sentence_words
+from studies.lab.scored_text import scored_sentences
 from studies.lab.study import Measurement
 from studies.lab.timing import timed
 from studies.shipped import shipped_models
@@ -89,7 +89,7 @@ def example_predictions(model, tokenizer, sentences: list) -> list[Prediction]:
 
 def example_candidates(tokenizer, lines: list[str]) -> tuple[list[list[str]], dict]:
     """Short sentences with at most two words outside the vocabulary; and counts."""
-    short = scored_sentence_words(lines, SHORTEST, LONGEST)
+    short = [words for _, words in scored_sentences(lines, SHORTEST, LONGEST)]
     unknown = [sum(word not in tokenizer.ids for word in words) for words in short]
     kept = [w for w, n in zip(short, unknown, strict=True) if n <= UNKNOWN]
     limits = {"shortest": SHORTEST, "longest": LONGEST, "unknown": UNKNOWN}

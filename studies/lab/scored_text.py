@@ -45,13 +45,6 @@ def scored_sentences(lines: list[str], shortest: int, longest: int) -> list[tupl
     return placed
 
 
-def scored_sentence_words(
-    lines: list[str], shortest: int, longest: int
-) -> list[list[str]]:
-    """The words of `scored_sentences`, without their places."""
-    return [words for _, words in scored_sentences(lines, shortest, longest)]
-
-
 def scored_sentence_rows(tokenizer, lines: list[str], length: int) -> tuple:
     """Sentences of 5 to 40 words, each in a row of its own, and their tokens' places.
 

@@ -22,7 +22,6 @@ from studies.lab.figures import save_figure
 from studies.lab.runs import FAST, make_runs, read_run, recorded_run, run_paths
 from studies.lab.scored_text import require_wikitext
 from studies.lab.stats import student_interval
-from studies.lab.tables import markdown_table, plus_minus
 
 Runs = dict[str, dict[int, dict]]  # records, by arm and seed
 Reading = Callable[[dict], float]  # from a record; KeyError if it is not there
@@ -58,9 +57,9 @@ class Study:
     arms: dict[str, Arm]
     make: Callable[[Arm, int, Path], dict]
     readings: dict[str, Reading]
+    table: Callable[["StudyResults"], str]
     seeds: Sequence[int] = range(3)
     claims: Sequence[Claim] = ()
-    table: Callable[["StudyResults"], str] = lambda results: results.means()
     figures: dict[str, Callable[["StudyResults"], Figure]] = field(default_factory=dict)
     text: Callable[[Arm], dict] = lambda arm: {}
     read: Callable[[Path, dict], dict | None] = read_run
@@ -179,15 +178,6 @@ class StudyResults:
         signed = [*zip((1, -1, -1, 1), each, strict=False)]
         values = [sum(sign * read(runs[s]) for sign, runs in signed) for s in seeds]
         return student_interval(values) | {"seeds": seeds}
-
-    def means(self) -> str:
-        """All readings of all arms as a Markdown table."""
-        titles, rows = ["Arm", "Seeds", *self.study.readings], []
-        for arm, intervals in self.readings.items():
-            cells = (intervals.get(name) for name in self.study.readings)
-            texts = [plus_minus(cell, 3) if cell else "" for cell in cells]
-            rows.append([arm, f"{len(self.runs[arm])}", *texts])
-        return markdown_table(titles, rows)
 
     def decide(self, claim: Claim) -> dict:
         """A claim's fields, its interval, its verdict, and what would decide it."""

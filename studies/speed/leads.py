@@ -1,8 +1,8 @@
 """What would make the speedrun's recipe faster? `python -m studies.speed.leads --help`.
 
-Each lead changes the recipe in one way, or in a few, and has as many steps as take the
-time of `STEPS` of the recipe; those of `LONG` are as long as 20 epochs of it. `--time`
-takes the steps of all leads in turn, on a machine that should be idle.
+Each lead changes the recipe in one way, or in a few, and gets as many steps as fit into
+the time of `STEPS` steps of the recipe, or in `LONG` into that of `EPOCHS` epochs.
+`--time` takes a step of each lead in turn, on a machine that should be idle.
 """
 
 import copy
@@ -15,9 +15,7 @@ from torch import nn
 
 from helpers import ROOT
 from helpers.data import steps_per_epoch
-from helpers.model import MaskedLanguageModel
-from helpers.optimize import TrainConfig
-from helpers.record import read_record, write_record
+from helpers.model import MaskedLanguageModel, ModelConfig
 from helpers.train import train
 from studies.lab.claims import Effect
 from studies.lab.experiment import experiment_part, prepare_experiment
@@ -25,11 +23,12 @@ from studies.lab.runs import RECORDS
 from studies.lab.scored_text import require_wikitext, score
 from studies.lab.study import Arm, Study, StudyResults
 from studies.lab.tables import markdown_table, plus_minus
-from studies.speed.recipes import PER_EPOCH, RECIPES, timed_recipe_step, times_in_turns
+from studies.speed import recipes
 
-STEPS, LONG_STEPS = 1_200, 20 * PER_EPOCH  # of the recipe itself
+STEPS, EPOCHS = 1_200, 20  # of the recipe itself: in a short run, in a long one
 FOLDER, TIMES = RECORDS / "leads", "times.json"
-RECIPE = RECIPES["entry"].training
+COMMAND = "python -m studies.speed.leads"
+RECIPE = recipes.RECIPES["entry"].training
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,12 @@ class Lead(Arm):
     """A recipe for so many steps, in stages of equal length, one for each of `layers`.
 
     The model of a stage begins with the encoder blocks of the one before, over and over
-    (Gong et al. 2019). The rate falls in the last stage only, and the optimisers begin
-    anew in each.
+    (Gong et al. 2019). Each stage warms up anew, with new optimisers, and the rate
+    falls in the last one only. `steps`, which are rounded in each stage, replace the
+    epochs of `training`.
     """
 
-    training: TrainConfig = RECIPE
-    shown: str = "the series' recipe"
+    shown: str = ""
     steps: int = STEPS
     layers: tuple[int, ...] = (4,)
 
@@ -52,16 +51,14 @@ class Lead(Arm):
         return super().settings(seed) | stages
 
 
-def lead(shown: str, steps: int, layers=(4,), **changes) -> Lead:
-    """The recipe with some changes."""
-    return Lead(
-        training=replace(RECIPE, **changes), shown=shown, steps=steps, layers=layers
-    )
+def lead(shown: str, steps=STEPS, layers=(4,), **changes) -> Lead:
+    """The recipe with some changes, which are fields of TrainConfig."""
+    return Lead(ModelConfig(), replace(RECIPE, **changes), shown, steps, layers)
 
 
 MORE = {"mask_rate": 0.4, "last_mask_rate": 0.4}
 LEADS = {  # their steps take as long as the recipe's did in a first timing
-    "recipe": Lead(),
+    "recipe": lead("the series' recipe"),
     "stacked_twice": lead("1, 2, then 4 layers", 1_971, (1, 2, 4)),
     "stacked": lead("2, then 4 layers", 1_566, (2, 4)),
     "stacked_masks": lead("2, then 4 layers; 40 % masked", 1_536, (2, 4), **MORE),
@@ -77,16 +74,13 @@ LEADS = {  # their steps take as long as the recipe's did in a first timing
 }
 LONG = {
     f"long_{name}": replace(
-        LEADS[name],
-        shown=f"20 epochs: {LEADS[name].shown}",
-        steps=round(LEADS[name].steps * LONG_STEPS / STEPS),
+        LEADS[name], steps=round(LEADS[name].steps * EPOCHS * recipes.PER_EPOCH / STEPS)
     )
     for name in ("recipe", "stacked_twice", "stacked", "stacked_masks")
 }
 RATES = {
     f"muon_{muon:g}_adamw_{adamw:g}": lead(
         f"rate of Muon × {muon:g}, of AdamW × {adamw:g}",
-        STEPS,
         muon_rate=muon * RECIPE.muon_rate,
         learning_rate=adamw * RECIPE.learning_rate,
     )
@@ -97,7 +91,7 @@ RATES = {
 
 
 def stacked_model(model: MaskedLanguageModel, n_layers: int) -> MaskedLanguageModel:
-    """A deeper copy of a model: its encoder blocks, over and over."""
+    """A deeper copy of a model: copies of its encoder blocks, over and over."""
     deep, blocks = copy.deepcopy(model), islice(cycle(model.blocks), n_layers)
     deep.config = replace(model.config, n_layers=n_layers)
     deep.blocks = nn.ModuleList(copy.deepcopy(block) for block in blocks)
@@ -108,19 +102,16 @@ def make_lead_run(arm: Lead, seed: int, folder: Path) -> dict:
     """Trains one run, stage by stage and resumable, and scores all validation words."""
     first = replace(arm.model, n_layers=arm.layers[0])
     *_, data, model = prepare_experiment(first, seed)
+    sizes = data.stream, first.max_length, arm.training.batch_size
+    epochs = arm.steps / len(arm.layers) / steps_per_epoch(*sizes)
+    seldom = {"epochs": epochs, "evaluations": 1, "patience": 10**6}
     for stage, layers in enumerate(arm.layers):
         model = stacked_model(model, layers)
-        sizes = data.stream, model.config.max_length, arm.training.batch_size
-        training = replace(
-            arm.training,
-            epochs=arm.steps / len(arm.layers) / steps_per_epoch(*sizes),
-            cooldown=0.0 if layers < arm.layers[-1] else arm.training.cooldown,
-            seed=seed + 100 * stage,  # other batches and masks than in the one before
-            evaluations=1,
-            patience=10**6,
-        )
-        place = folder / f"{layers}_layers"
-        train(model, experiment_part(data, 64), training, place)
+        # Other batches and masks than in the stage before.
+        training = replace(arm.training, seed=seed + 100 * stage, **seldom)
+        if stage + 1 < len(arm.layers):
+            training = replace(training, cooldown=0.0)
+        train(model, experiment_part(data, 64), training, folder / f"stage_{stage}")
     return {"validation": score(model, data.validation_BT, data.subset_BT)}
 
 
@@ -132,24 +123,27 @@ def time_leads() -> None:
     turns = {}
     for name, arm in LEADS.items():
         models = (replace(arm.model, n_layers=layers) for layers in arm.layers)
-        steps = [timed_recipe_step(model, arm.training) for model in models]
+        steps = [recipes.timed_recipe_step(model, arm.training) for model in models]
         turns[name] = lambda steps=steps: fmean(step() for step in steps)
-    write_record(FOLDER / TIMES, times_in_turns(turns, "recipe"))
+    recipes.write_recipe_times(FOLDER / TIMES, LEADS, turns)
 
 
 def leads_table(results: StudyResults) -> str:
-    """What each lead gave, as a Markdown table; those of 20 epochs come last."""
+    """What each lead gave, as a Markdown table; the long runs come last.
+
+    ValueError if its steps were not timed.
+    """
     titles = ["Recipe", "Time of a step", "Steps", "Seeds", "Validation loss"]
-    times, rows = read_record(FOLDER / TIMES), []
-    for name in filter(results.runs.get, LEADS | RATES | LONG):
-        arm = results.study.arms[name]
-        base = "long_recipe" if name in LONG else "recipe"
-        loss, minus = results.readings[name]["loss"], ""
-        if name != base:
-            minus = plus_minus(results.effect(Effect(name, base)), 3, sign="+")
-        _, ratio, _ = times.get(name.removeprefix("long_"), times["recipe"])["ratio"]
-        cells = [arm.shown, f"{ratio:.2f}", f"{arm.steps:,}", f"{loss['n']}"]
-        rows.append([*cells, plus_minus(loss, 3), minus])
+    times, rows = recipes.read_recipe_times(FOLDER / TIMES, LEADS, COMMAND), []
+    for name, readings in results.readings.items():
+        arm, loss = results.study.arms[name], readings["loss"]
+        timed = "recipe" if name in RATES else name.removeprefix("long_")
+        ratio, base = times[timed]["ratio"][1], "long_" * (name in LONG) + "recipe"
+        shown = f"{EPOCHS} epochs: " * (name in LONG) + arm.shown
+        cells = [shown, f"{ratio:.2f}", f"{arm.steps:,}", f"{loss['n']}"]
+        rows.append([*cells, plus_minus(loss, 3)])
+        if name != base and (minus := results.effect(Effect(name, base)))["n"]:
+            rows[-1].append(plus_minus(minus, 3, sign="+"))
     return markdown_table([*titles, "Minus the series' recipe"], rows)
 
 
@@ -167,15 +161,17 @@ STUDY = Study(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Takes the times; or makes what is missing; then reports."""
+    """Takes the times; or makes what is missing, then reports."""
     parser = STUDY.parser()
-    parser.add_argument("--time", action="store_true", help="time steps, train nothing")
+    parser.add_argument("--time", action="store_true", help="only time all leads")
     given = parser.parse_args(arguments)
+    if given.time and given.summary:
+        parser.error("choose one of --time and --summary.")
     with parser.one_sentence():
         if given.time:
             require_wikitext()
-            time_leads()
-        elif not given.summary:
+            return time_leads()
+        if not given.summary:
             STUDY.make_missing(given.arms, given.seeds, given.processes)
         STUDY.report()
 

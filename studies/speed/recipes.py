@@ -147,38 +147,44 @@ def read_recipe_entries(machine: dict) -> list[dict]:
 
 
 def timed_recipe_step(sizes: ModelConfig, training: TrainConfig) -> Callable:
-    """A training step of a model of these sizes, which returns its seconds."""
+    """Returns a function that takes a training step on real rows: its seconds."""
     *_, data, model = prepare_experiment(sizes, training.seed)
     step = timing.timed_training_step(model, training)
     ids_BT = data.sample_BT[: training.batch_size]
     return partial(timing.seconds_of, partial(step, ids_BT))
 
 
-def times_in_turns(turns: dict[str, Callable], beside: str) -> dict:
-    """Times each in turn; for a record, with ratios to the time of one of them."""
+def write_recipe_times(path: Path, arms: dict[str, Arm], turns: dict) -> dict:
+    """Times the arms in turn; the record, with ratios to the time of the first one.
+
+    The turn of an arm takes a step of it and returns the seconds.
+    """
     times = timing.time_in_turns(turns, ROUNDS, LIMIT)
-    others = times[beside]
-    ratios = {name: timing.times_and_ratios(times[name], others) for name in times}
-    return {"hardware": hardware(), "rounds": len(others)} | ratios
-
-
-def time_recipes() -> dict:
-    """Times a step of each recipe beside one of the entry, in turn; the record."""
-    arms = RECIPES.items()
-    turns = {name: timed_recipe_step(arm.model, arm.training) for name, arm in arms}
-    made = {name: [asdict(arm.model), asdict(arm.training)] for name, arm in arms}
-    result = {"recipes": made} | times_in_turns(turns, "entry")
-    write_record(FOLDER / TIMES, result)
+    first, *_ = times.values()
+    result = {"hardware": hardware(), "rounds": len(first)}
+    result["recipes"] = {
+        name: [asdict(arm.model), asdict(arm.training)] for name, arm in arms.items()
+    }
+    result |= {n: timing.times_and_ratios(own, first) for n, own in times.items()}
+    write_record(path, result)
     return result
 
 
-def read_recipe_times() -> dict:
-    """The record of `time_recipes`; ValueError without one, or if recipes differ."""
-    path = FOLDER / TIMES
+def read_recipe_times(path: Path, arms: dict[str, Arm], command: str) -> dict:
+    """What `write_recipe_times` wrote; ValueError if nothing, or of other recipes."""
     if not path.exists():
-        raise ValueError(f"There is no {path}; make it: {COMMAND} --time")
+        raise ValueError(f"There is no {path}; make it: {command} --time")
     times = read_record(path)
-    for name, (model, training) in times["recipes"].items():
+    for name, arm in arms.items():
+        model, training = times["recipes"].get(name, (None, None))
+        wanted = {"model": arm.model, "training": arm.training}
         made = {"model": model, "training": training}
-        require_same_record(path, made, vars(RECIPES[name]), advice=ADVICE)
+        require_same_record(path, made, wanted, advice=ADVICE)
     return times
+
+
+def time_recipes() -> dict:
+    """Times a step of each recipe beside one of the entry; the record."""
+    arms = RECIPES.items()
+    turns = {name: timed_recipe_step(arm.model, arm.training) for name, arm in arms}
+    return write_recipe_times(FOLDER / TIMES, RECIPES, turns)

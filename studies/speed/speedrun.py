@@ -29,23 +29,11 @@ from studies.lab.tables import markdown_table, plus_minus
 from studies.speed import leads, recipes
 from studies.speed.recipes import BASELINES, COMMAND
 
-# The same recipe in more steps: study, arm, where a record has the loss on all words.
+# The same recipe over more epochs: study, arm, and a record's loss on all words.
 LONGER = {
-    dropout.EPOCHS * recipes.PER_EPOCH: (
-        dropout.STUDY,
-        "none",
-        lambda run: run["validation"]["packed"]["loss"],
-    ),
-    leads.LONG_STEPS: (
-        leads.STUDY,
-        "long_recipe",
-        lambda run: run["validation"]["loss"],
-    ),
-    fifty.EPOCHS * recipes.PER_EPOCH: (
-        fifty.STUDY,
-        "none",
-        lambda run: run["best"]["validation"]["loss"],
-    ),
+    dropout.EPOCHS: (dropout.STUDY, "none", dropout.READINGS["loss"]),
+    leads.EPOCHS: (leads.STUDY, "long_recipe", leads.STUDY.readings["loss"]),
+    fifty.EPOCHS: (fifty.STUDY, "none", lambda run: run["best"]["validation"]["loss"]),
 }
 FREE = "epochs", "evaluations", "patience", "precision", "seed"  # may be others there
 
@@ -55,11 +43,12 @@ def speedrun_ours(entries: list[dict], step: float) -> list[dict]:
     start = fmean(run["seconds"] - run["seconds_in_steps"] for run in entries)
     losses = {entries[0]["steps"]: [run["validation"]["loss"] for run in entries]}
     recipe = vars(recipes.RECIPES["entry"])
-    for steps, (study, arm, read) in LONGER.items():
-        runs = study.results().runs[arm].values()
+    for epochs, (study, arm, read) in LONGER.items():
+        if not (runs := study.results().runs.get(arm, {}).values()):
+            raise ValueError(f"There are no runs: {study.command_for([arm])}")
         for run in runs:
             require_same_record(study.folder, run, recipe, FREE)
-        losses[steps] = [read(run) for run in runs]
+        losses[epochs * recipes.PER_EPOCH] = [read(run) for run in runs]
     return [
         {"steps": n, "loss": student_interval(found), "seconds": start + n * step}
         for n, found in losses.items()
@@ -89,7 +78,8 @@ def speedrun_results() -> dict:
     A baseline is missing until its trials and a long run that did not diverge are
     there. ValueError if records are of different hardware, or of other recipes.
     """
-    times = recipes.read_recipe_times()
+    path, arms = recipes.FOLDER / recipes.TIMES, recipes.RECIPES
+    times = recipes.read_recipe_times(path, arms, COMMAND)
     entries = recipes.read_recipe_entries(times["hardware"])
     step = fmean(run["seconds_in_steps"] / run["steps"] for run in entries)
     race = {"ours": speedrun_ours(entries, step)}
@@ -148,7 +138,7 @@ def speedrun_figure(axes, race: dict) -> None:
         look = {"color": color, "fontsize": 9, "xycoords": ("axes fraction", "data")}
         note_point(axes, text, (0.01, row["loss"]), (0, up), **look)
     dots = [(r["seconds"] / 60, y) for r in race["ours"] for y in r["loss"]["values"]]
-    label = "the series' recipe in four lengths, scored on all words"
+    label = f"the series' recipe in {len(race['ours'])} lengths, scored on all words"
     axes.plot(*zip(*dots, strict=True), "o", color=BLUE, markersize=5, label=label)
     axes.set(xscale="log", ylabel="validation loss (nats per word)")
     axes.set_xlabel("minutes (curve: steps alone; dot: a process, timed or computed)")
