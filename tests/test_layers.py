@@ -34,10 +34,7 @@ def test_attend_equals_the_fused_kernel_and_so_do_its_gradients(real):
         (lambda: layers.SelfAttention(10, 3), "10 does not divide into 3 heads"),
         (lambda: layers.SelfAttention(6, 2, rotary=True), "even"),
         (lambda: layers.sinusoidal_positions(5, 7), "d_model is 7"),
-        (
-            lambda: layers.EncoderBlock(None, None, "mid"),
-            "'mid'; choose 'pre' or 'post'",
-        ),
+        (lambda: layers.EncoderBlock(0, 0, "mid"), "'mid'; choose 'pre' or 'post'"),
     ],
 )
 def test_impossible_sizes_are_refused_in_one_sentence(build, said):

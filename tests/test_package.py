@@ -19,7 +19,7 @@ from notebooks.notebook_files import notebook_paths, read_notebook
 # Each may import from itself and from those before it.
 PACKAGES = "helpers explorer interop studies notebooks".split()
 LONGEST_MODULE, LONGEST_TEST = 250, 340
-LONGEST_PACKAGE = {"helpers": 2_647, "studies": 5_779, "tests": 11_002}
+LONGEST_PACKAGE = {"helpers": 2_647, "studies": 5_814, "tests": 11_002}
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text("utf-8")
     for package in [*PACKAGES, "tests"]

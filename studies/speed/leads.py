@@ -7,7 +7,7 @@ the time of `STEPS` steps of the recipe, or in `LONG` into that of `EPOCHS` epoc
 
 import copy
 from dataclasses import dataclass, replace
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 from pathlib import Path
 from statistics import fmean
 
@@ -65,11 +65,7 @@ LEADS = {  # their steps take as long as the recipe's did in a first timing
     "masks": lead("40 % masked", 1_178, **MORE),
     "half_batches": lead("batches of 32 rows", 1_647, batch_size=32),
     "stacked_masks_half_batches": lead(
-        "2, then 4 layers; 40 % masked; batches of 32 rows",
-        2_094,
-        (2, 4),
-        batch_size=32,
-        **MORE,
+        "2, then 4 layers; 40 % masked; 32 rows", 2_094, (2, 4), batch_size=32, **MORE
     ),
 }
 LONG = {
@@ -84,9 +80,8 @@ RATES = {
         muon_rate=muon * RECIPE.muon_rate,
         learning_rate=adamw * RECIPE.learning_rate,
     )
-    for muon in (0.5, 1.0, 2.0)
-    for adamw in (0.5, 1.0, 2.0)
-    if (muon, adamw) != (1.0, 1.0)
+    for muon, adamw in product((0.5, 1, 2), repeat=2)
+    if (muon, adamw) != (1, 1)
 }
 
 
