@@ -16,7 +16,7 @@ from studies.attention import knowledge, words
 from studies.attention.figures import knowledge_figure
 from studies.attention.references import all_references, score_reference
 from studies.attention.tables import GUESSES
-from studies.lab.scored_text import scored_sentence_rows, scored_sentence_words
+from studies.lab.scored_text import scored_sentence_rows, scored_sentences
 from studies.lab.stats import GROUP, bootstrap
 
 LENGTH = 32
@@ -112,7 +112,7 @@ def test_words_stand_at_their_places():
     tokenizer = WordTokenizer.train(lines, 40)
     stream = join_lines(encode_lines(tokenizer, lines))
     ids_BT, place_BT = scored_sentence_rows(tokenizer, lines, LENGTH)
-    sentences = sorted(scored_sentence_words(lines, 5, 40), key=len)
+    sentences = sorted((w for _, w in scored_sentences(lines, 5, 40)), key=len)
     for sentence, ids_T, place_T in zip(sentences, ids_BT, place_BT, strict=True):
         row = [CLS, *tokenizer.encode(sentence), SEP]
         assert ids_T.tolist() == row + [PAD] * (LENGTH - len(row))
