@@ -105,21 +105,21 @@ def test_a_step_of_a_lead_with_stages_takes_the_mean_of_theirs(monkeypatch, tmp_
     with pytest.raises(ValueError, match="make it: python -m studies.speed.leads --t"):
         leads.leads_table(leads.STUDY.results())
     leads.time_leads()
-    times = read_record(tmp_path / leads.TIMES)
+    times = read_record(tmp_path / recipes.TIMES)
     assert times["rounds"] == 3 and times["recipe"]["ratio"] == [1, 1, 1]
     assert times["stacked"]["seconds"] == [4, 4, 4]
     assert (
         times["stacked_twice"]["ratio"] == times["half_batches"]["ratio"] == [0.5] * 3
     )
     times["recipes"]["masks"][1]["mask_rate"] = 0.2
-    write_record(tmp_path / leads.TIMES, times)
+    write_record(tmp_path / recipes.TIMES, times)
     with pytest.raises(ValueError, match="holds another run: its mask_rate is 0.2"):
         leads.leads_table(leads.STUDY.results())
 
 
 def test_leads_take_the_time_of_the_recipe():
     """Within 2 %: their steps were set before the times on record were taken."""
-    times = read_record(leads.FOLDER / leads.TIMES)
+    times = read_record(leads.FOLDER / recipes.TIMES)
     long = leads.EPOCHS * recipes.PER_EPOCH
     for name, arm in (leads.LEADS | leads.LONG).items():
         ratio = times[name.removeprefix("long_")]["ratio"][1]

@@ -26,8 +26,7 @@ from studies.lab.tables import markdown_table, plus_minus
 from studies.speed import recipes
 
 STEPS, EPOCHS = 1_200, 20  # of the recipe itself: in a short run, in a long one
-FOLDER, TIMES = RECORDS / "leads", "times.json"
-COMMAND = "python -m studies.speed.leads"
+FOLDER, COMMAND = RECORDS / "leads", "python -m studies.speed.leads"
 RECIPE = recipes.RECIPES["entry"].training
 
 
@@ -100,13 +99,14 @@ def make_lead_run(arm: Lead, seed: int, folder: Path) -> dict:
     sizes = data.stream, first.max_length, arm.training.batch_size
     epochs = arm.steps / len(arm.layers) / steps_per_epoch(*sizes)
     seldom = {"epochs": epochs, "evaluations": 1, "patience": 10**6}
+    scored = experiment_part(data, 64)
     for stage, layers in enumerate(arm.layers):
         model = stacked_model(model, layers)
         # Other batches and masks than in the stage before.
         training = replace(arm.training, seed=seed + 100 * stage, **seldom)
         if stage + 1 < len(arm.layers):
             training = replace(training, cooldown=0.0)
-        train(model, experiment_part(data, 64), training, folder / f"stage_{stage}")
+        train(model, scored, training, folder / f"stage_{stage}")
     return {"validation": score(model, data.validation_BT, data.subset_BT)}
 
 
@@ -120,7 +120,7 @@ def time_leads() -> None:
         models = (replace(arm.model, n_layers=layers) for layers in arm.layers)
         steps = [recipes.timed_recipe_step(model, arm.training) for model in models]
         turns[name] = lambda steps=steps: fmean(step() for step in steps)
-    recipes.write_recipe_times(FOLDER / TIMES, LEADS, turns)
+    recipes.write_recipe_times(FOLDER / recipes.TIMES, LEADS, turns)
 
 
 def leads_table(results: StudyResults) -> str:
@@ -129,14 +129,14 @@ def leads_table(results: StudyResults) -> str:
     ValueError if its steps were not timed.
     """
     titles = ["Recipe", "Time of a step", "Steps", "Seeds", "Validation loss"]
-    times, rows = recipes.read_recipe_times(FOLDER / TIMES, LEADS, COMMAND), []
+    times, rows = recipes.read_recipe_times(FOLDER / recipes.TIMES, LEADS, COMMAND), []
     for name, readings in results.readings.items():
         arm, loss = results.study.arms[name], readings["loss"]
         timed = "recipe" if name in RATES else name.removeprefix("long_")
-        ratio, base = times[timed]["ratio"][1], "long_" * (name in LONG) + "recipe"
-        shown = f"{EPOCHS} epochs: " * (name in LONG) + arm.shown
-        cells = [shown, f"{ratio:.2f}", f"{arm.steps:,}", f"{loss['n']}"]
-        rows.append([*cells, plus_minus(loss, 3)])
+        base = "long_recipe" if name in LONG else "recipe"
+        shown = f"{EPOCHS} epochs: {arm.shown}" if name in LONG else arm.shown
+        cells = [shown, f"{times[timed]['ratio'][1]:.2f}", f"{arm.steps:,}"]
+        rows.append([*cells, f"{loss['n']}", plus_minus(loss, 3)])
         if name != base and (minus := results.effect(Effect(name, base)))["n"]:
             rows[-1].append(plus_minus(minus, 3, sign="+"))
     return markdown_table([*titles, "Minus the series' recipe"], rows)
